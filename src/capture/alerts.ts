@@ -7,18 +7,18 @@ import type { CaptureState } from './continuity/state.ts'
 
 const ofStates = ['capture.blocked', 'capture.lagging'] as const satisfies readonly IncidentKind[]
 const lookEveryMs = 1_000
-/** What goes on is noted again: somebody else may have ended it, or its quiet time is over. */
+/** An ongoing problem is recorded again: another process may have ended it, or its quiet time is over. */
 const againEveryMs = 15_000
 
-/** The incident that a state is. A database that has been away for half a minute has a code, and stops capture as much. */
+/** The incident of a state. A database that is down for half a minute has a code, and stops capture too. */
 export function incidentOf({ state, code }: CaptureState): (typeof ofStates)[number] | null {
   if (state === 'lagging') return 'capture.lagging'
   return state === 'blocked' || (state === 'starting' && code !== undefined) ? 'capture.blocked' : null
 }
 
 /**
- * The service that notes incidents of capture that are states of this process. What is lost is noted where the gap is recorded.
- * A process that streams ends what others have noted: one of them reads the slot.
+ * The service that records incidents of this process' capture state; losses are recorded with their gap. A streaming process
+ * ends what others recorded: only one of them reads the slot.
  */
 export function createCaptureAlerts({
   outbox,

@@ -11,15 +11,15 @@ import { LinkDead } from './stream/stream.ts'
 
 export type Capture = Service & {
   state(): CaptureState
-  /** Why nothing is stored although something waits, in words; null: all is well. */
+  /** Why nothing is stored although changes are pending, in words; null: all is well. */
   stall(): string | null
   lastProbe(): string | null
   probeMs(): number | null
 }
 
 /**
- * The service that reads the slot and fills the outbox. One process at a time streams, which Postgres itself
- * sees to: a slot has one reader. `onStored` is called after each commit to the outbox.
+ * The service that reads the slot and fills the outbox. Postgres permits one reader per slot, so one process streams at a
+ * time. `onStored` is called after each commit to the outbox.
  */
 export function createCapture(options: CaptureOptions, link = newLink()): Capture {
   const status = openStatus(options)

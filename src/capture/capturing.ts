@@ -18,21 +18,21 @@ export type CaptureOptions = {
   readonly nowMs: () => number
   readonly log: Log
   readonly onStored: (stored: Stored) => void
-  /** What a statement of capture has been waiting for lately, in words. */
+  /** The slow statement that capture waits for, in words. */
   readonly waitsFor?: () => string | null
-  /** Called after each commit that has made events visible, for whoever delivers in this process. */
+  /** Called after each commit of events, for delivery in this process. */
   readonly onAppended?: (appended: AppendedEvents) => void
-  /** Null or absent: nothing is traced. */
+  /** Null or absent: no tracing. */
   readonly trace?: TraceAppends | null
-  /** How often the tables and the publication are compared with the mapping while streaming. */
+  /** The interval of comparing tables and publication with the mapping while streaming. */
   readonly watchMs?: number
-  /** How often it is looked for backfills and resyncs. */
+  /** The pace of looking for backfills and resyncs. */
   readonly pagePace?: PagePace
-  /** How often a probe is sent whatever the source does; null or absent: only where other WAL was written. */
+  /** The interval of probes, also on an idle source; null or absent: only if other WAL was written. */
   readonly probeIntervalMs?: number | null
 }
 
-/** What outlives a connection. */
+/** The state that outlives a connection. */
 export type Capturing = ReturnType<typeof createLearner> & {
   readonly options: CaptureOptions
   readonly status: Status

@@ -22,34 +22,33 @@ type Consuming = {
   readonly nowMs: () => number
   readonly onWaiting: (sinceMs: number | null) => void
   gathered: Gathered
-  /** The one whose memory is used again once it is stored. */
+  /** Reusable memory of a stored batch. */
   spare: Gathered
-  /** Batches that were taken, and must wait until what is gathered is on its way. */
+  /** Batches that wait until the gathered ones are being stored. */
   held: readonly Batch[]
-  /** What was thrown while more was read: everything before it is stored first. */
+  /** An error of reading ahead: everything before it is stored first. */
   failed: { readonly error: unknown } | null
   storing: Promise<void> | null
   storingSinceMs: number | null
-  /** Since when a batch is mapped, which may wait for a table that it reads. */
+  /** Since when a batch is being mapped, which may wait for a table. */
   mappingSinceMs: number | null
 }
 
 /**
- * Stores what the inbox gives until it is closed: maps, appends and moves the position in one commit, and only
- * then confirms to the server. While one append is on its way, what comes meanwhile is gathered for the next. A
- * transaction that comes in chunks is appended in one outbox transaction, which stays open until its last chunk: it
- * becomes visible whole or not at all, and memory holds a few chunks.
+ * Stores what the inbox gives until it closes: maps, appends and moves the position in one commit, and only then confirms to
+ * the server. During an append, further batches are gathered for the next. A transaction in chunks is one outbox transaction
+ * until its last chunk: it becomes visible as a whole, with a few chunks in memory.
  *
- * A page of a backfill has its place in this order, at its mark: events, cursor and position commit together.
+ * A backfill page is stored at its mark: events, cursor and position commit together.
  *
- * Nothing is confirmed before the outbox has noted it, so a slot that stands further was moved by somebody else.
- * Throws `PositionMoved` where another process has taken over.
+ * The outbox records a position before it is confirmed, so a slot beyond it was moved by someone else. Throws `PositionMoved`
+ * if another process has taken over.
  */
 export async function consume(
   options: Omit<StorerOptions, 'ids' | 'truncations'> & {
     inbox: Pick<Inbox, 'take' | 'hasMore'>
     map: (parts: readonly TransactionPart[], isWhole: boolean, mostBytes: number) => Promise<Mapped>
-    /** Since when the oldest batch waits that was taken and is not stored; null where all are. */
+    /** Since when the oldest taken batch is unstored; null: none is. */
     onWaiting: (sinceMs: number | null) => void
     pages: Pages
   },
@@ -74,13 +73,13 @@ export async function consume(
       noteStoring(consuming, gathered, store(into, gathered))
     await noteLast(into)
   } finally {
-    // What is being stored is stored to the end before anything else begins.
+    // A running append finishes first.
     await consuming.storing?.catch(() => {})
     abandon(into)
   }
 }
 
-/** What is to be stored, one append after the other; each once the one before is stored. Ends when the inbox is closed. */
+/** The appends, one after the other. Ends when the inbox closes. */
 async function* gatherings(consuming: Consuming): AsyncGenerator<Gathered, void> {
   for (;;) {
     if (!(await gatherNext(consuming))) {
@@ -94,7 +93,7 @@ async function* gatherings(consuming: Consuming): AsyncGenerator<Gathered, void>
   }
 }
 
-/** `gathered` is being stored: what comes now is gathered behind it. */
+/** `gathered` is being stored: new batches are gathered for the next append. */
 function noteStoring(consuming: Consuming, gathered: Gathered, stored: Promise<void>): void {
   consuming.storingSinceMs = gathered.takenAtMs
   consuming.storing = stored.catch(throwOfStoring).then(() => {
@@ -103,21 +102,21 @@ function noteStoring(consuming: Consuming, gathered: Gathered, stored: Promise<v
     consuming.storingSinceMs = null
     tellWaiting(consuming)
   })
-  // Whoever waits for it hears of its failure, or the end does.
+  // The waiting code gets its failure, or the end does.
   consuming.storing.catch(() => {})
   consuming.gathered = consuming.spare
 }
 
-/** Waits for what is being stored, or for something that can be gathered meanwhile. */
+/** Waits for the running append, or for a batch to gather meanwhile. */
 async function waitFor(consuming: Consuming, stored: Promise<void>): Promise<void> {
   const { held, failed, gathered, truncations, inbox } = consuming
-  // What a TRUNCATE deletes is found by what is stored, and its events have their ids before those that follow.
+  // The deletes of a TRUNCATE depend on stored events, and their ids precede later ones.
   const mayGather = held.length === 0 && !failed && !isFull(gathered) && !truncations.isPending()
   const hasMore = mayGather && (await Promise.race([stored.then(() => true), inbox.hasMore()]))
   if (!hasMore) await stored
 }
 
-/** Takes the next batch and adds it to what is gathered; false where what was gathered must be stored first. */
+/** Adds the next batch to the gathered ones; false: they must be stored first. */
 async function gatherNext(consuming: Consuming): Promise<boolean> {
   const { gathered, storing, truncations, held, inbox } = consuming
   if (consuming.failed) return false

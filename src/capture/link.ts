@@ -5,7 +5,7 @@ import { enter, type Status } from './status.ts'
 import { createInbox, type Inbox } from './stream/inbox.ts'
 import { openStream, type Stream } from './stream/stream.ts'
 
-/** What waits to be stored, in bytes of WAL, and how much of it is stored in one go. */
+/** The limits of unstored WAL, and of one batch, in bytes. */
 const maxBufferedBytes = 4 * 1024 * 1024
 const batchBytes = 256 * 1024
 const standbyPollMs = 1_000
@@ -13,11 +13,11 @@ const usualSilenceLimitMs = 20_000
 const longestSilenceLimitMs = 200_000
 const slotIsActive = '55006'
 
-/** What one connection leaves to the next. */
+/** The state that one connection passes to the next. */
 export type Link = {
-  /** The server's process that sent to us last: it may hold the slot although the link to it is dead. */
+  /** The server process of the last connection: it may hold the slot although the link is dead. */
   ownBackend: number
-  /** Longer where nothing comes at all: a server may take its time over a huge transaction that is not for us. */
+  /** Longer if nothing arrives at all: a server may process a huge irrelevant transaction. */
   silenceLimitMs: number
 }
 
@@ -39,7 +39,7 @@ export function noteAlive(link: Link): void {
   link.silenceLimitMs = usualSilenceLimitMs
 }
 
-/** The stream of the slot and where it puts what it brings; null when aborted before the slot was free. */
+/** The stream of the slot with its inbox; null: aborted before the slot was free. */
 export async function connect(
   reader: SlotReader,
   signal: AbortSignal,
@@ -57,7 +57,7 @@ export async function connect(
   return { stream, inbox }
 }
 
-/** Opens the stream, however long another process has the slot; null when aborted meanwhile. */
+/** Opens the stream, waiting for another process' slot; null: aborted meanwhile. */
 async function openWhenFree(reader: SlotReader, handler: Inbox, signal: AbortSignal): Promise<Stream | null> {
   const { source, slotName, publicationName, link, status } = reader
   while (!signal.aborted) {
@@ -73,7 +73,7 @@ async function openWhenFree(reader: SlotReader, handler: Inbox, signal: AbortSig
   return null
 }
 
-/** Another process reads the slot, or our own dead link still holds it: then that one is ended. */
+/** Another process reads the slot, or the own dead link holds it: then that one is ended. */
 async function whoHasTheSlot({ source, slotName, link }: SlotReader): Promise<CaptureState> {
   const { rows } = await source.pool.query(
     `select active_pid = $2 as is_own, pg_terminate_backend(active_pid) from pg_replication_slots

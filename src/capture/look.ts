@@ -13,7 +13,7 @@ export type Watch = ReturnType<typeof createWatch>
 const usualWatchMs = 2_500
 const thoroughEvery = 12
 
-/** Judges the source, and makes what is not there yet. Throws where capture can't go on. */
+/** Judges the source, and creates what is missing. Throws if capture can't continue. */
 export async function prepare({ options, status, noteNews }: Capturing) {
   const { source, outbox, slotName, publicationName, mapping } = options
   const setup = await setUp(source, outbox, {
@@ -31,7 +31,7 @@ export async function prepare({ options, status, noteNews }: Capturing) {
   return setup
 }
 
-/** Compares the tables and the publication with the mapping, while streaming. */
+/** Compares tables and publication with the mapping while streaming. */
 export function openWatch(
   { options, status }: Capturing,
   { remembered, judgeRewrites }: Pick<Parameters<typeof createWatch>[0], 'remembered' | 'judgeRewrites'>,
@@ -46,7 +46,7 @@ export function openWatch(
   })
 }
 
-/** Looks once. Throws where capture can't go on. */
+/** Looks once. Throws if capture can't continue. */
 export async function look({ noteNews }: Capturing, watch: Watch, isThorough: boolean): Promise<void> {
   const found = await watch.look(isThorough)
   if (found.kind === 'lost') throw new CaptureLost(found)
@@ -54,7 +54,7 @@ export async function look({ noteNews }: Capturing, watch: Watch, isThorough: bo
   if (found.kind === 'blocked') throw new CaptureBlocked(found.problems)
 }
 
-/** Looks until aborted. A database that does not answer is the stream's concern. */
+/** Looks until aborted. The stream notices an unresponsive database. */
 export async function lookOnAndOn(capturing: Capturing, watch: Watch, signal: AbortSignal): Promise<void> {
   const { watchMs = usualWatchMs, log } = capturing.options
   for (let n = 1; ; n++) {

@@ -11,7 +11,7 @@ import { preflight } from './source/preflight.ts'
 import { isOfTables } from './source/preflight-verdict.ts'
 import { SourceLocked } from './source/source-locks.ts'
 
-/** Since when the mapping is in use, and the last one that was refused since then. */
+/** Since when the mapping is in use, and the last refused one since then. */
 export type MappingState = {
   readonly loadedAtMs: number
   readonly refused: { readonly atMs: number; readonly problems: readonly Problem[] } | null
@@ -20,12 +20,11 @@ export type MappingState = {
 export type Reloaded = 'taken' | 'unchanged' | 'refused'
 
 /**
- * Capture whose mapping can be replaced while it runs. `mapping` of the options is as the file says; the columns that it began
- * with are read by `open`.
+ * Capture with a replaceable mapping. `mapping` of the options is the file's; `open` reads the columns that it began with.
  *
- * A mapping takes effect between two transactions: what is being stored is stored to the end with the one before, or, of a
- * transaction that is not there whole, not at all. Then the slot is read on from the stored position with the new one, as
- * after a restart. So a crash at any moment loses nothing: the next start reads the file.
+ * A mapping takes effect between two transactions: a running append finishes with the old one; of an incomplete transaction
+ * nothing is stored. Then the slot is read from the stored position with the new mapping, as after a restart. So a crash
+ * loses nothing: the next start reads the file.
  */
 export async function openReloadable(options: CaptureOptions) {
   const { source, outbox, slotName, nowMs } = options
@@ -74,9 +73,9 @@ export async function openReloadable(options: CaptureOptions) {
     capture,
     mapping: () => mapping,
     state: () => state,
-    /** For a file that is no mapping: the one before goes on. */
+    /** For an invalid file: the old mapping stays. */
     refuse,
-    /** Judges a mapping against the source; from its acceptance on everything works with it, capture from the next transaction on. */
+    /** Judges a mapping against the source; once accepted it applies everywhere, to capture from the next transaction on. */
     async reload(next: readonly EntityMapping[]): Promise<Reloaded> {
       if (isDeepStrictEqual(next, given)) {
         state = { ...state, refused: null }

@@ -22,7 +22,7 @@ import { sendProbes } from './stream/probes.ts'
 import type { Stream } from './stream/stream.ts'
 import { StreamOver } from './stream/visibility.ts'
 
-/** What ends together: the connection, and what works beside it. */
+/** The parts that end together: the connection, and the work beside it. */
 type Session = {
   readonly stream: Stream
   readonly inbox: Inbox
@@ -30,11 +30,11 @@ type Session = {
   readonly born: Born | undefined
   readonly columns: ReturnType<typeof createColumnTeller>
   readonly catalogue: Awaited<ReturnType<Capturing['learn']>>
-  /** Aborted with the inbox: nothing more is read from tables for it. */
+  /** Aborted with the inbox: reading from tables stops. */
   readonly closed: AbortSignal
 }
 
-/** Captures over one connection, until that ends or `signal` is aborted. Throws what ended it. */
+/** Captures over one connection, until it ends or `signal` is aborted. Throws what ended it. */
 export async function captureOnce(capturing: Capturing, signal: AbortSignal): Promise<void> {
   const { options, status } = capturing
   const { source, log } = options
@@ -46,7 +46,7 @@ export async function captureOnce(capturing: Capturing, signal: AbortSignal): Pr
   if (!connection) return
   const { stream, inbox } = connection
   status.progress.begin(stream.silentMs)
-  // However it ends, what is being stored is stored to the end before anything else begins.
+  // In any case, a running append finishes first.
   const closed = new AbortController()
   const close = () => {
     inbox.close()
@@ -57,7 +57,7 @@ export async function captureOnce(capturing: Capturing, signal: AbortSignal): Pr
   const over = new AbortController()
   let watch: Watch | null = null
   try {
-    // Judged and read again: whoever had the slot before may have moved it, and now nobody else can.
+    // Checked again: the slot's previous reader may have moved it, which is impossible from now on.
     const { remembered } = await prepare(capturing)
     const teller = createPageTeller({ source })
     watch = openWatch(capturing, { remembered, judgeRewrites: createRewriteJudge({ source, teller, log }) })
@@ -80,7 +80,7 @@ export async function captureOnce(capturing: Capturing, signal: AbortSignal): Pr
   }
 }
 
-/** What knows which rows the stream has brought, where related fields lead through other tables. */
+/** Knows which rows the stream has brought, for related fields through other tables. */
 function openBorn(
   mapping: Capturing['options']['mapping'],
   { pool }: Capturing['options']['source'],
@@ -90,7 +90,7 @@ function openBorn(
   return leads ? createBorn(pool, teller.setPassMark) : undefined
 }
 
-/** Probes, and the pages of backfills and resyncs, until aborted. */
+/** Probes, and pages of backfills and resyncs, until aborted. */
 function workBeside({ options, status }: Capturing, teller: PageTeller, signal: AbortSignal): void {
   const { source, outbox, slotName, publicationName, mapping, nowMs, log } = options
   void sendProbes({ source, slotName, intervalMs: options.probeIntervalMs ?? null, nowMs, log }, signal)
@@ -101,7 +101,7 @@ function workBeside({ options, status }: Capturing, teller: PageTeller, signal: 
   void workOffPages([createResyncs(work), createBackfills(work)], { ...work, overdue }, signal)
 }
 
-/** Stores what the stream brings until the inbox is closed. */
+/** Stores the stream until the inbox closes. */
 async function store(capturing: Capturing, session: Session, watch: Watch): Promise<void> {
   const { options, status, link } = capturing
   const { outbox, slotName, nowMs } = options
@@ -135,7 +135,7 @@ async function store(capturing: Capturing, session: Session, watch: Watch): Prom
   })
 }
 
-/** Makes what maps the stream's changes, by a catalogue that is learned anew as the tables change. */
+/** Creates the mapper of the stream's changes; its catalogue is read again when tables change. */
 function openMapper(
   capturing: Capturing,
   { catalogue, columns, closed, born }: Session,

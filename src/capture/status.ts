@@ -8,18 +8,18 @@ import { createProgress } from './stream/progress.ts'
 
 const tableGap = 'capture.table_gap'
 
-/** What is known of capture: written by the connection that streams, read by pages, metrics and readiness. */
+/** The state of capture: written by the streaming connection, read by pages, metrics and readiness. */
 export type Status = {
   readonly log: Log
   readonly slotName: string
   readonly nowMs: () => number
   readonly progress: ReturnType<typeof createProgress>
   state: CaptureState
-  /** Gaps of tables that have not ended. */
+  /** Open gaps of tables. */
   openGaps: readonly Gap[]
-  /** What nobody has asked for, and should long be sent. */
+  /** Unrequested work that is overdue. */
   readonly overdue: Map<string, string>
-  /** The last probe that came through, and how long it took. */
+  /** The last probe that arrived, and its duration. */
   probe: string | null
   probeMs: number | null
   streamingSinceMs: number | null
@@ -44,7 +44,7 @@ export function openStatus(options: {
   }
 }
 
-/** Changes the state, with a line in the log where it is another one. */
+/** Changes the state, and logs a change. */
 export function enter(status: Status, next: CaptureState): void {
   const { state, log, slotName } = status
   if (next.state !== state.state || next.reason !== state.reason) {
@@ -58,7 +58,7 @@ export function enter(status: Status, next: CaptureState): void {
   status.state = next
 }
 
-/** A new connection begins. Until it is known to be mended, what has a code is still so. */
+/** A new connection. A problem with a code lasts until it is known to be fixed. */
 export function enterStarting(status: Status): void {
   const { state } = status
   status.streamingSinceMs = null
@@ -66,13 +66,13 @@ export function enterStarting(status: Status): void {
     enter(status, { state: 'starting', reason: state.reason })
 }
 
-/** The stream is open. What failed at a place each time may fail there again: it is over once something is stored. */
+/** The stream is open. A failure at a place lasts until something is stored. */
 export function enterStreaming(status: Status): void {
   status.streamingSinceMs = status.nowMs()
   if (!isOfAPlace(status.state)) enter(status, { state: 'streaming', reason: null })
 }
 
-/** The place that could not be read or stored is behind. */
+/** Capture has passed the failing place. */
 function wentOn(status: Status): void {
   if (isOfAPlace(status.state)) enter(status, { state: 'streaming', reason: null })
 }
@@ -107,7 +107,7 @@ export function streamedMs({ streamingSinceMs, nowMs }: Status): number {
   return streamingSinceMs === null ? 0 : nowMs() - streamingSinceMs
 }
 
-/** The state as it is shown: what streams may be behind, or have lost something. */
+/** The shown state: a stream may lag, or have gaps. */
 export function currentState({ state, openGaps, progress, overdue }: Status): CaptureState {
   if (state.state !== 'streaming') return state
   if (openGaps.length > 0)
@@ -116,7 +116,7 @@ export function currentState({ state, openGaps, progress, overdue }: Status): Ca
   return reason === null ? state : { state: 'lagging', reason }
 }
 
-/** Why nothing is stored although something waits, in words; null: all is well. */
+/** Why nothing is stored although changes are pending, in words; null: all is well. */
 export function currentStall({ state, progress }: Status): string | null {
   return state.state === 'streaming' ? progress.stall() : null
 }

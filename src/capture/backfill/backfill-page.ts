@@ -19,28 +19,28 @@ export type Page = ShownRows & {
   readonly rows: number
   readonly lastKey: string | null
   readonly untilKey: string | null
-  /** Whether there were fewer rows than the page may have. */
+  /** Whether the page was not full. */
   readonly isLast: boolean
   readonly rowsEstimate: number | null
-  /** What the reading saw, as `pg_current_snapshot()` writes it; of several readings the first. */
+  /** The snapshot of the reading, as `pg_current_snapshot()` writes it; the first of several. */
   readonly snapshot: string
 }
 
-/** What the table has of the keys that were asked for. */
+/** The rows of the requested keys. */
 export type KeysPage = Pick<Page, 'entities' | 'untold' | 'snapshot'>
 
-/** Nobody waits for a page: a table that is locked, or too slow, is tried again later. */
+/** Nobody waits for a page: a locked or slow table is tried again later. */
 const limits = `set local lock_timeout = '5s'; set local statement_timeout = '60s'`
 
-/** A page with more than this, of more than one row, is read again in halves: one statement stores it. */
+/** A larger page of several rows is read again in halves: one statement stores it. */
 const mostPageBytes = 64 * 1024 * 1024
 
 type Wanted = { readonly after: string | null; readonly until: string | null; readonly limit: number }
 
 /**
- * Reads up to `limit` rows in the order of their keys, those after the key `after` up to the key `until`; the first
- * time (null) that is the last key that there is. Rows and related lists are read in one snapshot. Where that fails by what
- * is in the rows, half as many are read, until a row that cannot be told stands alone: it is in `untold`.
+ * Reads up to `limit` rows in key order, after the key `after` up to the key `until` (null the first time: the present last
+ * key), with their related lists, in one snapshot. If the data makes this fail, half as many are read, down to one unreadable
+ * row, which is in `untold`.
  */
 export async function readPageOf(
   source: Source,
@@ -58,7 +58,7 @@ export async function readPageOf(
   }
 }
 
-/** The bytes, about, of the entities' values. */
+/** The approximate size of the entities' values in bytes. */
 export function bytesOf(entities: readonly { resultJson: string }[]): number {
   return entities.reduce((sum, { resultJson }) => sum + resultJson.length, 0)
 }
@@ -81,7 +81,7 @@ async function readRowsOf(
   })
 }
 
-/** Where reading the rows failed with `error`: half of them, or of a single one as much as can be told. */
+/** After reading failed with `error`: half the rows, or of a single row as much as is readable. */
 async function readFewer(
   source: Source,
   catalogue: Catalogue,
@@ -96,7 +96,7 @@ async function readFewer(
     return { keys: keys.map(([key]) => key), untilKey, rowsEstimate, snapshot }
   })
   const [lastKey] = keys
-  // Gone by now: the next try finds the rows behind them.
+  // Gone by now: the next attempt finds the rows after them.
   if (lastKey === undefined) throw error
   if (keys.length > 1)
     return await readPageOf(source, catalogue, entity, { ...wanted, limit: Math.ceil(keys.length / 2) })
@@ -105,7 +105,7 @@ async function readFewer(
   return { ...page, ...shown, rows: 1, lastKey, isLast: false }
 }
 
-/** Reads the rows that have these keys. A key that is not of the column's type, any more, is one that no row has. */
+/** Reads the rows with these keys. A key that is not of the column's type has no row. */
 export async function readKeysOf(
   source: Source,
   catalogue: Catalogue,
@@ -138,13 +138,14 @@ export async function readKeysOf(
 }
 
 /**
- * Runs `read` in one snapshot of the source, and vouches for it: what it does not show is not there.
+ * Runs `read` in one snapshot of the source, and guarantees that a missing row does not exist.
  *
- * - The tables are locked, as by any SELECT, before the snapshot is taken: to an older snapshot, a table that TRUNCATE or
- *   an ALTER TABLE has rewritten meanwhile looks empty. https://www.postgresql.org/docs/current/mvcc-caveats.html
- * - They are the tables of the catalogue, and no views or others that have got their names since.
- * - Row level security does not hide rows: Postgres raises an error instead (`row_security`).
- * - The server is the primary: a standby may be behind the stream.
+ * - The tables are locked, as by any SELECT, before the snapshot: an older snapshot sees a truncated or rewritten table as
+ *   empty.
+ * https://www.postgresql.org/docs/current/mvcc-caveats.html
+ * - They are the tables of the catalogue, no views or others under the same names.
+ * - Row level security hides no rows: Postgres raises an error instead (`row_security`).
+ * - The server is the primary: a standby may lag behind the stream.
  */
 export async function reading<T>(
   source: Source,
@@ -176,7 +177,7 @@ export async function reading<T>(
     client.release()
     return found
   } catch (error) {
-    // With the connection ends whatever it was still doing.
+    // Closing the connection also ends its running statement.
     client.release(true)
     throw error
   }
@@ -228,7 +229,7 @@ async function readKeyed(
   })
   const key = keySql(entity.key)
   const values = [until, ...(after === null ? [] : [after])].flatMap(id => partsOf(id, entity))
-  /** The nth id as a row: Postgres compares rows from left to right, and an index of these columns has them in that order. */
+  /** The nth id as a row: Postgres compares rows from left to right, like an index of these columns. */
   const at = (n: number) =>
     `(${types.map((type, i) => `$${n * names.length + i + 1}::text::${type}`).join(', ')})`
   const { rows, fields } = await db.query({
@@ -255,7 +256,7 @@ export function partsOf(id: string, { entityType, key }: EntityMapping): readonl
   return parts
 }
 
-/** How many rows the table and its partitions have by Postgres's statistics; null where there are none. */
+/** The row count of the table and its partitions by Postgres' statistics; null: none. */
 export async function estimateOf(db: Queryable, entity: EntityMapping): Promise<number | null> {
   const { rows } = await db.query(
     `select sum(reltuples)::bigint as rows, min(reltuples) >= 0 as is_known from pg_class

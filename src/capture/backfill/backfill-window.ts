@@ -11,7 +11,7 @@ import type { PresentEntity, UntoldRow } from './read-entity.ts'
 
 const maxHeldBytes = 16 * 1024 * 1024
 
-/** What of a page is stored, without its place in the WAL. `step`: what it is a page of, and how far that is then. */
+/** The stored part of a page, without its place in the WAL. `step`: its work, and the progress after it. */
 export type PageContent = {
   readonly events: readonly Omit<WebhookEvent, 'commitLsn' | 'committedAt' | 'index'>[]
   readonly parked: readonly Omit<ParkedChange, 'commitLsn' | 'index'>[]
@@ -21,41 +21,40 @@ export type PageContent = {
 
 export type PageStep = ({ readonly of: 'backfill' } & PageDone) | ({ readonly of: 'resync' } & ResyncStep)
 
-/** What a page tells, and whom. A resync tells every row as `update`, until it is stored: see `asKnown`. */
+/** The receivers of a page and its action. A resync sends every row as `update`, until it is stored: see `asKnown`. */
 export type PageTask =
   | { readonly of: 'backfill'; readonly actionType: BackfillAction; readonly webhookId: number | null }
   | {
       readonly of: 'resync'
-      /** The fields by which entities may differ from what was told of them; absent: any. */
+      /** The fields that may differ from what was sent; absent: any. */
       readonly changed?: readonly string[]
     }
 
-/** What was read: the entities that are there, and of those that were looked for the ones that are gone. */
+/** The result of reading: existing entities, and missing ones among those looked for. */
 export type PageReading = {
   readonly entities: readonly PresentEntity[]
-  /** Rows that are there, and of which no event can be made. */
+  /** Existing rows that can't become events. */
   readonly untold?: readonly UntoldRow[]
   readonly gone?: readonly EventText[]
 }
 
 /**
- * What became of a page. `ended`: the backfill was, meanwhile. `spoiled`: it says nothing any more, and is read again.
- * `failed`: nothing of it is stored, by this error.
+ * The end of a page. `ended`: its backfill ended meanwhile. `spoiled`: it is out of date, and is read again. `failed`:
+ * nothing of it is stored, because of this error.
  */
 export type PageEnd = 'stored' | 'ended' | 'spoiled' | { readonly failed: unknown }
 
 /**
- * The time from just before a page is read until the stream has brought everything that the reading may have seen. The
- * mark, written after the reading, says when that is. The page takes its place in the order there, and until then:
+ * The window of a page: from just before its reading until the stream has brought everything that the reading may have seen,
+ * which a mark written after the reading shows. The page takes its place in the stream there. Until then:
  *
- * - an entity that no event concerns is as the page has it;
- * - an entity that an event concerns is as the last of them has it, whether the page is older or newer: all that changes
- *   a row is in the WAL. (Where it was not, the stream passes that place before a page is read: `resync-entity.ts`.) It
- *   is told so once more, because a webhook need not have got that event: it may have no trigger for it. Only of a `new`
- *   that the page would tell as `new` too, every webhook that wants the page has got it already;
- * - an entity that was deleted is gone, and one that seemed gone is what an event says it is;
- * - a row of which no event can be made is set aside, unless an event tells it;
- * - a table that was emptied by TRUNCATE names no rows: the page is spoiled.
+ * - an entity without an event is as the page has it
+ * - an entity with events is as the last of them has it, since the WAL has every change of a row. (Otherwise the stream
+ *   passes that place before the reading: `resync-entity.ts`.) It is sent again, because a webhook may lack that event's
+ *   trigger, except a `new` that the page would send as `new` too: every webhook of the page has got it
+ * - an entity that was deleted is gone; one that seemed gone is what its event says
+ * - a row that can't become an event is parked, unless an event has it
+ * - a TRUNCATE names no rows: the page is spoiled
  */
 export function openWindow(task: PageTask, entity: EntityMapping) {
   const { entityType } = entity
@@ -70,11 +69,11 @@ export function openWindow(task: PageTask, entity: EntityMapping) {
 
   return {
     markId,
-    /** Settles when the page was stored, or can't be any more. */
+    /** Settles when the page is stored, or can't be any more. */
     end: end.promise,
     settle: end.resolve,
 
-    /** Takes note of what the stream has brought. */
+    /** Notes what the stream has brought. */
     observe(mapped: Pick<Mapped, 'events' | 'truncated'>): void {
       if (mapped.truncated.length > 0) isSpoiled = true
       if (isSpoiled) return
@@ -83,13 +82,13 @@ export function openWindow(task: PageTask, entity: EntityMapping) {
         heldBytes += event.body.length - (last.get(event.entityId)?.body.length ?? 0)
         last.set(event.entityId, event)
       }
-      // A reading that takes long, while very much changes.
+      // A slow reading during many changes.
       if (heldBytes <= maxHeldBytes) return
       isSpoiled = true
       last.clear()
     },
 
-    /** The page was read. Returns false where it says nothing any more. */
+    /** The page was read. Returns false if it is out of date. */
     fill(reading: PageReading, step: PageStep): boolean {
       const { entities, untold = [], gone = [] } = reading
       const keys = new Set([...entities, ...untold, ...gone].map(({ entityId }) => entityId))
@@ -98,7 +97,7 @@ export function openWindow(task: PageTask, entity: EntityMapping) {
       return !isSpoiled
     },
 
-    /** What is stored at the mark; null where the page is spoiled. */
+    /** The content to store at the mark; null: the page is spoiled. */
     content(): PageContent | null {
       if (isSpoiled || !page) return null
       const events: PageContent['events'][number][] = []
@@ -121,7 +120,10 @@ export function openWindow(task: PageTask, entity: EntityMapping) {
   }
 }
 
-/** Makes the function that tells an entity as the page has it, or as the event `newer` that came since; null where that has told it to everybody. */
+/**
+ * Creates the function that makes an entity's event from the page, or from the later event `newer`; null: all receivers got
+ * that.
+ */
 function tellerOf(task: PageTask, entityType: string, actionType: BackfillAction) {
   const changed = task.of === 'resync' ? (task.changed ?? null) : null
   const factsOf = (omitted: readonly string[] | null) => ({ previous: null, changed, omitted })

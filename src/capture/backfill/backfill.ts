@@ -11,14 +11,14 @@ import { maxShownKey } from '../map/map.ts'
 import type { Page } from './backfill-page.ts'
 import { type PagedWork, type Piece, stepPast, type Turn, type TurnEnd, tellRows } from './paged-work.ts'
 
-/** While more deliveries than this wait for a webhook, it is given no more rows. */
+/** A webhook with more pending deliveries gets no more rows. */
 const maxWaiting = 10_000
 const recountAfterRows = 5_000
 const recountAfterMs = 1_000
 
 const over: TurnEnd = { goesOnInMs: 0 }
 
-/** When the receivers were counted, and how many rows they have been given since. */
+/** When the receivers' deliveries were counted, and the rows since. */
 type Counts = WeakMap<Turn, { atMs: number; rows: number }>
 
 /** Finds the slot's open backfills. */
@@ -85,7 +85,7 @@ export function createBackfills(options: PagedWork): () => Promise<Piece[]> {
 const behind = ({ afterKey }: Backfill) =>
   afterKey === null ? 'at the first row' : `behind the key ${afterKey.slice(0, maxShownKey)}`
 
-/** Why a backfill's receivers are given no more rows now, or at all. */
+/** Why a backfill's receivers get no more rows, for now or for ever. */
 async function obstacleOf(
   { outbox, nowMs }: PagedWork,
   counts: Counts,

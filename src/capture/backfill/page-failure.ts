@@ -9,10 +9,10 @@ import {
 } from '../../domain/capture/page-failures.ts'
 import { describeError } from '../../runtime/log.ts'
 
-/** Thrown where storing a page fails by the page itself: nothing of it is stored, and the stream goes on. */
+/** Thrown if the page itself can't be stored: nothing of it is, and the stream continues. */
 export class PageRefused extends Error {}
 
-/** What a failure of a page means, together with those before it. */
+/** The meaning of a page's failure, together with earlier ones. */
 export type JudgedFailure = {
   readonly failures: PageFailures
   readonly reason: string
@@ -20,7 +20,7 @@ export type JudgedFailure = {
   readonly isFinal: boolean
 }
 
-/** Judges what has ended the try of a page. `place`: what the page begins behind. */
+/** Judges the error of a page. `place`: the key that the page begins after. */
 export function judgePageError(error: unknown, before: PageFailures | null, place: string): JudgedFailure {
   const failures = addPageFailure(before, { kind: kindOf(error), place })
   const what = error instanceof PageRefused ? 'could not be stored' : 'could not be read'

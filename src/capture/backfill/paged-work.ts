@@ -17,7 +17,7 @@ import { judgePageError } from './page-failure.ts'
 import type { PageOutcome, PageTeller } from './pages.ts'
 import { readFanOutPageOf, readPartPageOf } from './part-page.ts'
 
-/** How long until it is looked again whether there is work, and until work that waits is tried again. */
+/** The interval of looking for work, and of retrying waiting work. */
 export type PagePace = { readonly pollMs: number; readonly retryMs: number }
 
 export const usualPagePace: PagePace = { pollMs: 2_000, retryMs: 1_000 }
@@ -25,65 +25,65 @@ export const usualPagePace: PagePace = { pollMs: 2_000, retryMs: 1_000 }
 const rereadMs = 100
 const hopelessMs = 10_000
 const over = { goesOnInMs: 0 } as const
-/** What is over sooner is not worth a note. */
+/** A shorter wait is not recorded. */
 const noteAfterMs = 1_000
 const overdueAfterMs = 30_000
 
-/** What is known of a piece of work between its pages. */
+/** The state of a piece of work between its pages. */
 export type Turn = {
   nextAtMs: number
   waitsSinceMs: number | null
   bytesPerRow: number | null
   failures: PageFailures | null
-  /** How many rows the next page may have, where the one before had rows that could not be told; null: as many as wanted. */
+  /** The row limit of the next page after unreadable rows; null: none. */
   mostRows: number | null
-  /** How many rows in a row could not be told. */
+  /** The number of consecutive unreadable rows. */
   untold: number
 }
 
 /**
- * What became of a turn: the work goes on in `ms`, or it waits, for this reason. `briefly`: what is waited for is over in a
- * moment, as a rule. `isHopeless`: it has failed too often for an accident.
+ * The end of a turn: the work continues in `ms`, or waits, for this reason. `briefly`: usually over in a moment.
+ * `isHopeless`: it failed too often for an accident.
  */
 export type TurnEnd =
   | { readonly goesOnInMs: number }
   | { readonly waitsFor: PageReason; readonly briefly?: boolean; readonly isHopeless?: boolean }
 
-/** A backfill or a resync that is open. */
+/** An open backfill or resync. */
 export type Piece = {
   readonly of: OpenWork
   readonly id: number
-  /** Of what nobody has asked for, and nobody else looks at: what there is to tell, in words. */
+  /** Of unrequested work: its description. */
   readonly unasked?: string | null
-  /** What the next page begins behind. */
+  /** The key that the next page begins after. */
   readonly place: string
   takeTurn(turn: Turn, signal: AbortSignal): Promise<TurnEnd>
-  /** Ends it where it fails always; absent: it may not end, and is tried again for ever. */
+  /** Ends work that always fails; absent: it is retried for ever. */
   giveUp?(because: { reason: string; code: PageCode }): Promise<void>
 }
 
-/** Where a backfill or a resync stands. */
+/** The progress of a backfill or resync. */
 type Place = Pick<Backfill, 'id' | 'afterKey' | 'untilKey'> & {
   readonly part?: Part | null
   readonly fanOut?: FanOut | null
 }
 
-/** What backfills and resyncs work with. */
+/** The dependencies of backfills and resyncs. */
 export type PagedWork = {
   readonly source: Source
   readonly outbox: Outbox
   readonly slotName: string
   readonly mapping: readonly EntityMapping[]
   readonly teller: PageTeller
-  /** An entity as the source has it at this moment; throws where its tables can't be captured as they are. */
+  /** An entity as the source has it now; throws if its tables can't be captured. */
   readonly judge: (entity: EntityMapping) => Promise<Judged>
   readonly nowMs: () => number
   readonly log: Log
 }
 
 /**
- * Works off what is open, one page of each in its turn, while the stream is stored; until `signal` is aborted. What fails
- * is tried again, and says so. `overdue` gets what nobody has asked for and has waited for long, with what it waits for.
+ * Works on all open pieces, one page of each in turn, while the stream is stored; until `signal` is aborted. Failures are
+ * reported and retried. `overdue` gets unrequested work that has waited for long, with the reason.
  */
 export async function workOffPages(
   findOpen: readonly (() => Promise<Piece[]>)[],
@@ -107,7 +107,7 @@ export async function workOffPages(
     return turn
   }
 
-  /** Does what is to be done next; returns after how many ms there is more. */
+  /** Does the next step; returns the ms until there is more. */
   async function takeNextTurn(): Promise<number> {
     const open = (await Promise.all(findOpen.map(find => find()))).flat()
     for (const key of turns.keys())
@@ -163,7 +163,7 @@ export async function workOffPages(
   }
 }
 
-/** Reads the next page of an entity's rows and has it told. `stepOf` says how far the work is then. */
+/** Reads the next page of an entity's rows and sends it. `stepOf` gives the progress after it. */
 export async function tellRows(
   { source, teller }: Pick<PagedWork, 'source' | 'teller'>,
   page: {
@@ -195,7 +195,7 @@ export async function tellRows(
   return told
 }
 
-/** Where one row can't be told, the next may be like it: pages grow again from where they were narrowed to. */
+/** After an unreadable row the next may be unreadable too: the page size grows again slowly. */
 function mostRowsAfter({ untold, rows, isLast }: Page, limit: number, wanted: number): number | null {
   const isNarrowed = untold.length > 0 || (rows < limit && !isLast)
   if (isNarrowed) return Math.max(1, 2 * rows)
@@ -211,7 +211,7 @@ function expectTold({ rows, entities, untold }: Page, turn: Turn): void {
     )
 }
 
-/** How far the work is behind a page. */
+/** The progress after a page. */
 export function stepPast({ id, afterKey }: Place, page: Page): PageDone {
   const { lastKey: toKey, untilKey, rows, rowsEstimate, isLast } = page
   return { id, fromKey: afterKey, toKey, untilKey, rows, rowsEstimate, isLast }

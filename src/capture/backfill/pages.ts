@@ -15,43 +15,43 @@ import {
   type Window,
 } from './backfill-window.ts'
 
-/** What the storing of the stream and the reading of pages have to do with one another. */
+/** The connection between storing the stream and reading pages. */
 export type Pages = {
-  /** Takes note of transactions, in the order in which they are stored and before they are. */
+  /** Notes transactions, in the order of storing and before it. */
   observe(parts: readonly TransactionPart[], mapped: Mapped): void
-  /** The page whose mark this is, or null. Whoever takes it says what became of it. */
+  /** The page of this mark, or null. The caller settles it. */
   take(markId: string): { content: PageContent; settle: (end: PageEnd) => void } | null
 }
 
-/** What became of a page. `nothing`: it had nothing to tell. `again`: it must be read again, for this reason. */
+/** The end of a page. `nothing`: it was empty. `again`: it must be read again, for this reason. */
 export type PageOutcome<Page> =
   | { readonly outcome: 'stored' | 'nothing'; readonly page: Page }
   | { readonly outcome: 'ended' }
   | { readonly outcome: 'again'; readonly reason: string }
 
-/** A page that was read in one snapshot, by its `pg_current_snapshot()`. */
+/** A page read in one snapshot, as `pg_current_snapshot()` writes it. */
 type Read = { readonly snapshot: string }
 
 const maxTruncated = 1_000
 const tooMuchChanges = 'too much was changed while the page was read'
 
 /**
- * Has pages of tables told in their place in the order of transactions, one at a time. It reads; whoever stores the
- * stream stores the pages, each at its mark.
+ * Places pages of tables into the order of transactions, one at a time. It reads; the storing of the stream stores the pages,
+ * each at its mark.
  *
- * A page is right if everything that was stored before its window is seen by its reading. That the stream has brought a
- * transaction does not mean that others see it already (`visibility.ts`): then the page is read again.
+ * A page is correct if its reading saw everything stored before its window. Others may see a transaction later than the
+ * stream brings it (`visibility.ts`): then the page is read again.
  */
 export function createPageTeller({ source }: { source: Source }) {
   const visibility = createVisibility(source.pool)
   let window: Window | null = null
-  /** Marks that are no page's, and who waits for them. */
+  /** Marks without a page, and who waits for them. */
   const awaited = new Map<string, () => void>()
   const truncated = new Set<string>()
 
   /**
-   * Writes the mark behind everything that the reading has seen. A transaction of its own, because its commit is
-   * flushed at once, and not after the standbys have answered.
+   * Writes the mark after everything that the reading has seen. In its own transaction, whose commit is flushed at once,
+   * without waiting for standbys.
    */
   async function setMark(id: string): Promise<void> {
     await source.pool.query(
@@ -60,7 +60,7 @@ export function createPageTeller({ source }: { source: Source }) {
     )
   }
 
-  /** Sets a mark that is no page's; `passed` resolves once the stream has brought everything that was in the WAL before it. */
+  /** Sets a mark without a page; `passed` resolves once the stream has brought everything before it. */
   async function setPassMark(): Promise<{ passed: Promise<void> }> {
     const id = randomUUID()
     const passed = Promise.withResolvers<void>()
@@ -69,14 +69,14 @@ export function createPageTeller({ source }: { source: Source }) {
     return { passed: passed.promise }
   }
 
-  /** A page that fails is no failure of the stream: the page ends, and nothing of it is stored. */
+  /** A failing page does not fail the stream: nothing of the page is stored. */
   function giveUp(error: unknown) {
     window?.settle({ failed: error })
     window = null
   }
 
   return {
-    /** Reads a page and waits until it is stored. `contentOf` says what it tells; null: nothing. Throws what it failed by. */
+    /** Reads a page and waits until it is stored. `contentOf` gives its content; null: none. Throws its failure. */
     async tell<Page extends Read>(
       task: PageTask,
       entity: EntityMapping,
@@ -107,17 +107,17 @@ export function createPageTeller({ source }: { source: Source }) {
       }
     },
 
-    /** Resolves once the stream has brought everything that is in the WAL now. */
+    /** Resolves once the stream has brought all present WAL. */
     async caughtUp(): Promise<void> {
       await (await setPassMark()).passed
     },
 
     setPassMark,
 
-    /** Whether the stream has brought a TRUNCATE of this table by the transaction with this id (the lower 32 bits of it). */
+    /** Whether the stream has brought a TRUNCATE of this table by the transaction with this id (its lower 32 bits). */
     hasTruncated: (table: string, xid: number): boolean => truncated.has(`${xid} ${table}`),
 
-    /** Nothing is to be read for now. */
+    /** No reading for now. */
     rest: visibility.end,
 
     observe(parts: readonly TransactionPart[], mapped: Mapped): void {
@@ -160,7 +160,7 @@ function reasonOfRereading(unseen: readonly bigint[] | null): string {
   return `transactions that others do not see yet, or that were open when the reading began, must end first (id ${shown})`
 }
 
-/** What becomes of a page; `ended` when the stream ends before. */
+/** The end of a page; `ended` if the stream ends first. */
 async function endOf(window: Window, signal: AbortSignal): Promise<PageEnd> {
   const stop = () => window.settle('ended')
   signal.addEventListener('abort', stop, { once: true })

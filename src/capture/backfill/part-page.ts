@@ -14,12 +14,11 @@ import type { Queryable, Source } from '../source/source.ts'
 import { type Page, partsOf, reading, readKeysOf } from './backfill-page.ts'
 
 /**
- * Reads the entities of which a partition tells something: its rows, or, of a related table, the owners that its rows name. Up to
- * `limit`, in the order of their keys, those after the key `after` up to `until`; the first time (null) that is the last one
- * that there is.
+ * Reads the entities of a partition: its rows or, for a related table, their owners. Up to `limit` in key order, after the
+ * key `after` up to `until` (null the first time: the present last key).
  *
- * The partition is read through its table: who may read that need not have a right to it, and policies of its own do not
- * apply. Its bounds lead the planner to it. One that has left the table has no rows in it.
+ * The partition is read through its table, whose rights and policies apply; its bounds guide the planner. A detached one has
+ * no rows there.
  */
 export async function readPartPageOf(
   source: Source,
@@ -35,7 +34,7 @@ export async function readPartPageOf(
   return await readPageOfKeys(source, catalogue, entity, keysOf, at)
 }
 
-/** The same of the entities that show a changed row; none where the mapping has no such field any more. */
+/** The same for the entities that show a changed row; none if the mapping no longer has the field. */
 export async function readFanOutPageOf(
   source: Source,
   catalogue: Catalogue,
@@ -48,12 +47,15 @@ export async function readFanOutPageOf(
 }
 
 type At = { readonly after: string | null; readonly until: string | null; readonly limit: number }
-/** A statement that gives keys of entities, each once, with a column for each of the key's (`key_0`, `key_1`). It may have a value of its own, as its first one. */
+/**
+ * A statement that returns distinct entity keys, a column per key column (`key_0`, `key_1`). Its first parameter may be a
+ * value.
+ */
 type Keys = {
   readonly text: string
   readonly types: readonly string[]
   readonly value?: string
-  /** Whether a person is told how many there are. */
+  /** Whether people see the count. */
   readonly isCounted?: boolean
 }
 
@@ -96,7 +98,7 @@ async function readPageOfKeys(
 
 const nobody = { entities: [], untold: [] }
 
-/** The condition that the rows of a partition fulfil, in SQL; null where it is no partition of its table any more. */
+/** The SQL condition of a partition's rows; null: it no longer belongs to its table. */
 export async function boundsOf(
   client: Queryable,
   { tableName, oid }: Pick<Part, 'tableName' | 'oid'>,
@@ -109,7 +111,7 @@ export async function boundsOf(
   return rows[0] ? `(${rows[0].bounds ?? 'true'}) and tableoid = ${Number(oid)}` : null
 }
 
-/** The keys of the entities of which the partition tells something, each once; null where the mapping does not have its table. */
+/** The distinct entity keys of a partition; null: its table is not mapped. */
 function keysStatement(
   catalogue: Catalogue,
   entity: EntityMapping,
@@ -161,7 +163,7 @@ function selectKey(key: KeyColumns, sqlOf: (column: string) => string) {
   }
 }
 
-/** The entities that a related field leads from to rows of its table `at`, by a condition of what leads there. */
+/** The entities whose related field leads to rows of its table `at`, by a condition on the link. */
 function keysBehind(
   catalogue: Catalogue,
   { list, at }: { readonly list: RelatedList; readonly at: number },
@@ -197,7 +199,7 @@ function fanOutKeys(catalogue: Catalogue, entity: EntityMapping, { field, at, va
 
 const valuesOf = ({ value }: Keys) => (value === undefined ? [] : [value])
 
-/** The last key; null: there is none. */
+/** The last key; null: none. */
 async function lastKey(client: Queryable, keys: Keys): Promise<string | null> {
   const order = keys.types.map((_, i) => `key_${i} desc`).join(', ')
   const { rows } = await client.query({

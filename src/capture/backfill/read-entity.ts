@@ -9,27 +9,27 @@ import { notOfTheKeysType, readWhatIsThere } from '../related/what-is-there.ts'
 import type { Catalogue } from '../source/catalogue.ts'
 import type { Queryable, Source } from '../source/source.ts'
 
-/** An entity as the source has it now, in the form in which events carry it. */
+/** An entity's present state, in the form of its events. */
 export type PresentEntity = {
   readonly entityId: string
   readonly entityIdJson: string
   readonly resultJson: string
-  /** The fields that are left out because their value cannot be told; null: none. */
+  /** The omitted fields, whose value is unreadable; null: none. */
   readonly omitted: readonly string[] | null
-  /** Whose it is; null: nobody's. */
+  /** Its tenant; null: none. */
   readonly tenant: string | null
 }
 
-/** A row that is there, and of which no event can be made. */
+/** An existing row that can't become an event. */
 export type UntoldRow = { readonly entityId: string; readonly reason: string }
 
-/** Rows in the form in which events carry them, and those that have no such form. */
+/** Rows in the form of events, and unreadable ones. */
 export type ShownRows = {
   readonly entities: readonly PresentEntity[]
   readonly untold: readonly UntoldRow[]
 }
 
-/** Reads one entity by a text of its key, which may be written in another way than its own; null where there is none. */
+/** Reads one entity by a text of its key in any spelling; null: it does not exist. */
 export async function readEntity(
   source: Source,
   catalogue: Catalogue,
@@ -50,7 +50,7 @@ type ListReader = (
   owners: readonly string[],
 ) => Promise<ReadonlyMap<string, RelatedValue | null> | null>
 
-/** Rows that are told, in the form in which events carry them, with their related lists, read with one query each. */
+/** Rows in the form of their events, with related lists, by one query each. */
 export async function showRows(
   db: Queryable,
   catalogue: Catalogue,
@@ -83,8 +83,8 @@ export async function showRows(
 }
 
 /**
- * Reads one row where reading it together with its related lists failed by its data: without the lists that cannot be read,
- * which are named as omitted; and where the row itself cannot be read, says so. Null: the row is gone by now.
+ * Reads one row after its data made the page fail: without unreadable lists, which are omitted, or, if the row itself is
+ * unreadable, with the reason. Null: it is gone by now.
  */
 export async function readAlone(
   { pool }: Source,

@@ -23,7 +23,7 @@ const task = { of: 'resync' } as const
 const goesOn: TurnEnd = { goesOnInMs: 0 }
 const unread = 'the changes that were written before it must be stored first'
 
-/** Nobody waits for those who show a changed row, and the application's tables are read for them. */
+/** A pace without urgency: the application's tables are read for it. */
 const fanOutRowsPerSecond = usualRowsPerSecond
 
 const namesOf = ({ entityType, field, value }: FanOut) => ({
@@ -34,31 +34,29 @@ const namesOf = ({ entityType, field, value }: FanOut) => ({
 
 type Entity = { readonly entity: EntityMapping; readonly catalogue: Catalogue }
 
-/** What the rows of a partition are to an entity type. */
+/** The role of a partition's rows for an entity type. */
 function kindOf({ tableName }: Part, { table }: EntityMapping): ResyncStep['part'] {
   return tableName === tableKey(table) ? 'entities' : 'owners'
 }
 
 /**
- * Finds the slot's open resyncs. Each tells its rows, then the deletes. A page is told at its mark, so every state comes
- * after those that are older (`pages.ts`), and a table is locked for as long as reading a page takes.
+ * Finds the slot's open resyncs. Each sends its rows, then the deletes, page by page at marks, so that states stay in order
+ * (`pages.ts`). A table is locked only while a page is read.
  *
- * Of a partition that came, its rows alone are told, and of those what receivers do not have yet (`outbox/source/arrivals.ts`).
- *
- * What can't be read is waited for. An entity is deleted only where its table was read, whole and by us, and did not
- * have it.
+ * A new partition's resync sends only rows that receivers lack (`outbox/source/arrivals.ts`). Unreadable tables are waited
+ * for. A delete is sent only if its table was read completely, and did not contain the entity.
  */
 export function createResyncs(options: PagedWork): () => Promise<Piece[]> {
   const { source, outbox, slotName, mapping, teller, judge, nowMs, log } = options
-  /** Resyncs that this stream has met, and whether it has brought everything that was written before. */
+  /** The resyncs of this stream, and whether it has brought everything written before them. */
   const met = new Map<string, { hasCaughtUp: boolean }>()
 
   /**
-   * Rows may have changed with nothing of it in the WAL, before a resync was ordered. What the stream brings of the time before that
-   * is older than the rows, and would pass for newer: a page goes by the last event since its reading began.
+   * Rows may have changed outside the WAL before a resync was requested. Stream events from before are older than the rows,
+   * but would count as newer in a page's window.
    */
   function hasCaughtUp({ id, gapIds }: Resync): boolean {
-    // For a further gap it begins anew.
+    // A further gap starts it again.
     const key = `${id} ${gapIds}`
     const known = met.get(key)
     if (known) return known.hasCaughtUp
@@ -90,7 +88,7 @@ export function createResyncs(options: PagedWork): () => Promise<Piece[]> {
       : await tellDeletes(resync, of, signal)
   }
 
-  /** What the stream brings is newer than the rows, or in them: nothing needs to be caught up with. */
+  /** The stream is newer than the rows, or equal: no need to catch up. */
   async function tellFanOut(
     resync: Resync,
     fanOut: FanOut,
@@ -145,7 +143,7 @@ export function createResyncs(options: PagedWork): () => Promise<Piece[]> {
     signal: AbortSignal,
   ): Promise<TurnEnd> {
     const { id, entityType, knownUpTo, phase, orders, afterKey } = resync
-    // Committed events only, and more may be on their way: what is told is settled when the page is stored.
+    // Committed events only; further ones may follow: storing the page decides.
     const untold = await transaction(outbox.pool, client => untoldEntities(client, resync, maxKeys))
     const { entities: known, toKey, isLast } = untold
     const past = { fromKey: afterKey, toKey, untilKey: null, rows: 0, rowsEstimate: null, isLast }
@@ -195,7 +193,7 @@ export function createResyncs(options: PagedWork): () => Promise<Piece[]> {
       id: resync.id,
       unasked: unaskedOf(resync),
       place: `${resync.phase} ${resync.afterKey ?? ''}`,
-      // One that gave up would leave its gap open with nobody to close it.
+      // Never given up: its gap would stay open for ever.
       takeTurn: (turn, signal) => takeTurn(resync, turn, signal),
     }))
 }

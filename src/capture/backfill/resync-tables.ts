@@ -10,7 +10,7 @@ import { describeEntity, describeLoss } from './resync.ts'
 
 type Options = { readonly slotName: string; readonly mapping: readonly EntityMapping[] }
 
-/** The open gaps of single tables, of one entity type or (null) of all. */
+/** The open gaps of single tables, of one entity type or (null) all. */
 export async function tableGapsOf(
   outbox: Outbox,
   slotName: string,
@@ -22,7 +22,7 @@ export async function tableGapsOf(
 
 const typesOf = (gaps: readonly Gap[]) => [...new Set(gaps.map(({ entityType }) => entityType!))]
 
-/** What is in the way of a resync of these gaps: a table that is not captured yet would be lost again at once. */
+/** The obstacles to resyncing these gaps: a table that is not captured yet would be lost again. */
 export function obstaclesToResync(gaps: readonly Gap[]): Problem[] {
   return gaps
     .filter(({ toLsn }) => toLsn === null)
@@ -35,8 +35,8 @@ export function obstaclesToResync(gaps: readonly Gap[]): Problem[] {
 }
 
 /**
- * Orders the resync of every entity type of these gaps. The stream goes on: whoever captures tells each row as it is, and
- * deletes what is gone, page by page at their places in the stream, and the gaps end with the last page.
+ * Requests a resync of every entity type of these gaps. The stream continues: the capturing process sends each row and
+ * deletes what is gone, page by page, and the last page ends the gaps.
  */
 export async function orderTableResyncs(
   outbox: Outbox,
@@ -49,7 +49,7 @@ export async function orderTableResyncs(
   }
 }
 
-/** What such a resync will do, in words for whoever is about to say yes; or that it is under way already. */
+/** A description of such a resync, for confirmation; or that it is already running. */
 export async function describeTableResyncs(
   source: Source,
   outbox: Outbox,

@@ -30,14 +30,11 @@ export type ResyncResult =
   | { readonly ok: true; readonly fromLsn: Lsn }
   | { readonly ok: false; readonly problems: readonly Problem[] }
 
-/**
- * What a resync of everything is for: an open gap of everything, or that the outbox was captured with another slot so far.
- * Null: nothing of the kind.
- */
+/** The reason for resyncing everything: an open gap of everything, or another slot than before. Null: none. */
 export type Occasion =
   | { readonly gap: Gap }
   | { readonly otherSlot: string }
-  /** A person gives up what can't be read or stored. */
+  /** A person skips what can't be read or stored. */
   | { readonly givenUpFrom: Lsn }
 
 export async function occasionOf(outbox: Outbox, slotName: string): Promise<Occasion | null> {
@@ -48,17 +45,17 @@ export async function occasionOf(outbox: Outbox, slotName: string): Promise<Occa
   return otherSlot === undefined ? null : { otherSlot }
 }
 
-/** That a person gives up what is not stored yet; null where nothing is captured. */
+/** The occasion of skipping what is not stored yet; null: nothing is captured. */
 export async function givingUp(outbox: Outbox, slotName: string): Promise<Occasion | null> {
   const position = await readPosition(outbox, slotName)
   return position && { givenUpFrom: position.commitLsn }
 }
 
 /**
- * Begins anew after a gap: makes a new slot with the flags of the one before, and in one commit of the outbox moves the
- * position to where it begins and orders a resync of every entity type. From there on everything is captured; whoever
- * captures tells what was lost, page by page (`resync-entity.ts`), and the gap ends with the last page. Killed at any
- * moment it has done nothing, but perhaps made a slot that the next resync drops.
+ * Starts again after a gap: creates a new slot with the old one's flags, and in one commit moves the position to its start
+ * and requests a resync of every entity type. From there everything is captured; the resyncs send what was lost
+ * (`resync-entity.ts`), and the last page ends the gap. A crash at any moment leaves at most an unused slot, which the next
+ * resync drops.
  */
 export async function beginResync(
   source: Source,
@@ -70,7 +67,7 @@ export async function beginResync(
   await using lock = await lockSlot(source)
   const { problems, facts, catalogue, living } = await preflight(source, { ...options, outbox })
   const { mapping } = living
-  // Where there is a slot, a missing publication is a gap, and no problem; but here it is to be made.
+  // With a slot, a missing publication is a gap rather than a problem; here it must be created.
   if (facts.slot && !facts.publication)
     problems.push(...judgePublication({ ...facts, slot: null }, catalogue, { ...options, mapping }))
   const { rows } = await lock.query('select active_pid from pg_replication_slots where slot_name = $1', [
@@ -108,7 +105,7 @@ export async function beginResync(
 
 type Since = { readonly slotName: string; readonly fromLsn: Lsn }
 
-/** Up to where nothing is lost of what was captured with a slot: a table may have been interrupted, and nobody has looked. */
+/** The end of complete capture with a slot: tables may have been interrupted unnoticed. */
 async function lastGoodOf(
   outbox: Outbox,
   slotName: string,
@@ -120,7 +117,7 @@ async function lastGoodOf(
     : now.beforeLsn
 }
 
-/** Takes over what was captured with another slot; what happened since is a gap. */
+/** Takes over from another slot; everything since is a gap. */
 async function goOnFrom(
   client: PoolClient,
   { otherSlot, slotName, fromLsn }: Since & { otherSlot: string },
@@ -133,7 +130,7 @@ async function goOnFrom(
   )
 }
 
-/** What is between what is stored and the new slot is given up: a gap like any other. */
+/** Skips everything between the position and the new slot: a gap like any other. */
 async function giveUp(client: PoolClient, { slotName, fromLsn }: Since): Promise<void> {
   await client.query(
     `insert into walhook.gaps (slot_name, reason, detail, from_lsn)
@@ -150,7 +147,7 @@ async function lockSlot(source: Source): Promise<Queryable & AsyncDisposable> {
   return disposable
 }
 
-/** What a resync will do, in words for whoever is about to say yes. */
+/** A description of the resync, for confirmation. */
 export async function describeResync(
   source: Source,
   occasion: Occasion,
@@ -171,14 +168,14 @@ export async function describeResync(
   return lines
 }
 
-/** What is lost, in words. */
+/** A loss in words. */
 export function describeLoss({ fromLsn, toLsn, foundAt, tableName, reason, detail }: Gap): string {
   const of = tableName === null ? '' : ` of ${tableName}`
   const range = `${toLsn === null ? 'since' : 'from'} ${formatLsn(fromLsn)}${toLsn === null ? '' : ` to ${formatLsn(toLsn)}`}`
   return `Changes${of} are lost ${range} (found ${foundAt.toISOString()}): ${reason}, ${detail}.`
 }
 
-/** What a resync tells of one entity type. */
+/** A resync of one entity type in words. */
 export async function describeEntity(
   source: Source,
   catalogue: Catalogue,
@@ -191,7 +188,7 @@ export async function describeEntity(
   return `  ${entityType}: update or new for each row there is (about ${rows[0]?.n ?? 0}), delete for each ${entityType} that was told of and is gone`
 }
 
-/** How far a resync is that has begun, in words. */
+/** The progress of running resyncs in words. */
 export async function describeResyncs(outbox: Outbox, gap: Gap, slotName: string): Promise<string[]> {
   return [
     `The resync of what was lost from ${formatLsn(gap.fromLsn)} to ${formatLsn(gap.toLsn!)} is under way: everything since is captured, and the walhook that captures tells the rest:`,

@@ -6,20 +6,20 @@ import type { Source } from '../source/source.ts'
 import type { PageTeller } from './pages.ts'
 import { boundsOf } from './part-page.ts'
 
-/** A look waits for nobody: a partition that is locked is looked at again by the next one. */
+/** A check waits for no lock: the next one looks at a locked partition again. */
 const limits = `set local lock_timeout = '1s'; set local statement_timeout = '10s'`
 const queryCanceled = '57014'
 
 /**
- * Makes the function that judges partitions with another file than before. PostgreSQL tells nothing of a TRUNCATE of a single
- * partition, and nothing of what is written to one while it is unlogged; VACUUM FULL and CLUSTER leave another file, too.
+ * Creates the function that judges partitions with a replaced file. Postgres reports neither TRUNCATE of a single partition
+ * nor writes to an unlogged one; VACUUM FULL and CLUSTER replace the file too.
  *
- * - kept: a row in it was inserted by a transaction that had ended at the last look. TRUNCATE leaves no row, and SET LOGGED
- *   writes each anew; VACUUM FULL and CLUSTER leave `xmin` as it was.
- * - kept: the stream has brought the TRUNCATE of the whole table, by the transaction that last changed the partition's row
- *   of pg_class.
- * - not known yet: the stream may still bring that. It is waited for by a mark.
- * - lost: else.
+ * - kept: it has a row of a transaction that had ended at the last look. TRUNCATE leaves no row, SET LOGGED rewrites each
+ *   row; VACUUM FULL and CLUSTER keep `xmin`.
+ * - kept: the stream has brought a TRUNCATE of the whole table by the transaction that last changed the partition's pg_class
+ *   row.
+ * - unknown: the stream may still bring that, which a mark will show.
+ * - lost: otherwise.
  */
 export function createRewriteJudge(options: {
   source: Source
@@ -27,7 +27,7 @@ export function createRewriteJudge(options: {
   log: Log
 }): (remembered: Remembered, now: CapturedNow) => Promise<RewriteVerdict> {
   const { source, teller, log } = options
-  /** What the stream is waited for, and whether it has brought everything by then. */
+  /** The mark to wait for, and whether the stream has passed it. */
   let waited: { readonly what: string; isOver: boolean } | null = null
 
   function isCaughtUp(what: string): boolean {
@@ -62,7 +62,7 @@ export function createRewriteJudge(options: {
   }
 }
 
-/** Whether a partition has a row that is as it was at the last look; null: that can't be told for now. */
+/** Whether a partition has an unchanged row since the last look; null: unknown for now. */
 async function keptRows(source: Source, { table, seenXid }: Rewrite, oid: number): Promise<boolean | null> {
   if (seenXid === null) return false
   const client = await source.pool.connect()
@@ -70,7 +70,7 @@ async function keptRows(source: Source, { table, seenXid }: Rewrite, oid: number
     await client.query(`begin read only; ${limits}`)
     const bounds = await boundsOf(client, { tableName: table, oid })
     const { rows } = await client.query(
-      // The ages of ids are right within two billion transactions: an older look proves nothing.
+      // Transaction ids are comparable within two billion: an older look proves nothing.
       `select pg_snapshot_xmax(pg_current_snapshot())::text::numeric - $1::numeric < 2000000000
           and exists (select from ${table} where ${bounds ?? 'false'} and age(xmin) > age($2::xid)) as has_kept`,
       [seenXid, String(BigInt(seenXid) % 2n ** 32n)],
@@ -80,7 +80,7 @@ async function keptRows(source: Source, { table, seenXid }: Rewrite, oid: number
     return rows[0].has_kept === 't'
   } catch (error) {
     client.release(true)
-    // So many rows, and none of them old.
+    // This many rows, and none of them old.
     if ((error as { code?: string }).code === queryCanceled) return false
     return null
   }

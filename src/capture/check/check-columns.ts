@@ -3,8 +3,8 @@ import { type EntityMapping, tableKey } from '../../domain/mapping/mapping.ts'
 import { type Catalogue, chosenFields } from '../source/catalogue.ts'
 
 /**
- * Which columns of an entity leave, by their names in the database, and which don't and why. `known` are those that walhook
- * has seen before, where it has looked: of a new one that is sent it warns.
+ * Which columns of an entity are sent, by their names in the database, and why others are not. `known`: columns of earlier
+ * looks; a new sent column is a warning.
  */
 export function columnsLine(
   catalogue: Catalogue,

@@ -18,8 +18,8 @@ type Options = {
 }
 
 /**
- * What is lost by what the outbox knows, and what walhook will find lost once it looks: changes of a table that was dropped,
- * unpublished or replaced since. Nothing is recorded. An outbox that nobody has captured into yet has none of it.
+ * The recorded losses, and those that walhook will find: tables that were dropped, unpublished or replaced since. Records
+ * nothing. An unused outbox has none.
  */
 export async function gapLines(source: Source, outbox: Outbox, options: Options): Promise<CheckLine[]> {
   const { slotName, mapping } = options
@@ -30,7 +30,7 @@ export async function gapLines(source: Source, outbox: Outbox, options: Options)
   if (!remembered) return lines
   const { captured: before, seenLsn, seenXid } = remembered
   const now = await readCaptured(source.pool, { ...options, before })
-  // Of another cluster or database nothing can be compared: a start finds everything lost, and says so.
+  // Another cluster or database is not comparable: a start reports everything lost.
   if (before.systemIdentifier !== options.systemIdentifier || before.databaseOid !== now.captured.databaseOid)
     return lines
   const mapped = publishedTables(mapping).map(tableKey)

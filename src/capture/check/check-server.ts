@@ -6,7 +6,7 @@ import type { ReplicationTrial } from '../source/try-replication.ts'
 
 const clockToleranceMs = 5_000
 
-/** What of the server and its settings was looked at, as it is where there is no problem with it. */
+/** The checks of server and settings that found no problem. */
 export function serverLines(
   facts: SourceFacts,
   trial: ReplicationTrial | null,
@@ -37,7 +37,7 @@ function versionText(number: number): string {
   return `${Math.floor(number / 10_000)}.${number % 10_000}`
 }
 
-/** Whether every text of the database is UTF-8, as JSON must be. */
+/** Whether every text of the database is UTF-8, as JSON requires. */
 function encodingLine({ serverEncoding }: SourceFacts): CheckLine {
   const what = 'server_encoding'
   if (serverEncoding !== 'SQL_ASCII') return ok('encoding', what, serverEncoding)
@@ -49,7 +49,7 @@ function encodingLine({ serverEncoding }: SourceFacts): CheckLine {
   )
 }
 
-/** By what it is noticed that the URL leads to another cluster. */
+/** The identity that shows a switch to another cluster. */
 function identityLine({ mayReadControl, role }: SourceFacts): CheckLine {
   const what = 'pg_control_system'
   if (mayReadControl) return ok('system_identifier', what, 'may be executed: it says which cluster this is')
@@ -76,7 +76,7 @@ function keepSizeLine({ maxSlotWalKeepMb }: SourceFacts): CheckLine {
   )
 }
 
-/** PostgreSQL 18 can give up slots that nobody reads, whatever WAL they hold. */
+/** PostgreSQL 18 can drop unread slots, whatever WAL they hold. */
 function idleSlotLine({ idleSlotTimeoutS }: SourceFacts): CheckLine | null {
   if (idleSlotTimeoutS === null) return null
   const what = 'idle_replication_slot_timeout'
@@ -92,7 +92,7 @@ function idleSlotLine({ idleSlotTimeoutS }: SourceFacts): CheckLine | null {
   )
 }
 
-/** Not a warning: without it, only more WAL is kept while much is written. */
+/** No warning: without it, only more WAL is kept during heavy writes. */
 function releaseLine({ mayLogSnapshot, role }: SourceFacts): CheckLine | null {
   if (mayLogSnapshot === null) return null
   const what = 'pg_log_standby_snapshot'
@@ -127,7 +127,7 @@ function clockLine({ serverNowMs }: SourceFacts, nowMs: number): CheckLine {
   )
 }
 
-/** The slot, where it is there. */
+/** The slot, if it exists. */
 export function slotLine(facts: SourceFacts, slotName: string, publicationName: string): CheckLine {
   const what = `replication slot ${slotName}`
   const { slot } = facts

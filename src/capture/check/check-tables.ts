@@ -9,7 +9,7 @@ import { refusesUnpublished, type SourceFacts } from '../source/preflight-verdic
 import { judgeStop } from '../source/relation-verdict.ts'
 import { futureHarm } from '../source/table-verdict.ts'
 
-/** What of a mapped table was looked at. */
+/** The checks of a mapped table. */
 export function tableLines(
   catalogue: Catalogue,
   key: string,
@@ -29,7 +29,7 @@ export function tableLines(
       ),
     )
   const future = futureHarm(table)
-  // Before anything is published it is a problem.
+  // Before publishing it is a problem.
   if (future && facts.publication !== null)
     lines.push(warning('future_partitions', future.what, future.found, future.mend))
   return lines
@@ -43,7 +43,7 @@ function kindText(table: Table): string {
   return table.isPartition ? `${readable}, a partition` : readable
 }
 
-/** Whether updates of a table tell the values before, and what it takes. */
+/** Whether updates of a table contain the values before, and how to get them. */
 function previousLine(table: Table, publicationName: string, facts: SourceFacts): CheckLine {
   const key = tableKey(table.name)
   const what = `table ${key}, previous values`
@@ -72,7 +72,7 @@ function previousLine(table: Table, publicationName: string, facts: SourceFacts)
   )
 }
 
-/** Rows with one key are one entity. A partitioned table can be unique only together with what it is partitioned by. */
+/** Rows with the same key are one entity. A partitioned table can be unique only together with its partition key. */
 export function uniqueLine(catalogue: Catalogue, entity: EntityMapping): CheckLine | null {
   const table = catalogue.tables.get(tableKey(entity.table))
   const key = columnsOfKey(entity.key)
@@ -95,7 +95,7 @@ export function uniqueLine(catalogue: Catalogue, entity: EntityMapping): CheckLi
   )
 }
 
-/** Whether the WAL gives what `where` and `deleted_when` need to know of a row before its change. */
+/** Whether the WAL contains the earlier values that `where` and `deleted_when` need. */
 export function conditionLine(catalogue: Catalogue, entity: EntityMapping): CheckLine | null {
   if (!entity.rows || !catalogue.tables.has(tableKey(entity.table))) return null
   const what = `entity ${entity.entityType}, where and deleted_when`
@@ -112,7 +112,7 @@ export function conditionLine(catalogue: Catalogue, entity: EntityMapping): Chec
   )
 }
 
-/** Whether the WAL gives what a `delete` tells as `last`. */
+/** Whether the WAL contains the values for `last` of a `delete`. */
 export function lastLine(catalogue: Catalogue, entity: EntityMapping): CheckLine | null {
   if (entity.last === undefined || !catalogue.tables.has(tableKey(entity.table))) return null
   const what = `entity ${entity.entityType}, last`
@@ -126,7 +126,7 @@ export function lastLine(catalogue: Catalogue, entity: EntityMapping): CheckLine
   )
 }
 
-/** Whether the WAL says whose a deleted row was, and whose one was that another tenant gets. */
+/** Whether the WAL contains the tenant of deleted rows, and of rows before they move. */
 export function tenantLine(catalogue: Catalogue, entity: EntityMapping): CheckLine | null {
   const { entityType, table, key, tenant } = entity
   if (tenant === undefined || !catalogue.tables.has(tableKey(table))) return null
@@ -141,7 +141,7 @@ export function tenantLine(catalogue: Catalogue, entity: EntityMapping): CheckLi
   )
 }
 
-/** Whether related lists can hold anything, and what the WAL gives of rows that they show. */
+/** Whether related lists can contain anything, and what the WAL has of their rows. */
 export function relationLines(
   catalogue: Catalogue,
   entity: EntityMapping,
@@ -172,7 +172,7 @@ export function relationLines(
   )
 }
 
-/** By the column that leads on, walhook finds those who show a row that has changed. */
+/** walhook finds the owners of a changed row by this column. */
 function indexLine(catalogue: Catalogue, of: string, { table, to }: Stop): CheckLine[] {
   const found = catalogue.tables.get(tableKey(table))
   if (to === null || !found?.columns.some(({ name }) => name === to)) return []
@@ -188,7 +188,7 @@ function indexLine(catalogue: Catalogue, of: string, { table, to }: Stop): Check
   ]
 }
 
-/** Without the row before, receivers get more updates than there are, and never too few: nobody needs to mend that. */
+/** Without the row before, receivers get extra updates, and never too few: no fix is needed. */
 function relatedConditionLine(
   catalogue: Catalogue,
   of: string,

@@ -17,8 +17,8 @@ import { serverLines, slotLine } from './check-server.ts'
 import { conditionLine, lastLine, relationLines, tableLines, tenantLine, uniqueLine } from './check-tables.ts'
 
 /**
- * Everything that decides whether walhook can capture a source and does no harm to it, each with its verdict: first
- * what was looked at and is as it should be or deserves a look, in a fixed order, with the problems in their places.
+ * Every check of whether walhook can capture a source without harm: the lines in a fixed order, with each problem in its
+ * place.
  */
 export function checkLines(
   facts: SourceFacts,
@@ -28,15 +28,15 @@ export function checkLines(
     publicationName: string
     mapping: readonly EntityMapping[]
     nowMs: number
-    /** What came of asking for a replication connection; null: it was not asked for. */
+    /** The result of opening a replication connection; null: not tried. */
     trial?: ReplicationTrial | null
-    /** Who holds locks on mapped tables that nobody can read beside. */
+    /** Sessions whose locks on mapped tables block reading. */
     lockHolders?: readonly LockHolder[]
-    /** The columns that walhook has seen before, by entity type. */
+    /** The columns of earlier looks, by entity type. */
     known?: ReadonlyMap<string, ReadonlySet<string>>
-    /** What the source has dropped of the mapping, in words. */
+    /** The mapping's objects that the source has dropped, in words. */
     lost?: readonly string[]
-    /** Where mapped tables are now that have another name or schema. */
+    /** The present names of renamed or moved tables. */
     moved?: ReadonlyMap<string, TableName>
   },
 ): CheckLine[] {
@@ -70,7 +70,7 @@ export function checkLines(
   return [...withProblems(lines, problems), harmLine(problems)]
 }
 
-/** What was captured and is there no more stops nothing, and is told no more. */
+/** A dropped table stops nothing, and has no more events. */
 function lostLine(lost: string): CheckLine {
   return warning(
     'mapping_lost',
@@ -80,7 +80,7 @@ function lostLine(lost: string): CheckLine {
   )
 }
 
-/** A problem takes the place of the line about the same thing, or the thing it is a part of; others come after. */
+/** A problem replaces the line about the same object or its whole; others follow. */
 function withProblems(lines: readonly CheckLine[], problems: readonly Problem[]): CheckLine[] {
   const isAbout = (line: CheckLine) => (problem: Problem) =>
     problem.what === line.what || problem.about === line.what
@@ -98,7 +98,7 @@ function publicationText(publication: PublicationFacts, mapping: readonly Entity
   return others.length === 0 ? text : `${text}; and, for nothing, ${others.join(', ')}`
 }
 
-/** An ALTER TABLE that is held open keeps capture from reading, and from making the publication. */
+/** An open ALTER TABLE blocks reading, and creating the publication. */
 function locksLine(holders: readonly LockHolder[]): CheckLine {
   const what = 'locks of mapped tables'
   if (holders.length === 0) return ok('locks', what, 'none that keeps others from reading')
@@ -106,7 +106,7 @@ function locksLine(holders: readonly LockHolder[]): CheckLine {
   return warning('locks', what, found, mend)
 }
 
-/** What makes, or can make, a statement of the application fail. */
+/** Problems that make, or can make, a statement of the application fail. */
 const harmful: ReadonlySet<string> = new Set([
   'no_identity',
   'virtual_in_identity',
@@ -117,7 +117,7 @@ const harmful: ReadonlySet<string> = new Set([
   'publication_schema',
 ])
 
-/** Whether any statement of the application can fail because a table is published. */
+/** Whether publishing a table can make a statement of the application fail. */
 function harmLine(problems: readonly Problem[]): CheckLine {
   const what = "the application's statements"
   const found = problems.filter(({ code }) => code !== undefined && harmful.has(code))

@@ -11,8 +11,8 @@ const goodForMs = 1_000
 const answerMs = 3_000
 
 /**
- * Makes the function that says, in words, what the mapping names and the source has dropped; null where it does not answer in
- * time. However many ask, the source is asked once a second.
+ * Creates the function that lists the mapping's dropped objects, in words; null: no answer in time. The source is asked once
+ * a second at most.
  */
 export function openMappingLost(options: {
   source: Source

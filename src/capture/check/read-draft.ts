@@ -7,7 +7,7 @@ import type { Source } from '../source/source.ts'
 import { withinLimits } from '../source/source-locks.ts'
 import { sampleTable } from './sample-columns.ts'
 
-/** Tables that hold rows of the application: no partition, and nothing that an extension has brought. */
+/** The application's tables: no partitions, nothing of an extension. */
 const tablesStatement = `
 select n.nspname as schema, c.relname as name, case when c.reltuples >= 0 then c.reltuples end as rows
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
@@ -16,10 +16,7 @@ where c.relkind in ('r', 'p') and c.relpersistence = 'p' and not c.relispartitio
   and not exists (select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
 order by n.nspname <> 'public', 1, 2 limit 10000`
 
-/**
- * A first mapping of a source by its catalogue, and by a look at the values of the columns that it would send. `notes` says
- * what could not be looked at.
- */
+/** A first mapping of a source, by its catalogue and a sample of the values to be sent. `notes`: what could not be read. */
 export async function readDraft(source: Source): Promise<{ draft: Draft; notes: string[] }> {
   const { catalogue, tables } = await withinLimits(source, async db => {
     const { rows } = await db.query(tablesStatement)
@@ -35,7 +32,7 @@ export async function readDraft(source: Source): Promise<{ draft: Draft; notes: 
     tables.map(each => [tableKey(each.table.name), toKnownTable(catalogue, each.table, each.rows)]),
   )
   const notes: string[] = []
-  // A first draft says which tables are worth a look.
+  // A first draft selects the tables to sample.
   for (const name of tablesOf(draftMapping([...known.values()]))) {
     const table = catalogue.tables.get(tableKey(name))!
     const looked = await look(source, catalogue, table, known.get(tableKey(name))!)

@@ -18,9 +18,8 @@ const sampledCharacters = 4_096
 const withinMs = 5_000
 
 /**
- * Looks at a few hundred rows of each mapped table for values that are secrets by their form, in columns that are sent;
- * and, of a related table whose rows name fields, at the names. Values are never told. A table that can't be read is no
- * error here: other lines say so.
+ * Samples a few hundred rows of each mapped table for values of sent columns that look like secrets, and for such names in
+ * related rows. Values are never shown. Unreadable tables are reported by other lines.
  */
 export async function sampleLines(
   source: Source,
@@ -92,7 +91,7 @@ async function sampleEntity(source: Source, catalogue: Catalogue, entity: Entity
   return found
 }
 
-/** Which of these columns of a table seem to hold secrets, by a few hundred of its rows. */
+/** The columns that seem to contain secrets, by a few hundred rows. */
 export async function sampleTable(
   source: Source,
   catalogue: Pick<Catalogue, 'kindOf'>,
@@ -118,7 +117,7 @@ export async function sampleTable(
   })
 }
 
-/** The names in a sample of a related object's rows that are withheld, as `session_tokens` in a table of everything. */
+/** The withheld names in a sample of a related object's rows, such as `session_tokens`. */
 async function namesLine(
   source: Source,
   catalogue: Catalogue,

@@ -15,13 +15,13 @@ import { createPublication } from '../source/publication-verdict.ts'
 type Options = {
   readonly mapping: readonly EntityMapping[]
   readonly publicationName: string
-  /** Whether walhook's own tables are to be made in this database, and are not there yet. */
+  /** Whether walhook's own tables belong into this database, and do not exist yet. */
   readonly needsSchema: boolean
 }
 
 /**
- * The SQL that the owner of the tables or a superuser runs before the first start: grants, identities and the publication, each
- * where it lacks. Comments say what no statement can do, and what is a choice. It is plain SQL, so any client runs it.
+ * The SQL that the tables' owner or a superuser runs before the first start: missing grants, identities and the publication.
+ * Comments name manual steps and choices. Plain SQL for any client.
  */
 export function setupSql(facts: SourceFacts, catalogue: Catalogue, options: Options): string {
   const tables = publishedTables(options.mapping).flatMap(name => catalogue.tables.get(tableKey(name)) ?? [])
@@ -86,14 +86,14 @@ function grants(table: Table, { role }: SourceFacts): string[] {
           `grant usage on schema ${quoteIdentifier(table.name.schema)} to ${to};`,
           `grant select on ${tableKey(table.name)} to ${to};`,
         ]),
-    // Rows that a policy hides would be taken for gone.
+    // Rows that a policy hides would look deleted.
     ...(table.hidesRows ? [`alter role ${to} bypassrls;`] : []),
   ]
 }
 
 /**
- * Whether the WAL must say more of a row before its change than the primary key: which entity it was or whose row of a list, and,
- * as `check` warns, whether it was sent, its values, or whose it was.
+ * Whether the WAL must contain more of a row before its change than the primary key: for the entity or owner, and for
+ * `check`'s warnings about filters, earlier values and tenants.
  */
 function needsWholeRows(table: Table, catalogue: Catalogue, mapping: readonly EntityMapping[]): boolean {
   const isThis = (name: TableName) => tableKey(name) === tableKey(table.name)
@@ -134,7 +134,7 @@ function wholeRows(table: Table, name: TableName, facts: SourceFacts): string {
   )
 }
 
-/** Before the identities: with an identity that has generated columns, an UPDATE fails unless these are published. */
+/** Before the identities: if one has unpublished generated columns, an UPDATE fails. */
 function publicationSettings(
   facts: SourceFacts,
   tables: readonly Table[],
@@ -187,7 +187,7 @@ function publication(
   ]
 }
 
-/** What tells the values before an update, as a comment: it costs WAL. */
+/** Earlier values of updates, as a comment: they cost WAL. */
 function previousValues(table: Table, required: readonly string[], facts: SourceFacts): string[] {
   if (givesPrevious(table)) return []
   return [{ name: table.name, identity: table.identity }, ...table.leaves]

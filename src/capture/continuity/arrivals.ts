@@ -1,21 +1,19 @@
 import { createHash } from 'node:crypto'
 import type { Lsn } from '../../domain/value/lsn.ts'
 
-/** The entities of which earlier chunks of a transaction have brought a row. May say so of others too. */
+/** The entities with a row in earlier chunks of a transaction. False positives are possible. */
 export type Arrivals = { has(id: string): boolean; add(id: string): void }
 
 const bits = 2 ** 23
 
 /**
- * Remembers, while a transaction comes in chunks, which entities have got a row in those before: a DELETE that
- * follows may be of another row with the same key, which its statement had not taken away yet. A Bloom filter,
- * made when first needed: what it says of an entity too many costs a look at the table. It takes 1 MB, however large the
- * transaction is.
+ * Records which entities got a row in earlier chunks of a transaction: a later DELETE may be of another row with the same
+ * key, from before the statement. A Bloom filter of 1 MB, created on demand; a false positive costs one read of the table.
  */
 export function openArrivals() {
   let at: { commitLsn: Lsn; arrivals: Arrivals } | null = null
   return {
-    /** What is remembered of a transaction; null where there is nothing to remember. */
+    /** The record of a transaction; null: not needed. */
     of(commitLsn: Lsn, isWhole: boolean): Arrivals | null {
       if (at?.commitLsn !== commitLsn) at = isWhole ? null : { commitLsn, arrivals: createArrivals() }
       return at?.arrivals ?? null

@@ -12,7 +12,7 @@ export type GapReason =
   | 'other database'
   | 'other history'
 
-/** What is stored so far, and what the source says of itself now. */
+/** The stored position, and the source's present state. */
 export type ContinuityFacts = {
   readonly slotName: string
   readonly publicationName: string
@@ -24,15 +24,15 @@ export type ContinuityFacts = {
   readonly systemIdentifier: string
   /** The end of the source's WAL. */
   readonly walEnd: Lsn
-  /** Where the source's WAL has left the timeline that was captured; null: it has not. */
+  /** Where the source's WAL left the captured timeline; null: it did not. */
   readonly forkLsn: Lsn | 'unrelated' | null
   readonly slot: { readonly confirmedLsn: Lsn; readonly isInvalidated: boolean } | null
   readonly hasPublication: boolean
 }
 
 /**
- * Judges whether the slot goes on exactly where the outbox ends. Where it does not, changes are lost, and are never
- * passed over in silence: the gap has a reason, and in plain words what has happened.
+ * Judges whether the slot continues exactly where the outbox ends. Otherwise changes are lost, which is a gap with a reason
+ * and a description.
  */
 export function judgeContinuity(facts: ContinuityFacts): { reason: GapReason; detail: string } | null {
   const { stored, slot, slotName } = facts
@@ -78,7 +78,7 @@ export function judgeContinuity(facts: ContinuityFacts): { reason: GapReason; de
   return null
 }
 
-/** What was confirmed of another timeline behind the fork says nothing of this one. */
+/** A position confirmed after the fork belongs to another timeline. */
 function lower(confirmed: Lsn | null, fork: ContinuityFacts['forkLsn']): Lsn | null {
   return typeof fork === 'bigint' && confirmed !== null && fork < confirmed ? fork : confirmed
 }

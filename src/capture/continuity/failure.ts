@@ -1,6 +1,6 @@
 import type { CaptureCode } from '../../domain/capture/capture-code.ts'
 
-/** Thrown where it is known why capture does not go on: by its code a person finds what to do. */
+/** Thrown for a known failure: its code leads to the fix. */
 export class CaptureFailure extends Error {
   readonly code: CaptureCode
   constructor(code: CaptureCode, reason: string, options?: ErrorOptions) {
@@ -11,7 +11,7 @@ export class CaptureFailure extends Error {
 
 const ofStoring = new WeakSet<object>()
 
-/** Takes note that an error came from the storing of what was read, and throws it. */
+/** Marks an error as one of storing, and throws it. */
 export function throwOfStoring(error: unknown): never {
   if (typeof error === 'object' && error !== null) ofStoring.add(error)
   throw error

@@ -16,12 +16,12 @@ import { CaptureFailure, isOfStoring } from './failure.ts'
 import { CaptureBlocked, CaptureLost, type CaptureState } from './state.ts'
 
 const answerMs = 3_000
-/** Capture that ran so long was well: what ends it then is a new failure. */
+/** After this long, capture was healthy: its end is a new failure. */
 const steadyMs = 60_000
 
 /**
- * Makes the function that says what state capture is in once an error has ended it. Everything is tried again, for ever;
- * but what fails in the same way at the same place has, after a few times, a code and a mend.
+ * Creates the function that gives capture's state after an error. Everything is retried for ever; repeated failures at one
+ * place get a code and a fix.
  */
 export function createFailures({
   source,
@@ -58,7 +58,7 @@ export function createFailures({
     return position ? formatLsn(position.commitLsn) : 'unknown'
   }
 
-  /** `ranMs`: for how long it had been streaming. */
+  /** `ranMs`: how long it had been streaming. */
   return async (error: unknown, ranMs: number): Promise<CaptureState> => {
     const reason = describeError(error)
     const withCode = (code: CaptureCode) => ({ code, mend: mendOf(code) })
@@ -81,7 +81,7 @@ const ofPlaces: ReadonlySet<CaptureCode | undefined> = new Set<CaptureCode>([
   'capture.timed_out',
 ])
 
-/** Whether a state is about a place in the WAL, which capture must have passed before it is well again. */
+/** Whether a state is about one place in the WAL, and ends once capture passes it. */
 export const isOfAPlace = ({ code }: CaptureState): boolean => ofPlaces.has(code)
 
 function toldAt(

@@ -15,18 +15,18 @@ import { type Remembered, remember } from '../../outbox/source/captured.ts'
 import { closeTableGaps, openTableGap } from '../../outbox/source/table-gaps.ts'
 import type { CapturedNow } from './read-captured.ts'
 
-/** What was lost since the last look, as far as that is news, and what is remembered from now on (null: nothing yet). */
+/** New losses since the last look, and the record to store (null: none yet). */
 export type Interruptions = {
   readonly lost: SourceLoss | null
   readonly losses: readonly TableLoss[]
-  /** Partitions that have come, and whose rows are to be told. */
+  /** New partitions, whose rows are to be sent. */
   readonly arrivals: readonly (PartArrival & { readonly name: string })[]
   readonly remembered: Remembered | null
 }
 
 /**
- * Compares what is captured now with what is remembered. Where a table was interrupted, the gaps in what is told of its
- * entities and what is remembered from now on commit together; so does the order to tell the rows of partitions that have come. `isSound`: nothing is in the way of capturing the tables.
+ * Compares the captured tables with the stored record. Gaps of interrupted tables, the new record, and the resyncs of new
+ * partitions commit together. `isSound`: nothing prevents the tables' capture.
  */
 export async function recordInterruptions(
   outbox: Outbox,
@@ -86,7 +86,7 @@ export async function recordInterruptions(
 
 const nothing = { lost: null, losses: [], arrivals: [] }
 
-/** The types of entity of which something is told from a table. */
+/** The entity types that depend on a table. */
 export function entitiesOf(mapping: readonly EntityMapping[], table: string): string[] {
   return mapping
     .filter(entity => publishedTables([entity]).some(each => tableKey(each) === table))

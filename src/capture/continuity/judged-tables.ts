@@ -9,16 +9,15 @@ import type { Source } from '../source/source.ts'
 
 const goodForMs = 1_000
 
-/** An entity as far as the source has what the mapping names of it, with the catalogue of its tables; or why there is none. */
+/** An entity reduced to existing objects, with the catalogue of its tables; or why there is none. */
 export type Judged =
   | { readonly kind: 'fit'; readonly entity: EntityMapping; readonly catalogue: Catalogue }
   | { readonly kind: 'gone'; readonly reason: string }
 
 /**
- * Makes the function that judges an entity's tables: whether these can be captured as they are: there, readable
- * whole, in the publication. Else it throws `Unfit`, and says why and what mends it. A table that was dropped is `gone`, also
- * where it was there when the stream began; one that was made anew since is not. Whoever reads looks whether the tables are
- * still the same (`backfill-page.ts`), so that the answer is good for a second.
+ * Creates the function that judges whether an entity's tables can be captured as they are: existing, readable, published.
+ * Otherwise it throws `Unfit` with reason and fix. A dropped table is `gone`, a re-created one is not. Readers verify the
+ * tables (`backfill-page.ts`), so an answer is valid for a second.
  */
 export function createJudge(options: {
   source: Source

@@ -9,9 +9,8 @@ import { CaptureLost } from './state.ts'
 const undefinedObject = '42704'
 
 /**
- * What an error of the stream means that says of a publication that it does not exist, although it does. Before
- * PostgreSQL 18, a slot that is older than its publication can't be read: WAL is decoded with the catalogue of its time.
- * Records the gap. Any other error is returned as it is.
+ * Explains the error that an existing publication does not exist: before PostgreSQL 18, a slot older than its publication is
+ * unreadable, since WAL is decoded with the catalogue of its time. Records the gap; returns any other error unchanged.
  */
 export async function lossBehind(
   error: unknown,
@@ -20,7 +19,7 @@ export async function lossBehind(
   options: { slotName: string; publicationName: string; mapping: readonly EntityMapping[] },
 ): Promise<unknown> {
   const { slotName, publicationName } = options
-  // The file of PostgreSQL's source, because the message is in the server's language.
+  // The source file in PostgreSQL, because the message is in the server's language.
   const { code, file } = error as { code?: string; file?: string }
   if (code !== undefinedObject || file !== 'pg_publication.c') return error
   try {

@@ -3,12 +3,12 @@ import { type EntityMapping, publishedTables, tableKey } from '../../domain/mapp
 import { type Lsn, parseLsn } from '../../domain/value/lsn.ts'
 import type { Queryable } from '../source/source.ts'
 
-/** What of the source is captured, as one snapshot shows it, and where the WAL ended before and after that. */
+/** The captured objects in one snapshot, and the end of the WAL before and after it. */
 export type CapturedNow = {
   readonly captured: Captured
-  /** What partitions are called, by their OIDs, and the lower 32 bits of the transaction that last changed their rows of pg_class. */
+  /** The names of partitions by OID, and the lower 32 bits of the transaction that last changed their pg_class rows. */
   readonly parts: Readonly<Record<string, { readonly name: string; readonly xmin: number }>>
-  /** Of the tables that were captured before, those that are there no more, by whatever name. */
+  /** Earlier captured tables that no longer exist under any name. */
   readonly droppedOids: readonly number[]
   /** Every transaction below this id has ended. */
   readonly endedXid: string
@@ -17,15 +17,14 @@ export type CapturedNow = {
 }
 
 /**
- * Rows of the catalogue by their OIDs and `xmin`: a row with the same two is the same version, so nobody has changed it
- * between two readings, and whoever takes something out and puts it back makes another one. Freezing keeps `xmin`.
- * https://www.postgresql.org/docs/current/ddl-system-columns.html
+ * Catalogue rows by OID and `xmin`: equal values are the same version, unchanged between two readings; removing and adding
+ * again gives another. Freezing keeps `xmin`. https://www.postgresql.org/docs/current/ddl-system-columns.html
  *
- * A table is published by its own row, or by a partitioned table above it, or by the schema of either. For a schema the
- * row that says in which schema the table is counts, too: only ALTER TABLE … SET SCHEMA changes that. The files of partitions
- * are compared because nothing tells of a TRUNCATE of one, and of what is written to one that is unlogged.
+ * A table is published by its own row, or by its partitioned parents or schema. For a schema, the row with the table's schema
+ * counts too, which only SET SCHEMA changes. Files of partitions are compared, since the WAL lacks their TRUNCATE and
+ * unlogged writes.
  *
- * No table is locked, as `pg_partition_tree` would do it: a look does not wait behind an ALTER TABLE.
+ * It locks no table, unlike `pg_partition_tree`, so it never waits for an ALTER TABLE.
  */
 const capturedStatement = `
 select json_build_object(
@@ -91,14 +90,14 @@ type FoundInCatalogue = Omit<Captured, 'tables' | 'systemIdentifier'> & {
   })[]
 }
 
-/** Reads it in one statement, so that all of it is of one moment. */
+/** Reads everything in one statement, so that it is consistent. */
 export async function readCaptured(
   db: Queryable,
   options: {
     publicationName: string
     mapping: readonly EntityMapping[]
     systemIdentifier: string
-    /** What is remembered: of its tables it is looked which were dropped. */
+    /** The stored record: its tables are checked for dropped ones. */
     before?: Captured | null
   },
 ): Promise<CapturedNow> {

@@ -3,8 +3,7 @@ import { type Lsn, parseLsn } from '../../domain/value/lsn.ts'
 import { connectionTo } from '../../outbox/database/connecting.ts'
 
 /**
- * Where the WAL of `timeline` was left for another one, by the history of a timeline; null where it does not come from
- * that. Each line names a timeline it has come through, and up to where.
+ * Where `timeline` was left, by the history of a descendant; null: unrelated. Each line is an ancestor with its end.
  * https://www.postgresql.org/docs/current/continuous-archiving.html#BACKUP-TIMELINES
  */
 export function forkOf(history: string, timeline: number): Lsn | null {
@@ -16,7 +15,7 @@ export function forkOf(history: string, timeline: number): Lsn | null {
 }
 
 /**
- * Asks the server for the history of its timeline `now`. Only a replication connection may.
+ * Reads the history of the server's timeline `now`, over a replication connection.
  * https://www.postgresql.org/docs/current/protocol-replication.html#PROTOCOL-REPLICATION-TIMELINE-HISTORY
  */
 export async function readFork(url: string, { was, now }: { was: number; now: number }): Promise<Lsn | null> {

@@ -12,16 +12,15 @@ import type { Source } from '../source/source.ts'
 import { type Interruptions, recordInterruptions } from './interruptions.ts'
 import { type CapturedNow, readCaptured } from './read-captured.ts'
 
-/** What a look has found: whether capture may go on, and whether the tables are others than at the look before. */
+/** The result of a look: whether capture may continue, and whether the tables changed since the last look. */
 export type LookResult =
   | { readonly kind: 'well'; readonly isNews: boolean }
   | { readonly kind: 'blocked'; readonly problems: readonly Problem[] }
   | { readonly kind: 'lost'; readonly reason: string; readonly detail: string }
 
 /**
- * Looks, while the stream is read, whether the tables are still captured without a break. Nothing in the stream says that a
- * table has left the publication, or that another one has its name. One look costs one statement, and only where something
- * has changed, or where a thorough look is asked for, is everything judged anew.
+ * Checks while streaming whether the tables are still captured completely: the stream does not report that a table left the
+ * publication, or was replaced. A look is one statement; only a change, or a thorough look, judges everything again.
  */
 export function createWatch(options: {
   source: Source
@@ -54,7 +53,7 @@ export function createWatch(options: {
     const found = await recordInterruptions(outbox, options, { remembered, now, isSound, verdict })
     if (found.lost) {
       const position = await readPosition(outbox, slotName)
-      // Something may have been stored since it was well: before the publication was gone, and once it was back.
+      // Changes may have been stored since the last good look: before the publication was dropped, and after it returned.
       const fromLsn = earliest(remembered.seenLsn, position?.commitLsn ?? remembered.seenLsn)
       await openGap(outbox, { ...found.lost, slotName, fromLsn })
       return { kind: 'lost', ...found.lost }
@@ -63,7 +62,7 @@ export function createWatch(options: {
     options.onFound(found)
     if (found.losses.length > 0) options.onGaps(await listOpenGaps(outbox, slotName))
     if (!isSound) return { kind: 'blocked', problems }
-    // What is not known yet is looked at anew.
+    // Unknown verdicts are checked again.
     const isPending = rewritten(remembered.captured, now.captured, null).length > 0
     const isNews = !isDeepStrictEqual(now.captured, lastSound)
     lastSound = isPending ? null : now.captured
@@ -71,13 +70,13 @@ export function createWatch(options: {
   }
 
   return {
-    /** One look after the other. */
+    /** One look at a time. */
     look(isThorough: boolean): Promise<LookResult> {
       const next = turn.then(() => look(isThorough))
       turn = next.catch(() => {})
       return next
     },
-    /** Notes until when all was well. */
+    /** Records until when all was well. */
     async end(): Promise<void> {
       await turn
       await noteSeen(outbox, slotName, remembered)

@@ -15,7 +15,7 @@ import { lastWithoutBefore } from '../source/mapping-verdict.ts'
 
 type Known = Pick<Catalogue, 'tables' | 'kindOf' | 'isInteger' | 'valueTypeOf'>
 
-/** What the events of each entity type hold, as its tables are in the catalogue. */
+/** The shape of each entity type's events, by the catalogue. */
 export function entityShapes(catalogue: Known, mapping: readonly EntityMapping[]): EntityShape[] {
   return mapping.map(entity => {
     const { entityType, key, fields } = entity
@@ -47,7 +47,7 @@ export function entityShapes(catalogue: Known, mapping: readonly EntityMapping[]
   })
 }
 
-/** Null where a `delete` has none: the mapping does not ask for it, or the WAL does not give it. */
+/** Null if a `delete` has none: the mapping or the WAL lacks it. */
 function lastNames(
   catalogue: Known,
   entity: EntityMapping,
@@ -77,7 +77,7 @@ function columnShape(catalogue: Known, column: TableColumn | undefined, format?:
   return { shape, mayBeNull: column?.isNotNull !== true }
 }
 
-/** A column that its table does not have any more is left out of the items. */
+/** A column that its table no longer has is omitted from the items. */
 function relatedShape(catalogue: Known, list: RelatedList): Nullable {
   const { table, columns, plain, key, names = null, one, repeats, keepsNulls, rename, format } = list
   const of = (name: string) => columnShape(catalogue, columnOf(catalogue, table, name), ruleOf(format, name))
@@ -93,7 +93,7 @@ function relatedShape(catalogue: Known, list: RelatedList): Nullable {
   return { shape: { kind: 'named', of: value, names }, mayBeNull: false }
 }
 
-/** The names of each entity type's fields, as its table is in the catalogue. */
+/** The field names of each entity type, by the catalogue. */
 export function fieldNames(
   catalogue: Pick<Catalogue, 'tables' | 'kindOf'>,
   mapping: readonly EntityMapping[],

@@ -4,18 +4,18 @@ import { chooseFields, type EntityMapping, ruleOf, tableKey } from '../../domain
 import type { JsonWriter } from '../../domain/value/json-text.ts'
 import { type Catalogue, choosable } from '../source/catalogue.ts'
 
-/** What is known of how an update changed its entity. */
+/** The known facts of an update. */
 export type ChangeFacts = {
-  /** A JSON object of the fields that changed with their values before; null where none is known. */
+  /** A JSON object of changed fields with their values before; null: none known. */
   readonly previous: string | null
-  /** The names of the fields that changed; null where that is not known. */
+  /** The names of changed fields; null: unknown. */
   readonly changed: readonly string[] | null
 }
 
 const nothingKnown: ChangeFacts = { previous: null, changed: null }
 
 type Field = {
-  /** Where the row has it; null for what Postgres generates, which is not in the WAL. */
+  /** The position in the row; null for generated values outside the WAL. */
   readonly place: number | null
   readonly name: string
   readonly nameJson: string
@@ -23,9 +23,9 @@ type Field = {
 }
 
 /**
- * Makes the function that compares an entity before and after a transaction, field by field as they are sent: two
- * texts that are written as the same JSON are no change. What Postgres generates counts as changed with anything in
- * its row, and a related list with any of its rows; their values before are not known.
+ * Creates the function that compares an entity before and after a transaction, by field, as sent: equal JSON is no change.
+ * Generated values count as changed with anything in their row, and a related list with any of its rows; their earlier values
+ * are unknown.
  */
 export function createFactsFinder(catalogue: Catalogue) {
   const known = new WeakMap<Relation, Map<EntityMapping, readonly Field[]>>()

@@ -31,45 +31,44 @@ import {
 } from './write-event.ts'
 
 export type Mapped = {
-  /** In commit order. `index` counts from 0 within the part of the transaction that was given. */
+  /** In commit order. `index` counts from 0 within the given part of the transaction. */
   readonly events: readonly WebhookEvent[]
   readonly parked: readonly ParkedChange[]
-  /** Tables of which so many changes in a row can't be told that they are not set aside one by one. */
+  /** Tables with too many consecutive unreadable changes to park each. */
   readonly unreadable: readonly Unreadable[]
-  /** Tables that a TRUNCATE emptied. */
+  /** Truncated tables. */
   readonly truncated: readonly string[]
-  /** Of their entities those that the mapping wants deleted then. */
+  /** Entity types to be deleted because of that. */
   readonly emptied: readonly Emptied[]
-  /** Changed rows that so many entities show that these are told page by page. */
+  /** Changed rows of so many entities that these are sent page by page. */
   readonly fanOuts: readonly FanOut[]
-  /** Where the WAL ended when what the events tell was read from tables; null: nothing was. */
+  /** The end of the WAL when the events' values were read from tables; null: none were. */
   readonly readLsn: Lsn | null
 }
 
-/** A type of entity of which every one is gone, and how the event of that is written. */
+/** An entity type of which every entity is gone, and the writer of its deletes. */
 export type Emptied = {
   readonly entityType: string
   deletionOf(known: KnownEntity): EventText
 }
 
 /**
- * Makes events of transactions: finds the entities that their changes concern, folds what each transaction did
- * to each, and writes the JSON. What the WAL does not hold (related rows, TOASTed values that an UPDATE left
- * alone) is read from the source (`missing.ts`).
+ * Makes events of transactions: finds the changed entities, folds each transaction's changes by entity, and writes the JSON.
+ * Values that the WAL lacks (related rows, unchanged TOAST) are read from the source (`missing.ts`).
  */
 export function createMapper(options: {
   source: Source
   mapping: readonly EntityMapping[]
-  /** Needed where related fields lead through other tables. */
+  /** For related fields through other tables. */
   born?: Born | undefined
   catalogue: Catalogue
-  /** Called when the stream announces relations that were not known yet, as it does after each DDL. */
+  /** Called when the stream announces new relations, as after each DDL. */
   reloadCatalogue: () => Promise<Catalogue>
-  /** The greatest `readLsn` of events that are stored. */
+  /** The greatest `readLsn` of stored events. */
   readBefore: Lsn | null
-  /** Tables of which changes are lost already because they can't be told. */
+  /** Tables whose unreadable changes are already recorded as lost. */
   unreadable?: Parameters<typeof createSetAside>[0]
-  /** Aborted when the stream is over: what is still waited for is not. */
+  /** Aborted when the stream ends, with everything that waits. */
   signal?: AbortSignal
 }) {
   const { born, signal } = options
@@ -80,7 +79,7 @@ export function createMapper(options: {
   const known = new WeakSet<Relation>()
   const arrivals = openArrivals()
 
-  /** The stream announces a relation again after each DDL: there may be new columns and types. */
+  /** The stream announces a relation again after each DDL: columns and types may be new. */
   async function learn(parts: readonly TransactionPart[]) {
     let isNew = false
     for (const { changes } of parts)
@@ -94,7 +93,7 @@ export function createMapper(options: {
     reading = readingBy(await options.reloadCatalogue(), options.mapping)
   }
 
-  /** The entities that changed rows behind other tables concern. All that the stream has brought is seen then. */
+  /** The entities of changed rows behind other tables. Everything from the stream is visible then. */
   async function reachOf(parts: readonly TransactionPart[]): Promise<Reach> {
     if (!born) return reachesNobody
     for (const { xid, changes } of parts) if (changes.length > 0) born.note(xid)
@@ -105,8 +104,8 @@ export function createMapper(options: {
   }
 
   /**
-   * `isWhole`: the last part is not a chunk of a transaction of which more follows. Throws `TooMuch` where more than `mostBytes` would
-   * have to be read from a table: then nothing has been done.
+   * `isWhole`: no chunk of the last transaction follows. Throws `TooMuch` if more than `mostBytes` must be read from a table,
+   * without any effect.
    */
   return async (
     parts: readonly TransactionPart[],
@@ -134,7 +133,7 @@ export function createMapper(options: {
   }
 }
 
-/** What depends on the catalogue, and is made anew with each. */
+/** The parts that depend on the catalogue, created again with each. */
 function readingBy(catalogue: Catalogue, mapping: readonly EntityMapping[]) {
   const plans = new WeakMap<Relation, Plan>()
   const shapes = createShapes(catalogue)
@@ -162,7 +161,7 @@ const isBehind = (change: Change, planOf: Reading['planOf']) =>
     ? change.relations.some(relation => planOf(relation).behind.length > 0)
     : planOf(change.relation).behind.length > 0
 
-/** Collects the tables that a TRUNCATE emptied, and the types of entities that are deleted with them. */
+/** Collects truncated tables, and the entity types that are deleted with them. */
 function noteTruncations(catalogue: Catalogue) {
   const truncated: string[] = []
   const emptied: Emptied[] = []
@@ -182,18 +181,18 @@ function compare(named: Touched, { judgeRow, findFacts }: Reading): Compared {
   const item = judged.ok ? judged.value : { ...named, wasTold: 'unknown' as const }
   const found = twice(() => findFacts(item.entity, item.relation, item.folded))
   const facts = found.ok ? found.value : { previous: null, changed: null }
-  // A row that may begin to match is told, whatever has changed of what is sent.
+  // A row that may begin to match is sent, whatever changed.
   const isSure = item.wasTold === 'yes' || item.folded.before === 'untouched'
   return { ...item, facts: isSure ? facts : { ...facts, changed: null } }
 }
 
-/** The same without the related fields that show after the transaction what they showed before. */
+/** The same without related fields that are unchanged by the transaction. */
 function withoutSameLists(item: Compared, missing: Missing): Compared {
   const { entity, key, replaced, facts } = item
   const { changed } = facts
   if (entity.sendsUnchanged || changed === null || key === null || replaced.size === 0) return item
   const isSame = (list: RelatedList) => {
-    // Of rows that lead to others it says nothing how many are shown.
+    // Rows that lead to others do not show how many are shown.
     const read = list.through ? null : missing.relatedOf(list, key)
     return isSameList(replaced.get(list.field), read === null ? null : (read?.rows ?? 0))
   }
@@ -203,7 +202,7 @@ function withoutSameLists(item: Compared, missing: Missing): Compared {
   return { ...item, facts: { ...facts, changed: others } }
 }
 
-/** The events of entities in order; those that can't be told are parked, or lost with their table. */
+/** The events of entities, in order; unreadable ones are parked, or lost with their table. */
 function writeAll(
   touched: readonly Compared[],
   missing: Missing,
@@ -233,16 +232,16 @@ function writeAll(
   return { events, parked }
 }
 
-/** True of an update that, as far as is known, changed nothing that is sent, nor to whom. */
+/** True for an update that is known to have changed neither sent values nor receivers. */
 function isKnownUnchanged(item: Compared): boolean {
   return item.folded.state === 'update' && item.facts.changed?.length === 0 && !isMoved(item)
 }
 
-/** Beyond this many bytes a key may not fit into an index entry, of which Postgres allows about 2,700. */
+/** A longer key may exceed an index entry, which Postgres limits to about 2,700 bytes. */
 const maxKeyBytes = 1_024
 export const maxShownKey = 200
 
-/** Why no event can be made of a change, or null. */
+/** Why a change can't become an event, or null. */
 export function cannotBeEvent({
   key,
   entity,

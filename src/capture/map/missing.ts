@@ -12,24 +12,24 @@ import type { ShapedRow } from './result.ts'
 import type { Shapes } from './shape.ts'
 import type { Touched } from './touched.ts'
 
-/** Columns whose values are taken from the table, by name: `all` where the WAL has none of them. */
+/** Columns to read from the table, by name: `all` if the WAL has none. */
 type Columns = ReadonlySet<string> | 'all'
 
-/** What events before `until` may have in older values than were told already. */
+/** Until `until`, events may contain older values than were already sent. */
 type Ahead = { readonly until: Lsn; readonly columns: Columns }
 
-/** The columns to take from the table where it has the row: also those of which an earlier event has told more. */
+/** The columns to read from the table, including those that an earlier event sent in a newer state. */
 type Wanted = { readonly ifThere: Columns; readonly ifGone: Columns }
 
-/** What was read for a batch. */
+/** The values read for a batch. */
 export type Missing = {
-  /** Where the WAL ended when rows had been read; null where none were. */
+  /** The end of the WAL when rows had been read; null: none were. */
   readonly readLsn: Lsn | null
-  /** Whether something of its row comes from the table. */
+  /** Whether part of its row comes from the table. */
   isReadBack(item: Touched): boolean
-  /** The row to show: the WAL's, with what must come from the table; null where the row is gone. */
+  /** The row to send: the WAL's, completed from the table; null: it is gone. */
   rowOf(item: Touched): ShapedRow | null
-  /** A related list; null where it can't be told, undefined where it shows no rows. */
+  /** A related list; null: unreadable; undefined: no rows shown. */
   relatedOf(list: RelatedList, owner: string): RelatedValue | null | undefined
 }
 
@@ -37,21 +37,17 @@ const prunedAt = 10_000
 const longestWaitMs = 100
 
 /**
- * Makes the function that reads what the WAL leaves out: related lists, rows of which only a related row changed, and
- * TOASTed or generated values. With one query per table for all transactions given together.
+ * Creates the function that reads what the WAL lacks: related lists, rows with only related changes, and TOASTed or generated
+ * values. One query per table for all transactions given together. It reads the present state, which needs two guards:
  *
- * What is read is the present state, and two things must not come of that:
- *
- * - Something older than the change. The stream may bring a transaction before others see it (`visibility.ts`), and no
- *   later event would say what was missed. So the reading waits until all of them are seen, as long as whoever has made
- *   them waits.
- * - Something newer than the changes that follow. Their events would tell older values after it. So what was read of an
- *   entity once is read again for its events up to the end of the WAL at that time. Which entities a process before
- *   this one has read is not known: up to `readBefore`, all are.
+ * - against values older than the change: the stream may bring a transaction before it is visible (`visibility.ts`), and no
+ *   later event would correct them. So reading waits until all are visible.
+ * - against values newer than later changes, whose events would then be older. So an entity that was read once is read again
+ *   for its events up to the end of the WAL at that time. After a restart, up to `readBefore`, that is every entity.
  */
 export function createMissingReader(options: {
   source: Source
-  /** The greatest `readLsn` of events that are stored. */
+  /** The greatest `readLsn` of stored events. */
   readBefore: Lsn | null
   signal?: AbortSignal | undefined
 }) {
@@ -93,7 +89,7 @@ export function createMissingReader(options: {
     const from = { pool, catalogue, mostBytes }
     const rows = await readRowsOf(wanted, from)
     const until = wanted.size > 0 ? await walEnd() : null
-    // Of a row that is gone nothing was told.
+    // Nothing was sent of a deleted row.
     if (until !== null)
       for (const [{ entity, key }, { ifThere: columns }] of wanted)
         if (rows.of(entity, key!)) ahead.note(entity, key!, { until, columns })
@@ -113,7 +109,7 @@ export function createMissingReader(options: {
   }
 }
 
-/** What events have told that is newer than changes still to come. */
+/** Sent values that are newer than changes still to come. */
 function createAhead(readBefore: Lsn) {
   const ahead = new Map<EntityMapping, Map<string, Ahead>>()
   return {
@@ -127,7 +123,7 @@ function createAhead(readBefore: Lsn) {
         if (byKey.size === 0) ahead.delete(entity)
       }
     },
-    /** The columns that an event before `lsn` may have told in a newer state. */
+    /** The columns that an event before `lsn` may have sent in a newer state. */
     columnsOf(entity: EntityMapping, key: string, lsn: Lsn): Columns {
       if (lsn < readBefore) return 'all'
       const carried = ahead.get(entity)?.get(key)
@@ -136,7 +132,7 @@ function createAhead(readBefore: Lsn) {
   }
 }
 
-/** What of each item must come from the table. Absent: nothing. */
+/** The columns to read for each item. Absent: none. */
 function columnsToRead(
   touched: readonly Touched[],
   shapes: Shapes,
@@ -150,7 +146,7 @@ function columnsToRead(
     const toldBefore = ahead.columnsOf(entity, key, part.commitLsn)
     const isGone = folded.state === 'delete' && !item.mayRemain
     const unknown = isGone ? none : unknownColumns(item, shapes)
-    // An entity that is new begins anew, after a delete: what was told before that does not bind it.
+    // A new entity after a delete starts again: earlier values do not bind it.
     const ifGone = folded.state === 'new' ? unknown : union(toldBefore, unknown)
     const ifThere = union(union(toldBefore, unknown), before.get(entity)?.get(key) ?? none)
     if (ifThere !== 'all' && ifThere.size === 0) continue
@@ -163,9 +159,9 @@ function columnsToRead(
 
 type From = { readonly pool: Source['pool']; readonly catalogue: Catalogue; readonly mostBytes: number }
 
-/** The rows of which something is wanted, with one query per table. */
+/** The rows to read, with one query per table. */
 async function readRowsOf(wanted: ReadonlyMap<Touched, Wanted>, { pool, catalogue, mostBytes }: From) {
-  /** Keys of rows that can't be read, and why. */
+  /** The keys of unreadable rows, with the reasons. */
   const broken = new Map<EntityMapping, Map<string, string>>()
   const rows = new Map<EntityMapping, ReadonlyMap<string, ShapedRow>>()
   for (const [entity, items] of Map.groupBy(wanted.keys(), item => item.entity)) {
@@ -188,7 +184,7 @@ async function readListsOf(
   { pool, catalogue, mostBytes }: From,
 ): Promise<Missing['relatedOf']> {
   const untold = new Map<RelatedList, Set<string>>()
-  /** Null: the list can't be read any more. */
+  /** Null: the list is no longer readable. */
   const lists = new Map<RelatedList, ReadonlyMap<string, RelatedValue | null> | null>()
   for (const [entity, ofEntity] of Map.groupBy(items, item => item.entity))
     for (const list of entity.related) {
@@ -213,7 +209,7 @@ function union(a: Columns, b: Columns): Columns {
   return b.size === 0 ? a : new Set([...a, ...b])
 }
 
-/** The columns that may be sent, and of which the WAL says nothing. */
+/** The columns that may be sent and that the WAL lacks. */
 function unknownColumns({ entity, folded: { row }, relation }: Touched, shapes: Shapes): Columns {
   if (row === null || relation === null) return 'all'
   const { shape, places, hasGenerated } = shapes.of(relation)

@@ -7,27 +7,27 @@ import { judgeOf, listColumns, type OwnerPlan } from '../related/owners.ts'
 import type { Catalogue, Table } from '../source/catalogue.ts'
 import { namedOf, tellColumns } from './told-columns.ts'
 
-/** What a relation of the stream means for the mapping. */
+/** The meaning of a relation of the stream for the mapping. */
 export type Plan = {
-  /** Whether an old row is a whole one. A partition may have another identity than the table it is told as. */
+  /** Whether an old row is complete. A partition's identity may differ from its table's. */
   readonly isFull: boolean
   readonly entities: readonly {
     readonly entity: EntityMapping
-    /** The relation with its columns under the names by which the mapping means them. */
+    /** The relation, its columns under the mapping's names. */
     readonly told: Relation
-    /** Where a row has the columns of the key; none: not all of them are among its columns. */
+    /** The positions of the key's columns in a row; empty: some are missing. */
     readonly keyPlaces: readonly number[]
-    /** The places of the replica identity's columns beside the key: of these the row before is always known. */
+    /** The positions of identity columns outside the key, whose earlier values are always known. */
     readonly identity: readonly number[]
-    /** Absent where the key alone tells rows apart. */
+    /** Absent if the key alone identifies rows. */
     readonly isSameRow: IsSameRow | undefined
   }[]
   readonly owners: readonly OwnerPlan[]
-  /** Those of related fields that lead here through other tables: their owners are looked up. */
+  /** Related fields that lead here through other tables: their owners are looked up. */
   readonly behind: readonly OwnerPlan[]
 }
 
-/** A table is the mapped one by its name when the change was made, or, renamed meanwhile, by its OID. */
+/** A table is the mapped one by its name at the time of the change, or, if renamed meanwhile, by its OID. */
 export function makePlan(relation: Relation, mapping: readonly EntityMapping[], catalogue: Catalogue): Plan {
   const key = tableKey(relation)
   const isMeant = (table: TableName) =>
@@ -46,7 +46,7 @@ export function makePlan(relation: Relation, mapping: readonly EntityMapping[], 
         const named = { table: stop.table, rules: {}, more: columnsOf(stop) }
         const told = tellColumns(relation, named, catalogue)
         const ownerPlaces = columnsOfKey(stop.owner).map(column => indexIn(told, column))
-        // Where the table has no such column any more, there is no list to tell of.
+        // Without this column in the table, the list does not exist.
         if (ownerPlaces.includes(-1)) return []
         const plan = { entity, field: list.field, list, at, ownerPlaces }
         return [
@@ -80,9 +80,9 @@ export function makePlan(relation: Relation, mapping: readonly EntityMapping[], 
 
 const indexIn = ({ columns }: Relation, column: string) => columns.findIndex(({ name }) => name === column)
 
-/** The places that decide what a related field shows of a row; null where the relation has not all of them. */
+/** The positions that decide what a related field shows; null: some are missing. */
 function shownPlaces(told: Relation, stop: Stop, catalogue: Catalogue): number[] | null {
-  // The order of the items is by what the mapping asks for, then by primary key.
+  // Items are ordered as the mapping says, then by primary key.
   const order = stop.order.map(({ column }) => column)
   const primaryKey = stop.to === null ? (catalogue.tables.get(tableKey(stop.table))?.primaryKey ?? []) : []
   const to = stop.to === null ? [] : [stop.to]
@@ -93,8 +93,8 @@ function shownPlaces(told: Relation, stop: Stop, catalogue: Catalogue): number[]
 }
 
 /**
- * Where a relation has the columns of an entity's key, none where it lacks one: under its name, or, where it has no column of that name, as
- * the one column that tells its rows apart and that the key does not name: it may have been renamed since.
+ * The positions of an entity's key columns in a relation, empty if one is missing: by name, or, as it may have been renamed
+ * since, as the only identity column that the key does not name.
  */
 export function placesOfKey({ columns, identity }: Relation, key: KeyColumns): readonly number[] {
   const names = columnsOfKey(key)
@@ -109,8 +109,8 @@ export function placesOfKey({ columns, identity }: Relation, key: KeyColumns): r
 const hasWholeLeaves = ({ leaves }: Table) => leaves.every(({ identity }) => identity === 'f')
 
 /**
- * What is not known of either row is no difference: a partition may have another identity than its table, and then the
- * null of an old row (`isFull` is false) is no value.
+ * Unknown values are equal. A partition's identity may differ from its table's, and a null in such an old row (`isFull`
+ * false) is unknown.
  */
 function sameAt(places: readonly number[], isNullKnown: boolean): IsSameRow {
   const isUnknown = (value: Value) => !isKnown(value) || (value === null && !isNullKnown)

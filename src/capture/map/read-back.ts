@@ -22,9 +22,8 @@ import type { ShapedRow } from './result.ts'
 import { twice } from './twice.ts'
 
 /**
- * Reads the rows of an entity's table with these keys, as they are now. A row that is gone is absent. Fails where a view, which may
- * hide rows, has taken the table's name: it has no `tableoid`.
- * Throws when a key is not of the key column's type, and `TooMuch` where the rows have more than `mostBytes`.
+ * Reads the present rows of an entity's table with these keys; missing rows are absent. Throws if a key is not of its
+ * column's type, if a view has taken the table's name (it has no `tableoid`), and `TooMuch` if the rows exceed `mostBytes`.
  */
 export async function readRows(
   db: Queryable,
@@ -51,14 +50,14 @@ export async function readRows(
   }
   const columns = columnsToRead(catalogue, entity)
   const { rows, fields } = await ask(columns).catch(error => {
-    // One of them has another name by now.
+    // One of them was renamed meanwhile.
     if (columns === '*' || error.code !== undefinedColumn) throw error
     return ask('*')
   })
   return byKey(catalogue, entity, rows, fields)
 }
 
-/** The columns to read of an entity's rows: what the mapping leaves out may be larger than a text can be here. */
+/** The columns to read: omitted ones may be longer than a string can be. */
 function columnsToRead(catalogue: Catalogue, entity: EntityMapping): string {
   const columns = catalogue.tables.get(tableKey(entity.table))?.columns ?? []
   const read = columns.filter(({ name }) => isRead(entity, name))
@@ -76,7 +75,7 @@ function byKey(
   return new Map(rows.map(values => [idAt(values, places)!, { shape, values: readable(catalogue, values) }]))
 }
 
-/** node-postgres writes this for bytes that are not UTF-8. Where they can be, it says nothing of what was there. */
+/** node-postgres writes this for invalid UTF-8, so the original is unknown if the database may contain such bytes. */
 const notUtf8 = '\ufffd'
 
 function readable(catalogue: Catalogue, values: readonly (string | null)[]): readonly Value[] {
@@ -85,10 +84,9 @@ function readable(catalogue: Catalogue, values: readonly (string | null)[]): rea
 }
 
 /**
- * Reads a related list or object for many owners in one query. Returns each owner's; an owner without
- * rows that are shown is absent, one with rows that can't be told has null. A column that was dropped is left out of the items.
- * These come in the order that the mapping asks for, then in that of the related table's primary key, and where it has none,
- * in that of their values: the same rows always give the same JSON.
+ * Reads a related list or object for many owners in one query. An owner without shown rows is absent, one with unreadable
+ * rows has null. Dropped columns are omitted. Items are ordered as the mapping says, then by primary key, or without one by
+ * value: the same rows always give the same JSON.
  */
 export async function readRelated(
   db: Queryable,
@@ -129,7 +127,7 @@ export async function readRelated(
     if (!twice(() => add(items, values)).ok) untold.add(key)
   }
   const [opening, end] = related.one ? ['', ''] : related.key === undefined ? ['[', ']'] : ['{', '}']
-  // A list that is not closed: another row may have the same name.
+  // An unclosed list: another row may have the same name.
   const close = related.repeats ? ']' : ''
   const itemsOf = (items: Map<string, string>) => [...items.values()].slice(0, related.one ? 1 : undefined)
   const write = (items: Map<string, string>) =>
@@ -143,7 +141,7 @@ export async function readRelated(
   return new Map([...byOwner].map(([key, items]) => [key, listOf(key, items)]))
 }
 
-/** A related list or object as JSON, and the number of rows that it shows. */
+/** A related list or object as JSON, and the number of its rows. */
 export type RelatedValue = { readonly json: string; readonly rows: number }
 
 type AddRow = (items: Map<string, string>, values: readonly (string | null)[]) => void
@@ -160,8 +158,8 @@ function addItem(related: RelatedList, writers: readonly JsonWriter[]): AddRow {
 }
 
 /**
- * Of two rows with one name the last counts, unless the mapping wants a list of each; a row without a name can't be shown in an object. Nobody has named what the
- * names are of, so they are judged like columns.
+ * Of two rows with one name the last counts, unless the mapping wants lists; a row without a name is skipped. Unnamed names
+ * are judged like columns.
  */
 function addMember(related: RelatedList, write: JsonWriter, kind: ColumnKind): AddRow {
   const judged = new Map<string, boolean>()

@@ -3,10 +3,10 @@ import { chooseFields, type EntityMapping, type RelatedList, ruleOf } from '../.
 import type { JsonWriter } from '../../domain/value/json-text.ts'
 import { type Catalogue, choosable } from '../source/catalogue.ts'
 
-/** The columns of rows that look alike: the same array for all of them, since what is known of it is kept by it. */
+/** The columns of similar rows: one shared array, which is a cache key. */
 export type Shape = readonly Pick<Column, 'name' | 'typeOid' | 'told'>[]
 
-/** A row of an entity's table: the values are in the order of the shape. */
+/** A row of an entity's table, its values in the order of the shape. */
 export type ShapedRow = { readonly shape: Shape; readonly values: readonly Value[] }
 
 type Field = {
@@ -17,7 +17,7 @@ type Field = {
   readonly write: JsonWriter
 }
 
-/** `omitted`: the names of fields that were left out, because their value is not known; null where none was. */
+/** `omitted`: the fields with unknown values; null: none. */
 export type Result = { readonly json: string; readonly omitted: readonly string[] | null }
 
 type Fields = (entity: EntityMapping, shape: Shape) => readonly Field[]
@@ -48,8 +48,8 @@ const inDoubt = ({ shape }: ShapedRow) =>
   shape.flatMap(({ name, told }) => (told === 'in doubt' ? [name] : []))
 
 /**
- * Makes the writer of `result`, the JSON of an entity: its fields in the mapping's order, its fixed values, then its
- * related lists. A value that is not known, or can't be told, is left out and named.
+ * Creates the writer of `result`, the JSON of an entity: its fields in the mapping's order, constants, then related lists.
+ * Unknown and unreadable values are omitted and named.
  */
 export function createResultWriter(catalogue: Catalogue) {
   const fieldsOf = createFields(catalogue)
@@ -57,7 +57,7 @@ export function createResultWriter(catalogue: Catalogue) {
   return (
     entity: EntityMapping,
     row: ShapedRow,
-    /** Null where the list can't be told; undefined where there are no rows. */
+    /** Null: unreadable; undefined: no rows. */
     relatedJson: (list: RelatedList) => string | null | undefined,
   ): Result => {
     let json = ''
@@ -79,8 +79,8 @@ export function createResultWriter(catalogue: Catalogue) {
 }
 
 /**
- * Makes the writer of `last`, the JSON of an entity before its `delete`. Related lists, and the columns that the mapping leaves out of
- * `last`, are named as omitted: to a filter of a webhook they are not known.
+ * Creates the writer of `last`, the JSON of an entity before its `delete`. Related lists, and columns outside the mapping's
+ * `last`, are named as omitted: filters treat them as unknown.
  */
 export function createLastWriter(catalogue: Catalogue) {
   const fieldsOf = createFields(catalogue)
@@ -103,5 +103,5 @@ export function createLastWriter(catalogue: Catalogue) {
   }
 }
 
-/** What a related field is of which no row is shown. */
+/** A related field without rows. */
 const emptyOf = ({ one, key }: RelatedList) => (one ? 'null' : key === undefined ? '[]' : '{}')

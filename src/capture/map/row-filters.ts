@@ -13,8 +13,8 @@ import type { Shape, ShapedRow } from './result.ts'
 import type { Touched } from './touched.ts'
 
 /**
- * Makes the function that judges whether a row is told. The stream, backfills and resyncs ask the same function, so they
- * never disagree. Of the columns in the shape it goes by name: what is not among them is not known.
+ * Creates the function that judges whether a row is sent, for stream, backfills and resyncs alike. It finds columns by name;
+ * missing ones are unknown.
  */
 export function createRowFilters(types: Types) {
   type Judge = { readonly matcher: Matcher; readonly places: ReadonlyMap<string, number> }
@@ -35,7 +35,7 @@ export function createRowFilters(types: Types) {
     return judge
   }
 
-  /** `known`: values that are known whatever the row says. */
+  /** `known`: values that are certain, whatever the row says. */
   return (
     filter: RowFilter | undefined,
     { shape, values }: ShapedRow,
@@ -56,19 +56,19 @@ export function createRowFilters(types: Types) {
 export type RowFilters = ReturnType<typeof createRowFilters>
 
 /**
- * What a transaction did to an entity whose mapping tells some rows only: a row that begins to match is `new`, one that
- * ceases to is `delete`.
+ * The action of a transaction on an entity with filtered rows: a row that begins to match is `new`, one that ceases is
+ * `delete`.
  *
- * Where the row before is not known, it may have been told: a row that matches now is an `update`, one that does not is a
- * `delete`. A receiver may get a `delete` of what it never had; it never keeps what is gone. What is now is not known where an
- * UPDATE left a TOASTed value alone: then the row that is read decides (`isShown`).
+ * If the row before is unknown, it may have been sent: a matching row is an `update`, another one a `delete`, maybe of an
+ * entity that the receiver never had. If an UPDATE left the deciding TOASTed value out, the row that is read decides
+ * (`isShown`).
  */
 export function filtered(item: Touched, judge: RowFilters): Touched & { readonly wasTold: Verdict } {
   const { entity, folded, relation, key } = item
   const { before, row, existed, present } = folded
   const filter = entity.rows
   if (!filter) return { ...item, wasTold: existed ? 'yes' : 'no' }
-  // Of a related row alone, or of one that may be another's, the row that is read tells.
+  // For a related row alone, or one that may be another's, the row that is read decides.
   if (before === 'untouched' || item.problem !== null || item.mayRemain || folded.state === 'nothing')
     return { ...item, wasTold: 'unknown' }
   const names = columnsOfKey(entity.key)
@@ -83,7 +83,7 @@ export function filtered(item: Touched, judge: RowFilters): Touched & { readonly
   return { ...item, wasTold: was, folded: { ...folded, state: actionOf(was, is) ?? 'nothing' } }
 }
 
-/** Whether the row that would be sent is one that is told. Throws where that is not known. */
+/** Whether the row to be sent matches. Throws if that is unknown. */
 export function isShown(entity: EntityMapping, row: ShapedRow, judge: RowFilters): boolean {
   const verdict = judge(entity.rows, row)
   if (verdict !== 'unknown') return verdict === 'yes'

@@ -4,7 +4,7 @@ import { addToStreak, isOfTable, mostInARow, type Streak } from '../../domain/va
 import type { TransactionPart } from '../stream/batch.ts'
 import type { Touched } from './touched.ts'
 
-/** Changes of a table that are lost for an entity type: not one of many in a row could be told. */
+/** Lost changes of a table for an entity type: too many consecutive ones were unreadable. */
 export type Unreadable = {
   readonly entityType: string
   readonly table: string
@@ -16,9 +16,8 @@ export type Unreadable = {
 type Known = Pick<Unreadable, 'entityType' | 'table' | 'fromLsn'>
 
 /**
- * Decides of changes that can't be told whether each is set aside by itself, or lost with its table: more than fifty in a row
- * are no single rows. What is read from the table and what is told from the WAL alone are counted apart, since the one may
- * fail always and the other never. `known`: tables that are lost already, as open gaps say.
+ * Decides whether an unreadable change is parked alone, or lost with its table: after more than fifty in a row. Values from
+ * the table and from the WAL are counted separately, since only one may fail. `known`: tables in open gaps.
  */
 export function createSetAside(known: readonly Known[]) {
   const streaks = new Map<string, Streak>()
@@ -31,7 +30,7 @@ export function createSetAside(known: readonly Known[]) {
     problemOf !== null ? 'decoded' : isReadBack ? 'read' : 'told'
 
   return {
-    /** Takes note of a batch: a table of which one row could be decoded is readable. */
+    /** Notes a batch: a table with a decodable row is readable. */
     begin(parts: readonly TransactionPart[]): void {
       lost = new Map()
       if (streaks.size === 0) return
@@ -44,13 +43,13 @@ export function createSetAside(known: readonly Known[]) {
         if (name.endsWith('\ndecoded') && readable.has(name.split('\n')[1]!)) streaks.delete(name)
     },
 
-    /** A change was told; a `delete` needs no row, and says nothing of rows. */
+    /** A change became an event; a `delete` needs no row, and shows nothing. */
     told(item: Touched, isReadBack: boolean): void {
       if (streaks.size > 0)
         streaks.delete(nameOf(item.entity.entityType, tableOf(item), wayOf(item, isReadBack)))
     },
 
-    /** Whether a change that can't be told is lost with its table. */
+    /** Whether an unreadable change is lost with its table. */
     isLost(item: Touched, isReadBack: boolean, because: string): boolean {
       const { entityType } = item.entity
       const { commitLsn } = item.part

@@ -3,17 +3,17 @@ import { tableKey } from '../../domain/mapping/mapping.ts'
 import type { Catalogue } from '../source/catalogue.ts'
 import type { Shape } from './result.ts'
 
-/** What a relation's rows look like once they are complete, and where in the stream's row each value is. */
+/** The columns of a relation's complete rows, and their positions in the stream's row. */
 export type FullShape = {
   readonly shape: Shape
-  /** For each column of the shape its place in the row, or null: the WAL does not have it. */
+  /** Each column's position in the row, or null: not in the WAL. */
   readonly places: readonly (number | null)[]
   readonly hasGenerated: boolean
 }
 
 /**
- * Completes relations by the columns that Postgres generates, which it leaves out of the stream, at their place in
- * the table. A relation of the stream may be older than the catalogue: what the table no longer has stays.
+ * Completes relations with generated columns, which the stream omits, at their place in the table. A relation may be older
+ * than the catalogue: columns that the table no longer has stay.
  */
 export function createShapes(catalogue: Catalogue) {
   const known = new WeakMap<Relation, FullShape>()

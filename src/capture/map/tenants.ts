@@ -6,7 +6,7 @@ import type { EntityMapping } from '../../domain/mapping/mapping.ts'
 import type { Shape, ShapedRow } from './result.ts'
 import type { Touched } from './touched.ts'
 
-/** Whose a row is; undefined: the value is not known, or the mapping has no tenants for the entity. */
+/** The tenant of a row; undefined: unknown, or the entity has no tenants. */
 export function tenantIn(
   { tenant }: Pick<EntityMapping, 'tenant'>,
   { shape, values }: ShapedRow,
@@ -17,10 +17,10 @@ export function tenantIn(
 }
 
 /**
- * What an event knows of tenants; `row` is what it tells, null of a `delete`.
+ * The tenants of an event; `row`: its content, null for a `delete`.
  *
- * Of a `delete`, that is what the WAL says of the row before, or, of a row that is still there and is not told any more, of the row now:
- * without REPLICA IDENTITY FULL nobody knows whose the other rows were, and they are nobody's.
+ * For a `delete`, the tenant is from the row before in the WAL, or from the present row if it only ceased to match: without
+ * REPLICA IDENTITY FULL other rows' tenants are unknown, and count as none.
  */
 export function tenantsOf(item: Touched, state: ActionType, row: ShapedRow | null): OfTenant | null {
   const { entity } = item
@@ -30,7 +30,7 @@ export function tenantsOf(item: Touched, state: ActionType, row: ShapedRow | nul
   return { tenant: before ?? tenantNow(item) ?? null, tenantBefore: null }
 }
 
-/** Whether an update is known to have given its entity to another tenant. */
+/** Whether an update is known to have changed the tenant. */
 export function isMoved(item: Touched): boolean {
   if (item.entity.tenant === undefined || item.folded.state !== 'update') return false
   const [before, now] = [tenantBefore(item), tenantNow(item)]

@@ -11,14 +11,13 @@ import {
 } from '../../domain/mapping/mapping.ts'
 import type { Catalogue, Table } from '../source/catalogue.ts'
 
-/** What a column of the WAL is called today: its name, null (it was dropped), or undefined: that can't be told. */
+/** The present name of a column of the WAL, null (dropped), or undefined: unknown. */
 type NameToday = string | null | undefined
 
 /**
- * Finds what the columns of a relation are called today. The WAL names them as they were called when the change was
- * made, in the order of their numbers (attnum), and leaves out those that were dropped before. So all that are there
- * today up to the last of them are among them, and which of the dropped ones are follows from how many there are, or from the
- * names that they have had. What Postgres generates is told or not.
+ * Finds the present names of a relation's columns. The WAL has their names at the time of the change, in attnum order,
+ * without columns dropped earlier. So it has all present ones up to its last, and the count or known names show which dropped
+ * ones. Generated columns may be missing.
  */
 function namesToday(
   { oid, columns }: Relation,
@@ -51,8 +50,8 @@ function namesToday(
 }
 
 /**
- * The relation as the mapping of an entity tells it: each column under the name by which the mapping means it, without
- * those that it leaves out, by whatever name they had then or have now. `inDoubt`: they may be one of these.
+ * The relation as an entity's mapping sees it: each column under the mapping's name, without omitted ones under any name.
+ * `inDoubt`: columns that may be omitted ones.
  */
 export function tellColumns(
   relation: Relation,
@@ -76,7 +75,7 @@ export function tellColumns(
     omit.includes(name) || (!isNamed(name) && suspect({ name, kind: catalogue.kindOf(typeOid) }) !== null)
   const wasOmitted = (name: string) => known.some(each => each.name === name && each.isOmitted)
   const isThere = (name: string) => (table ?? sameName)?.attributes.includes(name) === true
-  /** Of columns that are there today, which the relation's own names do not account for. */
+  /** For present columns that the relation's names do not explain. */
   const mayBeWithheld = (table?.attributes ?? []).some(
     name => name !== null && omit.includes(name) && !relation.columns.some(column => column.name === name),
   )
@@ -92,14 +91,14 @@ export function tellColumns(
     if (omit.includes(name)) return { ...column, told: 'never' }
     if (typeof now === 'string') {
       if (isWithheld(now, column) || isWithheld(name, column)) return { ...column, told: 'never' }
-      // Where the mapping means another column by the old name, or this one by its new name.
+      // The mapping means another column by the old name, or this one by its new name.
       if (isNamed(now) || isThere(name)) return { ...column, name: now }
       return column
     }
     if (named.more.includes(name) && !isThere(name)) return column
     if (wasOmitted(name) && (now === null || !isThere(name))) return { ...column, told: 'never' }
     if (now === null) return column
-    // Of another table of that name, or of one that is gone, the names are all that is known.
+    // For another or missing table of that name, only the names are known.
     if (!table) return column
     return isThere(name) || mayBeWithheld ? { ...column, told: 'in doubt' } : column
   }
@@ -109,7 +108,7 @@ export function tellColumns(
   return isSame ? relation : { ...relation, columns }
 }
 
-/** What of a relation's columns an entity tells, by whatever name; its key among them. */
+/** The columns that an entity sends under any name, with its key. */
 export const namedOf = (entity: EntityMapping) => ({
   table: entity.table,
   rules: entity.fields,

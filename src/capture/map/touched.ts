@@ -11,27 +11,27 @@ import type { TransactionPart } from '../stream/batch.ts'
 import type { Plan } from './plan.ts'
 import { twice } from './twice.ts'
 
-/** An entity that a transaction changed, on the way to its event. */
+/** An entity changed by a transaction, on the way to its event. */
 export type Touched = {
   readonly entity: EntityMapping
-  /** Null where the row came without it. */
+  /** Null: the row came without it. */
   readonly key: string | null
   readonly part: TransactionPart
   folded: Folded
   relation: Relation | null
-  /** Why nothing but the table is known of it, or null. */
+  /** Why only the table is known, or null. */
   readonly problem: string | null
-  /** The table of the row that has this problem, by its key (`tableKey`). */
+  /** The table (`tableKey`) of the row with this problem. */
   readonly problemOf: string | null
-  /** A `delete` that may be of another row: an earlier chunk of its transaction brought a row with this key. */
+  /** A `delete` that may be of another row: an earlier chunk brought a row with this key. */
   mayRemain: boolean
-  /** By related field: what the transaction did to its rows. */
+  /** By related field: the transaction's effect on its rows. */
   readonly replaced: Map<string, Replaced>
-  /** Related fields that may show something new by a row that very many entities show. */
+  /** Related fields that may have changed by a row of very many entities. */
   alsoChanged: readonly string[]
 }
 
-/** The entities that a transaction has touched so far, in the order in which it first did. */
+/** The entities that a transaction has changed so far, in order of their first change. */
 function openTouched(part: TransactionPart) {
   const touched = new Map<string, Touched>()
 
@@ -42,7 +42,7 @@ function openTouched(part: TransactionPart) {
     by: Step,
     isSameRow?: IsSameRow,
   ): Touched {
-    // Rows without a key can't be told apart: each stands for itself.
+    // Rows without a key are indistinguishable: each counts alone.
     const id = key !== null ? `${entity.entityType}\n${key}` : `${touched.size}`
     const earlier = touched.get(id)
     if (earlier) {
@@ -58,7 +58,7 @@ function openTouched(part: TransactionPart) {
     return item
   }
 
-  /** A row of which nothing can be read is set aside, for each type of entity that it may concern. */
+  /** An unreadable row is parked for each entity type that it may concern. */
   function setAside(change: Change & { kind: 'unreadable' }, { entities, owners, behind }: Plan) {
     const { relation, actionType, because } = change
     const add = (entity: EntityMapping, state: Folded['state']) =>
@@ -78,8 +78,8 @@ function openTouched(part: TransactionPart) {
 }
 
 /**
- * Folds one transaction's changes by entity, in the order in which the entities were first changed. A TRUNCATE deletes
- * those that came before it; of all others the WAL says nothing. `onTruncate` hears of each table, and of its entities.
+ * Folds a transaction's changes by entity, in order of their first change. A TRUNCATE deletes entities that came before it;
+ * the WAL names no others. `onTruncate` gets each table with its entities.
  */
 export function foldPart(
   part: TransactionPart,
@@ -90,7 +90,7 @@ export function foldPart(
 ): Touched[] {
   const { touched, step, setAside } = openTouched(part)
   const many: { readonly entity: EntityMapping; readonly field: string }[] = []
-  // A TRUNCATE takes rows out of lists that nothing names.
+  // A TRUNCATE removes rows from lists without naming them.
   const isTruncated = part.changes.some(({ kind }) => kind === 'truncate')
 
   function take(change: Exclude<Change, { kind: 'truncate' | 'unreadable' }>) {
@@ -149,10 +149,10 @@ export function foldPart(
   return [...touched.values()].filter(({ folded }) => folded.state !== 'nothing')
 }
 
-/** What a list had and has is not told by rows behind it. */
+/** Rows behind a list do not show its content. */
 const notKnown: Replaced = { columns: null, isKnown: false, gone: new Map(), come: new Map() }
 
-/** The same; changes that can't be folded are set aside, each for itself. Throws where even that fails. */
+/** The same; changes that can't be folded are parked one by one. Throws if even that fails. */
 export function foldWhatCanBe(
   ...[part, planOf, onTruncate, arrivals, reach]: Parameters<typeof foldPart>
 ): Touched[] {
@@ -190,10 +190,10 @@ const nothingKnown = {
   alsoChanged: [] as readonly string[],
 }
 
-/** Whether the entity may have a row at this moment of the transaction. */
+/** Whether the entity may have a row at this point of the transaction. */
 const isThere = ({ before, present }: Folded) => before === 'untouched' || present.length > 0
 
-/** False where a statement in between has changed the columns: then a place in one row says nothing of the other. */
+/** False if a statement in between changed the columns: positions are not comparable then. */
 function haveSameColumns(a: Relation, b: Relation): boolean {
   if (a === b) return true
   const isSame = ({ name, typeOid }: Column, i: number) =>

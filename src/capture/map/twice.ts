@@ -1,14 +1,11 @@
 import { describeError } from '../../runtime/log.ts'
 
-/** What came of work that may fail. */
+/** The result of work that may fail. */
 export type Tried<T> =
   | { readonly ok: true; readonly value: T }
   | { readonly ok: false; readonly because: string }
 
-/**
- * Does work that needs nothing but the processor, and once more if it fails: what fails again fails always, and so does what
- * is too long.
- */
+/** Runs computation again if it fails: a second failure is permanent, and so is excess length. */
 export function twice<T>(work: () => T): Tried<T> {
   for (let tries = 1; ; tries++)
     try {

@@ -1,13 +1,13 @@
 import type { EntityMapping } from '../../domain/mapping/mapping.ts'
 import type { Touched } from './touched.ts'
 
-/** Only a related row names it: nothing says that the entity is there. */
+/** Only a related row refers to it: it may not exist. */
 const isNamedOnly = ({ folded, problem }: Touched) => folded.before === 'untouched' && problem === null
 
 /**
- * Leaves out owners that did not exist yet when a related row named them: a later transaction of the batch brings them as
- * `new`, and nothing between ends or changes one. Without a foreign key, a related row may come before its owner. What is
- * read for the batch shows the owner already, and an `update` would be told before the `new`, which has the same list.
+ * Leaves out owners that did not exist yet when a related row referred to them: a later transaction of the batch creates
+ * them, and nothing in between ends or changes one. (Without a foreign key, related rows may come first.) The `update` would
+ * precede the `new`, whose list is the same.
  */
 export function withoutUnborn<T extends Touched>(touched: readonly T[]): readonly T[] {
   if (!touched.some(isNamedOnly)) return touched

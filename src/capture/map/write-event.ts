@@ -12,15 +12,15 @@ import type { Shapes } from './shape.ts'
 import { tenantsOf } from './tenants.ts'
 import type { Touched } from './touched.ts'
 
-/** An entity that a transaction changed, with what its event says beside its body. */
+/** A changed entity, with the facts of its event. */
 export type Compared = Touched & { readonly facts: ChangeFacts }
 
-/** An entity as its events tell: of the last of them, whose it was. */
+/** An entity as known from its events, with its last tenant. */
 export type KnownEntity = { readonly entityId: string; readonly tenant: string | null }
 
 export type EventText = Pick<WebhookEvent, 'entityType' | 'entityId' | 'actionType' | 'body' | 'facts' | 'of'>
 
-/** Makes the function that writes the event of an entity; null: it has none. */
+/** Creates the function that writes an entity's event; null: none. */
 export function createEventWriter(
   catalogue: Catalogue,
   { shapes, judgeRow }: { shapes: Shapes; judgeRow: RowFilters },
@@ -28,7 +28,7 @@ export function createEventWriter(
   const writeResult = createResultWriter(catalogue)
   const writeLast = createLastWriter(catalogue)
 
-  /** What a `delete` tells of its row before, which the WAL gives whole or not at all; null: nothing. */
+  /** The row before a `delete`, which the WAL has completely or not at all; null: unknown. */
   function lastOf({ entity, folded: { before }, relation }: Compared): Result | null {
     if (entity.last === undefined || relation === null || typeof before === 'string') return null
     if (before.includes(unchanged)) return null
@@ -45,7 +45,7 @@ export function createEventWriter(
     const state = remaining ? 'update' : folded.state
     const isDelete = state === 'delete'
     const row = isDelete ? null : (remaining ?? missing.rowOf(item))
-    // Already gone, or not told any more: its `delete` comes with a later transaction.
+    // Already gone, or no longer matching: a later transaction brings its `delete`.
     if (!isDelete && (row === null || !isShown(entity, row, judgeRow))) return null
     const of = tenantsOf(item, state, row)
     const result = row && writeResult(entity, row, list => jsonOf(missing.relatedOf(list, key)))
@@ -77,7 +77,7 @@ const withMore = (changed: readonly string[] | null, more: readonly string[]) =>
 
 const jsonOf = (read: RelatedValue | null | undefined) => (read ? read.json : read)
 
-/** `entity_id` as JSON: a number where the key is one integer; by its type in the WAL where it is known from there. */
+/** `entity_id` as JSON: a number if the key is one integer; by its type in the WAL, if known. */
 export function writeEntityId(
   catalogue: Catalogue,
   { table, key: name }: EntityMapping,
@@ -92,7 +92,7 @@ function keyTypeIn(relation: Relation | null, { key }: EntityMapping): number | 
   return relation?.columns[placesOfKey(relation, key)[0] ?? -1]?.typeOid
 }
 
-/** The event of an entity that is gone, of which no more is known than its id, and whose it was last. */
+/** The event of a deleted entity of which only id and last tenant are known. */
 export function writeDeletion(
   catalogue: Catalogue,
   entity: EntityMapping,

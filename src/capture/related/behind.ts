@@ -13,20 +13,20 @@ type Planned = { readonly isFull: boolean; readonly behind: readonly OwnerPlan[]
 type PlanOf = (relation: Relation) => Planned
 type RowChange = Exclude<Change, { kind: 'truncate' | 'unreadable' }>
 
-/** The entities that changes of rows behind other tables concern. */
+/** The entities of changed rows behind other tables. */
 export type Reach = {
   /** Those of one value. */
   of(plan: OwnerPlan, value: string): Found
-  /** What is to be told page by page. */
+  /** The rows to send page by page. */
   readonly fanOuts: readonly FanOut[]
 }
 
 const nobody: Found = { keys: [], isMore: false }
 export const reachesNobody: Reach = { of: () => nobody, fanOuts: [] }
 
-/** More values than these of one table are told together: everything that leads through it. */
+/** More values of one table become one fan-out: everything that leads through it. */
 const mostValues = 20
-/** A value with more bytes than these is not written down by itself. */
+/** A longer value is not stored alone. */
 const maxValueBytes = 1_024
 
 type Asked = {
@@ -34,11 +34,11 @@ type Asked = {
   readonly list: RelatedList
   readonly at: number
   readonly values: Set<string>
-  /** A TRUNCATE took rows that nothing names. */
+  /** A TRUNCATE removed unnamed rows. */
   isEmptied: boolean
 }
 
-/** Finds the entities of all changes of a batch, with one query for each table of a related field that has changed. */
+/** Finds the entities of a batch's changes, with one query per changed table of a related field. */
 export async function findReach(
   db: Queryable,
   catalogue: Catalogue,
@@ -82,7 +82,7 @@ function ask(asked: Map<string, Asked>, change: Change, planOf: PlanOf): void {
     for (const value of values) askedOf(asked, plan).values.add(value)
 }
 
-/** The values by which tables on the way to a changed row lead to it, before and after the change. */
+/** The values by which tables lead to a changed row, before and after the change. */
 export function valuesBehind(
   change: RowChange,
   { isFull, behind }: Planned,

@@ -1,19 +1,19 @@
 import { parseSnapshot, type Snapshot, sees, widenXid } from '../../domain/value/snapshot.ts'
 import type { Queryable } from '../source/source.ts'
 
-/** Whether the stream has brought the transaction that wrote a row, by the row's `xmin`. False where that is not known. */
+/** Whether the stream has brought the transaction that wrote a row, by its `xmin`; false if unknown. */
 export type IsBrought = (xmin: string) => boolean
 
 const mostRemembered = 10_000
-/** What Postgres writes by itself has a lower one. */
+/** Postgres' own transactions have lower ids. */
 const firstXid = 3
 
 /**
- * Knows of rows that are read whether the stream has brought them already. One that it has not brought may be new: then its entity
- * is not told as changed before it is told as new.
+ * Knows whether the stream has brought rows that are read. Otherwise a row may be new, and its entity's `update` must not
+ * precede its `new`.
  *
- * What a snapshot sees is brought once the stream has passed a mark that was set after it: a fence. What came since is remembered
- * by its transaction. Rows of subtransactions, and of what came before the first fence, are known by the next fence only.
+ * Everything in a snapshot is brought once the stream passes a mark set after it: a fence. Later transactions are remembered
+ * by id. Rows of subtransactions, and from before the first fence, need the next fence.
  *
  * `setMark` sets a mark; `passed` resolves once the stream has brought it.
  */
@@ -22,7 +22,7 @@ export function createBorn(db: Queryable, setMark: () => Promise<{ passed: Promi
   let fence: Snapshot | null = null
   let isOnItsWay = false
 
-  /** Resolves once the mark is set. One that fails leaves the fence where it is: the next reading that needs it tries again. */
+  /** Resolves once the mark is set. On failure the fence stays: the next reading that needs it retries. */
   async function renew(): Promise<void> {
     if (isOnItsWay) return
     isOnItsWay = true
@@ -42,7 +42,7 @@ export function createBorn(db: Queryable, setMark: () => Promise<{ passed: Promi
 
   return {
     renew,
-    /** Takes note of a transaction that the stream has brought, by the lower 32 bits of its id. */
+    /** Notes a transaction of the stream, by the lower 32 bits of its id. */
     note(xid: number): void {
       if (brought.size >= mostRemembered) brought.clear()
       brought.add(xid >>> 0)

@@ -4,7 +4,7 @@ import type { Catalogue } from '../source/catalogue.ts'
 
 export const undefinedColumn = '42703'
 
-/** SQL: whether a row has one of the keys whose values are the lists $1, $2 and so on (`keyLists`). */
+/** SQL: whether a row has one of the keys in the lists $1, $2 and so on (`keyLists`). */
 export function hasKeyOf(
   catalogue: Pick<Catalogue, 'tables'>,
   table: TableName,
@@ -18,7 +18,7 @@ export function hasKeyOf(
   return `(${columns.map(sqlOf).join(', ')}) in (select * from unnest(${lists}))`
 }
 
-/** A column's type as SQL. Throws as Postgres does where there is none of this name. */
+/** A column's type in SQL. Throws like Postgres if the column does not exist. */
 export function typeOf({ tables }: Pick<Catalogue, 'tables'>, table: TableName, column: string): string {
   const found = tables.get(tableKey(table))?.columns.find(({ name }) => name === column)
   if (!found)

@@ -14,21 +14,18 @@ import { typeOf } from './column-type.ts'
 import { judgeOfRows } from './judge-rows.ts'
 import { addDeciding, alias, joined, leadsTo, type ReadColumn } from './list-query.ts'
 
-/** The entities that a value leads to, by their keys. `isMore`: others are told page by page. */
+/** The keys of entities that a value leads to. `isMore`: others are sent page by page. */
 export type Found = { readonly keys: readonly string[]; readonly isMore: boolean }
 
 export const many: Found = { keys: [], isMore: true }
 
-/**
- * A row that more rows than these lead to is told page by page (decision 0073), and so are all of a batch to which more lead
- * together.
- */
+/** The limits for direct sending; above them, the entities of a row, or of a batch, are sent page by page (decision 0073). */
 const mostRows = { toOne: 1_000, together: 10_000 }
 
 /**
- * Finds the entities whose related field leads to rows of its table `at` by these values, with one query for all. Absent: none.
- * Only links that are there count: one that was taken away names its entity by its own change. An entity whose row the stream
- * may not have brought yet is told page by page: a page comes behind everything that it has read.
+ * Finds the entities whose related field leads to rows of its table `at` by these values, in one query. Absent: none. Only
+ * present links count: a removed one names its entity by its own change. An entity that the stream may not have brought yet
+ * is sent page by page, after everything that its page has read.
  */
 export async function findOwners(
   db: Queryable,
@@ -72,7 +69,7 @@ export async function findOwners(
     const of = found.get(value) ?? { count: 0, keys: new Set(), isMore: false }
     found.set(value, of)
     of.count++
-    // One that begins or ceases to lead on is told by its own change.
+    // A row that begins or ceases to lead on has its own change.
     if (judge(row) === 'no') continue
     if (xmin != null && isBrought(xmin)) of.keys.add(idAt(row, [...owner.keys()])!)
     else of.isMore = true
@@ -87,7 +84,7 @@ export async function findOwners(
 
 const integers: ReadonlySet<number> = new Set([20, 21, 23])
 
-/** Whether the entity's key and the columns that hold it can be compared in SQL. */
+/** Whether the entity's key and the columns that refer to it are comparable in SQL. */
 function haveSameValues(catalogue: Catalogue, entity: EntityMapping, first: Stop): boolean {
   const typeIn = (table: TableName, column: string | undefined) => {
     const found = catalogue.tables.get(tableKey(table))?.columns.find(({ name }) => name === column)

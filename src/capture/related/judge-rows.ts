@@ -2,10 +2,10 @@ import { isKnown, type Value } from '../../domain/capture/change.ts'
 import { comparedBy, type Types } from '../../domain/mapping/comparable.ts'
 import { createMatcher, type RowFilter, type Verdict } from '../../domain/mapping/row-filter.ts'
 
-/** Filters, each with the places of its columns in a row. */
+/** Filters with the positions of their columns in a row. */
 export type Judged = readonly { readonly rows: RowFilter; readonly places: ReadonlyMap<string, number> }[]
 
-/** Makes the judge of rows that were read from tables, by filters that all must hold. */
+/** Creates the judge of rows from tables: all filters must match. */
 export function judgeOfRows(
   types: Types,
   judged: Judged,

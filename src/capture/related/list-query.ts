@@ -7,20 +7,20 @@ import { haveOperator } from '../source/relation-verdict.ts'
 import { hasKeyOf } from './column-type.ts'
 import type { Judged } from './judge-rows.ts'
 
-/** How a related field is read for the keys $1 (of several columns, $1, $2 and so on), and which of the columns judge a row. */
+/** The query of a related field for the keys $1 (or $1, $2 and so on), and its deciding columns. */
 export type ListQuery = {
-  /** The columns of the owner's key, what is shown, then what decides. */
+  /** The owner's key columns, the shown ones, then the deciding ones. */
   readonly select: readonly string[]
   readonly from: string
   readonly order: string
   readonly sized: readonly { readonly sql: string; readonly typeOid: number }[]
-  /** The field without columns that its table does not have any more. */
+  /** The field without columns that its table no longer has. */
   readonly living: RelatedList
   /** The filters of its tables. */
   readonly judged: Judged
 }
 
-/** Writes the query of a related field: one for all owners, with a join for each table on the way. */
+/** Builds the query of a related field: one for all owners, with a join per table. */
 export function listQuery(catalogue: Catalogue, list: RelatedList): ListQuery {
   const knownOf = (i: number) => catalogue.tables.get(tableKey(stops[i]!.table))
   const has = (i: number, column: string) => knownOf(i)?.columns.some(({ name }) => name === column) === true
@@ -63,10 +63,10 @@ export function listQuery(catalogue: Catalogue, list: RelatedList): ListQuery {
   }
 }
 
-/** A column of one of the tables of a related field. */
+/** A column of one of a related field's tables. */
 export type ReadColumn = { readonly at: number; readonly column: string }
 
-/** Adds to the columns that are read those that decide; returns where they are. */
+/** Adds the deciding columns to those to read; returns their positions. */
 export function addDeciding(read: ReadColumn[], stops: readonly Stop[]): Judged {
   return stops.flatMap(({ rows }, at) => {
     if (!rows) return []
@@ -78,7 +78,7 @@ export function addDeciding(read: ReadColumn[], stops: readonly Stop[]): Judged 
   })
 }
 
-/** The tables of a related field up to `upTo`, the first one as t0, each joined to the one before. */
+/** A related field's tables up to `upTo`, the first as t0, each joined to the one before. */
 export function joined(catalogue: Catalogue, list: RelatedList, upTo = Number.POSITIVE_INFINITY): string {
   return stopsOf(list)
     .slice(0, upTo + 1)
@@ -92,8 +92,8 @@ export function joined(catalogue: Catalogue, list: RelatedList, upTo = Number.PO
 }
 
 /**
- * SQL: whether the table before `at` leads to a value of the owner column there. Compared as texts where their types have no
- * operator: one column may lead to tables with keys of several types.
+ * SQL: whether the table before `at` leads to a value of the owner column there. Types without a common operator are compared
+ * as text: one column may refer to tables with different key types.
  */
 export function leadsTo(catalogue: Catalogue, list: RelatedList, at: number, value: string): string {
   const [before, stop] = [stopsOf(list)[at - 1]!, stopsOf(list)[at]!]

@@ -7,30 +7,30 @@ import { type EntityMapping, type RelatedList, tableKey } from '../../domain/map
 import { createMatcher, type RowFilter, type Verdict } from '../../domain/mapping/row-filter.ts'
 import type { Catalogue } from '../source/catalogue.ts'
 
-/** A related field that rows of a relation change. */
+/** A related field that depends on rows of a relation. */
 export type OwnerPlan = {
   readonly entity: EntityMapping
   readonly field: string
   readonly list: RelatedList
-  /** Which of the field's tables it is (`stopsOf`): 0 has the entity's key, of the others the owners are looked up. */
+  /** Its index in the field's tables (`stopsOf`): 0 contains the entity's key; for others, owners are looked up. */
   readonly at: number
-  /** Where a row has the owner's key, or the value that leads to it. */
+  /** The positions of the owner's key, or of the value that leads to it. */
   readonly ownerPlaces: readonly number[]
-  /** The places that decide what the field shows; null where the relation has not all of them. */
+  /** The positions that decide what the field shows; null: some are missing. */
   readonly shown: readonly number[] | null
-  /** The places of the replica identity's columns. */
+  /** The positions of the identity's columns. */
   readonly identity: readonly number[]
   /** Whether the field shows a row. */
   readonly judge: (row: Row) => Verdict
-  /** The columns that it shows, and those that order its rows; null where the relation has not all of them. */
+  /** The columns that it shows or orders by; null: some are missing. */
   readonly columns: ListColumns | null
 }
 
-/** The columns of a table that decide what a related field shows and in which order, as `readRelated` reads it. */
+/** The columns that decide content and order of a related field, as `readRelated` reads it. */
 export function listColumns(told: Relation, stop: Stop, catalogue: Catalogue): ListColumns | null {
   const table = catalogue.tables.get(tableKey(stop.table))
   const { shown } = stop.to === null ? stop : { shown: [stop.to] }
-  // Rows that lead to the same row show the same, in whatever order they are.
+  // Rows that lead to the same row show the same, in any order.
   const primaryKey = stop.to === null ? (table?.primaryKey ?? []) : []
   const isOrdered = stop.to !== null || primaryKey.length > 0
   const order = [
@@ -52,7 +52,7 @@ export function listColumns(told: Relation, stop: Stop, catalogue: Catalogue): L
   }
 }
 
-/** Judges whether a related field shows a row: `unknown` where that depends on a value that is not known. */
+/** Whether a related field shows a row: `unknown` if it depends on an unknown value. */
 export function judgeOf(
   told: Relation,
   rows: RowFilter | undefined,
@@ -72,8 +72,8 @@ export function judgeOf(
 }
 
 /**
- * The owners whose related field a change of a row may have changed, with the rows that it took away and put in: of a row
- * that was shown before, and of one that is now. What is not known may be shown.
+ * The owners whose related field a row's change may affect, with removed and added rows: of rows that were or are shown.
+ * Unknown rows may be shown.
  */
 export function ownersOf(
   change: Exclude<Change, { kind: 'truncate' | 'unreadable' }>,
@@ -95,7 +95,7 @@ export function ownersOf(
   return owners
 }
 
-/** With identity FULL the old row shows that an UPDATE of a related row changed nothing that its owner shows. */
+/** With identity FULL, the old row shows that an UPDATE changed nothing that the owner shows. */
 function isKnownUnchanged(
   { row, old }: Change & { kind: 'update' },
   isFull: boolean,
@@ -106,8 +106,8 @@ function isKnownUnchanged(
 }
 
 /**
- * What the WAL says of the row before: all of it with identity FULL, else the columns of the identity, which an
- * UPDATE that gives no old row has left as they were. Null where that is nothing beside the key.
+ * The WAL's values of the row before: complete with identity FULL, otherwise the identity's columns, which an UPDATE without
+ * an old row left unchanged. Null: nothing beside the key.
  */
 export function knownBefore(
   change: Change & { kind: 'update' | 'delete' },
@@ -122,8 +122,8 @@ export function knownBefore(
 }
 
 /**
- * The row after a change; null: it is gone. Fills values that the UPDATE left alone from what is known of the row before: all of it with identity FULL, else the
- * identity's columns, which Postgres repeats where it keeps them out of line. No value that it left out is null.
+ * The row after a change; null: deleted. Values that the UPDATE left out are filled from the row before, if known. No omitted
+ * value is null.
  */
 export function rowAfter(change: Exclude<Change, { kind: 'truncate' | 'unreadable' }>): Row | null {
   if (change.kind === 'delete') return null

@@ -2,29 +2,28 @@ import { mostInARow } from '../../domain/value/streak.ts'
 import { describeError } from '../../runtime/log.ts'
 import { undefinedColumn } from './column-type.ts'
 
-/** A table, a schema or a column that is not there (any more). */
+/** A missing table, schema or column. */
 const notThere = new Set(['42P01', '3F000', undefinedColumn])
-/** Also a NUL, which no text of Postgres has. */
+/** Includes NUL, which Postgres texts can't contain. */
 export const notOfTheKeysType = new Set(['22P02', '22003', '22007', '22008', '22021'])
 
-/** What is wrong with the data itself, as with a value whose parts are lost, or too large: it stays so. */
+/** Errors of the data itself, such as a damaged or oversized value: they are permanent. */
 const broken = /^(22|54|XX|58|0A|P0|38|39)/
-/** A value that no string of JavaScript can hold. */
+/** A value longer than a JavaScript string can be. */
 const tooLong = 'ERR_STRING_TOO_LONG'
 
-/** Whether an error is about the data that was to be read, and comes again each time that it is read. */
+/** Whether an error is about the data to read, and recurs on every reading. */
 export function isOfData(error: unknown): boolean {
   const { code = '' } = error as { code?: string }
   return code === tooLong || (code.length === 5 && broken.test(code)) || error instanceof RangeError
 }
 
-/** Keys one after the other whose rows can't be read, and why. */
+/** Consecutive unreadable keys, and the reason. */
 type Broken = { count: number; because: string }
 
 /**
- * Reads for keys of which some may not be of the key's type any more: there are no rows with these. `onBroken` hears of
- * each key whose rows can't be read at all; after fifty in a row the others are not tried. Null where the table is gone, or a
- * column that is needed.
+ * Reads for keys; those not of the key's type have no rows. `onBroken` gets each unreadable key; after fifty in a row the
+ * others are not tried. Null: the table or a needed column is gone.
  */
 export async function readWhatIsThere<T>(
   keys: readonly string[],

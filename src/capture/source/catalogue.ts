@@ -15,7 +15,10 @@ import { type Format, formatWriter } from '../../domain/value/format.ts'
 import { isInteger, type JsonWriter, jsonWriter, type PgType } from '../../domain/value/json-text.ts'
 import type { Queryable } from './source.ts'
 
-/** `isGenerated`: computed by Postgres, and by default not in the WAL. `isNotNull`: each row has a value; absent: it may be null. */
+/**
+ * `isGenerated`: computed by Postgres, and by default not in the WAL. `isNotNull`: every row has a value; absent: may be
+ * null.
+ */
 export type TableColumn = {
   readonly name: string
   readonly typeOid: number
@@ -24,36 +27,36 @@ export type TableColumn = {
   readonly isNotNull?: boolean
 }
 
-/** What of some columns Postgres computes itself: when a row is written, or, from PostgreSQL 18 on, when it is read. */
+/** How Postgres computes some of the columns: on write (stored), or on read (virtual, from PostgreSQL 18). */
 export type Generated = 'nothing' | 'stored' | 'virtual'
 
-/** A table as the catalogue describes it. */
+/** A table in the catalogue. */
 export type Table = {
   readonly name: TableName
-  /** What it is whatever it is called. */
+  /** Its identity, whatever its name. */
   readonly oid: number
-  /** `r` a table, `p` a partitioned one; anything else can't be published. */
+  /** `r` a table, `p` a partitioned one; no other kind can be published. */
   readonly kind: string
   readonly isPartition: boolean
   /** `d` primary key, `f` the whole row, `i` an index, `n` nothing. */
   readonly identity: string
   readonly columns: readonly TableColumn[]
-  /** The names of all columns by their numbers; null where one was dropped. */
+  /** The names of all columns by number; null: dropped. */
   readonly attributes: readonly (string | null)[]
   readonly primaryKey: readonly string[]
-  /** The columns that the WAL gives of a row before its UPDATE or DELETE. None: both fail once it is published. */
+  /** The columns that the WAL contains of a row before UPDATE or DELETE. None: both fail once it is published. */
   readonly identityColumns: readonly string[]
   readonly generated: Generated
   readonly generatedInIdentity: Generated
   /** Whether it is in the WAL at all. */
   readonly isLogged: boolean
-  /** Columns that are unique by themselves. */
+  /** Columns that are unique alone. */
   readonly uniqueColumns: readonly string[]
-  /** The columns of each index of several that is unique. */
+  /** The columns of each multi-column unique index. */
   readonly uniqueIndexes?: readonly (readonly string[])[]
-  /** Columns by which an index of all rows finds them. */
+  /** The first columns of complete indexes. */
   readonly indexedColumns: readonly string[]
-  /** Of a partitioned table: the partitions that hold rows, each with an identity of its own. */
+  /** The partitions with rows, each with its own identity. */
   readonly leaves: readonly {
     readonly name: TableName
     readonly identity: string
@@ -62,58 +65,58 @@ export type Table = {
     readonly isLogged: boolean
   }[]
   /**
-   * Of a partitioned table: the columns that it is partitioned by, and whether it has a primary key, which partitions that
-   * come later get too. They get nothing else of a replica identity.
+   * The partition key, and whether the table has a primary key, which later partitions inherit. They inherit nothing else of
+   * a replica identity.
    */
   readonly partitionedBy: readonly string[]
   readonly partitionsGetKey: boolean
-  /** Which columns reference which of another table, by its foreign keys. */
+  /** The foreign keys. */
   readonly references: readonly Reference[]
-  /** Whether other tables inherit from it, other than as partitions. */
+  /** Whether other tables inherit from it, except as partitions. */
   readonly hasHeirs: boolean
-  /** How large its rows are on average, with what is stored out of line; null where that is not known. */
+  /** The average size of its rows, with out-of-line values; null: unknown. */
   readonly rowBytes: number | null
   readonly isReadable: boolean
   readonly isOwned: boolean
   readonly owner: string
-  /** Whether row level security applies to this role, so that Postgres raises an error instead of hiding rows. */
+  /** Whether row level security applies to this role: then Postgres raises an error instead of hiding rows. */
   readonly hidesRows: boolean
-  /** Whether it applies to the owner, too. */
+  /** Whether it applies to the owner too. */
   readonly isForced: boolean
 }
 
-/** A foreign key: `columns` of the table name the row of `table` that has the same in `referenced`. */
+/** A foreign key: `columns` refer to `referenced` of `table`. */
 export type Reference = {
   readonly columns: readonly string[]
   readonly table: TableName
   readonly referenced: readonly string[]
 }
 
-/** What capture knows of the source's tables and types. */
+/** The source's tables and types. */
 export type Catalogue = {
   readonly tables: ReadonlyMap<string, Table>
-  /** The other tables that could have been meant, where one of the mapping's is not there; else none. */
+  /** Tables that the mapping may have meant, if one of its own is missing; otherwise empty. */
   readonly otherTables: readonly TableName[]
-  /** In a format that does not fit the type, as just after the type was changed, the type's own writer. */
+  /** A format that does not fit the type, as after a change of the type, is ignored. */
   writerOf(typeOid: number, format?: Format): JsonWriter
   hasFormat(typeOid: number, format: Format): boolean
   isInteger(typeOid: number): boolean
   kindOf(typeOid: number): ColumnKind
-  /** What `writerOf` writes. */
+  /** The type of what `writerOf` writes. */
   valueTypeOf?(typeOid: number, format?: Format): ValueType
-  /** The OID that a column's type has today, where one of its name was dropped and made anew. */
+  /** The present OID of a column's type, which may have been dropped and created again. */
   typeToday?(column: Pick<Column, 'typeOid' | 'typeName'>): number
-  /** True of a database in SQL_ASCII: what Postgres gives as text need not be UTF-8. */
+  /** True for SQL_ASCII: texts may be invalid UTF-8. */
   readonly hasAnyBytes?: boolean
-  /** The values of an enum, in their order; null for other types. */
+  /** The labels of an enum, in order; null for other types. */
   labelsOf?(typeOid: number): readonly string[] | null
-  /** What a domain is based on; of other types the type itself. */
+  /** The base type of a domain; for other types the type itself. */
   baseTypeOf(typeOid: number): number
-  /** The names that columns of captured tables have had. */
+  /** Present and past names of captured tables' columns. */
   readonly known?: readonly KnownColumn[]
 }
 
-/** SQL: whether a table's rows can be told apart in the WAL, which its UPDATE and DELETE need once it is published. */
+/** SQL: whether a table has a replica identity, which UPDATE and DELETE need once it is published. */
 export const hasIdentity = (table: 'c' | 'l') => `(${table}.relreplident = 'f' or exists (
   select from pg_index i where i.indrelid = ${table}.oid and (
     (${table}.relreplident = 'd' and i.indisprimary and i.indimmediate) or
@@ -123,7 +126,7 @@ const generatedAmong = (table: 'c' | 'l', columns: string) => `(
   select case max(a.attgenerated::text) when 's' then 'stored' when 'v' then 'virtual' else 'nothing' end
   from pg_attribute a where a.attrelid = ${table}.oid and a.attnum > 0 and not a.attisdropped and ${columns})`
 
-/** SQL: what Postgres generates of a table's replica identity. */
+/** SQL: the generated columns in a table's replica identity. */
 export const generatedInIdentity = (table: 'c' | 'l') =>
   generatedAmong(
     table,
@@ -132,7 +135,7 @@ export const generatedInIdentity = (table: 'c' | 'l') =>
         (${table}.relreplident = 'd' and i.indisprimary) or (${table}.relreplident = 'i' and i.indisreplident))))`,
   )
 
-/** SQL: a table and all its partitions. Unlike Postgres's own function, it waits for no lock. */
+/** SQL: a table and all its partitions. Unlike Postgres' own function, it waits for no lock. */
 export const partitionTree = (oid: string) => `
   with recursive tree (oid) as (
     select ${oid} union all select i.inhrelid from tree join pg_inherits i on i.inhparent = tree.oid
@@ -222,7 +225,7 @@ from pg_class c join pg_namespace n on n.oid = c.relnamespace
 where c.relkind in ('r', 'p') and n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast', 'walhook')
 order by 1, 2 limit 10000`
 
-/** Reads the tables of a mapping and all types. Tables that do not exist are absent from the result. Waits for no table's lock. */
+/** Reads a mapping's tables and all types. Missing tables are absent. Waits for no table's lock. */
 export async function readCatalogue(
   source: { pool: Queryable },
   mapping: readonly EntityMapping[],
@@ -279,12 +282,12 @@ export async function readCatalogue(
   }
 }
 
-/** True where the WAL gives whole rows before each UPDATE and DELETE, also of each partition. */
+/** Whether the WAL has complete rows before each UPDATE and DELETE, also in every partition. */
 export function givesPrevious(table: Table): boolean {
   return table.identity === 'f' && table.leaves.every(({ identity }) => identity === 'f')
 }
 
-/** The columns of a table, or of a row of it in the stream, as `chooseFields` judges them. */
+/** The columns of a table or a relation, as `chooseFields` judges them. */
 export function choosable(
   { kindOf }: Pick<Catalogue, 'kindOf'>,
   columns: readonly { readonly name: string; readonly typeOid: number }[],
@@ -292,7 +295,7 @@ export function choosable(
   return columns.map(({ name, typeOid }) => ({ name, kind: kindOf(typeOid) }))
 }
 
-/** What of an entity's table is sent, and what is withheld. */
+/** The sent and the withheld columns of an entity's table. */
 export function chosenFields(
   catalogue: Pick<Catalogue, 'tables' | 'kindOf'>,
   entity: EntityMapping,
@@ -301,7 +304,7 @@ export function chosenFields(
   return chooseFields(entity, choosable(catalogue, columns))
 }
 
-// All values come as text.
+// All values are text.
 function toTable(row: Record<string, string | null>): Table {
   const columns: Table['columns'] = JSON.parse(row.columns ?? '[]')
   const primaryKey: string[] = JSON.parse(row.primary_key ?? '[]')
@@ -321,7 +324,7 @@ function toTable(row: Record<string, string | null>): Table {
     primaryKey,
     identityColumns: byIdentity[row.identity!] ?? [],
     generated: row.generated as Generated,
-    // Of a partitioned table the partitions tell.
+    // For a partitioned table, its partitions decide.
     generatedInIdentity: row.kind === 'r' ? (row.generated_in_identity as Generated) : 'nothing',
     isLogged: row.is_logged === 't',
     uniqueColumns: JSON.parse(row.unique_columns ?? '[]'),

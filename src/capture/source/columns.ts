@@ -9,9 +9,9 @@ import { conditionsWithoutBefore, lastWithoutBefore, withoutBefore } from './map
 import type { Source } from './source.ts'
 
 /**
- * Gives each entity that ignores new columns those that it began with: of a table that is looked at for the first time,
- * all that it has. What comes later is not sent, however often walhook is started again. Of a table that comes when
- * capture has begun already, every column comes later: it begins with its key, which `entity_id` tells anyway.
+ * Gives each entity that ignores new columns its first columns: all of a table at its first look. Later ones are not sent,
+ * also after restarts. For a table that appears during capture, every column is new: it begins with its key, which
+ * `entity_id` contains anyway.
  */
 export async function withKnownColumns(
   source: Source,
@@ -39,7 +39,7 @@ export async function withKnownColumns(
   )
 }
 
-/** What is known of each entity's columns; nothing where the outbox has no such table yet. */
+/** The known columns of each entity; empty if the outbox has no such table yet. */
 export async function knownColumns(
   outbox: Pick<Outbox, 'pool'>,
   { slotName, mapping }: { slotName: string; mapping: readonly EntityMapping[] },
@@ -53,7 +53,7 @@ export async function knownColumns(
   return known
 }
 
-/** The mapping as a process has it that looks and changes nothing. */
+/** The mapping for a process that changes nothing. */
 export function withKnown(
   mapping: readonly EntityMapping[],
   known: ReadonlyMap<string, ReadonlySet<string>>,
@@ -67,8 +67,8 @@ export function withKnown(
 }
 
 /**
- * Makes what tells the log which columns leave, and which don't and why: all of them at the start (`all`), and each that
- * has come since walhook looked last (`added`).
+ * Creates the function that logs which columns are sent, and why others are not: all at the start (`all`), then each new one
+ * (`added`).
  */
 export function createColumnTeller(options: {
   outbox: Pick<Outbox, 'pool'>
@@ -104,7 +104,7 @@ export function createColumnTeller(options: {
             because: why ?? 'the mapping leaves it out',
           })
       }
-      // What is ignored stays new: were it known, the next start would send it.
+      // An ignored column stays new: if it were known, the next start would send it.
       if (!entity.ignoresNewColumns && !isKnown(known, present)) await addKnownColumns(outbox, of, present)
       knownOf.set(entityType, new Set([...(known ?? []), ...present]))
     }

@@ -13,9 +13,8 @@ import type { Queryable, Source } from './source.ts'
 import { withinLimits } from './source-locks.ts'
 
 /**
- * Makes the function that reads the catalogue and takes note of the columns of the mapped tables, so that they are known
- * by whatever name the WAL may still have. What the mapping names and the source has dropped stops nothing, and is told
- * once.
+ * Creates the function that reads the catalogue and stores the mapped tables' columns, so that they are known by every name
+ * in the WAL. Dropped objects of the mapping are reported once, and stop nothing.
  */
 export function createLearner(options: {
   source: Source
@@ -41,8 +40,8 @@ export function createLearner(options: {
   return {
     learn: () => learn(),
     /**
-     * A table that can't be captured yet, or of which the stream has brought nothing yet, is known from now on, too: if it is
-     * renamed then, it was not dropped. Nobody waits for a lock here.
+     * Tables that are not captured yet, or without any change so far, are known from now on: a rename is recognized. Waits
+     * for no lock.
      */
     async noteNews(): Promise<void> {
       await withinLimits(source, learn).catch(error =>
@@ -63,10 +62,10 @@ function columnsOf({ tables }: Catalogue, mapping: readonly EntityMapping[]): Kn
   })
 }
 
-/** The mapping as far as the source still has what it names, and where tables are now that have another name or schema. */
+/** The mapping reduced to existing objects, and the present names of renamed or moved tables. */
 export type Living = ReturnType<typeof livingMapping> & { readonly moved: ReadonlyMap<string, TableName> }
 
-/** The mapping as far as the source still has what it names. `known` of the catalogue says what was captured before. */
+/** The mapping reduced to existing objects. `known` of the catalogue says what was captured before. */
 export async function readLivingMapping(
   db: Queryable,
   { tables, known = [] }: Pick<Catalogue, 'tables' | 'known'>,

@@ -25,7 +25,7 @@ function mendOf(column: string, names: readonly string[]): string {
   return meant === null ? 'mend the mapping' : `mend the mapping: was ${meant} meant?`
 }
 
-/** The statements that move a table back, or the change of the mapping that goes on with it. */
+/** The statements that move a table back, or the change of the mapping. */
 function mendOfMoved(was: TableName, now: TableName): string {
   const isElsewhere = now.schema !== was.schema
   const move = `alter table ${tableKey(now)} set schema ${quoteIdentifier(was.schema)};`
@@ -34,12 +34,12 @@ function mendOfMoved(was: TableName, now: TableName): string {
   return `run: ${back}  Or change the mapping (WALHOOK_CONFIG), write ${now.schema}.${now.name} for it, and start walhook again`
 }
 
-/** The mapped tables: there, readable, with names that exist and an identity that lets no statement fail. */
+/** The mapped tables must exist, be readable, have the named columns, and an identity with which no statement fails. */
 export function judgeMapping(
   catalogue: Catalogue,
   mapping: readonly EntityMapping[],
   facts: Pick<SourceFacts, 'role' | 'serverVersion' | 'publication'>,
-  /** Where tables are now that were captured under another name or in another schema. */
+  /** The present names of captured tables that were renamed or moved. */
   moved: ReadonlyMap<string, TableName> = new Map(),
 ): TableProblem[] {
   const problems: TableProblem[] = []
@@ -128,7 +128,7 @@ export function judgeMapping(
     }
   }
 
-  /** JSON with a name twice means something else to each receiver. */
+  /** Receivers read JSON with a duplicate name differently. */
   function requireOneOfEach(what: string, all: readonly { field: string; from: string }[]) {
     for (const [field, same] of Map.groupBy(all, each => each.field))
       if (same.length > 1)
@@ -165,7 +165,7 @@ export function judgeMapping(
     }
   }
 
-  /** Values that are compared with a column are of its type, and the WAL has the column where it must. */
+  /** Compared values must fit the column's type, and the WAL must contain the column if needed. */
   function requireConditions(what: string, table: Table, conditions: Conditions, be?: 'in the WAL') {
     for (const { column, tests } of conditions) {
       const found = table.columns.find(({ name }) => name === column)
@@ -203,8 +203,8 @@ export function judgeMapping(
 }
 
 /**
- * The columns of conditions whose values before a change the WAL does not give, and the SQL that has it give them: null where
- * generated columns make more of it than that. Null: it gives all of them.
+ * The condition columns whose earlier values the WAL lacks, and the SQL that adds them: null if generated columns prevent
+ * that. Null: none.
  */
 export function conditionsWithoutBefore(
   { tables }: Pick<Catalogue, 'tables'>,
@@ -228,10 +228,7 @@ export function conditionsWithoutBefore(
   return { columns, sql: sqlOfWholeRows(table) }
 }
 
-/**
- * The SQL that has the WAL give the row before its DELETE, which a `delete` with `last` needs; null where generated columns make more
- * of it than that. Undefined: nothing lacks.
- */
+/** The SQL for complete rows before a DELETE, which `last` needs; null: generated columns prevent that. Undefined: not needed. */
 export function lastWithoutBefore(
   { tables }: Pick<Catalogue, 'tables'>,
   { table, last }: Pick<EntityMapping, 'table' | 'last'>,
@@ -240,7 +237,7 @@ export function lastWithoutBefore(
   return last === undefined || !found || givesPrevious(found) ? undefined : sqlOfWholeRows(found)
 }
 
-/** Null where generated columns make more of it than that. */
+/** Null: generated columns prevent it. */
 function sqlOfWholeRows(table: Table): string | null {
   if (table.generated !== 'nothing') return null
   const lacking = [table, ...table.leaves].filter(({ identity }) => identity !== 'f')
@@ -248,8 +245,8 @@ function sqlOfWholeRows(table: Table): string | null {
 }
 
 /**
- * The entity types whose updates do not tell the values before, each with the SQL that makes them. Null for tables with generated
- * columns: by REPLICA IDENTITY FULL alone the application's own UPDATE may fail, and `check` knows what else it takes.
+ * The entity types whose updates lack the values before, each with the SQL that adds them. Null for tables with generated
+ * columns: REPLICA IDENTITY FULL alone may make the application's UPDATE fail, and `check` knows the rest.
  */
 export function untoldPrevious(
   { tables }: Pick<Catalogue, 'tables'>,
@@ -267,7 +264,7 @@ export function untoldPrevious(
   )
 }
 
-/** What becomes of changes whose row before is not known. */
+/** The effect of an unknown row before. */
 export const withoutBefore =
   'a row that matches after an UPDATE is told as update, and one that does not, or is deleted, as delete, whether it was told before or not'
 
@@ -282,7 +279,7 @@ function fieldsOf(entity: EntityMapping, catalogue: Catalogue): { field: string;
   ]
 }
 
-/** The table that was probably meant: of a similar name in the same schema, of the same name or a similar one elsewhere. */
+/** The table that was probably meant: a similar name in its schema, or the same or a similar name elsewhere. */
 function nearestTable(wanted: TableName, tables: readonly TableName[]): TableName | null {
   const near = (among: readonly TableName[]) => {
     const name = nearest(

@@ -3,7 +3,7 @@ import type { Problem } from '../../domain/value/problem.ts'
 import type { ProblemCode } from '../../domain/value/problem-codes.ts'
 import type { Generated } from './catalogue.ts'
 
-/** What the source database says of itself, of our slot and of our publication. */
+/** The state of source, slot and publication. */
 export type SourceFacts = {
   readonly role: string
   readonly database: string
@@ -24,12 +24,12 @@ export type SourceFacts = {
   readonly idleSlotTimeoutS: number | null
   readonly serverNowMs: number
   readonly mayReplicate: boolean
-  /** Whether the right to replicate is given by membership, as on Amazon RDS and Aurora. */
+  /** Whether membership in a group permits replication, as on Amazon RDS and Aurora. */
   readonly hasReplicationGroup: boolean
   readonly mayCreate: boolean
-  /** Whether the role may have Postgres give up WAL sooner; null before PostgreSQL 16, which can't. */
+  /** Whether the role may make Postgres release WAL sooner; null before PostgreSQL 16, which can't. */
   readonly mayLogSnapshot: boolean | null
-  /** Whether it may read the identity of the cluster by SQL. */
+  /** Whether it may read the cluster's identity by SQL. */
   readonly mayReadControl: boolean
   readonly slot: SlotFacts | null
   readonly publication: PublicationFacts | null
@@ -43,7 +43,7 @@ export type SlotFacts = {
   readonly isActive: boolean
   readonly isTemporary: boolean
   readonly twoPhase: boolean
-  /** Whether standbys keep it, so that it survives a failover; only from PostgreSQL 17 on. */
+  /** Whether standbys synchronize it, so that it survives a failover; from PostgreSQL 17 on. */
   readonly failover: boolean
   readonly heldBackBytes: number
 }
@@ -52,11 +52,11 @@ export type PublicationFacts = {
   readonly isForAllTables: boolean
   readonly publishesAll: boolean
   readonly isOwned: boolean
-  /** Whether the changes of a partition are told as those of the table that it is a part of. */
+  /** Whether changes of a partition are published as its table's. */
   readonly viaRoot: boolean
-  /** Whether stored generated columns are told; true where PostgreSQL does not ask for it (before 18). */
+  /** Whether stored generated columns are published; true before PostgreSQL 18, which does not require it. */
   readonly publishesGenerated: boolean
-  /** The schemas all of whose tables it publishes, those to come too. */
+  /** The schemas whose present and future tables it publishes. */
   readonly schemas: readonly string[]
   readonly tables: readonly PublishedTable[]
 }
@@ -64,13 +64,13 @@ export type PublicationFacts = {
 export type PublishedTable = TableName & {
   readonly hasFilter: boolean
   readonly hasColumnList: boolean
-  /** The tables under it, or itself, of which UPDATE and DELETE fail because it is published. */
+  /** Published tables whose UPDATE and DELETE fail because of that. */
   readonly withoutIdentity: readonly string[]
-  /** Of these tables, what is generated in a replica identity. */
+  /** The generated columns in their replica identities. */
   readonly generatedInIdentity: Generated
 }
 
-/** The server: version, settings, what the role may do, and whether a slot is there or can be made. */
+/** The server: version, settings, the role's rights, and whether a slot exists or can be created. */
 export function judgeServer(facts: SourceFacts, names: { slotName: string }): Problem[] {
   const problems: Problem[] = []
   const add = (code: ProblemCode, what: string, found: string, mend: string) =>
@@ -109,7 +109,7 @@ export function judgeServer(facts: SourceFacts, names: { slotName: string }): Pr
       `${facts.maxSlots}, all in use`,
       `drop a slot that nobody reads (select * from pg_replication_slots), or run: alter system set max_replication_slots = ${facts.maxSlots + 5};  then restart PostgreSQL`,
     )
-  // Where our slot is read already, one of them is ours.
+  // If our slot is being read, one of the senders is ours.
   if (facts.usedSenders >= facts.maxSenders && !slot?.isActive)
     add(
       'senders_in_use',
@@ -134,7 +134,7 @@ export function judgeServer(facts: SourceFacts, names: { slotName: string }): Pr
   return problems
 }
 
-/** What can be wrong with the mapped tables and the publication, also while capture runs. */
+/** Problems of mapped tables and publication, also during capture. */
 const tableProblems = [
   ...(['table_missing', 'table_moved', 'table_kind', 'table_unreadable', 'row_security'] as const),
   ...(['no_identity', 'virtual_in_identity', 'unlogged', 'future_partitions'] as const),
@@ -157,7 +157,7 @@ const tableProblems = [
   ...(['publication_generated', 'publication_filter', 'publication_gone'] as const),
 ] satisfies ProblemCode[]
 
-/** A problem of the mapped tables or the publication: whoever judges them returns no other. */
+/** A problem of mapped tables or publication: their judges return no other. */
 export type TableProblem = Problem & { readonly code: (typeof tableProblems)[number] }
 
 const ofTables: ReadonlySet<ProblemCode> = new Set(tableProblems)
@@ -166,7 +166,7 @@ export const isOfTables = ({ code }: Problem): boolean => ofTables.has(code)
 
 export const harm = "published like this, the application's own UPDATE and DELETE would fail"
 
-/** From PostgreSQL 18 on, UPDATE and DELETE fail where generated columns of the identity are not published. */
+/** From PostgreSQL 18 on, UPDATE and DELETE fail if generated columns of the identity are unpublished. */
 export function refusesUnpublished({ serverVersion }: Pick<SourceFacts, 'serverVersion'>): boolean {
   return serverVersion >= 180000
 }

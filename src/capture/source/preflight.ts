@@ -60,15 +60,15 @@ type Names = { readonly slotName: string; readonly publicationName: string }
 
 type PreflightOptions = Names & {
   readonly mapping: readonly EntityMapping[]
-  /** It knows which columns were captured before. What was dropped of them is no problem. */
+  /** Contains the columns captured before. Dropped ones are no problem. */
   readonly outbox?: Outbox
-  /** The same, where it was asked already. */
+  /** The same, already read. */
   readonly known?: readonly KnownColumn[]
 }
 
 /**
- * What the source says of itself. A replication connection is asked where SQL does not tell whether this role may
- * replicate, or which cluster it is.
+ * The state of the source. A replication connection finds what SQL does not show: the right to replicate, or the cluster's
+ * identity.
  */
 async function readFactsOf(db: Queryable, url: string, names: Names): Promise<SourceFacts> {
   const { rows: versions } = await db.query(versionStatement)
@@ -89,14 +89,14 @@ async function readFactsOf(db: Queryable, url: string, names: Names): Promise<So
   throw new ConnectionRefused(trial.problem.code ?? 'replication_refused', trial.problem)
 }
 
-/** What the source says of itself, of the slot and of the publication. */
+/** The state of source, slot and publication. */
 export async function readFacts(source: Source, names: Names): Promise<SourceFacts> {
   return await withinLimits(source, db => readFactsOf(db, source.url, names))
 }
 
 /**
- * Everything that stands between this source and capturing it. Nothing is created or changed, and no lock of a table is
- * waited for. Throws `SourceLocked` where the catalogue itself is locked.
+ * Everything that prevents capturing this source. Creates and changes nothing, and waits for no table's lock. Throws
+ * `SourceLocked` if the catalogue itself is locked.
  */
 export async function preflight(
   source: Source,
@@ -105,7 +105,7 @@ export async function preflight(
   problems: Problem[]
   facts: SourceFacts
   catalogue: Catalogue
-  /** What the source still has of the mapping, and what it has no more. */
+  /** The existing and missing objects of the mapping. */
   living: Living
 }> {
   const { outbox, slotName } = options
@@ -125,20 +125,20 @@ export async function preflight(
 }
 
 /**
- * The same, and a replication connection is tried, as capture will open one. That it is refused while all are in use is
- * no news where our own slot is read.
+ * The same with a trial of the replication connection. A refusal because all are in use is expected while our own slot is
+ * read.
  */
 export async function preflightAndTry(source: Source, options: Parameters<typeof preflight>[1]) {
   const looked = await preflight(source, options)
   const trial = await tryReplication(source.url)
   if (trial.ok || (trial.problem.code === 'replication_full' && looked.facts.slot?.isActive))
     return { ...looked, trial }
-  // The role is named already.
+  // The role is reported already.
   const isNamed = trial.problem.code === 'replication_role' && !looked.facts.mayReplicate
   return { ...looked, trial, problems: isNamed ? looked.problems : [...looked.problems, trial.problem] }
 }
 
-/** What of the tables or the publication does not fit the mapping any more, while capture runs. */
+/** Problems of tables or publication during capture. */
 export async function judgeTables(source: Source, options: PreflightOptions): Promise<Problem[]> {
   const { problems, facts } = await preflight(source, options)
   const isMissing = facts.publication === null
@@ -152,7 +152,7 @@ export async function judgeTables(source: Source, options: PreflightOptions): Pr
   return [...problems.filter(isOfTables), ...(isMissing ? [gone] : [])]
 }
 
-/** Where the source's WAL ends, how far the slot is confirmed, and how much is kept for it (null: no slot). */
+/** The end of the source's WAL, the slot's confirmed position, and its retained WAL (null: no slot). */
 export async function readSlotStatus(
   source: Source,
   slotName: string,
@@ -170,7 +170,7 @@ export async function readSlotStatus(
   }
 }
 
-/** Whether a process reads the slot at this moment. */
+/** Whether a process reads the slot now. */
 export async function isSlotActive(source: Source, slotName: string): Promise<boolean> {
   const { rowCount } = await source.pool.query(
     'select from pg_replication_slots where slot_name = $1 and active',

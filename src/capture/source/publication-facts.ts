@@ -2,19 +2,19 @@ import { generatedInIdentity, hasIdentity, partitionTree } from './catalogue.ts'
 import type { PublicationFacts } from './preflight-verdict.ts'
 import type { Queryable } from './source.ts'
 
-/** Something of the tables under a published one, or of itself, that meet a condition. */
+/** Tables under a published one, or itself, that meet a condition. */
 const ofTablesUnder = (what: string, condition: string) => `(
   select ${what}
   from (${partitionTree('t.oid')}) tree join pg_class l on l.oid = tree.oid join pg_namespace ln on ln.oid = l.relnamespace
   where l.relkind = 'r' and ${condition})`
 
 /**
- * The publication and the tables whose changes it tells under their own names. It reads the catalogue itself:
- * `pg_publication_tables` waits for whoever holds a lock on one of them.
+ * The publication, and the tables under whose names it publishes changes. It reads the catalogue itself, since
+ * `pg_publication_tables` waits for table locks.
  *
- * - member: what is in it by name, or by its schema (from PostgreSQL 15 on).
- * - part:   each member and its partitions.
- * - told:   via the root, members that are no part of another; else the tables that hold the rows.
+ * - member: tables in it by name, or by schema (from PostgreSQL 15 on)
+ * - part: each member and its partitions
+ * - told: via the root, members that are no partition of another; otherwise the tables with the rows
  */
 const statement = `
 with recursive publication as (
@@ -58,7 +58,7 @@ select json_build_object(
 ) as facts
 from publication p`
 
-/** What a publication publishes; null where there is none of this name. */
+/** A publication's content; null: it does not exist. */
 export async function readPublication(
   db: Queryable,
   publicationName: string,

@@ -7,20 +7,20 @@ import {
 import type { Catalogue } from './catalogue.ts'
 import { harm, refusesUnpublished, type SourceFacts, type TableProblem } from './preflight-verdict.ts'
 
-/** What a publication is judged by. */
+/** The input of judging a publication. */
 type Judged = {
   readonly facts: SourceFacts
   readonly publication: NonNullable<SourceFacts['publication']>
   readonly catalogue: Catalogue
   readonly wanted: readonly TableName[]
-  /** How problems name it. */
+  /** Its name in problems. */
   readonly what: string
   readonly publicationName: string
-  /** Replaces tables and schemas in one statement: a table can't be dropped from a publication that has it by its schema. */
+  /** Replaces tables and schemas in one statement: a table that its schema publishes can't be dropped alone. */
   readonly setTables: string
 }
 
-/** The publication, where it is there already; else whether this role can make it. */
+/** The publication, if it exists; otherwise whether this role can create it. */
 export function judgePublication(
   facts: SourceFacts,
   catalogue: Catalogue,
@@ -46,7 +46,7 @@ export function judgePublication(
   return [...problems, ...judgeOptions(judged), ...judgeWanted(judged), ...judgeOthers(judged)]
 }
 
-/** Whether this role can make the publication, with all tables in it. */
+/** Whether this role can create the publication with all tables. */
 function judgeMissing(
   facts: SourceFacts,
   catalogue: Catalogue,
@@ -56,7 +56,7 @@ function judgeMissing(
     create,
   }: { wanted: readonly TableName[]; publicationName: string; create: string },
 ): TableProblem[] {
-  // Where there is a slot, it was made for a publication that is gone: that is a gap, and judged as one.
+  // With a slot, its publication was dropped: a gap, and judged as one.
   if (facts.slot) return []
   const notOwned = wanted.map(tableKey).filter(table => catalogue.tables.get(table)?.isOwned === false)
   if (facts.mayCreate && notOwned.length === 0) return []
@@ -76,7 +76,7 @@ function judgeMissing(
 const isPartitioned = ({ catalogue }: Judged, table: TableName) =>
   catalogue.tables.get(tableKey(table))?.kind === 'p'
 
-/** The kinds of changes that it tells, and under whose name. */
+/** The published kinds of changes, and under which names. */
 function judgeOptions(judged: Judged): TableProblem[] {
   const { publication, wanted, what, publicationName } = judged
   const problems: TableProblem[] = []
@@ -98,7 +98,7 @@ function judgeOptions(judged: Judged): TableProblem[] {
   return problems
 }
 
-/** The mapped tables: a table that is not there is judged as that, it can't be added to a publication. */
+/** The mapped tables: a missing table is reported as such, and can't be added. */
 function judgeWanted(judged: Judged): TableProblem[] {
   const { publication, catalogue, wanted, what, publicationName } = judged
   const published = new Set(publication.tables.map(tableKey))
@@ -119,7 +119,7 @@ function judgeWanted(judged: Judged): TableProblem[] {
   ]
 }
 
-/** What it publishes that makes statements of the application fail, or brings too much or too little. */
+/** Published tables that make statements of the application fail, or add or omit changes. */
 function judgeOthers({
   facts,
   publication,
@@ -175,8 +175,8 @@ function judgeOthers({
 }
 
 /**
- * The statement that makes the publication: the mapped tables by name, and nothing else. With generated columns where
- * there is the choice, so that no replica identity, now or later, makes a statement of the application fail.
+ * The statement that creates the publication: the mapped tables by name, and nothing else. With generated columns if
+ * possible, so that no replica identity makes a statement of the application fail.
  * https://www.postgresql.org/docs/18/sql-createpublication.html#SQL-CREATEPUBLICATION-PARAMS-WITH-PUBLISH-GENERATED-COLUMNS
  */
 export function createPublication(

@@ -10,19 +10,19 @@ import {
 import type { Catalogue, Table } from './catalogue.ts'
 import type { SourceFacts } from './preflight-verdict.ts'
 
-/** Whether the owner column of a related list holds what the entity's key holds. */
+/** Whether the owner column of a related list contains the entity's key. */
 export type RelationVerdict =
   | { readonly level: 'ok'; readonly found: string }
   | { readonly level: 'warning' | 'error'; readonly found: string; readonly mend: string }
 
 type Verdict = RelationVerdict & {
-  /** Whether a foreign key alone says so, which a migration may add to columns that hold the key all the same. */
+  /** Whether only a foreign key says so, which a migration may add to a correct column. */
   readonly isByReference?: boolean
 }
 
 /**
- * Judges the way to the table `at` of a related field. What only a foreign key speaks against is an error before the table is
- * published; later it is a warning, so that a migration that adds one does not stop the capture of everything.
+ * Judges the path to the table `at` of a related field. A contradicting foreign key alone is an error before the table is
+ * published, and a warning later, so that a migration does not stop the whole capture.
  */
 export function judgeStop(
   catalogue: Catalogue,
@@ -39,8 +39,8 @@ export function judgeStop(
 }
 
 /**
- * Judges by the types of both columns, and by foreign keys where there are any. A list whose owner column names something
- * else is empty for every entity, and nobody is told. Of a key of several columns, the worst of them counts.
+ * Judges by the types of both columns, and by foreign keys. A wrong owner column gives empty lists without any error. For a
+ * composite key, the worst column counts.
  */
 function judgeRelation(catalogue: Catalogue, entity: EntityMapping, related: RelatedList): Verdict {
   const first = stopsOf(related)[0]!
@@ -90,7 +90,7 @@ function judgeColumn(
       found: `has a type that fits the key ${named}; without a foreign key, more can't be told`,
     }
   const found = `${isOne ? '' : `${pair.owner} `}references ${tableKey(target.table)} (${target.column}), and not the key ${named}`
-  // One of several columns may name what the key's column names, as a tenant, with nothing that says so.
+  // One of several columns, such as a tenant, may match without a foreign key.
   const isSameTable = isOne && tableKey(target.table) === tableKey(entity.table)
   return isSameTable
     ? {
@@ -101,8 +101,8 @@ function judgeColumn(
 }
 
 /**
- * Judges whether the rows of a related field's table `at` (behind the first) can be those that the table before leads to: by
- * the types of both columns, and by foreign keys of either.
+ * Judges whether the rows of a related field's table `at` (after the first) can be those that the table before refers to: by
+ * types, and by foreign keys of either.
  */
 function judgeHop(catalogue: Catalogue, list: RelatedList, at: number): RelationVerdict {
   const [before, stop] = [stopsOf(list)[at - 1]!, stopsOf(list)[at]!]
@@ -153,14 +153,14 @@ type Target = { readonly table: TableName; readonly column: string }
 const targetKey = (table: TableName, column: string) => JSON.stringify([table.schema, table.name, column])
 const textOf = ({ table, column }: Target) => targetKey(table, column)
 
-/** What a column references, by each foreign key that it is in. */
+/** The columns that a column references, by each of its foreign keys. */
 function targetsOf({ references }: Table, column: string): Target[] {
   return references.flatMap(({ columns, table, referenced }) =>
     columns.flatMap((name, i) => (name === column ? [{ table, column: referenced[i]! }] : [])),
   )
 }
 
-/** Types by their OIDs, which are the same in every Postgres: int2, int4, int8, oid; text, varchar, bpchar, name; uuid. */
+/** Types by OID, equal in every Postgres: int2, int4, int8, oid; text, varchar, bpchar, name; uuid. */
 const families: readonly ReadonlySet<number>[] = [
   new Set([21, 23, 20, 26]),
   new Set([25, 1043, 1042, 19]),
@@ -168,19 +168,19 @@ const families: readonly ReadonlySet<number>[] = [
 ]
 const textFamily = families[1]!
 
-/** Whether values of both types can be the same text; null where that can't be told. */
+/** Whether values of both types can have the same text; null: unknown. */
 function canMatch(catalogue: Catalogue, a: number, b: number): boolean | null {
   const [one, other] = [catalogue.baseTypeOf(a), catalogue.baseTypeOf(b)]
   if (one === other) return true
   const of = (oid: number) => families.find(family => family.has(oid))
   const [familyOfOne, familyOfOther] = [of(one), of(other)]
-  // Types that were added, and texts, may hold anything.
+  // Extension types and texts may contain anything.
   if (!familyOfOne || !familyOfOther) return null
   if (familyOfOne === textFamily || familyOfOther === textFamily) return null
   return familyOfOne === familyOfOther
 }
 
-/** Whether Postgres compares values of both types as they are; not, say, an integer and a text that holds its digits. */
+/** Whether Postgres compares both types directly, unlike an integer and a text of digits. */
 export function haveOperator({ baseTypeOf }: Pick<Catalogue, 'baseTypeOf'>, a: number, b: number): boolean {
   const [one, other] = [baseTypeOf(a), baseTypeOf(b)]
   return one === other || families.some(family => family.has(one) && family.has(other))

@@ -1,10 +1,10 @@
 import type { Queryable } from './source.ts'
 
-/** What a slot can be beside its name: kept when it is replaced. */
+/** The properties of a slot that a replacement keeps. */
 export type SlotFlags = { readonly twoPhase: boolean; readonly failover: boolean }
 
 const plain: SlotFlags = { twoPhase: false, failover: false }
-/** What a slot is that nothing is said of. */
+/** The default flags of a slot. */
 async function newest(db: Queryable): Promise<SlotFlags> {
   const { rows } = await db.query(`select current_setting('server_version_num')::int as version`)
   return Number(rows[0].version) >= 170_000 ? { ...plain, failover: true } : plain
@@ -16,9 +16,8 @@ const notSupported = '0A000'
 const notInPrerequisiteState = '55000'
 
 /**
- * Creates the slot; Postgres first waits for every transaction that is open now to end. Returns where it begins. A new one
- * survives a failover, where the server has such slots and the standby synchronises them. Newer versions refuse `failover`
- * together with `twoPhase`: then it is a slot that survives a failover.
+ * Creates the slot, after every present transaction has ended. Returns its start. A new slot survives a failover if the
+ * server supports that and the standby synchronizes it. Newer versions refuse `failover` with `twoPhase`: `failover` wins.
  * https://www.postgresql.org/docs/current/logicaldecoding-explanation.html#LOGICALDECODING-REPLICATION-SLOTS-SYNCHRONIZATION
  */
 export async function createSlot(
@@ -45,7 +44,7 @@ export async function createSlot(
     return await create(twoPhase).catch(error => {
       const isRefused = [invalidParameter, notSupported, notInPrerequisiteState].includes(error.code)
       if (isRefused && twoPhase && failover) return create(false)
-      // Nobody has asked for it.
+      // Only a default: retried without.
       if (isRefused && failover && !options.flags) return create(false, false)
       throw error
     })

@@ -1,12 +1,12 @@
 import type { Problem } from '../../domain/value/problem.ts'
 import type { Queryable, Source } from './source.ts'
 
-/** Nobody waits longer for a lock, or for an answer of the catalogue. */
+/** The limits for a lock, and for an answer of the catalogue. */
 const limits = `set local lock_timeout = '5s'; set local statement_timeout = '30s'`
 const lockNotAvailable = '55P03'
 const queryCanceled = '57014'
 
-/** Thrown where a lock that somebody holds is in the way. */
+/** Thrown if another session's lock blocks reading. */
 export class SourceLocked extends Error {
   readonly problem: Problem
   constructor(problem: Problem) {
@@ -15,12 +15,12 @@ export class SourceLocked extends Error {
   }
 }
 
-/** Whether an error says that a lock, or an answer, was waited for in vain. */
+/** Whether an error is a time-out for a lock or an answer. */
 export function isTimeout(error: unknown): boolean {
   return [lockNotAvailable, queryCanceled].includes((error as { code?: string }).code ?? '')
 }
 
-/** Runs `work` in one transaction that reads, and gives up where a lock is in its way: then throws `SourceLocked`. */
+/** Runs `work` in a read-only transaction; throws `SourceLocked` if a lock blocks it. */
 export async function withinLimits<T>(source: Source, work: (db: Queryable) => Promise<T>): Promise<T> {
   const client = await source.pool.connect()
   try {
@@ -36,11 +36,11 @@ export async function withinLimits<T>(source: Source, work: (db: Queryable) => P
   }
 }
 
-/** A session that holds a lock which nobody may read beside. */
+/** A session with a lock that blocks reading. */
 export type LockHolder = {
   readonly pid: number
   readonly table: string
-  /** What it does, or did last; empty where this role may not see it. */
+  /** Its present or last query; empty if hidden from this role. */
   readonly query: string
   readonly seconds: number
 }
@@ -54,13 +54,13 @@ where l.locktype = 'relation' and l.granted and l.mode = 'AccessExclusiveLock' a
   and ($1::int8[] is null or l.relation::int8 = any($1))
 order by a.xact_start`
 
-/** Who has locked one of these tables, or any (null), against reading. Does not wait for them. */
+/** The sessions that lock one of these tables, or any (null), against reading. Waits for no lock. */
 export async function readLockHolders(db: Queryable, oids: readonly number[] | null): Promise<LockHolder[]> {
   const { rows } = await db.query(holdersStatement, [oids])
   return rows.map(row => ({ ...row, pid: Number(row.pid), seconds: Number(row.seconds) }))
 }
 
-/** What is locked, by whom, and what to do. */
+/** The locked object, the holders, and the fix. */
 export function lockedProblem(what: string, holders: readonly LockHolder[]): Problem {
   const pids = [...new Set(holders.map(({ pid }) => pid))]
   const found = holders.map(

@@ -2,7 +2,7 @@ import pg from 'pg'
 import type { SlowStatement } from '../../domain/capture/backend.ts'
 import { type Watch, watchedPool } from '../../outbox/database/watched-client.ts'
 
-/** The source database. Values come as the text that Postgres writes, whatever their type. */
+/** The source database. All values are Postgres' texts. */
 export type Source = {
   readonly pool: pg.Pool
   readonly url: string
@@ -15,8 +15,8 @@ export type Queryable = Pick<pg.Pool, 'query'>
 const asText = { getTypeParser: () => (text: string) => text } as unknown as pg.CustomTypesConfig
 
 /**
- * Opens a pool of at most `maxConnections` connections (4 where nothing is said), each made when first needed. `onError`
- * hears of those that were lost, `onSlow` of statements that take long.
+ * Opens a pool of at most `maxConnections` connections (default 4), each on demand. `onError` gets lost connections, `onSlow`
+ * slow statements.
  */
 export function openSource(options: {
   url: string
@@ -31,7 +31,7 @@ export function openSource(options: {
     types: asText,
   })
   pool.on('error', options.onError)
-  // A connection that is lost while it is lent would otherwise end the process.
+  // Otherwise, losing a connection in use would end the process.
   pool.on('connect', client => client.on('error', options.onError))
   return { pool, url: options.url, [Symbol.asyncDispose]: () => pool.end() }
 }

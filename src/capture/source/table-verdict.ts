@@ -2,7 +2,7 @@ import { quoteIdentifier, tableKey } from '../../domain/mapping/mapping.ts'
 import type { Table } from './catalogue.ts'
 import { harm, refusesUnpublished, type SourceFacts, type TableProblem } from './preflight-verdict.ts'
 
-/** A table that is there: one that is in the WAL, that shows all its rows, and whose statements can't fail. */
+/** An existing table must be in the WAL, show all its rows, and make no statement fail. */
 export function judgeTable(
   table: Table,
   facts: Pick<SourceFacts, 'role' | 'serverVersion' | 'publication'>,
@@ -17,7 +17,7 @@ export function judgeTable(
         mend: 'map the table underneath: only tables are in the WAL',
       },
     ]
-  // Where it is published already, this is a warning of `check`: capture is not stopped for what may come.
+  // If it is published already, `check` warns: a future harm does not stop capture.
   const future = facts.publication === null ? futureHarm(table) : null
   return [
     ...judgeReading(table, facts.role),
@@ -48,7 +48,7 @@ function judgeReading(table: Table, role: string): TableProblem[] {
   return problems
 }
 
-/** Where nobody may give BYPASSRLS, as at some hosts: policies do not apply to the owner, and who is a member of it. */
+/** Without BYPASSRLS, as at some hosts: policies do not apply to the owner and its members. */
 function insteadOfBypass(table: Table, role: string): string {
   const steps = [
     ...(table.isForced ? [`alter table ${tableKey(table.name)} no force row level security;`] : []),
@@ -84,8 +84,8 @@ function judgeIdentity(table: Table): TableProblem[] {
 }
 
 /**
- * A partition that is made later gets the primary key, and nothing else that tells rows apart: neither REPLICA IDENTITY FULL
- * nor an index. Without a key, the application's UPDATE fails as soon as next month's partition is there.
+ * A later partition inherits the primary key only, neither REPLICA IDENTITY FULL nor an index. Without a key, the
+ * application's UPDATE fails as soon as the next partition exists.
  * https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-REPLICA-IDENTITY
  */
 export function futureHarm(table: Table): TableProblem | null {

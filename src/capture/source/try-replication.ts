@@ -3,7 +3,7 @@ import type { Problem } from '../../domain/value/problem.ts'
 import { connectionTo } from '../../outbox/database/connecting.ts'
 import { describeError } from '../../runtime/log.ts'
 
-/** What came of asking for a replication connection. */
+/** The result of trying a replication connection. */
 export type ReplicationTrial =
   | { readonly ok: true; readonly systemIdentifier: string }
   | { readonly ok: false; readonly problem: Problem }
@@ -16,8 +16,7 @@ const invalidAuthorization = '28000'
 const tooManyConnections = '53300'
 
 /**
- * Opens a replication connection as capture will, and asks who answers: the one way to know whether the server's
- * pg_hba.conf, the role, a pooler or a proxy lets it through.
+ * Opens a replication connection as capture will: only this shows whether pg_hba.conf, role, pooler and proxy permit it.
  * https://www.postgresql.org/docs/current/protocol-replication.html
  */
 export async function tryReplication(url: string): Promise<ReplicationTrial> {

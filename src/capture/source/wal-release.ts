@@ -2,18 +2,16 @@ import type { Lsn } from '../../domain/value/lsn.ts'
 import { describeError, type Log } from '../../runtime/log.ts'
 import type { Source } from './source.ts'
 
-/** How much WAL is confirmed before Postgres is asked again, and how often it is asked at the most. */
+/** The confirmed WAL before another request, and the shortest interval. */
 const releaseBytes = 4_194_304n
 const releaseIntervalMs = 1_000
 
 /**
- * Lets Postgres give up the WAL that is confirmed. A slot holds WAL back from its `restart_lsn` on, and that moves only
- * to a place where the running transactions are on record, and only once the slot is confirmed beyond it. Postgres
- * writes that record every 15 seconds: at 4 MB/s, 60 MB. Here it is asked to write one, of about 100 bytes, as soon as
- * 4 MB were confirmed, at most once in a second. What follows from a record is its own confirmation, so that one
- * never leads to another: an idle source stays idle.
+ * Makes Postgres release confirmed WAL sooner. A slot's `restart_lsn` only moves to a record of running transactions below
+ * its confirmed position, which Postgres writes every 15 seconds: at 4 MB/s, 60 MB. This requests a record of about 100 bytes
+ * per 4 MB confirmed, at most once a second; a record does not cause another, so an idle source stays idle.
  *
- * PostgreSQL 16 and newer, where the role may execute `pg_log_standby_snapshot`; else nothing happens.
+ * Needs PostgreSQL 16, and the right to execute `pg_log_standby_snapshot`.
  * https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-SNAPSHOT-SYNCHRONIZATION
  */
 export function createWalRelease(options: { source: Source; nowMs: () => number; log: Log }) {
@@ -44,7 +42,7 @@ export function createWalRelease(options: { source: Source; nowMs: () => number;
   }
 }
 
-/** Whether it is time for another record, `confirmedBytes` of WAL and `sinceMs` after the last one. */
+/** Whether another record is due, `confirmedBytes` of WAL and `sinceMs` after the last one. */
 export function isReleaseDue(confirmedBytes: bigint, sinceMs: number): boolean {
   return confirmedBytes >= releaseBytes && sinceMs >= releaseIntervalMs
 }
@@ -54,5 +52,5 @@ async function readMayLogSnapshot(source: Source): Promise<boolean> {
   return rows[0].may === 't'
 }
 
-/** Whether this role may execute it; null where the server does not have it. */
+/** Whether this role may execute it; null: the server lacks it. */
 export const mayLogSnapshot = `has_function_privilege(to_regprocedure('pg_log_standby_snapshot()'), 'execute')`

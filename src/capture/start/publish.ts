@@ -7,8 +7,8 @@ import { isTimeout, lockedProblem, readLockHolders, SourceLocked } from '../sour
 const lockTimeoutMs = 5_000
 
 /**
- * Makes the publication, which needs a lock of each table that an ALTER TABLE holds for as long as it is open. Throws
- * `SourceLocked` where that takes long: whoever waits for a lock is in the way of others.
+ * Creates the publication, which waits for every open ALTER TABLE. Throws `SourceLocked` after a short wait, since waiting
+ * for a lock blocks others.
  */
 export async function publish(
   client: Queryable,

@@ -43,14 +43,13 @@ type Options = {
   onWaiting: (forWhat: string) => void
 }
 
-/** Held by whoever makes, judges or replaces a slot. */
+/** Held while a slot is created, judged or replaced. */
 export const slotLock = 0x77616c68
 
 /**
- * Makes what capture needs and does not find yet, in this order: the publication, then the slot (a slot older
- * than its publication fails on the changes between), then the position from which the slot reads. What was
- * there once and is gone is never silently made again: what happened meanwhile would be lost without a word. It is
- * recorded as a gap instead, and a gap of everything ends by a resync only. Any number of processes may call it at once.
+ * Creates what is missing, in this order: publication, slot (one older than its publication fails on the changes in between),
+ * position. Objects that existed once are never silently created again, because changes may be lost: that is a gap, and a gap
+ * of everything needs a resync. Any number of processes may call it at once.
  */
 export async function setUp(source: Source, outbox: Outbox, options: Options): Promise<SetupResult> {
   const client = await source.pool.connect()
@@ -58,7 +57,7 @@ export async function setUp(source: Source, outbox: Outbox, options: Options): P
     await client.query('select pg_advisory_lock($1)', [slotLock])
     const { problems, facts: looked } = await preflight(source, { ...options, outbox })
     const position = await readPosition(outbox, options.slotName)
-    // Another process may have stored more since the slot was looked at: the end of the WAL is read after the position.
+    // Another process may have stored more meanwhile: the end of the WAL is read after the position.
     const facts = looked.isStandby ? looked : { ...looked, walEnd: await readWalEnd(client) }
     if (!position) {
       problems.push(...(await obstaclesToBeginning(outbox, facts, options)))
@@ -75,7 +74,7 @@ export async function setUp(source: Source, outbox: Outbox, options: Options): P
     if (!isSound || !found.remembered) return { kind: 'blocked', problems, found }
     return { kind: 'ready', remembered: found.remembered, found }
   } finally {
-    // Ending the connection gives the lock back, whatever state the connection is in.
+    // Closing the connection releases the lock, whatever its state.
     client.release(true)
   }
 }
@@ -87,7 +86,7 @@ type Judged = {
   readonly now: CapturedNow
 }
 
-/** Why everything is lost, if it is: recorded as a gap, or found recorded already. */
+/** Why everything is lost, or null; records a new gap. */
 async function judge(
   source: Source,
   outbox: Outbox,
@@ -112,11 +111,11 @@ async function judge(
   return open && !isOfAddress(open) ? open : null
 }
 
-/** A gap that was found because DATABASE_URL led somewhere else: where it leads back, nothing was lost. */
+/** A gap caused by a wrong DATABASE_URL: with the old one, nothing was lost. */
 const isOfAddress = ({ reason }: { reason: string }) =>
   reason === 'other cluster' || reason === 'other database'
 
-/** Where the source's WAL has left the timeline that was captured. */
+/** Where the source's WAL left the captured timeline. */
 async function forkSince(source: Source, { remembered, now }: Judged): Promise<Lsn | 'unrelated' | null> {
   const [was, is] = [remembered?.captured.timeline ?? now.captured.timeline, now.captured.timeline]
   return was === is ? null : ((await readFork(source.url, { was, now: is })) ?? 'unrelated')
@@ -152,7 +151,7 @@ function continuityFacts(
     systemIdentifier,
     forkLsn,
     walEnd: parseLsn(facts.walEnd),
-    // An invalidated slot may have no position at all.
+    // An invalidated slot may have no position.
     slot: slot && {
       confirmedLsn: parseLsn(slot.confirmedLsn ?? '0/0'),
       isInvalidated: slot.walStatus === 'lost',
@@ -179,7 +178,7 @@ async function begin(
 ): Promise<Remembered> {
   const { slotName } = options
   if (!facts.publication) await publish(client, options.publicationName, options.mapping, facts)
-  // Before the slot is made: what is altered in between is noticed at the next look.
+  // Before the slot: changes in between are noticed at the next look.
   const {
     captured,
     beforeLsn: seenLsn,
@@ -194,7 +193,7 @@ async function begin(
     await createPosition(tx, slotName, { systemIdentifier: facts.systemIdentifier, commitLsn: startsAt })
     await remember(tx, slotName, remembered)
   }).catch(async error => {
-    // Another slot has come first: one that nobody reads would hold WAL.
+    // Another slot was first: an unread one would retain WAL.
     if (!facts.slot && error.constraint === 'positions_only_one')
       await client.query('select pg_drop_replication_slot($1)', [slotName])
     throw error

@@ -10,19 +10,19 @@ import { toLogEvent } from '../../outbox/log/log.ts'
 import type { Gathered } from './gather.ts'
 import { inSavepoint, noteTraced, type Storing, tellAppended } from './storing.ts'
 
-/** Appends events and moves the position: in the open transaction where there is one, else in a commit of its own. */
+/** Appends events and moves the position: in the open transaction if there is one, otherwise in its own commit. */
 export async function appendAll(
   storing: Storing,
   input: {
     to: Lsn
-    /** How far the slot may be confirmed with the commit of this; absent: no further than before. */
+    /** The position that this commit permits to confirm; absent: unchanged. */
     confirmableLsn?: Lsn
     lastEventId: bigint
     readLsn: Lsn | null
     events: readonly StoredEvent[] | EventColumns
-    /** The events as they are, where they are kept. */
+    /** The events themselves, if kept. */
     kept?: readonly StoredEvent[] | null
-    /** Those that are traced. */
+    /** The traced events. */
     traced?: readonly TracedEvent[]
     parked: readonly ParkedChange[]
   },
@@ -50,7 +50,7 @@ export async function appendAll(
     })
 }
 
-/** Appends all at once; where the outbox refuses that, each of the events that it takes, and sets the others aside. */
+/** Appends all at once; if the outbox refuses, one by one, parking those that it refuses. */
 async function appendOrEach(
   { client, outbox }: Storing,
   input: Parameters<typeof append>[1],
@@ -67,7 +67,7 @@ async function appendOrEach(
   }
 }
 
-/** A `delete` of everything that was in the tables which the transaction emptied, behind its own events. */
+/** A `delete` of every entity of truncated tables, after the transaction's own events. */
 export async function storeDeletions(
   storing: Storing,
   of: NonNullable<Gathered['last']>,

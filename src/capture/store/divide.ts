@@ -1,15 +1,15 @@
 import type { Batch } from '../stream/batch.ts'
 
 /**
- * Divides a batch into two, of which the first has about this share of it: between transactions, or else inside the one that there is, as a
- * chunk and what is left. Null where it holds a single change.
+ * Divides a batch in two, the first with about this share: between transactions, or inside a single one, as a chunk and the
+ * rest. Null: a single change.
  */
 export function divide(batch: Batch, share: number): readonly [Batch, Batch] | null {
   const placeIn = (count: number) => Math.min(count - 1, Math.max(1, Math.floor(count * share)))
   if (batch.kind === 'complete' && batch.parts.length > 1) {
     const at = placeIn(batch.parts.length)
     const parts = batch.parts.slice(0, at)
-    // What comes again from there on is known by its place.
+    // After a restart, its position shows what was stored.
     const confirmLsn = parts.at(-1)!.commitLsn
     return [
       { kind: 'complete', parts, confirmLsn, probe: null },

@@ -12,57 +12,57 @@ import type { Truncations } from './truncations.ts'
 
 type Place = { readonly commitLsn: Lsn; readonly committedAt: Date }
 
-/** A page of a backfill, as what its mark's transaction did. */
+/** A backfill page, at its mark's transaction. */
 export type GatheredPage = Place & {
   readonly taken: NonNullable<ReturnType<Pages['take']>>
   readonly events: readonly StoredEvent[]
   readonly parked: readonly ParkedChange[]
 }
 
-/** What one append stores: batches that are mapped and written down, one behind the other. */
+/** The content of one append: mapped batches, as parameters. */
 export type Gathered = {
   readonly events: EventColumns
-  /** The same as they are, for whoever delivers in this process; null where they are too many to be kept. */
+  /** The same as objects, for delivery in this process; null: too many. */
   kept: StoredEvent[] | null
-  /** Those of its events that are traced. */
+  /** The traced events. */
   traced: TracedEvent[]
   parked: ParkedChange[]
-  /** The last transaction that is in it, whole or in part; null where it holds none. */
+  /** Its last transaction, complete or not; null: none. */
   last: Place | null
   lastEventId: TimeId
-  /** Where the WAL ended when what the events tell was read from tables; null: nothing was. */
+  /** The end of the WAL when the events' values were read from tables; null: none were. */
   readLsn: Lsn | null
-  /** How far all of it may be confirmed once it has committed; null while its last transaction is not whole. */
+  /** The position to confirm after the commit; null: its last transaction is incomplete. */
   confirmLsn: Lsn | null
   probe: string | null
   changes: number
   truncated: string[]
-  /** When its first batch was taken, in milliseconds since 1970; null where there is none. */
+  /** When its first batch was taken, in milliseconds since 1970; null: none. */
   takenAtMs: number | null
-  /** The page whose place is behind all of it. */
+  /** The page placed after all of it. */
   page: GatheredPage | null
-  /** The last transaction, which is whole, has emptied tables: the index of the first `delete` that is to follow. */
+  /** The last, complete transaction truncated tables: the index of the first `delete` to follow. */
   deletionsFrom: number | null
-  /** A batch was added by half only: what is here is not to be stored. */
+  /** A batch was added only partially: this must not be stored. */
   isSpoiled: boolean
 }
 
-/** As much is gathered before it is stored, in bytes of the statement's parameters, and never much more. */
+/** The approximate limit of one append, in bytes of parameters. */
 const fullBytes = 786_432
 
-/** So many events of one append, in so many bytes, are kept in memory until it has committed. */
+/** The limits of events kept in memory until the commit. */
 const mostKept = 1_000
 const mostKeptBytes = 1_048_576
 const mayKeep = (events: EventColumns) => events.count() <= mostKept && events.bytes() <= mostKeptBytes
 
-/** So much is read from a table for a batch, in bytes; more of it only where that is a single change. */
+/** The limit of table reads per batch, in bytes; a single change may exceed it. */
 const mostReadBytes = 16 * 1_048_576
 
 export const isFull = ({ events }: Gathered) => events.bytes() >= fullBytes
 
 /**
- * Whether a batch may be stored together with what is gathered. Whole transactions are not held up by the chunks of one
- * that is still on its way, and what is stored at the end of a transaction comes before the next one.
+ * Whether a batch may join the gathered ones. Whole transactions do not wait for another one's chunks, and work at a
+ * transaction's end comes before the next.
  */
 export function canFollow(gathered: Gathered, batch: Batch): boolean {
   if (gathered.page || gathered.deletionsFrom !== null) return false
@@ -90,7 +90,7 @@ export function emptyGathered(events = openEventColumns()): Gathered {
   }
 }
 
-/** Gives ids to events, in the order in which they are asked for. */
+/** Assigns ids to events, in order. */
 export type EventIds = { next(): TimeId; last(): TimeId }
 
 export function createEventIds(last: TimeId, nowMs: () => number): EventIds {
@@ -110,7 +110,7 @@ function addEvent(gathered: Gathered, event: StoredEvent, trace: TraceAppends | 
   if (!mayKeep(gathered.events)) gathered.kept = null
 }
 
-/** A page in the place of its mark; null where the mark is no page's. */
+/** A page at its mark; null: the mark has none. */
 function placePage(taken: ReturnType<Pages['take']>, place: Place, ids: EventIds): GatheredPage | null {
   if (!taken) return null
   const { events, parked } = taken.content
@@ -124,9 +124,8 @@ function placePage(taken: ReturnType<Pages['take']>, place: Place, ids: EventIds
 }
 
 /**
- * Makes the function that maps a batch and adds it to what is gathered. Events get their ids here, and those of a
- * transaction that comes in chunks go on counting. Transactions at or before `storedLsn` are passed over: what a
- * killed process had stored and not confirmed comes again.
+ * Creates the function that maps a batch and adds it to the gathered ones. Events get their ids here, counting on across
+ * chunks. Transactions up to `storedLsn` are skipped: they were stored before a crash.
  */
 export function createGatherer(options: {
   map: (parts: readonly TransactionPart[], isWhole: boolean, mostBytes: number) => Promise<Mapped>
@@ -135,11 +134,11 @@ export function createGatherer(options: {
   pages: Pages
   truncations: Truncations
   nowMs: () => number
-  /** Null or absent: nothing is traced. */
+  /** Null or absent: no tracing. */
   trace?: TraceAppends | null | undefined
 }) {
   const { ids, pages, truncations, trace = null } = options
-  /** The transaction of which chunks have come, and how many events and parked changes they gave. */
+  /** The transaction in chunks, with its events and parked changes so far. */
   let chunked: { commitLsn: Lsn; count: number } | null = null
   const countOf = (commitLsn: Lsn) => (commitLsn === chunked?.commitLsn ? chunked.count : 0)
 
@@ -187,7 +186,7 @@ export function createGatherer(options: {
     if (isWhole) gathered.probe = batch.probe ?? gathered.probe
   }
 
-  /** Returns what of the batch must wait: its rows are too large to be read at once. */
+  /** Returns the rest of the batch if its rows are too large to be read at once. */
   return async (gathered: Gathered, batch: Batch): Promise<readonly Batch[]> => {
     let rest: readonly Batch[] = []
     for (let first = batch; ; )

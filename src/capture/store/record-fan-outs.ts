@@ -4,10 +4,7 @@ import { orderFanOuts } from '../../outbox/source/fan-outs.ts'
 import type { Log } from '../../runtime/log.ts'
 import { throwOfStoring } from '../continuity/failure.ts'
 
-/**
- * Writes down which changed rows are told page by page, before anything moves past them: after a crash their transaction comes
- * again, and they are ordered again.
- */
+/** Records the rows to send page by page, before the position passes them: after a crash, their transaction comes again. */
 export async function recordFanOuts(
   { outbox, slotName, log }: { outbox: Outbox; slotName: string; log: Log },
   fanOuts: readonly FanOut[],

@@ -18,8 +18,8 @@ import type { GatheredPage } from './gather.ts'
 import { inSavepoint, noteTraced, type Storing, tellAppended } from './storing.ts'
 
 /**
- * Stores a page of a backfill or a resync; nothing of it where that has ended, or begun anew, or where storing fails by
- * what the page is: then the page has failed, and not the stream.
+ * Stores a page of a backfill or resync, unless that ended or restarted, or the page can't be stored: that fails the page,
+ * not the stream.
  */
 export async function storePage(storing: Storing, page: GatheredPage, confirmableLsn: Lsn): Promise<void> {
   const { taken, commitLsn, committedAt } = page
@@ -83,7 +83,7 @@ async function appendPage(
   }
 }
 
-/** The events of a page, as what receivers know makes them. */
+/** The events of a page, adapted to what receivers know. */
 async function asTold(
   client: PoolClient,
   step: PageStep,
@@ -96,10 +96,10 @@ async function asTold(
     : await asKnown(client, step, events)
 }
 
-/** Thrown to leave nothing of a page behind. */
+/** Thrown to roll a page back. */
 class PageOver extends Error {}
 
-/** How a page ends that is not stored. Throws on what keeps anything from being stored. */
+/** The end of an unstored page. Throws on errors that stop all storing. */
 function endOfFailed(error: unknown): { readonly end: PageEnd } {
   if (error instanceof PageOver) return { end: 'ended' }
   if (error instanceof PositionMoved || kindOfError(error as Error) !== null) throw error

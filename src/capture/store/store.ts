@@ -6,7 +6,7 @@ import type { Gathered } from './gather.ts'
 import { storePage } from './store-page.ts'
 import { emptyTally, type Storing, tellAppended } from './storing.ts'
 
-/** Appends what was gathered in one commit, and confirms it to the server once that has committed. */
+/** Appends the gathered batches in one commit, and confirms it to the server afterwards. */
 export async function store(storing: Storing, gathered: Gathered): Promise<void> {
   const { events, kept, traced, parked, last, lastEventId, readLsn, confirmLsn, probe, page, deletionsFrom } =
     gathered
@@ -35,7 +35,7 @@ export async function store(storing: Storing, gathered: Gathered): Promise<void>
   storing.tally = emptyTally()
 }
 
-/** Chunks that are not committed have moved the position only for themselves: a note would not find it. */
+/** Uncommitted chunks have moved the position only in their own transaction: a note would not find it. */
 export async function noteLast(storing: Storing): Promise<void> {
   const reached = storing.notes.reached()
   if (storing.client || reached <= storing.notes.noted()) return
@@ -43,7 +43,7 @@ export async function noteLast(storing: Storing): Promise<void> {
   storing.confirm(reached)
 }
 
-/** Ends the connection, and with it what was not committed. */
+/** Closes the connection, and rolls back. */
 export function abandon(storing: Storing): void {
   storing.client?.release(true)
   storing.client = null
@@ -72,7 +72,7 @@ async function note(storing: Storing, lsn: Lsn): Promise<void> {
   notes.add(lsn)
 }
 
-/** Confirms what is noted; what is not is noted first, or, where that is not due yet, left for later. */
+/** Confirms a recorded position; otherwise records it first, if due. */
 async function confirm(storing: Storing, lsn: Lsn): Promise<void> {
   if (storing.notes.isDue(lsn)) await note(storing, lsn)
   if (lsn <= storing.notes.noted()) storing.confirm(lsn)

@@ -11,25 +11,25 @@ import { createNotes } from '../stream/notes.ts'
 import type { EventIds } from './gather.ts'
 import type { Truncations } from './truncations.ts'
 
-/** What was stored with one commit of the outbox. */
+/** One commit of the outbox. */
 export type Stored = {
   readonly changes: number
   readonly events: number
-  /** Tables that a TRUNCATE emptied: their rows' ids are not in the WAL. */
+  /** Truncated tables: their rows' ids are not in the WAL. */
   readonly truncated: readonly string[]
   readonly parked: readonly ParkedChange[]
   /** When the last of the source's transactions committed there. */
   readonly committedAt: Date
 }
 
-/** Events that were appended with one commit. */
+/** The events of one commit. */
 export type AppendedEvents = {
-  /** The newest event of the log before them: nothing is in between. */
+  /** The newest earlier event of the log: there is none in between. */
   readonly previousEventId: TimeId
   readonly lastEventId: TimeId
-  /** The newest version of the webhooks that any of them was appended under. */
+  /** The newest version of the webhooks among them. */
   readonly webhooksVersion: number
-  /** As they would be read; null: they are to be read. */
+  /** The events as they would be read; null: read them. */
   readonly events: readonly LogEvent[] | null
 }
 
@@ -43,28 +43,28 @@ export type StorerOptions = {
   readonly confirm: (lsn: Lsn) => void
   readonly onStored: (stored: Stored) => void
   readonly onProbe: (id: string) => void
-  /** Null or absent: nothing is traced. */
+  /** Null or absent: no tracing. */
   readonly trace?: TraceAppends | null | undefined
-  /** Called after each commit that has made events visible, in their order. */
+  /** Called after each commit of events, in order. */
   readonly onAppended?: ((appended: AppendedEvents) => void) | undefined
 }
 
-/** How far storing has come. */
+/** The progress of storing. */
 export type Storing = StorerOptions & {
   readonly notes: ReturnType<typeof createNotes>
   /** The stored position. */
   commitLsn: Lsn
-  /** How far the appends since the last commit note that the slot may be confirmed. */
+  /** The confirmable position of the appends since the last commit. */
   appendedLsn: Lsn
-  /** The newest event that has committed. */
+  /** The newest committed event. */
   newestEventId: TimeId
-  /** The outbox transaction of a source transaction that needs more than one statement; most of the time there is none. */
+  /** The outbox transaction of a large source transaction; usually null. */
   client: PoolClient | null
   /** What that transaction has appended. */
   uncommitted: Omit<AppendedEvents, 'previousEventId'> | null
-  /** Of the events that were appended since the last commit, what is traced of them; null: nothing is. */
+  /** The traces of events appended since the last commit; null: none. */
   traced: Tracing | null
-  /** What was stored since `onStored` was last called. */
+  /** What was stored since the last `onStored`. */
   tally: ReturnType<typeof emptyTally>
 }
 
@@ -95,7 +95,7 @@ export function startStoring(options: StorerOptions): Storing {
   }
 }
 
-/** Events have committed: tells whoever delivers in this process. */
+/** Events have committed: notifies delivery in this process. */
 export function tellAppended(storing: Storing, appended: Omit<AppendedEvents, 'previousEventId'>): void {
   storing.onAppended?.({ previousEventId: storing.newestEventId, ...appended })
   storing.newestEventId = appended.lastEventId
@@ -104,7 +104,7 @@ export function tellAppended(storing: Storing, appended: Omit<AppendedEvents, 'p
   storing.traced = null
 }
 
-/** Notes that events were appended, from `startMs` on, to be traced once they have committed. Those that were set aside are no events. */
+/** Notes appended events, from `startMs` on, for tracing after the commit. Parked changes are no events. */
 export function noteTraced(
   storing: Storing,
   startMs: number,

@@ -10,7 +10,7 @@ import type { Unreadable } from '../map/set-aside.ts'
 
 const reason: TableGapReason = 'rows unreadable'
 
-/** The tables of which changes are lost because they can't be told, as open gaps say. */
+/** The tables with lost, unreadable changes, by open gaps. */
 export function unreadableOf(open: readonly Gap[]): { entityType: string; table: string; fromLsn: bigint }[] {
   return open.flatMap(({ entityType, tableName, fromLsn, ...gap }) =>
     gap.reason === reason && entityType !== null && tableName !== null
@@ -19,7 +19,7 @@ export function unreadableOf(open: readonly Gap[]): { entityType: string; table:
   )
 }
 
-/** Records what is lost as gaps, before anything moves past it. */
+/** Records losses as gaps, before the position passes them. */
 export async function recordUnreadable(
   { outbox, slotName, log }: { outbox: Outbox; slotName: string; log: Log },
   lost: readonly Unreadable[],

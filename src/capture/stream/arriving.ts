@@ -2,7 +2,7 @@ import type { Lsn } from '../../domain/value/lsn.ts'
 import { createDecoder, expectKnown, isMeaningless, type Message, tagOf } from './decode.ts'
 import { createMessageQueue } from './message-queue.ts'
 
-/** A transaction whose messages, or the rest of them, wait in the queue. */
+/** A transaction whose messages, or the rest of them, are queued. */
 export type Waiting = {
   readonly commitLsn: Lsn
   readonly committedAt: Date
@@ -14,23 +14,20 @@ export type Waiting = {
 }
 export type Complete = Waiting & { readonly endLsn: Lsn; probe: string | null }
 
-/** What a message weighs beyond its bytes: a narrow row is an event, and costs memory, like a wide one. */
+/** The cost of a message beyond its bytes: even a narrow row becomes an event. */
 export const messageBytes = 100
 
-/**
- * What has arrived and was not taken: a row of whole transactions, then at most one open one. Their messages wait as bytes,
- * and become changes when they are taken.
- */
+/** The unread messages: whole transactions, then at most one open one. They stay bytes until they are taken. */
 export type Arriving = {
   readonly decode: ReturnType<typeof createDecoder>
   readonly queue: ReturnType<typeof createMessageQueue>
   queuedBytes: number
   readonly complete: Complete[]
   open: Waiting | null
-  /** A keepalive's position, and a probe, that came after the last of the whole transactions. */
+  /** The position of a keepalive, and a probe, after the last whole transaction. */
   reachedLsn: Lsn | null
   probe: string | null
-  /** What came and can't be read: thrown once everything before it was taken. What follows is not looked at. */
+  /** An unreadable message: thrown after everything before it was taken. */
   broken: { readonly error: unknown } | null
 }
 
@@ -47,7 +44,7 @@ export function nothingYet(): Arriving {
   }
 }
 
-/** Adds a message of pgoutput, which is read or copied before this returns. What can't be read breaks what follows. */
+/** Adds a pgoutput message, copied before this returns. An unreadable one ends the queue. */
 export function addMessage(arriving: Arriving, bytes: Buffer): void {
   if (arriving.broken) return
   try {
@@ -57,7 +54,7 @@ export function addMessage(arriving: Arriving, bytes: Buffer): void {
   }
 }
 
-/** A keepalive's position counts as reached only between transactions: inside one it says nothing of what follows of it. */
+/** A keepalive's position counts only between transactions: inside one it says nothing about the rest. */
 export function addKeepalive(arriving: Arriving, walEnd: Lsn): void {
   const { open, broken, reachedLsn } = arriving
   if (open || broken) return

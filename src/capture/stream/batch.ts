@@ -1,29 +1,29 @@
 import type { Change } from '../../domain/capture/change.ts'
 import type { Lsn } from '../../domain/value/lsn.ts'
 
-/** A committed transaction's changes, or some of them. */
+/** Changes of a committed transaction, or a part of them. */
 export type TransactionPart = {
   readonly commitLsn: Lsn
   readonly committedAt: Date
   /** The lower 32 bits of the transaction's id. */
   readonly xid: number
-  /** The mark that this transaction was made to set, if it was. */
+  /** The mark that this transaction set, if any. */
   readonly mark: string | null
   readonly changes: Change[]
 }
 
-/** What is stored in one go. */
+/** The unit of storing. */
 export type Batch =
   /**
-   * Whole transactions (of the first, perhaps only what chunks left over), and how far they reach. One with a mark is
-   * the last of its batch, one with a TRUNCATE stands alone.
+   * Whole transactions (or the rest of one after chunks), and their end position. One with a mark ends its batch, one with a
+   * TRUNCATE is alone.
    */
   | {
       readonly kind: 'complete'
       readonly parts: readonly TransactionPart[]
       readonly confirmLsn: Lsn
-      /** The last probe that came between or after these transactions. */
+      /** The last probe between or after these transactions. */
       readonly probe: string | null
     }
-  /** A piece of a transaction too large to be held whole: more of it follows. */
+  /** A chunk of a large transaction: more follows. */
   | { readonly kind: 'chunk'; readonly part: TransactionPart }

@@ -12,7 +12,7 @@ import type { Lsn } from '../../domain/value/lsn.ts'
 import { describeError } from '../../runtime/log.ts'
 import { CaptureFailure } from '../continuity/failure.ts'
 
-/** A message of the stream, as far as capture acts on it. */
+/** A message of the stream, as capture needs it. */
 export type Message =
   | { readonly kind: 'begin'; readonly commitLsn: Lsn; readonly committedAt: Date; readonly xid: number }
   | { readonly kind: 'change'; readonly change: Change }
@@ -23,24 +23,27 @@ export type Message =
 
 const other: Message = { kind: 'other' }
 
-/** What a logical message of ours begins with. https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-REPLICATION */
+/**
+ * The prefix of walhook's logical messages.
+ * https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-REPLICATION
+ */
 export const probePrefix = 'walhook.probe'
-/** The same, in a transaction of its own: a place in the order of transactions. */
+/** The same for a transaction of its own: a place in the order of transactions. */
 export const markPrefix = 'walhook.mark'
 const microsecondsTo2000 = 946_684_800_000_000n
 
-/** Messages that name no row and say nothing of those that come. */
+/** Messages without effect on any row. */
 const meaningless = {
   O: 'where a replicated change came from',
-  // PostgreSQL 18 sends it unasked of a transaction that it took for a streamed one.
+  // PostgreSQL 18 sends it unrequested for a transaction that it considered streamed.
   A: 'a streamed transaction, of which nothing was sent, is rolled back',
   r: 'a prepared transaction, of which nothing was sent, is rolled back',
 } as const satisfies Record<string, string>
 
-/** Whether a message of this kind may be passed over wherever it comes. */
+/** Whether a message of this kind may always be skipped. */
 export const isMeaningless = (tag: string): boolean => Object.hasOwn(meaningless, tag)
 
-/** Messages of other modes of the protocol, which nobody has asked for. Changes are lost if they are passed over. */
+/** Messages of protocol modes that were not requested. Skipping them would lose changes. */
 const unasked: Readonly<Record<string, string>> = {
   S: 'a piece of a transaction that is still open',
   E: 'the end of a piece of a transaction that is still open',
@@ -51,10 +54,10 @@ const unasked: Readonly<Record<string, string>> = {
   p: 'the end of a prepared transaction that came in pieces',
 }
 
-/** The messages that are read. */
+/** The supported messages. */
 const asked = 'BCRYIUDTM'
 
-/** Throws on a message of a kind that can neither be read nor be passed over. */
+/** Throws on a message that can neither be read nor skipped. */
 export function expectKnown(tag: string): void {
   if (asked.includes(tag) || isMeaningless(tag)) return
   const what = Object.hasOwn(unasked, tag) ? unasked[tag] : 'nobody knows what'
@@ -72,9 +75,9 @@ const identities: Record<string, Relation['identity']> = {
 }
 
 /**
- * Makes a decoder of pgoutput's protocol version 1, text format, for one connection: it remembers the relations
- * that the stream announces. All values are read at once, because the buffer is reused for the next message.
- * A row that can't be read is a change all the same. Throws on everything else that is not such a message.
+ * Creates a decoder of pgoutput's protocol version 1, text format, for one connection: it remembers announced relations. It
+ * reads all values at once, because the buffer is reused. A row that can't be read is still a change; any other invalid
+ * message throws.
  * https://www.postgresql.org/docs/current/protocol-logicalrep-message-formats.html
  */
 export function createDecoder(): (bytes: Buffer) => Message {
@@ -85,12 +88,12 @@ export function createDecoder(): (bytes: Buffer) => Message {
     try {
       return decode(bytes)
     } catch {
-      // What fails once may be an accident.
+      // A single failure may be an accident.
     }
     try {
       return decode(bytes)
     } catch (error) {
-      // Of a row of which the table at least is known, so much is told.
+      // At least the table of the row is known.
       const actionType = actions[tagOf(bytes) as keyof typeof actions]
       const relation = bytes.length < 5 ? undefined : relations.get(bytes.readUInt32BE(1))
       if (!actionType || !relation) throw error
@@ -178,17 +181,17 @@ const actions = { I: 'new', U: 'update', D: 'delete' } as const
 
 type Reader = ReturnType<typeof createReader>
 
-/** A message up to this many bytes is made a text as a whole. */
+/** A shorter message is converted to text as a whole. */
 const maxWholeBytes = 1_048_576
 const notUtf8 = '\ufffd'
 
 /** Reads one message after the other: `open` begins the next. */
 function createReader() {
   let bytes: Buffer = Buffer.alloc(0)
-  /** The whole message as text where its places in it are the same as in the bytes, else null. */
+  /** The whole message as text if its positions equal the bytes', else null. */
   let ascii: string | null = null
   let next = 0
-  /** Moves past `length` bytes and returns where they began. */
+  /** Moves past `length` bytes and returns their start. */
   const skip = (length: number) => {
     next += length
     return next - length
@@ -196,7 +199,7 @@ function createReader() {
   return {
     open(message: Buffer) {
       bytes = message
-      // To cut a text into pieces costs a quarter of what it costs to make each piece from bytes.
+      // Slicing a text costs a quarter of decoding each piece.
       ascii = message.length <= maxWholeBytes && isAscii(message) ? message.toString('latin1') : null
       next = 0
     },
@@ -233,7 +236,7 @@ export function tagOf(message: Buffer): string {
 
 function readRelation(reader: Reader, types: ReadonlyMap<number, string>): Relation {
   const oid = reader.oid()
-  // An empty schema name stands for pg_catalog.
+  // An empty schema name means pg_catalog.
   const schema = reader.cString() || 'pg_catalog'
   const name = reader.cString()
   const identity = identities[reader.char()] ?? 'nothing'

@@ -4,10 +4,8 @@ import type { Batch } from './batch.ts'
 import { hasBatch, takeBatch } from './take-batch.ts'
 
 /**
- * Gathers what the stream brings while the batch before is being stored, so that many small transactions share
- * one commit, and says when to stop reading: at `maxBytes` of WAL. A batch is about `batchBytes` of it.
- *
- * `arriving.ts` has what is gathered, `take-batch.ts` divides it.
+ * Collects the stream while the last batch is being stored, so that small transactions share a commit, and pauses reading at
+ * `maxBytes` of WAL. A batch has about `batchBytes`. `arriving.ts` has the content, `take-batch.ts` divides it.
  */
 export function createInbox(options: {
   maxBytes: number
@@ -19,7 +17,7 @@ export function createInbox(options: {
   const arriving = nothingYet()
   let isFull = false
   let isClosed = false
-  /** What everyone who waits waits for. */
+  /** Resolves for all who wait. */
   let arrival: PromiseWithResolvers<void> | null = null
 
   function arrived() {
@@ -43,7 +41,7 @@ export function createInbox(options: {
   }
 
   return {
-    /** `bytes`: a message of pgoutput, read or copied before this returns. */
+    /** `bytes`: a pgoutput message, copied before this returns. */
     onMessage(bytes: Buffer) {
       if (arriving.broken) return
       addMessage(arriving, bytes)
@@ -55,14 +53,14 @@ export function createInbox(options: {
       arrived()
     },
 
-    /** The next batch, or null where there is none yet. */
+    /** The next batch, or null. */
     take(): Batch | null {
       const batch = isClosed ? null : takeBatch(arriving, batchBytes)
       if (batch) taken()
       return batch
     },
 
-    /** Waits until there is a batch; false once `close` was called. */
+    /** Waits for a batch; false after `close`. */
     async hasMore(): Promise<boolean> {
       while (!isClosed && !hasBatch(arriving, batchBytes)) {
         arrival ??= Promise.withResolvers()
@@ -71,7 +69,7 @@ export function createInbox(options: {
       return !isClosed
     },
 
-    /** Nothing more is to be taken: what is still here comes again with the next connection. */
+    /** Ends taking: the rest comes again with the next connection. */
     close() {
       isClosed = true
       wake()

@@ -3,18 +3,17 @@ const blockBytes = 262_144
 
 type Block = { readonly bytes: Buffer; used: number }
 
-/** Messages of the stream in the order in which they came, as bytes. */
+/** The stream's messages in order, as bytes. */
 export type MessageQueue = {
-  /** Copies a message to the end of the queue. */
+  /** Copies a message to the end. */
   push(message: Buffer): void
-  /** Takes the first message out. What is returned is a view, good until the next `push`. Throws where there is none. */
+  /** Removes the first message and returns a view, valid until the next `push`. Throws if empty. */
   shift(): Buffer
 }
 
 /**
- * Opens a queue that keeps messages in a few large blocks, and uses a block again once it has been read. What waits
- * to be stored thus costs as many bytes as the server has sent, and nothing that would have to be collected: decoded,
- * a row is an object for each of its values, and takes several times as much.
+ * Opens a queue in a few large, reused blocks: pending messages cost the bytes that the server sent, and no garbage
+ * collection. A decoded row is an object per value, and several times larger.
  */
 export function createMessageQueue(): MessageQueue {
   const blocks: Block[] = []
@@ -24,7 +23,7 @@ export function createMessageQueue(): MessageQueue {
   function dropRead() {
     while (blocks.length > 0 && readTo === blocks[0]!.used) {
       const block = blocks.shift()!
-      // One made for a single large message is not kept.
+      // A block for a single large message is not kept.
       if (block.bytes.length === blockBytes) spare.push({ bytes: block.bytes, used: 0 })
       readTo = 0
     }

@@ -1,18 +1,17 @@
 import type { Lsn } from '../../domain/value/lsn.ts'
 
-/** So much WAL without any change of ours is noted at once, in bytes. */
+/** This much WAL without changes for us is noted at once, in bytes. */
 const atOnceBytes = 1_048_576n
-/** More than a note writes itself, with whole pages after a checkpoint. */
+/** More than a note itself writes, with full pages after a checkpoint. */
 const ownBytes = 32_768n
 const restMs = 5_000
-/** Notes of the few bytes that follow a lot of WAL. */
+/** The notes of the few bytes after much WAL. */
 const mostTrailing = 3
 
 /**
- * Whether the outbox is to note now that the slot may be confirmed further, though nothing of ours was stored. A note
- * writes WAL itself, which the next note would have to note: so a short way is noted only after a rest, and less than a
- * note itself may have written only a few times after much WAL. Those few matter: Postgres releases WAL only once the slot
- * is confirmed beyond a record that follows it, up to 15 seconds later.
+ * Whether to record a further confirmable position although nothing was stored. A note writes WAL itself: so short distances
+ * wait, and a distance that may be a note's own is noted only a few times after much WAL. Those matter, because Postgres
+ * releases WAL only after a record that follows up to 15 seconds later is confirmed.
  */
 export function isNoteDue(bytes: bigint, sinceMs: number, trailingLeft: number): boolean {
   if (bytes <= 0n) return false
@@ -21,7 +20,7 @@ export function isNoteDue(bytes: bigint, sinceMs: number, trailingLeft: number):
   return trailingLeft > 0 && sinceMs >= restMs
 }
 
-/** Keeps count of how far the outbox notes that the slot may be confirmed. Nothing is confirmed beyond it. */
+/** Tracks the confirmable position in the outbox. Nothing beyond it is confirmed. */
 export function createNotes(start: Lsn, nowMs: () => number) {
   let noted = start
   let reached = start
@@ -29,9 +28,9 @@ export function createNotes(start: Lsn, nowMs: () => number) {
   let trailingLeft = 0
   return {
     noted: () => noted,
-    /** How far the slot could be confirmed if it were noted. */
+    /** The position that a note would permit to confirm. */
     reached: () => reached,
-    /** Notes that an append made in passing. */
+    /** A note made by an append. */
     ride(lsn: Lsn): void {
       if (lsn > noted) noted = lsn
     },

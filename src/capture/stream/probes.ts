@@ -8,8 +8,8 @@ const usualIntervalMs = 10_000
 const afterBytes = 262_144n
 
 /**
- * Writes a message into the source's WAL now and then, to see how long it takes until everything before it is
- * stored. Where no interval was asked for, only where other WAL was written: an idle source stays idle.
+ * Writes messages into the source's WAL to measure the time until everything before them is stored. Without an interval, only
+ * if other WAL was written: an idle source stays idle.
  */
 export async function sendProbes(
   options: { source: Source; slotName: string; intervalMs: number | null; nowMs: () => number; log: Log },

@@ -1,14 +1,14 @@
 const lagLimitMs = 30_000
-/** A batch is stored within a second, and the server answers within one: what takes longer than this is stuck. */
+/** Batches and server answers take at most about a second: anything longer than this is stuck. */
 const stallLimitMs = 20_000
 
 /**
- * Knows how far capture is behind, by what waits and not by what came through: the oldest batch that was read and is not stored,
- * and how long the server has sent nothing although it is asked every few seconds.
+ * Measures lag by pending work rather than past work: the oldest unstored batch, and the silence of a server that is asked
+ * every few seconds.
  */
 export function createProgress(options: {
   nowMs: () => number
-  /** What a statement of capture has been waiting for lately, in words; null: nothing. */
+  /** The slow statement that capture waits for, in words; null: none. */
   waitsFor: () => string | null
 }) {
   const { nowMs } = options
@@ -16,7 +16,7 @@ export function createProgress(options: {
   let behindMs = 0
   let silentMs = () => 0
 
-  /** Why nothing is stored although something waits, in words; null: all is well. */
+  /** Why nothing is stored although changes are pending, in words; null: all is well. */
   function stall(): string | null {
     const waitedMs = waitingSinceMs === null ? 0 : nowMs() - waitingSinceMs
     if (waitedMs > stallLimitMs) {
@@ -28,18 +28,18 @@ export function createProgress(options: {
 
   return {
     stall,
-    /** Why capture is behind, in words; null: it is not. */
+    /** Why capture lags, in words; null: it does not. */
     lag(): string | null {
       const stalled = stall()
       if (stalled !== null || waitingSinceMs === null || behindMs <= lagLimitMs) return stalled
       return `what was stored last had been committed ${seconds(behindMs)} before`
     },
-    /** A new stream, that says for how long its server has sent nothing. */
+    /** A new stream, with its server's silence in ms. */
     begin(silence: () => number) {
       silentMs = silence
       waitingSinceMs = null
     },
-    /** Since when the oldest batch waits that was read and is not stored; null: none. */
+    /** Since when the oldest read batch is unstored; null: none. */
     waiting(sinceMs: number | null) {
       waitingSinceMs = sinceMs
     },

@@ -2,7 +2,7 @@ import type { QueryArrayResult } from 'pg'
 import type { Catalogue } from '../source/catalogue.ts'
 import type { Queryable } from '../source/source.ts'
 
-/** Thrown where rows are too large to be read at once; `share` is how much of them is not. */
+/** Thrown if rows are too large to read at once; `share`: the part that is not. */
 export class TooMuch extends Error {
   readonly share: number
   constructor(share: number) {
@@ -16,8 +16,8 @@ const textLike = new Set([text, 1_042, 1_043])
 const bytea = 17
 
 /**
- * Reads rows for keys, as long as their values have no more than `mostBytes`; throws `TooMuch` where there are more. How large a value is
- * Postgres says without reading it, or at least without sending it.
+ * Reads rows for keys if their values have at most `mostBytes`; throws `TooMuch` otherwise. Postgres reports sizes without
+ * reading, or at least without sending, the values.
  */
 export async function readUpTo(
   db: Queryable,
@@ -27,7 +27,7 @@ export async function readUpTo(
     from: string
     order: string
     keys: readonly (readonly string[])[]
-    /** The columns that are read, in SQL, as far as the catalogue knows them. */
+    /** The columns to read, in SQL, as far as the catalogue knows them. */
     sized: readonly { readonly sql: string; readonly typeOid: number }[]
     catalogue: Pick<Catalogue, 'baseTypeOf'>
     mostBytes: number
@@ -54,8 +54,8 @@ export async function readUpTo(
 
 function sizeOf(column: string, typeOid: number): string {
   if (textLike.has(typeOid)) return `coalesce(octet_length(${column}), 0)::bigint`
-  // As text it has two digits for each byte.
+  // Its text has two digits per byte.
   if (typeOid === bytea) return `2 * coalesce(octet_length(${column}), 0)::bigint`
-  // Only what is kept compressed must be written out to know how large it is.
+  // Only compressed values must be decompressed to know their size.
   return `coalesce(case when pg_column_compression(${column}) is null then pg_column_size(${column}) else octet_length(${column}::text) end, 0)::bigint`
 }

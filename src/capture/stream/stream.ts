@@ -4,43 +4,43 @@ import { type Lsn, parseLsn } from '../../domain/value/lsn.ts'
 import { connectionTo } from '../../outbox/database/connecting.ts'
 import { setUpSession } from '../../outbox/database/session-settings.ts'
 
-/** What the stream calls, in the order in which the server sent it. A throw ends the stream. */
+/** The receiver of the stream's messages, in the server's order. A throw ends the stream. */
 export type StreamHandler = {
-  /** `bytes`: a message of pgoutput, to be read or copied before this returns. */
+  /** `bytes`: a pgoutput message, to be read or copied before this returns. */
   onMessage(bytes: Buffer): void
-  /** All WAL up to `walEnd` was sent before this, as far as it concerns the publication. */
+  /** All WAL up to `walEnd` that concerns the publication was sent before this. */
   onKeepalive(walEnd: Lsn): void
 }
 
 /** An open replication connection. */
 export type Stream = {
-  /** Settles when the stream is over: resolves after `close`, rejects with what ended it. */
+  /** Settles with the stream: resolves after `close`, rejects with what ended it. */
   readonly over: Promise<void>
-  /** For how long, in ms, the server has sent nothing, though it is asked; 0 while nobody reads. */
+  /** The ms since the server last sent anything, although asked; 0 while paused. */
   silentMs(): number
-  /** Of the server's process that sends. */
+  /** The process id of the walsender. */
   readonly backendPid: number
-  /** Tells the server that everything before `lsn` is stored: it may forget that WAL. */
+  /** Confirms that everything before `lsn` is stored: the server may release that WAL. */
   confirm(lsn: Lsn): void
-  /** Stops reading from the socket, so that the server waits; the link is kept alive meanwhile. */
+  /** Stops reading from the socket, so that the server waits; the link is kept alive. */
   pause(): void
   resume(): void
   close(): Promise<void>
 }
 
-/** What pg-logical-replication keeps to itself: pg's own connection, which has the socket and the copy stream. */
+/** Internals of pg-logical-replication: pg's connection, with the socket and the copy stream. */
 type Connection = {
   stream: { pause(): void; resume(): void; destroy(): void; on(event: 'data', listener: () => void): void }
   sendCopyFromChunk(chunk: Buffer): void
 }
 
 /**
- * What was stored is confirmed together with what follows so soon, in ms. A status for each commit of a busy source would
- * cost both sides more than it tells: what is sent again after a crash is known by its position anyway.
+ * Confirmations within this time are combined, in ms: a status per commit would cost both sides more than it is worth, since
+ * positions identify repeated changes after a crash.
  */
 const confirmWithinMs = 50
 
-/** Thrown by a stream whose server has sent nothing for too long. */
+/** Thrown by a stream whose server was silent for too long. */
 export class LinkDead extends Error {
   constructor(silentMs: number) {
     super(`the server has sent nothing for ${Math.round(silentMs / 1000)} s: the link is dead`)
@@ -48,20 +48,20 @@ export class LinkDead extends Error {
 }
 
 /**
- * Opens the stream of a slot at the place where the slot stands. A new object for every connection: this library
- * would resume a used one after the last change that it received, stored or not.
+ * Opens the stream of a slot at the slot's position. A new object per connection: the library would resume a used one after
+ * the last received change, stored or not. The library's confirmations (one byte too far, and on a timer what was merely
+ * received) are replaced by ours.
  *
- * Everything about confirming is done here, not by the library, which confirms one byte too far and, on a timer,
- * what was merely received. A status is sent five times within `silenceLimitMs`, also while paused, and asks for an answer.
- * A link that brings no byte for that long is given up, by either side: the session's `wal_sender_timeout` is the same,
- * whatever the server's is. A false alarm costs a reconnection, none would cost a stall that nobody sees.
+ * A status is sent five times within `silenceLimitMs`, also while paused, and asks for an answer. Both sides drop a silent
+ * link after that time (the session's `wal_sender_timeout` is equal). A false alarm costs a reconnection; none would leave an
+ * invisible stall.
  * https://www.postgresql.org/docs/current/protocol-replication.html
  */
 export async function openStream(options: {
   url: string
   slotName: string
   publicationName: string
-  /** A server that sends nothing for so long, though it is asked five times, is given up. */
+  /** The limit of the server's silence, although asked five times. */
   silenceLimitMs: number
   handler: StreamHandler
 }): Promise<Stream> {
@@ -139,7 +139,7 @@ export async function openStream(options: {
       clearTimeout(telling ?? undefined)
     })
   await started.promise
-  // Also the pieces of a message that takes long to come: a row may have hundreds of megabytes.
+  // Counts pieces of a slow message too: a row may have hundreds of megabytes.
   connection()?.stream.on('data', () => {
     lastByteAtMs = performance.now()
   })
@@ -166,7 +166,7 @@ export async function openStream(options: {
       over.resolve()
       sendStatus(false)
       connection()?.stream.resume()
-      // The server may be silent: what it does not end by itself within a second is cut.
+      // A silent server is cut off after a second.
       const cut = setTimeout(() => connection()?.stream.destroy(), 1_000)
       await service.destroy().catch(() => {})
       clearTimeout(cut)
@@ -174,7 +174,7 @@ export async function openStream(options: {
   }
 }
 
-/** Asks for pgoutput in text, and leaves the decoding to whoever has the time. */
+/** Requests pgoutput in text, and leaves decoding to the consumer. */
 function textPlugin(
   { publicationName, silenceLimitMs }: { publicationName: string; silenceLimitMs: number },
   onBackend: (pid: number) => void,
@@ -184,10 +184,10 @@ function textPlugin(
     options: {},
     parse: (bytes: Buffer) => bytes,
     async start(client: Client, slotName: string) {
-      // pgoutput writes values with the settings of this very session.
+      // pgoutput formats values with this session's settings.
       onBackend(await setUpSession(client))
       await client.query(`set wal_sender_timeout = ${silenceLimitMs}`)
-      // Both names have been checked against a pattern that leaves nothing to quote.
+      // Both names match a pattern without anything to quote.
       return await client.query(
         `START_REPLICATION SLOT "${slotName}" LOGICAL 0/0
          (proto_version '1', publication_names '${publicationName}', messages 'true')`,
@@ -197,9 +197,9 @@ function textPlugin(
 }
 
 /**
- * A Standby status update, 34 bytes: everything before `lsn` is flushed and applied, everything before `received` is
- * received. Where more is received than flushed, nothing is said of flushing: a server that shuts down waits until its
- * last WAL is flushed by whoever names a flush position, else until it is received. Only the flush position moves the slot.
+ * A Standby status update of 34 bytes: everything before `lsn` is flushed and applied, everything before `received` is
+ * received. If more is received than flushed, the flush position is omitted: a server that shuts down waits for the flush of
+ * any client that reports one. Only the flush position moves the slot.
  * https://www.postgresql.org/docs/current/protocol-replication.html#PROTOCOL-REPLICATION-STANDBY-STATUS-UPDATE
  */
 export function statusUpdate(lsn: Lsn, nowMs: number, asksForAnswer: boolean, received: Lsn = lsn): Buffer {

@@ -12,7 +12,7 @@ export function hasBatch({ complete, reachedLsn, open, broken }: Arriving, batch
   )
 }
 
-/** The next batch, of about `batchBytes`; null where there is none yet. Throws what broke, after everything before it. */
+/** The next batch, of about `batchBytes`; null: none yet. Throws the breaking error after everything before it. */
 export function takeBatch(arriving: Arriving, batchBytes: number): Batch | null {
   if (!hasBatch(arriving, batchBytes)) return null
   const { broken, complete, reachedLsn, open } = arriving
@@ -23,7 +23,7 @@ export function takeBatch(arriving: Arriving, batchBytes: number): Batch | null 
   return takeComplete(arriving, batchBytes)
 }
 
-/** Decodes messages of a transaction, the first ones, until they weigh `limit` bytes. */
+/** Decodes a transaction's first messages, up to `limit` bytes. */
 function takeChanges(arriving: Arriving, from: Waiting, limit: number): TransactionPart {
   const { queue, decode } = arriving
   const changes: Change[] = []

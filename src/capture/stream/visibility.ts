@@ -3,17 +3,16 @@ import { sleep } from '../../runtime/sleep.ts'
 import type { Queryable } from '../source/source.ts'
 
 /**
- * Remembers the transactions that the stream has brought until a snapshot has seen them. It need not at once: a
- * transaction is in the WAL, and may be stored and sent, before others see it. In between lies a moment, and with
- * synchronous replication as long as the standby takes to answer.
+ * Remembers the stream's transactions until a snapshot sees them: a transaction is in the WAL, and may be stored and sent,
+ * before it is visible; with synchronous replication, until the standby answers.
  */
 export function createBrought() {
   const brought = new Set<number>()
   return {
-    /** Takes note of a transaction by the lower 32 bits of its id. */
+    /** Notes a transaction, by the lower 32 bits of its id. */
     note: (xid: number): unknown => brought.add(xid),
     size: () => brought.size,
-    /** Those that a statement with this snapshot does not see, by their ids. `text`: its `pg_current_snapshot()`. */
+    /** The transactions that a statement with this snapshot (`pg_current_snapshot()`) does not see, by id. */
     unseen(text: string): bigint[] {
       const snapshot = parseSnapshot(text)
       const found: bigint[] = []
@@ -30,18 +29,16 @@ export function createBrought() {
 const maxRemembered = 100_000
 
 /**
- * Tells whether what was read from a table already shows everything that the stream has brought, to whatever process.
- *
- * Remembered are the transactions that it brings from `begin` on. Of what it brought before nothing is known but that it
- * had begun before `begin`: those that were open then are waited for, once.
+ * Tells whether a table read shows everything that the stream has brought, to any process. It remembers transactions from
+ * `begin` on; earlier ones had begun before, so those open then are waited for, once.
  */
 export function createVisibility(db: Queryable) {
   let brought: ReturnType<typeof createBrought> | null = null
-  /** Everything that is not remembered has a lower id than this; null: not known yet. */
+  /** Every transaction that is not remembered has a lower id; null: unknown. */
   let fence: bigint | null = null
 
   return {
-    /** Takes note of a transaction that the stream has brought, by the lower 32 bits of its id. */
+    /** Notes a transaction of the stream, by the lower 32 bits of its id. */
     note(xid: number): void {
       if (!brought) return
       brought.note(xid)
@@ -50,11 +47,11 @@ export function createVisibility(db: Queryable) {
       fence = null
     },
 
-    /** To be called, and awaited, before each reading. */
+    /** To be awaited before each reading. */
     async begin(): Promise<void> {
       brought ??= createBrought()
       if (fence !== null) return
-      // Whatever synchronous replication is waiting for, this does not wait for it.
+      // This does not wait for synchronous replication.
       const { rows } = await db.query(
         `select set_config('synchronous_commit', 'local', true), pg_current_xact_id()::text as xid`,
       )
@@ -62,8 +59,8 @@ export function createVisibility(db: Queryable) {
     },
 
     /**
-     * The ids of transactions that a reading may not have seen, though the stream may have brought them; null where
-     * that can't be told. `text`: its `pg_current_snapshot()`.
+     * The ids of transactions that the stream may have brought and a reading may not have seen; null: unknown. `text`: its
+     * `pg_current_snapshot()`.
      */
     unseen(text: string): readonly bigint[] | null {
       if (!brought || fence === null) return null
@@ -74,7 +71,7 @@ export function createVisibility(db: Queryable) {
       return [...found, ...[...running].filter(xid => xid < before && !found.includes(xid))]
     },
 
-    /** Nothing is read for now: nothing needs to be remembered. */
+    /** No reading for now: nothing is remembered. */
     end(): void {
       brought = null
       fence = null
@@ -82,14 +79,14 @@ export function createVisibility(db: Queryable) {
   }
 }
 
-/** Thrown where the stream has ended while something in it was not to be seen yet. */
+/** Thrown if the stream ended before a part of it was visible. */
 export class StreamOver extends Error {}
 
 const longestWaitMs = 100
 
 /**
- * Waits until everybody sees what these transactions (their ids' lower 32 bits) did, the stream may bring one before;
- * the catalogue is then not older than they are. Throws `StreamOver` when `signal` is aborted meanwhile.
+ * Waits until these transactions (the lower 32 bits of their ids) are visible, which the stream may bring earlier; the
+ * catalogue is then at least as new. Throws `StreamOver` when `signal` is aborted.
  */
 export async function untilSeen(
   db: Queryable,
