@@ -1,13 +1,13 @@
 import type { Socket } from 'node:net'
 
-/** As much of a head is looked at; a longer one is handed on as it is, for the parser to refuse. */
+/** A longer head goes to the parser unchanged, which refuses it. */
 const mostHeadBytes = 16_384
 const none = Buffer.alloc(0)
 
 /**
- * Reads what a receiver sends as browsers do, where the parser is stricter: several equal content-lengths are one, and
- * `transfer-encoding` goes before any of them (https://www.rfc-editor.org/rfc/rfc9112#section-6.3). Heads are handed on
- * whole, everything else as it comes.
+ * Corrects response heads like browsers, where the parser is stricter: equal content-lengths are merged, and
+ * `transfer-encoding` overrides them (https://www.rfc-editor.org/rfc/rfc9112#section-6.3). Heads are passed on whole,
+ * everything else as it arrives.
  */
 export function createAnswerHead(nowMs: () => number = () => performance.now()) {
   let held: Buffer = none
@@ -27,7 +27,7 @@ export function createAnswerHead(nowMs: () => number = () => performance.now()) 
     const [head, rest] = [all.subarray(0, end), all.subarray(end)]
     held = none
     status = /^HTTP\/1\.\d (\d{3})/.exec(head.toString('latin1', 0, 12))?.[1] ?? null
-    // The final answer may follow an interim one.
+    // The final response may follow an interim one.
     if (status?.startsWith('1') && status !== '101') return Buffer.concat([withOneLength(head), take(rest)])
     isInHead = false
     const given = withOneLength(head)
@@ -42,23 +42,23 @@ export function createAnswerHead(nowMs: () => number = () => performance.now()) 
   }
 
   return {
-    /** Another request goes out: what comes next is a head. */
+    /** A new request: the next bytes are a head. */
     begin() {
       held = none
       isInHead = true
       status = null
       firstByteMs = null
     },
-    /** What the parser gets of it; empty while a head is not complete. */
+    /** The bytes for the parser; empty while a head is incomplete. */
     take,
-    /** The three digits of the last head's status, as they were written. */
+    /** The three digits of the last head's status, as received. */
     status: () => status,
     /** When the first byte came. */
     firstByteMs: () => firstByteMs,
   }
 }
 
-/** Lets what is read of a socket go through `head` first. */
+/** Passes everything read from a socket through `head`. */
 export function readThrough(socket: Socket, head: AnswerHead): Socket {
   const read = socket.read.bind(socket)
   socket.read = (size?: number) => {
@@ -74,7 +74,7 @@ export function readThrough(socket: Socket, head: AnswerHead): Socket {
 
 export type AnswerHead = ReturnType<typeof createAnswerHead>
 
-/** Where the empty line after the fields ends; -1 where it has not come. */
+/** The position of the empty line after the fields; -1: not received yet. */
 function endOfHead(bytes: Buffer): number {
   const crlf = bytes.indexOf('\r\n\r\n')
   const lf = bytes.indexOf('\n\n')
@@ -82,7 +82,7 @@ function endOfHead(bytes: Buffer): number {
   return lf >= 0 && (crlf < 0 || lf < crlf) ? lf + 2 : crlf + 4
 }
 
-/** A head with one content-length where all of its own say the same, and with none beside a transfer-encoding. */
+/** A head with one content-length if all its values are equal, and with none beside a transfer-encoding. */
 function withOneLength(head: Buffer): Buffer {
   const text = head.toString('latin1')
   const lengths = text.match(/(?<=\n)content-length[ \t]*:[^\n]*/gi)

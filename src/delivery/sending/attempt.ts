@@ -14,7 +14,7 @@ import { cutOff, type Exchanged, exchange, isLostConnection, lapsed, overdue } f
 import type { Guard } from './guard.ts'
 import { type OpeningOptions, round } from './opening.ts'
 
-/** What one HTTP request brought: the part of an `Attempt` that only the network knows. */
+/** The result of one HTTP request: the network's part of an `Attempt`. */
 export type HttpResult = Pick<Attempt, 'startedAt' | 'durationMs' | 'phases' | 'remoteAddress' | 'response'> &
   Verdict
 
@@ -27,19 +27,17 @@ export type HttpRequest = {
 }
 
 /**
- * Opens connections and returns what sends one POST over them. Never rejects: whatever happens is in the result.
- * `signal` cuts requests off, which then are `cancelled`.
+ * Opens connections, and returns the function that sends one POST. It never rejects: errors are part of the result. `signal`
+ * cancels requests (`cancelled`).
  *
- * - One deadline covers everything from DNS to the last byte read of the answer.
- * - The guard judges the URL before each request and every address before each connection.
- * - Redirects are not followed. Of the answer's body at most `maxResponseBytes` are read, then the connection
- *   is destroyed; what was read stays undecoded but for UTF-8.
- * - A kept connection that turns out to have ended before a byte of the request was written says nothing of the
- *   receiver: the request is sent over a new one, within the same attempt and deadline. Once some of it was written, it
- *   may have been read, and is not sent again.
- * - A connection is kept only where the whole request was surely read.
- * - Nothing leaves after the deadline, nor once `mayBegin` says no, by whichever clock is further: a machine may have
- *   been suspended while it connected. Where the clock of the day was set back, nobody knows, and nothing leaves.
+ * - One deadline covers everything from DNS to the last byte read.
+ * - The guard judges the URL before each request, and every address before each connection.
+ * - Redirects are not followed. At most `maxResponseBytes` of the body are read as UTF-8; then the connection is destroyed.
+ * - A kept connection that turns out to be closed before a byte was written is replaced within the same attempt. After a byte
+ *   was written, the receiver may have read it, and it is not repeated.
+ * - A connection is kept only if the whole request was certainly read.
+ * - Nothing is sent after the deadline, or once `mayBegin` is false, by the clock that advanced more: the machine may have
+ *   been suspended. If the wall clock was set back, nothing is sent.
  */
 export function openSender(
   options: OpeningOptions & {
@@ -110,11 +108,11 @@ export type Sender = ReturnType<typeof openSender>
 function codeOf(error: NodeJS.ErrnoException): string {
   if (error.syscall === 'getaddrinfo' || error.syscall?.startsWith('query'))
     return isUnknownName(error.code ?? '') ? 'ENOTFOUND' : 'EAI_AGAIN'
-  // undici's parser does not always say which rule was broken.
+  // undici's parser does not always name the broken rule.
   return error.code ?? (error instanceof errors.HTTPParserError ? 'HPE_UNKNOWN' : '')
 }
 
-/** OpenSSL's messages name source files and threads; what it found stands in a field of its own. */
+/** OpenSSL's messages contain source files and threads; the finding is in a separate field. */
 function reasonOf(error: Error & { reason?: unknown }): string {
   return typeof error.reason === 'string' ? error.reason : error.message
 }

@@ -10,15 +10,15 @@ import { type Opening, type OpeningOptions, openSocket } from './opening.ts'
 export type Connection = {
   readonly client: Client
   readonly origin: string
-  /** What it may be used for: the origin, and the client certificate that it was opened with. */
+  /** What it may be used for: origin and client certificate. */
   readonly key: string
   readonly madeAtMs: number
   readonly answer: AnswerHead
-  /** What is known of its opening; null before that has begun. */
+  /** The state of its opening; null: not begun. */
   opening: Opening | null
-  /** Since when it has been idle; null before its first request, and during each. */
+  /** Since when it is idle; null: unused, or in use. */
   idleSinceMs: number | null
-  /** How long it had been idle before the request that is under way. */
+  /** How long it was idle before the present request. */
   idleForMs: number
 }
 
@@ -29,24 +29,21 @@ function keyOf(origin: string, identity: ClientIdentity | null): string {
 export type Connections = ReturnType<typeof openConnections>
 
 const mostIdle = 600
-/** As many as may be in flight: all webhooks may go to one receiver. */
+/** As many as may be in flight: all webhooks may have one receiver. */
 const mostIdlePerOrigin = 500
-/** As long as a connection is kept without a hint of the receiver, and at most: shorter than servers usually keep theirs. */
+/** The default and maximum idle time: shorter than servers usually keep a connection. */
 const idleMs = 4_000
 const longestIdleMs = 30_000
-/** Names are resolved and judged anew at least this often, however busy a connection is. */
+/** Names are resolved and judged again at least this often, however busy a connection is. */
 const oldestMs = 60_000
 const maxHeaderBytes = 16_384
 
 /**
- * Keeps connections to receivers between requests. A connection is taken by one request and given back after it, so
- * that it is known of each attempt whether it opened one, where that leads and what it took. HTTP/1.1 only.
+ * Keeps connections to receivers between requests, HTTP/1.1 only. One request takes a connection and returns it, so that each
+ * attempt knows whether it opened one, where to, and how long it took. `createHabits` learns how long a receiver keeps them.
  *
- * How long one may be kept is learned from its receiver (`createHabits`).
- *
- * Every name is resolved by the guard's `lookup` as a connection is opened, which leads to judged addresses only; a
- * connection serves the host that it was opened for, and is given up after a minute, so that it follows DNS. What is
- * idle is bounded, by origin and in all, and is closed after seconds.
+ * The guard's `lookup` resolves every name to judged addresses only. A connection serves one host, for at most a minute so
+ * that it follows DNS. Idle ones are limited, per origin and in all, and closed after seconds.
  */
 export function openConnections(options: OpeningOptions) {
   const idle = new Map<string, Connection[]>()
@@ -61,7 +58,7 @@ export function openConnections(options: OpeningOptions) {
       pipelining: 1,
       keepAliveTimeout: idleMs,
       keepAliveMaxTimeout: longestIdleMs,
-      // The attempt's deadline is the only clock on a request.
+      // The attempt's deadline is the only limit of a request.
       headersTimeout: 0,
       bodyTimeout: 0,
       maxHeaderSize: maxHeaderBytes,
@@ -90,7 +87,7 @@ export function openConnections(options: OpeningOptions) {
     }
     all.add(connection)
     client.on('disconnect', (_origin, _targets, error) => {
-      // Not where its time here was up.
+      // Unless its time here was up.
       const isTheirs = (error as NodeJS.ErrnoException | undefined)?.code !== 'UND_ERR_INFO'
       if (isTheirs && connection.idleSinceMs !== null) habits.closed(origin, idleForMs(connection))
       drop(connection)
@@ -115,13 +112,13 @@ export function openConnections(options: OpeningOptions) {
   function drop(connection: Connection): void {
     forget(connection)
     all.delete(connection)
-    // Also where it is still being opened: undici would wait for that to end.
+    // Also while it is being opened: undici would wait for that to end.
     connection.opening?.cancel()
-    // Whatever it still has to tell, nobody waits for it.
+    // Later events of it are ignored.
     if (!connection.client.destroyed) connection.client.destroy(() => {})
   }
 
-  /** The one that was used last: those that are not needed then grow old and end. */
+  /** The most recently used one, so that unneeded ones grow old and end. */
   function takeKept(origin: string, identity: ClientIdentity | null): Connection | null {
     const key = keyOf(origin, identity)
     for (;;) {
@@ -140,10 +137,10 @@ export function openConnections(options: OpeningOptions) {
   }
 
   return {
-    /** A connection to the origin of a URL that was judged: one that was kept, or a new one (`isNew`), not open yet. */
+    /** A connection to a judged URL's origin: a kept one, or a new one (`isNew`), not open yet. */
     take,
 
-    /** As `take`, once nothing speaks against using it: of a receiver that is new, the end of its first one may be on its way. */
+    /** As `take`, once the connection is safe to use: a new receiver may be closing its first one. */
     async takeSurely(origin: string, isNew: boolean, identity: ClientIdentity | null): Promise<Connection> {
       for (;;) {
         const connection = take(origin, isNew, identity)
@@ -160,15 +157,15 @@ export function openConnections(options: OpeningOptions) {
       connection.idleSinceMs = null
     },
 
-    /** An answer has come; `isKept`: over a connection that was used before, or that the receiver says it keeps. */
+    /** A response came; `isKept`: over a reused connection, or the receiver says that it keeps it. */
     noteAnswer(connection: Connection, isKept: boolean): void {
       if (isKept) habits.keeps(connection.origin)
     },
 
-    /** The receiver closed a kept connection over which a request was under way. */
+    /** The receiver closed a reused connection during a request. */
     noteClosed: ({ origin, idleForMs }: Connection) => habits.closed(origin, idleForMs),
 
-    /** Keeps a connection whose request has ended well for the next one. */
+    /** Keeps a connection after a successful request. */
     giveBack(connection: Connection): void {
       const { client, key } = connection
       const kept = idle.get(key) ?? []

@@ -15,22 +15,22 @@ import {
 import type { HttpResult, Sender } from './attempt.ts'
 import { buildRequest } from './request.ts'
 
-/** Where a message goes. */
+/** The receiver of a message. */
 export type Target = {
   readonly webhookId: number
   readonly url: string
   readonly sealed: Sealed
-  /** Whether the receiver is told where in a trace the request is. */
+  /** Whether the request has the header `traceparent`. */
   readonly traceparent?: boolean
 }
 
-/** What is sent, and as which attempt. */
+/** The content of a request, and its attempt. */
 export type Sendable = Pick<
   Attempt,
   'trigger' | 'eventId' | 'eventIds' | 'messageId' | 'entityType' | 'entityId' | 'actionType' | 'number'
 > & { readonly body: string }
 
-/** Puts requests into the traces of their events. */
+/** Adds requests to the traces of their events. */
 export type TraceRequests = {
   begin(message: Omit<Sendable, 'body'>): { readonly spanId: string; readonly header: string }
   ended(attempt: Attempt): void
@@ -38,29 +38,28 @@ export type TraceRequests = {
 
 const maxKnown = 10_000
 
-/** The secrets of a webhook, ready for use. */
+/** A webhook's decrypted secrets. */
 type Unsealed = {
-  /** What signs: the secret and, after it, the one before a rotation while it is valid. */
+  /** The signing keys: the secret and, while valid, the one before. */
   readonly keys: readonly KeyObject[]
   readonly identity: ClientIdentity | null
-  /** Custom headers, or null where there are none. */
+  /** Custom headers, or null. */
   readonly custom: { readonly headers: Headers; readonly shown: Headers; redact(text: string): string } | null
 }
 
 /**
- * Makes the one way in which anything is sent to a receiver, be it a delivery or a test: opens the secrets,
- * signs, posts, and returns the attempt as the log keeps it. `mayBegin` is asked before the first byte leaves. Never
- * rejects.
+ * Creates the only way to send anything to a receiver, delivery or test: decrypts, signs, posts, and returns the attempt for
+ * the log. `mayBegin` is asked before the first byte. Never rejects.
  */
 export function createDeliver(options: {
   post: Sender['post']
   sealKey: SealKey
   userAgent: string
   nowMs: () => number
-  /** Null or absent: nothing is traced. */
+  /** Null or absent: no tracing. */
   trace?: TraceRequests | null
 }) {
-  // By webhook, since an envelope that opens for one must not be taken for another's.
+  // By webhook, since an envelope of one must not be used for another.
   const known = new Map<number, { sealed: Sealed; unsealed: Unsealed }>()
 
   function open({ webhookId, sealed }: Target): { ok: true; unsealed: Unsealed } | Failed {
@@ -94,7 +93,7 @@ export function createDeliver(options: {
         traceparent: target.traceparent && span ? span.header : null,
       },
     )
-    // Nothing is ever sent unsigned, or without a header that it should have.
+    // Nothing is sent unsigned, or without one of its headers.
     const result = opened.ok
       ? await options.post(client ? { ...request, identity: client } : request, signal, mayBegin)
       : unsendable(opened.reason, options.nowMs())

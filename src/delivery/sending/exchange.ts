@@ -4,14 +4,14 @@ import { elapsedMs, type Moment } from '../../domain/value/elapsed.ts'
 import type { Connection, Connections } from './connections.ts'
 import { type Opening, round } from './opening.ts'
 
-/** One request over one connection, and what is known of it meanwhile. */
+/** One request over one connection, in progress. */
 type Exchange = {
   readonly connection: Connection
   readonly connections: Connections
   readonly request: ExchangedRequest
   readonly bounds: Bounds
   readonly done: (exchanged: Exchanged) => void
-  /** How the connection was opened that the request began on; another one since: it was opened anew. */
+  /** The opening of the connection at the start; a different one later means a new connection. */
   readonly before: Opening | null
   readonly chunks: Buffer[]
   bytes: number
@@ -19,7 +19,7 @@ type Exchange = {
   interimAnswers: number
   head: Pick<Response, 'status' | 'headers'> | null
   isOver: boolean
-  /** Takes back what would cut it off. */
+  /** Removes its timers and listeners. */
   release: () => void
 }
 
@@ -37,7 +37,7 @@ type Bounds = {
   readonly mayBegin: () => boolean
 }
 
-/** One request over a connection, which is given back or ended with it. Never rejects. */
+/** One request over a connection, which is then returned or ended. Never rejects. */
 export function exchange(
   connections: Connections,
   connection: Connection,
@@ -69,7 +69,7 @@ export function exchange(
   return promise
 }
 
-/** Cuts it off at the deadline, of which the second try of a request has less, and with the signal. */
+/** Ends it at the deadline, which a second try shares, and with the signal. */
 function holdWithin(one: Exchange): void {
   const { start, deadlineMs, signal } = one.bounds
   const cut = () => end(one, cutOff, false)
@@ -100,7 +100,7 @@ function handlerOf(one: Exchange): Dispatcher.DispatchHandler {
     onResponseStart(controller, status) {
       if (status < 100) return end(one, oddStatus(connection.answer.status() ?? String(status)), false)
       if (status < 200) {
-        // Some may come before the answer; to read them without end would cost everybody.
+        // Interim responses may come, but an endless series must end.
         if (++one.interimAnswers > mostInterimAnswers) end(one, onlyInterim, false)
         return
       }
@@ -119,8 +119,8 @@ function handlerOf(one: Exchange): Dispatcher.DispatchHandler {
 }
 
 /**
- * A process that stood still hears of its connection before its timers. By now another may have sent newer events: nothing
- * may leave after the deadline, nor once another process may have taken over.
+ * A suspended process gets connection events before its timers. Another may have sent newer events by then, so nothing may be
+ * sent after the deadline, or after a takeover.
  */
 function problemOfBeginning({ start, deadlineMs, mayBegin }: Bounds): Error | null {
   const passedMs = elapsedMs(start, { monotonicMs: performance.now(), wallMs: Date.now() })
@@ -135,7 +135,7 @@ function end(one: Exchange, error: Error | undefined, isReusable: boolean): void
   one.release()
   const { connection, connections, request, before, head, sentMs } = one
   const { opening } = connection
-  // A kept connection may have been opened anew before the request went out.
+  // A kept connection may have been reopened before the request was sent.
   const isNew = opening !== before
   const phases = phasesOf(one, isNew)
   if (!isNew && isLostConnection(error)) connections.noteClosed(connection)
@@ -161,7 +161,7 @@ function phasesOf({ connection, sentMs }: Exchange, isNew: boolean): Partial<Rec
   return phases
 }
 
-/** What undici does not say of an answer that it takes no interest in. */
+/** The facts that undici omits about a refused response. */
 function told({ connection, before, head }: Exchange, error: Error | undefined): Error | undefined {
   if (error && isUnasked(error)) return unasked(connection.answer.status() ?? '')
   const isBare = connection.opening !== before && connection.opening?.isBare() === true
@@ -169,8 +169,8 @@ function told({ connection, before, head }: Exchange, error: Error | undefined):
 }
 
 /**
- * What is under way and ends with a signal. A signal by itself looks through all of its listeners for each one that is added or taken
- * away, and hundreds of requests share one.
+ * Requests to end with a signal. Adding or removing a listener on the signal itself searches all of them, and hundreds of
+ * requests share one.
  */
 const underWay = new WeakMap<AbortSignal, Set<() => void>>()
 
@@ -186,10 +186,7 @@ function cutsOf(signal: AbortSignal): Set<() => void> {
   return cuts
 }
 
-/**
- * What one request over one connection brought. `isKept`: the connection had been used before; `isSent`: some of the
- * request may have been written.
- */
+/** The result of one request. `isKept`: over a reused connection; `isSent`: a byte of the request may have been written. */
 export type Exchanged = {
   readonly phases: Attempt['phases']
   readonly remoteAddress: Attempt['remoteAddress']
@@ -217,9 +214,9 @@ const oddStatus = (status: string) =>
 const unasked = (status: string) =>
   Object.assign(new Error(`an answer ${status} that was not asked for`), { code: `HPE_UNASKED_${status}` })
 
-/** A receiver may answer before it has read all, and never read the rest: so many bytes it got with the head. */
+/** A receiver may respond before reading all of the request: this much certainly arrived with the head. */
 const mostSurelyRead = 32_768
-/** One that refuses is more likely to have looked at the head only. */
+/** A refusing receiver is more likely to have read the head only. */
 const mostSurelyReadIfRefused = 8_192
 
 function isSurelyRead(body: string, status: number): boolean {
@@ -237,12 +234,12 @@ export function isLostConnection(error: Error | undefined): boolean {
   return lostConnection.has((error as NodeJS.ErrnoException | undefined)?.code ?? '') && !isUnasked(error!)
 }
 
-/** 100 and 101, which only a request with `expect` or `upgrade` may be answered with; undici takes none of them. */
+/** 100 and 101 are only valid after `expect` or `upgrade`; undici rejects them. */
 function isUnasked({ message }: Error): boolean {
   return message === 'bad response' || message === 'bad upgrade'
 }
 
-/** Names in lower case; a field that came several times is joined by commas, and cookies are not shown. */
+/** Names in lower case; repeated fields are joined by commas, cookies hidden. */
 function readHeaders(raw: readonly (string | Buffer)[]): Record<string, string> {
   // Without a prototype: a receiver may name a header `constructor` or `__proto__`.
   const headers: Record<string, string> = Object.create(null)
@@ -268,7 +265,7 @@ function bodyOf(
   return { body: printable(read.toString('utf8')), truncated: bytes > maxBytes }
 }
 
-/** Postgres has no NUL in its texts. */
+/** Postgres texts contain no NUL. */
 function printable(text: string): string {
   return text.includes('\0') ? text.replaceAll('\0', '\u{fffd}') : text
 }

@@ -14,12 +14,12 @@ import {
 import { emptyList, type TargetList } from '../../domain/webhook/target-list.ts'
 import { readOwnNetworks } from './own-networks.ts'
 
-/** `addresses` are what the host resolved to (at least one), all judged: connect to them and no others. */
+/** `addresses`: the host's judged addresses (at least one): connect to no others. */
 export type GuardVerdict =
   | { ok: true; url: URL; addresses: string[] }
   | { ok: false; code: 'blocked_target' | 'dns_error'; reason: string; why: Reason }
 
-/** What the guard's lookup ends a connection with when an answer is forbidden; the message is the reason. */
+/** The lookup's error for a forbidden address; the message is the reason. */
 export class TargetBlocked extends Error {
   override readonly name = 'TargetBlocked'
   readonly code = 'EBLOCKED'
@@ -36,13 +36,12 @@ const mostJudged = 2_000
 export type Guard = ReturnType<typeof createGuard>
 
 /**
- * Decides which targets webhooks reach; one guard serves create, change, test and every attempt.
- * `resolve` gives every address of a host name (default: the system's resolver, in its own order).
- * `resolveTimeoutMs` bounds one resolution, since getaddrinfo cannot be cancelled and may take much longer.
+ * Decides which targets webhooks may reach, for create, change, test and every attempt. `resolve` returns every address of a
+ * name (default: the system's resolver). `resolveTimeoutMs` limits a resolution, since getaddrinfo can't be cancelled.
  */
 export function createGuard(options: {
   allow: TargetList
-  /** Goes before `allow`. */
+  /** Takes precedence over `allow`. */
   deny?: TargetList
   ownNetworks?: () => TargetRules['own']
   resolve?: (hostname: string) => Promise<string[]>
@@ -56,8 +55,8 @@ export function createGuard(options: {
   const resolveOnce = onePerName(resolve)
 
   /**
-   * For create and change: judges the URL, resolves its host once and judges every answer; one forbidden answer
-   * refuses. It says nothing about a later connection, whose answers may differ: that is for `lookup`.
+   * For create and change: judges the URL, and every present address of its host; one forbidden address refuses. A later
+   * connection may resolve differently, which `lookup` judges.
    */
   async function judge(urlText: string): Promise<GuardVerdict> {
     const verdict = judgeUrl(urlText, currentRules())
@@ -76,10 +75,9 @@ export function createGuard(options: {
   }
 
   /**
-   * The `lookup` of a socket (https://nodejs.org/api/net.html#socketconnectoptions-connectlistener): resolves
-   * once, judges every answer, also those of a family that was not asked for, and hands over judged addresses
-   * only (`port`: where they are to be reached, if that is known). Fails with TargetBlocked, or with the resolver's own error as it came; an answer that takes longer
-   * than the bound fails with code ETIMEOUT.
+   * The `lookup` of a socket (https://nodejs.org/api/net.html#socketconnectoptions-connectlistener): resolves once, judges
+   * every address, also of other families, and returns judged ones only (`port`: the port to reach, if known). Fails with
+   * TargetBlocked, the resolver's own error, or ETIMEOUT.
    */
   const lookup = (
     hostname: string,
@@ -111,9 +109,9 @@ export function createGuard(options: {
   return { judge, judgeTarget, lookup }
 }
 
-/** Judges URLs by the rules with the machine's networks as they are now. */
+/** Judges URLs by the rules and the machine's present networks. */
 function createUrlJudge(fixed: TargetRules, ownNetworks: () => TargetRules['own']) {
-  /** Nothing but the text and the rules says what becomes of a URL, so each is judged once. */
+  /** A verdict depends on text and rules only, so each URL is judged once. */
   const judged = new Map<string, UrlVerdict>()
   let rules = fixed
 
@@ -126,8 +124,8 @@ function createUrlJudge(fixed: TargetRules, ownNetworks: () => TargetRules['own'
   }
 
   /**
-   * For every attempt, before connecting: judges the URL itself. It is needed beside `lookup`, which sockets do
-   * not call for IP literals and which does not see the scheme.
+   * For every attempt, before connecting: judges the URL itself, since sockets do not call `lookup` for IP literals, and it
+   * does not see the scheme.
    */
   function judgeTarget(urlText: string): UrlVerdict {
     const rules = currentRules()
@@ -143,8 +141,8 @@ function createUrlJudge(fixed: TargetRules, ownNetworks: () => TargetRules['own'
 }
 
 /**
- * One resolution of a name at a time: whoever asks meanwhile gets its answer. Node has few threads for
- * getaddrinfo, and a name whose server says nothing, asked for by a hundred requests, would hold all of them.
+ * Concurrent resolutions of a name share one. Node has few threads for getaddrinfo, which a hundred requests to a silent name
+ * server would occupy.
  */
 function onePerName(
   resolve: (hostname: string) => Promise<string[]>,
@@ -180,7 +178,7 @@ async function withinBound(
   }
 }
 
-/** Of the resolver's own shape, so that whoever sorts failures of a connection needs to know only one. */
+/** In the resolver's own form, so that callers handle one kind only. */
 function dnsError(code: string, hostname: string, message: string): NodeJS.ErrnoException {
   return Object.assign(new Error(message), { code, syscall: 'getaddrinfo', hostname })
 }

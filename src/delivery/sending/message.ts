@@ -4,8 +4,8 @@ import type { Shipment } from '../../outbox/aside/shipment.ts'
 import type { Sendable } from './deliver.ts'
 
 /**
- * What is sent of a shipment: the body of its one delivery, or the array of all bodies under the batch's own id. The
- * same on every attempt but for its number. Asked for by hand is what holds nothing else.
+ * The message of a shipment: the body of its delivery, or the array of all bodies under the batch's id. Equal for each
+ * attempt except its number. Manual if all of it was requested by hand.
  */
 export function messageOf({ webhookId, batchId, deliveries }: Shipment): Sendable {
   const [first] = deliveries

@@ -13,7 +13,7 @@ export type OpeningOptions = {
   proxy?: EgressProxy | null
 }
 
-/** The scheme, host and port of a judged URL; an IPv6 literal stands without its brackets. */
+/** Scheme, host and port of a judged URL; IPv6 without brackets. */
 export type Peer = {
   readonly protocol: string
   readonly hostname: string
@@ -21,21 +21,21 @@ export type Peer = {
   readonly identity?: ClientIdentity | null
 }
 
-/** A connection that is being opened, and what is known of it meanwhile. */
+/** The state of an opening connection. */
 export type Opening = {
-  /** How long each phase has taken, in ms; one that failed or is under way, as long as it has lasted. */
+  /** The duration of each phase in ms, including a failed or running one. */
   phases(): Partial<Record<Phase, number>>
-  /** The receiver's address, from the first try to reach it; null before. */
+  /** The address of the first try; null before. */
   address(): string | null
-  /** Whether it speaks TLS 1.3 without a client certificate: a receiver that wants one says so only after the handshake. */
+  /** Whether it uses TLS 1.3 without a client certificate: a receiver asks for one only after the handshake. */
   isBare(): boolean
-  /** Whether all that was written has been handed to the system. */
+  /** Whether everything written has been passed to the system. */
   isFlushed(): boolean
-  /** Ends it, whatever it has come to. */
+  /** Ends it in any state. */
   cancel(): void
 }
 
-/** The proxy did not lead to the receiver; the message is a sentence for people, without the proxy's credentials. */
+/** The proxy did not connect to the receiver; the message is a sentence without the proxy's credentials. */
 class ProxyError extends Error {
   readonly code = 'EPROXY'
   readonly status: number | null
@@ -48,14 +48,12 @@ class ProxyError extends Error {
 const maxProxyHeadBytes = 16_384
 
 /**
- * Opens a connection to a receiver: its name is resolved by the guard's `lookup`, TCP goes to the judged addresses
- * and no other (`raceAddresses`), TLS names and checks the name of the URL. Calls `done` once, with an open socket or with an error of
- * Node's (or EPROXY, or the guard's EBLOCKED). Resolving has the guard's bound, TCP has `connectTimeoutMs`, the
- * handshake has the deadline of whoever waits.
+ * Opens a connection to a receiver: the guard's `lookup` resolves its name, TCP goes to judged addresses only
+ * (`raceAddresses`), and TLS verifies the URL's name. Calls `done` once, with a socket or an error of Node (or EPROXY, or the
+ * guard's EBLOCKED). Resolving has the guard's time limit, TCP `connectTimeoutMs`, the handshake the caller's deadline.
  *
- * With a proxy, walhook still resolves and judges; the proxy is asked by CONNECT for a judged address, and what goes
- * through is the same as without it (https://www.rfc-editor.org/rfc/rfc9110#CONNECT). It may stand at a private
- * address, which is the operator's choice and not an admin's.
+ * With a proxy, walhook still resolves and judges; the proxy gets CONNECT for a judged address
+ * (https://www.rfc-editor.org/rfc/rfc9110#CONNECT). The proxy itself may have a private address: the operator sets it.
  */
 export function openSocket(
   peer: Peer,
@@ -82,7 +80,7 @@ export function openSocket(
     done(error, socket)
   }
   const fail = (error: Error) => end(error, null)
-  /** Whatever happens to the socket later on, an error of it has a listener. */
+  /** Every later error of the socket has a listener. */
   function hold(socket: Socket): Socket {
     current = socket
     return socket.on('error', fail)
@@ -154,23 +152,23 @@ function findAddresses(
 const tooLate = () =>
   Object.assign(new Error('the connection was not accepted in time'), { code: 'ETIMEDOUT' })
 
-/** How addresses of a peer are tried, directly or through the proxy. */
+/** How a peer's addresses are tried, directly or through the proxy. */
 const racing = ({ port }: Peer, { proxy, connectTimeoutMs }: OpeningOptions) => ({
   withinMs: connectTimeoutMs,
   openOne: proxy ? throughProxy(proxy, port) : openTcp(port),
   isFinal,
 })
 
-/** Begins the handshake that names and checks the name of the URL. An error: this OpenSSL does not take the client certificate. */
+/** Begins the handshake that verifies the URL's name. An error: this OpenSSL rejects the client certificate. */
 function openTls(socket: Socket, { hostname, identity }: Peer): TLSSocket | Error {
   try {
     return connectTls({
       socket,
       host: hostname,
-      // SNI is for names, and for names without the dot of the root (RFC 6066 section 3).
+      // SNI contains names only, without a trailing dot (RFC 6066 section 3).
       servername: isIP(hostname) === 0 ? hostname.replace(/\.$/, '') : '',
       ALPNProtocols: ['http/1.1'],
-      // Whatever NODE_TLS_REJECT_UNAUTHORIZED says.
+      // Overrides NODE_TLS_REJECT_UNAUTHORIZED.
       rejectUnauthorized: true,
       ...(identity && { cert: identity.certificate, key: identity.key }),
     })
@@ -179,10 +177,10 @@ function openTls(socket: Socket, { hostname, identity }: Peer): TLSSocket | Erro
   }
 }
 
-/** What a proxy itself refuses, it refuses for all addresses; it may know no way to one of them, by IPv6, say. */
+/** A proxy's refusal applies to all addresses, unless it only lacks a route to one, such as IPv6. */
 const isFinal = (error: Error) => error instanceof ProxyError && error.status !== null && error.status < 502
 
-/** Opens a connection by asking a proxy for a tunnel to an address. */
+/** Opens a connection through a proxy's tunnel to an address. */
 const throughProxy =
   (proxy: EgressProxy, port: number): OpenOne =>
   (address, done) => {
@@ -221,7 +219,7 @@ const throughProxy =
     return { cancel: () => void socket.destroy() }
   }
 
-/** Measures phases that follow each other. A name with several addresses may enter one more than once. */
+/** Measures consecutive phases. A name with several addresses may repeat one. */
 function startClock() {
   const phases: Partial<Record<Phase, number>> = {}
   let phase: Phase | null = null

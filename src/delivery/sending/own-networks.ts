@@ -2,10 +2,10 @@ import { networkInterfaces } from 'node:os'
 import type { AddressRange } from '../../domain/value/address.ts'
 import { ownNetworks } from '../../domain/webhook/own-networks.ts'
 
-/** Interfaces come and go: containers, tunnels, addresses by DHCP. */
+/** Interfaces change: containers, tunnels, DHCP. */
 const rereadMs = 5_000
 
-/** Returns what tells the machine's addresses and the networks that it is attached to; the same object while they stay. */
+/** Returns a function that reads the machine's addresses and networks; an unchanged result is the same object. */
 export function readOwnNetworks(
   nowMs: () => number = () => performance.now(),
   read: () => readonly string[] = readCidrs,

@@ -9,36 +9,36 @@ import {
 } from '../../domain/delivery/pace.ts'
 import { isRecovery, type Outage, withFailure } from '../../domain/delivery/recovery.ts'
 
-/** `isFailing`: it was failing when nobody here had asked it for anything yet. */
+/** `isFailing`: it was failing before this process' first request. */
 type Receiver = { readonly url: string; readonly isFailing: boolean }
 
 type Webhook = {
-  /** The pace is the receiver's: another URL begins anew. */
+  /** The pace belongs to the receiver: a new URL starts again. */
   url: string
   pace: Pace
-  /** Requests under way, and those whose settlement has not committed: the former are among the latter. */
+  /** Requests in flight, and those with an uncommitted settlement, which include the former. */
   inFlight: number
   unsettled: number
-  /** Since when something is under way, without a break. */
+  /** Since when requests are continuously in flight. */
   busySinceMs: number
   deliveredAtMs: number
-  /** Null: nothing has failed since the last success. */
+  /** Null: no failure since the last success. */
   outage: Outage | null
-  /** When everything was refused before, and this was not. */
+  /** When an outage ended. */
   recoveredAtMs: number
-  /** Nobody has heard of it yet. */
+  /** Not reported yet. */
   isRecoveryNews: boolean
 }
 
-/** What was given back is remembered for so many webhooks; a pace that is forgotten is found anew. */
+/** The number of idle webhooks remembered; a forgotten pace is learned again. */
 const maxKnown = 10_000
-/** For each request that may be in flight, one may be in the settlement that commits, and one may wait for the next. */
+/** Per request in flight, one may be in the committing settlement, and one may wait for the next. */
 const mostUnsettled = 3
-/** A receiver that answers nothing for so long is silent. */
+/** A receiver without a response for this long is silent. */
 const silentAfterMs = 1_000
-/** How often it is counted how many requests silent ones hold. */
+/** The interval of counting the requests of silent receivers. */
 const countEveryMs = 20
-/** A failure so soon after a success is an entity's, not the webhook's. */
+/** An earlier failure after a success is an entity's, not the webhook's. */
 const wellForMs = 60_000
 
 const nothingKnown = {
@@ -51,11 +51,11 @@ const nothingKnown = {
   isRecoveryNews: false,
 } as const
 
-/** What is known of webhooks; those that nothing is under way of are forgotten where there are too many. */
+/** The known webhooks; idle ones are forgotten above the limit. */
 function createKnown(most: number) {
   const webhooks = new Map<number, Webhook>()
 
-  /** As it is before it is asked for anything at this URL. */
+  /** The state before the first request to this URL. */
   const unknown = ({ url, isFailing }: Receiver): Webhook => ({
     ...nothingKnown,
     url,
@@ -81,7 +81,7 @@ function createKnown(most: number) {
   return {
     ...{ webhooks, unknown, of },
 
-    /** Whether the last success of a webhook ended an outage. Says so once. */
+    /** Whether the last success of a webhook ended an outage. True once. */
     takeRecovery(webhookId: number): boolean {
       const webhook = webhooks.get(webhookId)
       if (!webhook?.isRecoveryNews) return false
@@ -95,7 +95,7 @@ function createKnown(most: number) {
   }
 }
 
-/** Of what is free, so much more for a webhook that has `own`: with it, it has half of what is then left. */
+/** The further requests for a webhook with `own`, so that it has half of what is then left. */
 function fairShare(own: number, free: number): number {
   const least = own === 0 && free > 0 ? 1 : 0
   return Math.max(Math.floor((free - 2 * own) / 3), least)
@@ -103,7 +103,7 @@ function fairShare(own: number, free: number): number {
 
 const hasAnswered = ({ pace }: Pick<Webhook, 'pace'>) => pace.answeredAtMs > Number.NEGATIVE_INFINITY
 
-/** Counts the requests of those that are silent, or of which nothing is known: exactly every so often, roughly in between. */
+/** Counts the requests of silent and unknown receivers: exactly at intervals, approximately in between. */
 function countSilent(total: number, nowMs: () => number) {
   /** Those that have requests under way. */
   const busy = new Set<Webhook>()
@@ -115,7 +115,7 @@ function countSilent(total: number, nowMs: () => number) {
   const counts = (webhook: Webhook) => isSilent(webhook) || !hasAnswered(webhook)
 
   return {
-    /** How many more requests a webhook may have in flight because of those that do not answer. */
+    /** How many more requests a webhook may have beside those of silent receivers. */
     roomBeside(webhook: Webhook): number {
       const most = isSilent(webhook) ? total / 2 : hasAnswered(webhook) ? total : (7 * total) / 8
       if (most === total) return total
@@ -137,7 +137,7 @@ function countSilent(total: number, nowMs: () => number) {
   }
 }
 
-/** What the end of an attempt says of how the receiver is. */
+/** The effect of an attempt on its receiver's state. */
 function noteEnd(webhook: Webhook, ended: { answer: Answer; startedAtMs: number }, nowMs: number): void {
   if (ended.answer === 'delivered') {
     if (isRecovery(webhook.outage, nowMs))
@@ -147,15 +147,13 @@ function noteEnd(webhook: Webhook, ended: { answer: Answer; startedAtMs: number 
 }
 
 /**
- * Says who may have how many requests in flight, in this process: a webhook as many as its pace allows (`most` at the
- * best), and at most half as many as are free of all `total` places. So what is left is never taken by those who
- * hold what they have: one webhook that hangs leaves two thirds to the others, five leave a fifth more than any of
- * them has. (Dynamic thresholds, Choudhury and Hahne, IEEE/ACM Transactions on Networking 6(2), 1998.) All webhooks that
- * are silent (whose receiver answers nothing to what is under way, or did not lately) together hold half of the places at
- * most; with those of which nothing is known, seven eighths: however many hang, those that answer have the rest.
+ * Limits the requests in flight of this process: a webhook by its pace (at most `most`), and to half of the free ones of
+ * `total`, so that something always stays free: one hanging webhook leaves two thirds to the others, five leave a fifth more
+ * than each of them has. (Dynamic thresholds, Choudhury and Hahne, IEEE/ACM Transactions on Networking 6(2), 1998.) All
+ * silent receivers together get half of `total`, with unknown ones seven eighths: the rest is for those that answer.
  *
- * A request begins (`begin`), it ends (`end`), its settlement commits (`settled`). Requests count until `end`; while
- * settlements are held up, at most three times as many are begun.
+ * A request begins (`begin`), ends (`end`), and its settlement commits (`settled`). It counts until `end`; if settlements are
+ * delayed, at most three times as many begin.
  */
 export function createPlaces(options: { most: number; total: number; nowMs: () => number }) {
   const { most, total, nowMs } = options
@@ -164,7 +162,7 @@ export function createPlaces(options: { most: number; total: number; nowMs: () =
   let inFlight = 0
   let unsettled = 0
 
-  /** How many more requests of a webhook may be in flight to this URL. Another one than before is unknown. */
+  /** How many more requests a webhook may have to this URL. A changed URL is unknown. */
   function room(webhookId: number, receiver: Receiver): number {
     const known = webhooks.get(webhookId) ?? unknown(receiver)
     const webhook = known.url === receiver.url ? known : { ...known, pace: firstPace(most) }
@@ -183,10 +181,10 @@ export function createPlaces(options: { most: number; total: number; nowMs: () =
   return {
     room,
 
-    /** Whether nobody may have one more request in flight. */
+    /** Whether no further request may begin. */
     isFull: () => inFlight >= total || unsettled >= mostUnsettled * total,
 
-    /** The pace of a webhook in this process; null where it has sent it nothing lately. */
+    /** The pace of a webhook in this process; null: no recent request. */
     paceOf(webhookId: number): ShownPace | null {
       const webhook = webhooks.get(webhookId)
       return webhook ? shownPace(webhook.pace, nowMs()) : null
@@ -202,7 +200,7 @@ export function createPlaces(options: { most: number; total: number; nowMs: () =
       unsettled++
     },
 
-    /** An attempt has ended. Returns whether the webhook is failing, and not only an entity of it. */
+    /** An attempt has ended. Returns whether the webhook, not just an entity, is failing. */
     end(
       webhookId: number,
       url: string,
@@ -232,7 +230,7 @@ export function createPlaces(options: { most: number; total: number; nowMs: () =
 
     ...recoveries,
 
-    /** Requests whose settlement has not committed. */
+    /** Requests with an uncommitted settlement. */
     unsettled: () => unsettled,
   }
 }

@@ -1,22 +1,21 @@
 import { connect, isIP, type Socket } from 'node:net'
 
-/** How long one address is tried alone before the next one is tried beside it (RFC 8305 section 5). */
+/** The head start of one address before the next (RFC 8305 section 5). */
 const nextAddressMs = 250
 
 export type Race = { cancel(): void }
 
-/** Begins to open a connection by way of one address; calls `done` once, unless it is cancelled before. */
+/** Begins to connect to one address; calls `done` once, unless it is cancelled. */
 export type OpenOne = (
   address: string,
   done: (error: NodeJS.ErrnoException | null, socket: Socket | null) => void,
 ) => { cancel(): void }
 
 /**
- * Opens a connection by the first of several addresses that leads to one. They are tried in turn, IPv6 and IPv4
- * alternately, each beside those before it: after a quarter of a second, or sooner where there are so many that
- * `withinMs` would not do for all. `done` is called once, with the open socket, to which nobody listens yet, or with the error that
- * says the most when all have failed; an error that `isFinal` ends the race, since no other address would do better.
- * `onTry` is told each address. https://www.rfc-editor.org/rfc/rfc8305
+ * Opens a connection by the first address that works. They are tried in turn, IPv6 and IPv4 alternating, each beside earlier
+ * ones: after a quarter of a second, or sooner if `withinMs` would not suffice for all. `done` is called once, with the open
+ * socket, or with the most informative error after all failed; an error that `isFinal` ends the race. `onTry` gets each
+ * address. https://www.rfc-editor.org/rfc/rfc8305
  */
 export function raceAddresses(
   addresses: readonly string[],
@@ -86,10 +85,10 @@ export const openTcp =
     return { cancel: () => void socket.destroy() }
   }
 
-/** How every TCP connection of walhook's to receivers and proxies is made. */
+/** The options of all TCP connections to receivers and proxies. */
 export const tcp = { noDelay: true, keepAlive: true, keepAliveInitialDelay: 60_000 }
 
-/** The families in turn, beginning with the first address's; in each, the order of the resolver. */
+/** The families alternate, beginning with the first address's; within each, the resolver's order. */
 export function alternating(addresses: readonly string[]): string[] {
   const [first, second] = [0, 1].map(turn =>
     addresses.filter(address => (isIP(address) === isIP(addresses[0]!)) === (turn === 0)),
@@ -99,7 +98,7 @@ export function alternating(addresses: readonly string[]): string[] {
     .concat(second.slice(first.length))
 }
 
-/** No route for a family says less than what another address answers. */
+/** A missing route for a family is less informative than another address's error. */
 function saysLittle({ code }: NodeJS.ErrnoException): boolean {
   return (
     code === 'ENETUNREACH' || code === 'EHOSTUNREACH' || code === 'EADDRNOTAVAIL' || code === 'EAFNOSUPPORT'

@@ -3,12 +3,12 @@ import { sign } from '../../domain/webhook/signature.ts'
 import type { Headers } from '../../domain/webhook/webhook-secrets.ts'
 import type { HttpRequest } from './attempt.ts'
 
-/** What a receiver is told. `id` is the `webhook-id`, the same on every attempt; `body` the exact bytes sent. */
+/** The content for a receiver. `id` is the `webhook-id`, equal for each attempt; `body` the exact bytes. */
 export type Message = { readonly id: string; readonly body: string }
 
 /**
- * Builds the request of one attempt: signed with every one of `secrets` at the time `nowMs`, since receivers
- * refuse signatures that are older than five minutes.
+ * Builds the request of one attempt, signed with each of `secrets` at the time `nowMs`, since receivers refuse signatures
+ * older than five minutes.
  * https://github.com/standard-webhooks/standard-webhooks/blob/main/spec/standard-webhooks.md
  */
 export function buildRequest(
@@ -18,9 +18,9 @@ export function buildRequest(
     secrets: readonly (Uint8Array | KeyObject)[]
     nowMs: number
     userAgent: string
-    /** What an admin wants besides. */
+    /** An admin's custom headers. */
     headers?: Headers | undefined
-    /** Where in a trace the request is, for a receiver that wants to know. */
+    /** The request's place in a trace, if the webhook wants it. */
     traceparent?: string | null
   },
 ): HttpRequest {

@@ -4,12 +4,12 @@ import type { Outbox } from '../../outbox/database/database.ts'
 import { insertAttempts, type LoggedAttempt } from '../../outbox/reading/attempts.ts'
 import type { Deliver, Target } from './deliver.ts'
 
-/** What a test tells: an entity as it is now. */
+/** The content of a test: an entity's present state. */
 export type TestMessage = { entityType: string; entityId: string; body: string }
 
 /**
- * Sends a test the way any delivery goes, except that nothing waits for it and nothing follows: it is logged,
- * and counts for nothing. Returns the attempt, whatever the receiver did.
+ * Sends a test like any delivery, without queue and consequences: it is only logged. Returns the attempt, whatever its
+ * result.
  */
 export async function sendTest(
   outbox: Outbox,
@@ -24,7 +24,7 @@ export async function sendTest(
   return { ...attempt, id: logged!.id, nextAttemptAt: null, facts: null, hasBodies: true }
 }
 
-/** The same to a target that is not saved, and so has no log. */
+/** The same to an unsaved target, without a log. */
 export async function tryTest(deliver: Deliver, target: Target, message: TestMessage): Promise<Attempt> {
   return await deliver(
     target,
@@ -37,7 +37,7 @@ export async function tryTest(deliver: Deliver, target: Target, message: TestMes
       actionType: 'test',
       number: 1,
     },
-    // Its deadline ends it soon enough.
+    // The deadline suffices.
     new AbortController().signal,
   )
 }

@@ -2,7 +2,7 @@ import type { Attempt } from '../../domain/delivery/attempt.ts'
 import type { NextOfShipment } from '../../domain/delivery/shipment.ts'
 import type { Log } from '../../runtime/log.ts'
 
-/** Writes the one wide line of an attempt, and of what comes next. */
+/** Logs one wide line per attempt, with what follows. */
 export function tellAttempt(log: Log, attempt: Attempt, next: NextOfShipment): void {
   log.info('delivery.attempted', {
     webhook_id: attempt.webhookId,

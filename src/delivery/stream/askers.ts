@@ -7,8 +7,8 @@ import type { Queue } from './queue.ts'
 type ByTrigger = Map<string, Set<Queue>>
 
 /**
- * The webhooks that want, or once wanted, events of a trigger, by tenant (null: those that belong to nobody). An event is judged for its own
- * tenant's webhooks, and for nobody's: however many tenants there are, it costs no more.
+ * The webhooks that want, or once wanted, events of a trigger, by tenant (null: without one). An event is judged for webhooks
+ * of its tenant and without one only, so its cost does not depend on the number of tenants.
  */
 export function createAskers() {
   const byTenant = new Map<string | null, ByTrigger>()

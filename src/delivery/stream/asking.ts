@@ -2,13 +2,13 @@ import type { Queue } from './queue.ts'
 
 const afterFailureMs = 1_000
 
-/** What is being asked of the database: each thing once at a time. The end of each wakes the loop. */
+/** Running database queries, one of each kind. Their end wakes the loop. */
 export type Asking = {
   readonly clockMs: () => number
   readonly failed: (error: unknown) => void
   readonly wake: () => void
   readonly running: Set<string>
-  /** After a failure, nothing is asked before this moment. */
+  /** After a failure, no query starts before this moment. */
   againAtMs: number
 }
 
@@ -20,11 +20,11 @@ export const openAsking = (options: Pick<Asking, 'clockMs' | 'failed' | 'wake'>)
 
 export const isAsked = ({ running }: Asking, name: string): boolean => running.has(name)
 
-/** Begins something unless it is under way already. */
+/** Starts work unless it is already running. */
 export const once = (asking: Asking, name: string, work: () => Promise<void>): void =>
   begin(asking, asking.running, name, work)
 
-/** The same, once for each webhook. */
+/** The same per webhook. */
 export const onceFor = (
   asking: Asking,
   queue: Queue,

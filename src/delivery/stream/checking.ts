@@ -13,13 +13,13 @@ type Checking = {
   readonly outbox: Outbox
   readonly holderId: number
   readonly machine: Machine
-  /** Somebody has taken over from this process. */
+  /** Another process has taken over. */
   readonly fenced: () => void
 }
 
 /**
- * Asks of some tasks what has to be known before they are sent: whether their entities are blocked, and what supersedes them. Where
- * that fails, they are asked about again: nobody else moves them on.
+ * Checks tasks before sending: whether their entities are blocked, and what supersedes them. Failed checks are repeated,
+ * since nothing else moves these tasks on.
  */
 export async function check(by: Checking): Promise<void> {
   const { toCheck } = by.machine
@@ -59,7 +59,7 @@ async function blockedAmong({ outbox, machine }: Checking, some: Machine['toChec
   return some.filter((_, i) => blocked[i])
 }
 
-/** Of a webhook that wants the latest state only: what is behind a task in memory may say all of it. */
+/** For webhooks of mode `latest`: a later event in memory may supersede a task. */
 async function collapse(
   { outbox, holderId, machine, fenced }: Checking,
   queue: Queue,

@@ -3,13 +3,13 @@ import { forgetUnsent, isOpen, type Queue } from './queue.ts'
 import { leave } from './streams.ts'
 import { setAsideSlow } from './tasks.ts'
 
-/** What keeps the main stream from going on for so long makes its webhook leave it. */
+/** A webhook that holds the main stream back for this long leaves it. */
 const leaveAfterMs = 1_000
-/** What is under way for so long at a webhook that is behind becomes a row. */
+/** A lagging webhook's request in flight for this long becomes a row. */
 const asideAfterMs = 2_000
-/** A webhook that can't be sent to for so long is forgotten but for its place. */
+/** A webhook that can't be sent to for this long is dropped from memory, except its position. */
 const forgetAfterMs = 5_000
-/** A webhook that has kept up for so long by its own places joins the main stream again. */
+/** A webhook that has kept up with its own stream for this long joins the main stream. */
 const joinAfterMs = 1_000
 
 type Look = {
@@ -19,8 +19,8 @@ type Look = {
 }
 
 /**
- * What is looked at now and then: who keeps the main stream from going on, what is under way for too long, who can't be sent to, and who has
- * caught up. `isQuiet`: nothing of it has to be looked at again soon; `isSaveWanted`: a place is to be written down now.
+ * The periodic checks: who holds the main stream back, what is in flight too long, who can't be sent to, and who has caught
+ * up. `isQuiet`: no further check is due soon; `isSaveWanted`: save a position now.
  */
 export function lookAtAll(machine: Machine, look: Look): { isQuiet: boolean; isSaveWanted: boolean } {
   let isQuiet = true
@@ -38,7 +38,7 @@ export function lookAtAll(machine: Machine, look: Look): { isQuiet: boolean; isS
   return { isQuiet, isSaveWanted }
 }
 
-/** A webhook that is behind. Returns whether it is to be looked at again soon. */
+/** Checks a lagging webhook. Returns whether another check is due soon. */
 function lookAtOne(machine: Machine, queue: Queue, { nowMs, holderId, room }: Look): boolean {
   if (queue.isJoining) return true
   setAsideSlow(machine, queue, { sentBeforeMs: nowMs - asideAfterMs, holderId })
@@ -54,7 +54,7 @@ function lookAtOne(machine: Machine, queue: Queue, { nowMs, holderId, room }: Lo
   return true
 }
 
-/** Whether a webhook that is behind has nothing open, and was read as far as the main streams. */
+/** Whether a lagging webhook has nothing open, and was read as far as the main streams. */
 function hasCaughtUp(machine: Machine, queue: Queue): boolean {
   for (const [share, { window }] of queue.own ?? []) {
     const main = machine.main.get(share)

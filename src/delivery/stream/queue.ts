@@ -8,75 +8,74 @@ import { type Delivery, toDelivery } from '../../outbox/aside/shipment.ts'
 import type { DeliverySettings } from '../../outbox/holders/delivery-settings.ts'
 import type { LogEvent } from '../../outbox/log/log.ts'
 
-/** An event at a webhook, from its reading to the commit that ends it. */
+/** An event at a webhook, from reading to the commit that ends it. */
 export type Task = {
-  /** As it is sent; another one where it takes another form. */
+  /** In the form to send, which may be replaced. */
   delivery: Delivery
-  /** Its entity. */
+  /** The map key of its entity. */
   readonly key: string
-  /** The stream that it came by; null: it is a row, taken by this process. */
+  /** Its stream; null: it is a row taken by this process. */
   window: Window | null
   state: TaskState
-  /** Since when it is in memory, and since when it is sent. */
+  /** When it was read, and when its request began. */
   readonly sinceMs: number
   sentMs: number
-  /** A row of it, taken by this process, is written or will be with the next settlement, although it is under way. */
+  /** Its row, taken by this process, is or will be written although the request is in flight. */
   isRowComing: boolean
 }
 
-/** The place of a webhook that is behind, in one share. */
+/** A lagging webhook's position in one share. */
 export type OwnStream = {
   readonly window: Window
-  /** What the table says by now; null: it has no row yet. */
+  /** The saved values; null: no row yet. */
   saved: { settledUpTo: TimeId; maySendUpTo: TimeId } | null
 }
 
-/** All that a process remembers of a webhook: printed whole, it says why it does what. */
+/** The memory of a webhook, which explains what it does. */
 export type Queue = {
   readonly id: number
   settings: DeliverySettings
-  /** Until when the receiver wants nothing, by this process's clock. */
+  /** The end of the receiver's Retry-After, by this process' clock. */
   heldUntilMs: number
-  /** Until when the secret before a rotation signs too. */
+  /** When the previous secret expires. */
   previousSecretUntilMs: number
-  /** What there is of each entity, in the order in which it came: the first is on its way, the others wait for it. */
+  /** The tasks of each entity in order: the first may be in flight, the others wait. */
   readonly entities: Map<string, Task[]>
-  /** What may be sent as soon as there is a place, in order. */
+  /** The tasks to send as soon as possible, in order. */
   readonly ready: Task[]
-  /** What came by the main stream and is not done with, the oldest first. */
+  /** The unfinished tasks of the main stream, the oldest first. */
   readonly fromMain: Set<Task>
-  /** Its own places, by share; null: it keeps up with the main stream. */
+  /** Its own streams, by share; null: it follows the main stream. */
   own: Map<number, OwnStream> | null
-  /** It has caught up: the main stream brings what follows, and its own places end with the next commit of places. Until then nothing is sent. */
+  /** It has caught up: the main stream continues, and the next save ends its own positions. Until then nothing is sent. */
   isJoining: boolean
-  /** Since when it could have joined; null: it could not. */
+  /** Since when it could have joined; null: it can't. */
   caughtUpSinceMs: number | null
-  /** Whether rows of it may be set aside in our shares; counts what makes it so. */
+  /** Whether it may have rows in our shares; counts the reasons. */
   hasAside: boolean
   asideVersion: number
   /** When the earliest row is due. */
   dueAtMs: number
-  /** Until when nobody looks again whether enough has come for a batch. */
+  /** No further search for batches before this moment. */
   restsUntilMs: number
-  /** Of one that takes batches: how many rows wait for a batch, as far as is known. */
+  /** The known number of rows waiting for a batch. */
   fresh: number
-  /** How many requests, and settlements of them, are under way. */
+  /** Requests in flight, and their settlements. */
   sending: number
-  /** The events and the batches that are under way, until they are settled. */
+  /** Events and batches in flight, until they are settled. */
   readonly underWay: Set<TimeId>
   /** The tasks among them. */
   readonly sent: Set<Task>
-  /** How many tasks it has. */
+  /** The number of its tasks. */
   tasks: number
-  /** What its tasks are sent as, in characters. */
+  /** The size of their bodies, in characters. */
   bytes: number
   /** Since when it can't be sent to; null: it can. */
   stuckSinceMs: number | null
-  /** What is asked of the database for it at this moment. */
+  /** Its running queries. */
   readonly busy: Set<'reading' | 'picking'>
 }
 
-/** A webhook of which nothing is under way. */
 export function openQueue(settings: DeliverySettings): Queue {
   return {
     id: settings.id,
@@ -104,16 +103,15 @@ export function openQueue(settings: DeliverySettings): Queue {
   }
 }
 
-/** Whether a webhook's receiver may be sent anything now. */
+/** Whether a webhook may be sent anything now. */
 export function isOpen(queue: Queue, nowMs: number): boolean {
   return queue.settings.isActive && queue.heldUntilMs <= nowMs && !queue.isJoining
 }
 
-/** Whether an admin has cancelled an event for a webhook. */
 export const isCancelled = ({ settings: { skips } }: Queue, event: LogEvent): boolean =>
   skips.length > 0 && isSkipped(skips, { ...event, eventId: event.id })
 
-/** Takes in an event that a stream has brought. Returns the task; it is the first of its entity where its state is `checking`. */
+/** Adds an event of a stream. Returns the task; state `checking` if it is its entity's first. */
 export function accept(
   queue: Queue,
   event: LogEvent,
@@ -121,7 +119,7 @@ export function accept(
     readonly window: Window
     readonly isMain: boolean
     readonly key: string
-    /** As what the webhook is told it. */
+    /** The action to send. */
     readonly told: ActionType
   },
   nowMs: number,
@@ -144,7 +142,7 @@ export function accept(
   return task
 }
 
-/** Takes in a row of the webhook that this process has taken. It is the first of its entity where its state is `checking`. */
+/** Adds a row taken by this process. State `checking` if it is its entity's first. */
 export function acceptRow(queue: Queue, delivery: Delivery, nowMs: number): Task {
   const task: Task = {
     delivery,
@@ -170,7 +168,7 @@ function putInChain(queue: Queue, task: Task): void {
   }
 }
 
-/** A task is done with, and its stream may pass it. Returns what is behind it in its entity, or null. */
+/** A task is finished, and its stream may pass it. Returns the next task of its entity, or null. */
 export function finish(queue: Queue, task: Task): Task | null {
   const { window } = task
   if (window) closeIn(window, task.delivery.eventId)
@@ -186,12 +184,12 @@ export function finish(queue: Queue, task: Task): Task | null {
   return place === 0 ? (chain![0] ?? null) : null
 }
 
-/** All that waits in an entity, in order, from its beginning on. */
+/** All waiting tasks of an entity, in order. */
 export function waitingIn(queue: Queue, key: string): Task[] {
   return (queue.entities.get(key) ?? []).filter(({ state }) => isUnsent(state))
 }
 
-/** The windows of its own places. */
+/** The windows of its own streams. */
 export const windowsOf = (queue: Queue): ReadonlyMap<number, Window> =>
   new Map([...(queue.own ?? [])].map(([share, { window }]) => [share, window]))
 
@@ -200,19 +198,19 @@ export function* tasksOf(queue: Queue): Generator<Task, undefined> {
   for (const chain of queue.entities.values()) yield* chain
 }
 
-/** The webhook gets places of its own in these shares, after those of the main stream, and takes along what it has open. */
+/** Gives the webhook its own streams in these shares, from the main stream's positions, with its open tasks. */
 export function leaveMain(queue: Queue, main: ReadonlyMap<number, Window>): void {
   queue.own = new Map()
   queue.isJoining = false
   queue.caughtUpSinceMs = null
   for (const [share, { readUpTo, sentUpTo }] of main)
     queue.own.set(share, { window: { ...openWindow(readUpTo), sentUpTo }, saved: null })
-  // In the order of their events.
+  // In event order.
   for (const task of queue.fromMain) moveTo(task, queue.own.get(task.delivery.share)!.window)
   queue.fromMain.clear()
 }
 
-/** The opposite: the main stream brings what follows. What is a row stays one: its settlement ends the row, and no stream waits for it. */
+/** Returns the webhook to the main stream. Rows stay rows, and no stream waits for them. */
 export function joinMain(queue: Queue, main: ReadonlyMap<number, Window>): void {
   queue.own = null
   queue.isJoining = false
@@ -234,8 +232,8 @@ function moveTo(task: Task, window: Window): void {
 }
 
 /**
- * Forgets what nobody outside has seen, of one share or of all: the stream is to be read again from behind what was sent last. Returns
- * what is unsent and can't be forgotten, since something after it was sent.
+ * Drops tasks known only here, of one share or all: their stream will be read again from after the last sent event. Returns
+ * the unsent tasks that can't be dropped, since later ones were sent.
  */
 export function forgetUnsent(queue: Queue, isMeant: (task: Task) => boolean = () => true): Task[] {
   const left: Task[] = []

@@ -14,22 +14,22 @@ import {
   takeOwn as takeOwnPage,
 } from './streams.ts'
 
-/** So many tasks of the main streams are in memory: a page is read while those before it are sent. */
+/** The maximum tasks of the main streams in memory: a page is read while earlier ones are sent. */
 const mostFromMain = 1_500
-/** So many events of the log are looked at for one page of a webhook that is behind. */
+/** The events scanned per page of a lagging webhook. */
 const scannedEvents = 4_000
-/** So many webhooks that are behind are read for at once. */
+/** The lagging webhooks read for at once. */
 const mostReading = 3
 const page = { limit: wholePage.events, maxBytes: wholePage.bytes }
 
-/** Reads the webhooks that have changed: before anything else is read. */
+/** Reads the changed webhooks, before anything else. */
 export async function readSettings({ outbox, machine, wanted }: Reader): Promise<void> {
   wanted.settings = false
   const known = { sinceVersion: machine.version, ids: new Set(machine.queues.keys()) }
   setSettings(machine, await readDeliverySettings(outbox, known))
 }
 
-/** What the log knows of the webhooks must not be newer than what this process knows of them. */
+/** Events must not be newer than the known settings of webhooks. */
 function isUnderstood(
   { machine, wanted }: Reader,
   events: readonly { readonly webhooksVersion: number }[],
@@ -40,7 +40,7 @@ function isUnderstood(
   return false
 }
 
-/** Takes in what was read of the log for the main streams, and then what the tail has. */
+/** Takes the page that was read for the main streams, and then the tail. */
 export function takeMain(reader: Reader): void {
   const { machine, tail } = reader
   for (;;) {
@@ -51,7 +51,7 @@ export function takeMain(reader: Reader): void {
     if (reader.mainPage) reader.mainPage = takeMainPage(machine, reader.mainPage, mostFromMain)
     else {
       if (from >= tail.upToId()) return
-      // As many as there is room for, where one webhook wants them; where many do, the tail brings the rest again.
+      // With one interested webhook as many as fit; with many, the tail keeps the rest.
       const chunk = tail.after(from, room)
       if (!chunk || !isUnderstood(reader, chunk.events)) return
       takeMainPage(machine, { after: from, events: chunk.events, upTo: chunk.readUpTo }, mostFromMain)
@@ -59,7 +59,7 @@ export function takeMain(reader: Reader): void {
   }
 }
 
-/** Takes in what the tail has for a webhook that is behind. */
+/** Takes the tail for a lagging webhook. */
 export function takeOwn(reader: Reader, queue: Queue): void {
   const { machine, tail } = reader
   for (;;) {
@@ -72,7 +72,7 @@ export function takeOwn(reader: Reader, queue: Queue): void {
   }
 }
 
-/** How much more of its stream a webhook that is behind wants in memory. */
+/** How much more of its stream a lagging webhook needs in memory. */
 function portionOf({ machine, clockMs, room }: Reader, queue: Queue): Portion {
   if (!isOpen(queue, clockMs())) return nothing
   const { batch } = queue.settings
@@ -82,7 +82,7 @@ function portionOf({ machine, clockMs, room }: Reader, queue: Queue): Portion {
   return portion({ tasks, bytes, sending, ready: ready.length, behind: machine.behind.size })
 }
 
-/** The tail gets what was appended by others. */
+/** Extends the tail with other processes' appends. */
 export async function fillTail(reader: Reader): Promise<void> {
   const { outbox, tail } = reader
   const after = tail.upToId()
@@ -91,7 +91,7 @@ export async function fillTail(reader: Reader): Promise<void> {
   if (events.length === 0 && reader.headId! > tail.upToId()) reader.headId = tail.upToId()
 }
 
-/** Whether the main streams need what the tail has no more. */
+/** Whether the main streams need events that the tail no longer has. */
 export function isMainPageMissing({ machine, tail, mainPage }: Reader): boolean {
   const from = mainReadUpTo(machine)
   return from !== null && from < tail.fromId() && openFromMain(machine) < mostFromMain && !mainPage
@@ -103,12 +103,12 @@ export async function readMainPage(reader: Reader): Promise<void> {
   const tailFromId = tail.fromId()
   const { events, readUpTo } = await readLog(outbox, { after, ...page })
   if (!isUnderstood(reader, events)) return await readSettings(reader)
-  // Nothing in between: what the tail begins with follows.
+  // No event in between: the tail follows directly.
   const upTo = events.length === 0 && tailFromId > readUpTo ? tailFromId : readUpTo
   reader.mainPage = { after, events, upTo }
 }
 
-/** Begins to read pages for webhooks that are behind, a few at a time, in turns. */
+/** Starts reading pages for lagging webhooks, a few at a time, in turns. */
 export function readOwnPages(reader: Reader): void {
   const { machine, tail, asking } = reader
   for (const queue of [...machine.behind]) {
@@ -117,7 +117,7 @@ export function readOwnPages(reader: Reader): void {
     const more = portionOf(reader, queue)
     const own = more.events === 0 ? null : ownReadUpTo(machine, queue)
     if (own === null || own >= tail.fromId()) continue
-    // The others have their turn first.
+    // To the end of the queue.
     machine.behind.delete(queue)
     machine.behind.add(queue)
     onceFor(asking, queue, 'reading', () => {

@@ -12,12 +12,12 @@ import { blocked, due } from './tasks.ts'
 
 const mostPicked = 100
 
-/** Shares of which something may be read. */
+/** The shares to read. */
 const sharesOf = ({ main, leaving }: Machine) => [...main.keys()].filter(share => !leaving.has(share))
 
 const lookAtMs = ({ dueAtMs, restsUntilMs }: Queue) => Math.max(dueAtMs, restsUntilMs)
 
-/** Begins to take the rows that are due. Returns when the next one is, by our clock. */
+/** Starts taking due rows. Returns when the next one is due, by our clock. */
 export function pickDueRows(reader: Reader): number {
   const { machine, asking, room } = reader
   const nowMs = reader.clockMs()
@@ -51,13 +51,13 @@ async function pickBatches(reader: Reader, queue: Queue): Promise<void> {
   if (claimed.isFenced) return reader.fenced()
   const { shipments, lookAgainInMs, fresh } = claimed
   queue.fresh = fresh
-  // Each commit would be a look: looks that find nothing take a quarter of the time at most.
+  // Each commit would cause a search: unsuccessful ones take at most a quarter of the time.
   queue.restsUntilMs = shipments.length > 0 ? 0 : clockMs() + 3 * (clockMs() - beganMs)
   if (lookAgainInMs !== null) due(machine, queue, clockMs() + lookAgainInMs)
   for (const shipment of shipments) reader.send(queue, shipment)
 }
 
-/** Asks whose entities may be blocked in some shares, and when their rows are due: before anything of new shares is read. */
+/** Reads which entities of some shares may be blocked, and when their rows are due: before anything of new shares is read. */
 export async function askForAside(
   { outbox, machine, clockMs }: Pick<Reader, 'outbox' | 'machine' | 'clockMs'>,
   among: readonly number[] = sharesOf(machine),
@@ -70,10 +70,7 @@ export async function askForAside(
   }
 }
 
-/**
- * Gives back what the tables say that this process has taken, and it does not know of: the answer to a commit was lost, and nobody else
- * would look at it.
- */
+/** Returns rows that the tables assign to this process and that it does not know: the answer to a commit was lost. */
 export async function giveBackUnknown({ outbox, holderId, machine, wanted }: Reader): Promise<void> {
   wanted.taken = false
   const picking = new Set<Queue>()
@@ -92,7 +89,7 @@ export async function giveBackUnknown({ outbox, holderId, machine, wanted }: Rea
   const deliveries = taken.filter(({ webhookId, eventId }) => isUnknown(webhookId, eventId))
   const lost = batches.filter(({ webhookId, batchId }) => isUnknown(webhookId, batchId))
   await giveBack(outbox, { holderId, deliveries, batches: lost })
-  // What was being taken at this moment is asked about again.
+  // Rows being taken now are checked again later.
   if (picking.size > 0) wanted.taken = true
   if (deliveries.length + lost.length > 0) wanted.aside = true
 }

@@ -15,17 +15,17 @@ import { mainReadUpTo } from './streams.ts'
 
 const fewBehind = 5
 const ownEveryMs = 5
-/** Looks at the webhooks that are behind take a fifth of the time at most. */
+/** Checks of lagging webhooks take at most a fifth of the time. */
 const restsBetweenOwn = 4
 
-/** Takes in what needs no asking: what the tail has. */
+/** Takes what needs no query: the tail. */
 export function takeIn(reader: Reader): void {
   const { machine, tail, clockMs } = reader
   takeMain(reader)
   const nowMs = clockMs()
-  // What is delivered need not be kept: garbage that has become old is dear to collect.
+  // Delivered events are dropped early: old garbage is expensive to collect.
   if (machine.behind.size === 0) tail.pass(mainReadUpTo(machine) ?? 0n)
-  // Where many are behind, they are not looked at each time.
+  // If many webhooks lag, not every turn checks them.
   reader.isOwnTurn = machine.behind.size <= fewBehind || nowMs >= reader.ownAtMs
   if (!reader.isOwnTurn) return
   reader.ownUpTo = tail.upToId()
@@ -34,7 +34,7 @@ export function takeIn(reader: Reader): void {
   reader.ownAtMs = endMs + Math.max(ownEveryMs, restsBetweenOwn * (endMs - nowMs))
 }
 
-/** Begins to ask for what is missing. Returns when a row is due next, by our clock. */
+/** Starts the missing queries. Returns when a row is due next, by our clock. */
 export function ask(reader: Reader): number {
   const { asking, wanted, machine, tail, headId } = reader
   if (reader.clockMs() < asking.againAtMs) return asking.againAtMs

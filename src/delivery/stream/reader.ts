@@ -7,7 +7,7 @@ import type { Page } from './page.ts'
 import type { Queue } from './queue.ts'
 import type { Tail } from './tail.ts'
 
-/** Fills the queues of a machine. What is asked of the database is begun by `ask`, and its end is a wake-up. */
+/** Fills a machine's queues. `ask` starts the queries, and their end wakes the loop. */
 export type Reader = {
   readonly outbox: Outbox
   readonly holderId: number
@@ -16,27 +16,27 @@ export type Reader = {
   readonly clockMs: () => number
   readonly room: (queue: Queue) => number
   readonly send: (queue: Queue, shipment: Shipment) => void
-  /** Somebody has taken over from this process. */
+  /** Another process has taken over. */
   readonly fenced: () => void
   readonly asking: Asking
-  /** What is to be asked, since it may have changed. */
+  /** What may have changed and must be queried. */
   readonly wanted: {
     /** The settings of webhooks. */
     settings: boolean
-    /** Whether the log goes further than is known. */
+    /** The head of the log. */
     head: boolean
-    /** Rows that somebody else set aside. */
+    /** Other processes' rows. */
     aside: boolean
-    /** What this process has taken: the answer to a commit may have been lost. */
+    /** This process' rows: the answer to a commit may have been lost. */
     taken: boolean
   }
-  /** The newest event that anybody has told of; null: nobody has yet. */
+  /** The newest known event of the log; null: unknown. */
   headId: TimeId | null
-  /** What was read for the main streams and is not taken in. */
+  /** A page for the main streams, not taken yet. */
   mainPage: Page | null
-  /** For how many webhooks that are behind a page is being read. */
+  /** The number of lagging webhooks being read for. */
   reading: number
-  /** When the webhooks that are behind are looked at again, and how far the tail went then. */
+  /** When lagging webhooks are checked next, and the tail's end at the last check. */
   ownAtMs: number
   ownUpTo: TimeId
   isOwnTurn: boolean
@@ -74,11 +74,11 @@ export function openReader(
   }
 }
 
-/** The log goes at least so far. */
+/** The log reaches at least this far. */
 export function noteHead(reader: Reader, id: TimeId): void {
   if (reader.headId === null && reader.tail.upToId() === 0n) reader.tail.begin(id)
   if (reader.headId === null || id > reader.headId) reader.headId = id
 }
 
-/** Whether the webhooks have changed since their settings were read. */
+/** Whether webhooks have changed since their settings were read. */
 export const isStale = ({ wanted, asking }: Reader): boolean => wanted.settings || isAsked(asking, 'settings')

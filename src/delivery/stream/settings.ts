@@ -6,7 +6,7 @@ import type { Machine } from './machine.ts'
 import { openQueue, type Queue } from './queue.ts'
 import { forget } from './tasks.ts'
 
-/** Takes in the webhooks that have changed, and drops those that are gone: all of `version` is known then. */
+/** Adds changed webhooks, and drops deleted ones: everything of `version` is known then. */
 export function setSettings(
   machine: Machine,
   read: { version: number; webhooks: readonly DeliverySettings[]; gone: readonly number[] },
@@ -36,7 +36,7 @@ function setSettingsOf(machine: Machine, queue: Queue, settings: DeliverySetting
   if (queue.ready.length > 0) machine.active.add(queue)
 }
 
-/** The webhook is deleted: what is under way ends, and changes nothing. */
+/** The webhook is deleted: requests in flight end without effect. */
 function drop(machine: Machine, id: number): void {
   const queue = machine.queues.get(id)
   if (!queue) return
@@ -48,7 +48,7 @@ function drop(machine: Machine, id: number): void {
   machine.askers.drop(queue)
 }
 
-/** A person is forgotten: what is unsent of the entity is not to be sent any more. */
+/** An entity is erased: its unsent tasks are dropped. */
 export function forgetEntity(machine: Machine, entity: Entity): void {
   const key = entityKey(entity)
   for (const queue of machine.queues.values())

@@ -12,7 +12,7 @@ import { advance, followers, type Page, restOf } from './page.ts'
 import { accept, acceptRow, isCancelled, leaveMain, type Queue, windowsOf } from './queue.ts'
 import { setAside, start } from './tasks.ts'
 
-/** Shares are ours from now on, after these places. */
+/** Acquires shares, at these positions. */
 export function acquire(
   machine: Machine,
   shares: readonly { share: number; settledUpTo: TimeId }[],
@@ -25,26 +25,26 @@ export function acquire(
     if (!queue.own || queue.isJoining) leave(machine, queue)
     queue.own!.set(share, { window: openWindow(settledUpTo), saved: { settledUpTo, maySendUpTo } })
   }
-  // Who is behind in one share is so in all.
+  // A webhook lags in all shares or none.
   for (const queue of machine.behind)
     for (const { share, settledUpTo } of shares)
       if (!queue.own!.has(share)) queue.own!.set(share, { window: openWindow(settledUpTo), saved: null })
 }
 
-/** A share is not ours any more. */
+/** A share is released. */
 export function release(machine: Machine, share: number): void {
   machine.main.delete(share)
   machine.leaving.delete(share)
   for (const queue of machine.behind) queue.own!.delete(share)
 }
 
-/** A webhook does not keep up: it gets places of its own. */
+/** A webhook does not keep up: it gets its own streams. */
 export function leave(machine: Machine, queue: Queue): void {
   leaveMain(queue, machine.main)
   machine.behind.add(queue)
 }
 
-/** Takes in a page for the main streams that it follows, until `most` tasks are open. Returns what is left of it, or null. */
+/** Adds a page that the main streams continue with, until `most` tasks are open. Returns the rest, or null. */
 export function takeMain(machine: Machine, page: Page, most: number): Page | null {
   const follows = followers(machine.main, machine.leaving, page)
   for (const [place, event] of page.events.entries()) {
@@ -62,7 +62,7 @@ export function takeMain(machine: Machine, page: Page, most: number): Page | nul
   return null
 }
 
-/** An event of the main stream, for every webhook that keeps up and wants it. */
+/** Adds an event of the main stream for every interested webhook that keeps up. */
 function takeForAll(machine: Machine, event: LogEvent, window: Window): void {
   const trigger = triggerOf(event.entityType, event.actionType)
   const from = { window, isMain: true, key: entityKey(event) }
@@ -70,13 +70,13 @@ function takeForAll(machine: Machine, event: LogEvent, window: Window): void {
     if (queue.own && !queue.isJoining) continue
     const told = toldAs(queue.settings, event, trigger)
     if (told === null || isCancelled(queue, event)) continue
-    // What goes in batches is read as it is needed.
+    // Batches are read on demand.
     if (queue.settings.batch) leave(machine, queue)
     else takeEvent(machine, queue, event, { ...from, told })
   }
 }
 
-/** Takes in what the log has for a webhook that is behind; `isChosen`: only what it wants. */
+/** Adds a page for a lagging webhook; `isChosen`: it has only wanted events. */
 export function takeOwn(machine: Machine, queue: Queue, page: Page, isChosen: boolean): void {
   if (!queue.own) return
   const follows = followers(windowsOf(queue), machine.leaving, page)
@@ -102,7 +102,7 @@ function takeEvent(
     queue.fresh++
     setAside(machine, queue, task, { dueInMs: 0 })
   } else if (task.state === 'checking') start(machine, queue, task)
-  // Other rows may be between that row and this event: it joins them, and goes when it is its turn.
+  // Other rows may precede this event: it becomes a row behind them.
   else if (hasRow(queue, task.key)) setAside(machine, queue, task, { dueInMs: null })
 }
 
@@ -111,7 +111,7 @@ function hasRow(queue: Queue, key: string): boolean {
   return queue.hasAside && (queue.entities.get(key) ?? []).some(({ window }) => window === null)
 }
 
-/** Takes in rows that this process has taken. */
+/** Adds rows taken by this process. */
 export function takeRows(machine: Machine, queue: Queue, deliveries: readonly Delivery[]): void {
   for (const delivery of deliveries) {
     const task = acceptRow(queue, delivery, machine.clockMs())
@@ -119,7 +119,7 @@ export function takeRows(machine: Machine, queue: Queue, deliveries: readonly De
   }
 }
 
-/** How far the main streams were read, at least; null: there are none. */
+/** The lowest read position of the main streams; null: none. */
 export function mainReadUpTo({ main, leaving }: Machine): TimeId | null {
   let least: TimeId | null = null
   for (const [share, { readUpTo }] of main)
@@ -127,7 +127,7 @@ export function mainReadUpTo({ main, leaving }: Machine): TimeId | null {
   return least
 }
 
-/** How far a webhook that is behind was read, at least; null: it has no place that may be read on. */
+/** The lowest read position of a lagging webhook; null: no readable stream. */
 export function ownReadUpTo({ leaving }: Machine, queue: Queue): TimeId | null {
   let least: TimeId | null = null
   for (const [share, { window }] of queue.own ?? [])
@@ -135,20 +135,20 @@ export function ownReadUpTo({ leaving }: Machine, queue: Queue): TimeId | null {
   return least
 }
 
-/** How far the stream of a webhook was read in a share. */
+/** The read position of a webhook's stream in a share. */
 export const readUpToOf =
   ({ main }: Machine, queue: Queue) =>
   (share: number): TimeId =>
     (queue.own?.get(share)?.window ?? main.get(share))?.readUpTo ?? 0n
 
-/** The newest event that any stream was read to. */
+/** The newest event read by any stream. */
 export function newestRead({ main }: Machine): TimeId {
   let newest = 0n
   for (const { readUpTo } of main.values()) if (readUpTo > newest) newest = readUpTo
   return newest
 }
 
-/** How many tasks the main streams have open. */
+/** The number of open tasks of the main streams. */
 export function openFromMain({ main }: Machine): number {
   let count = 0
   for (const { openCount } of main.values()) count += openCount

@@ -3,12 +3,12 @@ import type { TimeId } from '../../domain/value/time-id.ts'
 import type { LogEvent } from '../../outbox/log/log.ts'
 
 const mostBytes = 8_000_000
-/** What an event takes besides its texts. */
+/** The memory of an event beyond its texts. */
 const eventBytes = 300
 
 const bytesOf = ({ body, previous }: LogEvent) => eventBytes + body.length + (previous?.length ?? 0)
 
-/** The place of the first event after an id. */
+/** The index of the first event after an id. */
 function placeAfter(events: readonly LogEvent[], id: TimeId): number {
   let [from, to] = [0, events.length]
   while (from < to) {
@@ -20,17 +20,17 @@ function placeAfter(events: readonly LogEvent[], id: TimeId): number {
 }
 
 /**
- * The end of the log in memory, for every stream that keeps up: what this process has appended itself, or has read once
- * after a wake-up. Bounded in bytes: a stream that has fallen behind its beginning reads pages of the table.
+ * The end of the log in memory, for all streams that keep up: this process' appends, and events read once after a
+ * notification. Limited in bytes: slower streams read pages of the table.
  */
 export function createTail() {
   let events: LogEvent[] = []
   let bytes = 0
-  /** Nothing is missing after `fromId`, up to `upToId`. */
+  /** Complete after `fromId`, up to `upToId`. */
   let fromId: TimeId = 0n
   let upToId: TimeId = 0n
 
-  /** Gives up the first events. */
+  /** Drops the first events. */
   function cut(count: number) {
     if (count === 0) return
     fromId = events[count - 1]!.id
@@ -43,8 +43,8 @@ export function createTail() {
     upToId: () => upToId,
 
     /**
-     * What follows the place `after` in the log, up to `upTo`; null: it is too much to be kept, and the tail begins there. Returns
-     * false, and takes nothing, where something is missing before it.
+     * Adds the events after `after`, up to `upTo`; null: too many to keep, so that the tail begins there. False, without
+     * effect, if there is a gap before them.
      */
     push(more: readonly LogEvent[] | null, after: TimeId, upTo: TimeId): boolean {
       if (upTo <= upToId) return true
@@ -64,13 +64,13 @@ export function createTail() {
       if (bytes <= mostBytes) return true
       let gone = 0
       let left = bytes
-      // Half of it at once: cutting moves all the rest.
+      // Half of it at once: each cut moves the rest.
       while (left > mostBytes / 2 && gone < events.length - 1) left -= bytesOf(events[gone++]!)
       cut(gone)
       return true
     },
 
-    /** Begins at the place `id` of the log, knowing nothing before. */
+    /** Restarts the tail at `id`. */
     begin(id: TimeId) {
       events = []
       bytes = 0
@@ -78,19 +78,19 @@ export function createTail() {
       upToId = id
     },
 
-    /** Nobody reads on from before this place any more. */
+    /** No stream reads before this position any more. */
     pass(id: TimeId) {
       const passed = placeAfter(events, id)
       if (passed > events.length / 2) cut(passed)
     },
 
-    /** An entity's events are not there any more. */
+    /** Drops an entity's events. */
     forget({ entityType, entityId }: Entity) {
       events = events.filter(event => event.entityType !== entityType || event.entityId !== entityId)
       bytes = events.reduce((sum, event) => sum + bytesOf(event), 0)
     },
 
-    /** At most `limit` events after `id`; null: the tail does not go back so far. */
+    /** At most `limit` events after `id`; null: the tail begins later. */
     after(id: TimeId, limit: number): { events: readonly LogEvent[]; readUpTo: TimeId } | null {
       if (id < fromId) return null
       const place = placeAfter(events, id)

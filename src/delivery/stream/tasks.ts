@@ -3,7 +3,7 @@ import { noteSent } from '../../domain/delivery/window.ts'
 import type { Machine } from './machine.ts'
 import { finish, type Queue, type Task, tasksOf } from './queue.ts'
 
-/** The first of an entity may be sent, once nothing is in its way. A row was the oldest of its entity when it was taken. */
+/** Checks or releases the first task of an entity. A row was its entity's oldest when taken. */
 export function start(machine: Machine, queue: Queue, task: Task): void {
   if ((queue.hasAside && task.window) || queue.settings.mode === 'latest') {
     task.state = 'checking'
@@ -17,21 +17,21 @@ function makeReady(machine: Machine, queue: Queue, task: Task): void {
   machine.active.add(queue)
 }
 
-/** It is known whether the entity of a task is blocked. */
+/** The check of a task is finished. */
 export function checked(machine: Machine, queue: Queue, task: Task, isBlocked: boolean): void {
   if (task.state !== 'checking') return
   if (isBlocked) setAsideFrom(machine, queue, task)
   else makeReady(machine, queue, task)
 }
 
-/** Makes a task a row with the next settlement. `dueInMs` null: behind what is there of its entity. */
+/** Makes a task a row with the next settlement. `dueInMs` null: behind existing rows of its entity. */
 export function setAside(
   machine: Machine,
   queue: Queue,
   task: Task,
   { dueInMs, takenBy = null }: { dueInMs: number | null; takenBy?: number | null },
 ): void {
-  // One that is under way stays so, and gets a row besides.
+  // A task in flight stays so, and gets a row.
   if (takenBy === null) task.state = 'setting aside'
   task.isRowComing = true
   blocked(queue)
@@ -39,7 +39,7 @@ export function setAside(
   machine.toSetAside.push({ queue, task, row: { ...task.delivery, dueInMs, takenBy } })
 }
 
-/** What is under way for too long at a webhook that is behind becomes a row, and its stream goes on. */
+/** A lagging webhook's long request becomes a row, and its stream continues. */
 export function setAsideSlow(
   machine: Machine,
   queue: Queue,
@@ -51,8 +51,8 @@ export function setAsideSlow(
 }
 
 /**
- * A task's entity is blocked: it, and what waits behind it, become rows. What is a row already (asked for by hand while something of the
- * entity was under way) is not the oldest any more, and is given back.
+ * The entity is blocked: its tasks become rows. A taken row (requested by hand during a request of the entity) is no longer
+ * the oldest, and is returned.
  */
 function setAsideFrom(machine: Machine, queue: Queue, task: Task): void {
   for (const each of [...(queue.entities.get(task.key) ?? [])]) {
@@ -62,20 +62,20 @@ function setAsideFrom(machine: Machine, queue: Queue, task: Task): void {
   }
 }
 
-/** Gives back a row that this process has taken and does not send. */
+/** Returns a row that this process does not send. */
 export function giveUp(machine: Machine, queue: Queue, task: Task): void {
   task.state = 'forgotten'
   finish(queue, task)
   machine.toGiveBack.push(task.delivery)
 }
 
-/** A newer event says all of what a task says: that is committed. */
+/** A committed newer event supersedes the task. */
 export function superseded(machine: Machine, queue: Queue, task: Task): void {
   task.state = 'superseded'
   startNext(machine, queue, finish(queue, task))
 }
 
-/** The commit that ends a task is made; `isBlocking`: a row of it is there now. */
+/** The commit that ends a task; `isBlocking`: it has a row now. */
 export function ended(machine: Machine, queue: Queue, task: Task, isBlocking: boolean): void {
   const next = finish(queue, task)
   if (!next) return
@@ -99,13 +99,13 @@ function startNext(machine: Machine, queue: Queue, next: Task | null): void {
   if (next?.state === 'behind') start(machine, queue, next)
 }
 
-/** Rows of a webhook are there by now, or may be. */
+/** The webhook has rows, or may have. */
 export function blocked(queue: Queue): void {
   queue.hasAside = true
   queue.asideVersion++
 }
 
-/** A row of a webhook is due at this moment of our clock. */
+/** A webhook's row is due at this moment of our clock. */
 export function due(machine: Machine, queue: Queue | undefined, atMs: number): void {
   if (!queue) return
   queue.hasAside = true

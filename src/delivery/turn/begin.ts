@@ -5,13 +5,13 @@ import { isStale } from '../stream/reader.ts'
 import { aheadIds, reachOf } from './progress.ts'
 import { mayBegin, roomOf, type Serving } from './serving.ts'
 
-/** Sends all that is ready and has a place, the webhooks in turns. */
+/** Sends all ready tasks within the limits, webhooks in turns. */
 export function sendReady(serving: Serving, nowMs: number): void {
   const { machine, places, reader } = serving
-  // What is known to have changed is read first.
+  // Known changes are read first.
   if (isStale(reader)) return
   if (machine.active.size > 0 && !mayBegin(serving)) return
-  // As it is now: whoever can't be sent to yet is in it again afterwards.
+  // A copy: webhooks that can't be sent to yet are added again.
   for (const queue of [...machine.active]) {
     if (places.isFull()) return
     sendOf(serving, queue, nowMs)
@@ -41,7 +41,7 @@ function sendOf(serving: Serving, queue: Queue, nowMs: number): void {
   if (ready.length > 0) active.add(queue)
 }
 
-/** Whether it is committed that a task's stream may be sent so far; else that is asked for. */
+/** Whether the committed reach of its stream includes a task; otherwise that is requested. */
 export function mayReach(serving: Serving, queue: Queue, { window, delivery }: Task): boolean {
   const { progress, membership, machine } = serving
   if (window === null) return true
@@ -69,7 +69,7 @@ export function begin(serving: Serving, queue: Queue, shipment: Shipment, task: 
   void serving
     .send(target, shipment, { signal: serving.cutOff.signal, mayBegin: membership.mayBegin })
     .then(settlement => {
-      // It has a row by now, or will have one before this is settled.
+      // It has a row by now, or will before this is settled.
       const isAside = shipment.isAside || task?.isRowComing === true
       const settled =
         isAside === shipment.isAside ? settlement : { ...settlement, shipment: { ...shipment, isAside } }

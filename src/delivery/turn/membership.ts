@@ -4,23 +4,23 @@ import type { TimeId } from '../../domain/value/time-id.ts'
 import type { Outbox } from '../../outbox/database/database.ts'
 import { type Beat, beat, hear, holdSession, join } from '../../outbox/holders/holders.ts'
 
-/** Who has not heard for so long that its row is there begins no request. */
+/** Without seeing its row for this long, a process begins no request. */
 const freshMs = 2_000
-/** Nor who has not written for so long until when what it sends is over. */
+/** Nor without renewing its row for this long. */
 const writtenMs = 3_000
 /**
- * Whose beat stands still for so long, while ours goes on, is taken over: by then it has begun nothing for a second. A second is
- * more than two clocks differ in three. Where its session is there, its host answers and it has not been killed: it may only be
- * short of time.
+ * A holder whose beat stops for this long, while ours continues, is taken over: it has begun nothing for a second by then,
+ * which is more than two clocks differ in three. If its session exists, it was not killed and its host answers: it may just
+ * be slow.
  */
 const deadAfterMs = 3_000
 const silentAfterMs = 10_000
-/** Nothing is under way so long after the last beat, with requests that take up to `deadlineMs`. */
+/** No request is in flight this long after the last beat, with attempts of up to `deadlineMs`. */
 const aliveMs = (deadlineMs: number) => deadlineMs + writtenMs + 2_000
 
 /**
- * This process among those that deliver: one row that it renews every second or so. Whether it may send is judged by two clocks
- * from before the beat was asked for, so that it ends here before anybody else believes it over.
+ * This process' membership: one row, renewed every second or so. Two clocks, read before each beat, decide whether it may
+ * send, so that it ends here before others consider it dead.
  */
 export async function joinHolders(options: { outbox: Outbox; deadlineMs: number; now: () => Moment }) {
   const { outbox, deadlineMs, now } = options
@@ -29,7 +29,7 @@ export async function joinHolders(options: { outbox: Outbox; deadlineMs: number;
   const { holderId } = await join(outbox, { aliveMs: aliveMs(deadlineMs) })
   let maySendUpTo: TimeId = 0n
   let running: Promise<Beat | null> | null = null
-  /** What is known of the others, as of the moment at which our last beat was answered: what it tells is no younger. */
+  /** The others' silences at the answer to our last beat, never too short. */
   let silences: Silences = new Map()
   let heardAtMs = 0
   let isAlone = false
@@ -37,7 +37,7 @@ export async function joinHolders(options: { outbox: Outbox; deadlineMs: number;
 
   async function renew(upTo: TimeId, isIdle: boolean): Promise<Beat | null> {
     session.keep()
-    // Nobody is there who would look at it: whoever comes sees the same beat for some seconds first, and is heard of before.
+    // Alone, an idle holder writes nothing: a newcomer first watches for seconds, and is noticed before.
     if (isIdle && isAlone) return await listenTo(now(), await hear(outbox, { holderId }))
     const at = now()
     const told = await beat(outbox, { holderId, aliveMs: aliveMs(deadlineMs), maySendUpTo: upTo })
@@ -60,18 +60,18 @@ export async function joinHolders(options: { outbox: Outbox; deadlineMs: number;
   return {
     holderId,
 
-    /** Of the main streams, nothing newer may be sent: this much is committed. */
+    /** The main streams' committed reach: no later event may be sent. */
     maySendUpTo: () => maySendUpTo,
 
-    /** Whether nobody can have taken over from this process: a request may begin. */
+    /** Whether no other process can have taken over: a request may begin. */
     mayBegin(): boolean {
       const [heardMs, writtenMsAgo] = [elapsedMs(heardAt, now()), elapsedMs(writtenAt, now())]
       return heardMs !== null && heardMs < freshMs && writtenMsAgo !== null && writtenMsAgo < writtenMs
     },
 
     /**
-     * Renews the row, and lets the main streams go on up to `upTo`. One that is idle and alone writes nothing, and looks only whether it still
-     * is. Null: the row is gone, and somebody else has our shares.
+     * Renews the row, and extends the main streams' reach to `upTo`. An idle, sole holder only reads. Null: the row is gone,
+     * and another process has our shares.
      */
     renew(upTo: TimeId, isIdle: boolean): Promise<Beat | null> {
       running ??= renew(upTo > maySendUpTo ? upTo : maySendUpTo, isIdle).finally(() => {
@@ -80,15 +80,15 @@ export async function joinHolders(options: { outbox: Outbox; deadlineMs: number;
       return running
     },
 
-    /** Its session ends: it is no holder any more. */
+    /** Ends its session: it is no longer a holder. */
     endSession: session.end,
 
-    /** Whose beat has stood still for long enough. */
+    /** The holders silent for long enough. */
     dead: () => deadOf(silences).filter(({ id }) => id !== holderId),
   }
 }
 
-/** A session by which others see that this process has not been killed. Without one, they only take us for dead sooner. */
+/** A session that shows that this process was not killed. Without it, others consider us dead sooner. */
 function keepSession(outbox: Outbox, holderId: number) {
   let session: { end(): void } | 'asked for' | null = null
   return {

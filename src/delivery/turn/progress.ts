@@ -7,24 +7,24 @@ import { joinMain, type OwnStream, type Queue } from '../stream/queue.ts'
 import { newestRead } from '../stream/streams.ts'
 
 /**
- * A stream may be sent so far ahead of what it was read: in the time of ids. Longer than a commit takes, so that events that follow
- * each other wait for none; and short, since what is appended within it after a death waits with what was under way.
+ * How far a stream may send beyond its read position, in id time. Longer than a commit takes, so that consecutive events need
+ * not wait; short, since events appended within it after a crash wait with those in flight.
  */
 export const aheadIds = firstIdAt(100)
 
-/** About so many places of webhooks that are behind are saved at once, of those that do not wait for it. */
+/** The approximate maximum of positions per save, for lagging webhooks without urgency. */
 export const mostPlaces = 240
 
 type Place = { readonly stream: OwnStream; readonly place: OwnPlace }
 
 /**
- * Which places of webhooks that are behind go into a save, as far as they have changed:
+ * Which changed positions of lagging webhooks to save:
  *
- * - all of one that has left the main stream and has no row in the table yet: the main stream's place passes what such a
- *   webhook has open, so both are in one commit, or whoever takes over takes the webhook for one that keeps up;
- * - all of one that waits for it;
- * - about `most` of the others, in turns, so that hundreds of webhooks make no save a large one: their places may be late.
- *   Not while a share is given up: whoever gets it reads on from its places, and would send again what is behind a late one.
+ * - all of one that has just left the main stream: its position passes the webhook's open events, so both commit together; a
+ *   takeover would otherwise assume that the webhook keeps up
+ * - all of one that waits for it
+ * - about `most` of the others, in turns, so that hundreds of webhooks do not make saves large. Late positions are safe,
+ *   except while a share is released: its next holder would send again
  */
 export function createChoice() {
   let turn = 0
@@ -59,7 +59,7 @@ function changedOf(queue: Queue): Place[] {
   })
 }
 
-/** How far one may send: as far as it was read, and a little on, so that what comes next need not wait for a commit. */
+/** A stream's positions, with a reach slightly beyond what was read. */
 function placeOf({ window, saved }: OwnStream): { settledUpTo: TimeId; maySendUpTo: TimeId } {
   const settled = settledUpTo(window)
   const before = saved?.maySendUpTo ?? 0n
@@ -68,26 +68,26 @@ function placeOf({ window, saved }: OwnStream): { settledUpTo: TimeId; maySendUp
 }
 
 /**
- * Writes down how far the streams of a holder have come. Only what has committed counts, so a place may be late, and never
- * early: between it and what may have been sent, the log of attempts says what arrived.
+ * Saves a holder's stream positions. Only committed ones count, so they are late, never early: between a position and what
+ * may have been sent, the log of attempts shows what arrived.
  */
 export function createProgress(options: { outbox: Outbox; holderId: number; machine: Machine }) {
   const { outbox, holderId, machine } = options
-  /** What the table says of the main streams. */
+  /** The saved positions of the main streams. */
   const saved = new Map<number, TimeId>()
 
-  /** Webhooks that can't be sent what they have until their places are saved. */
+  /** Webhooks that can't send until their positions are saved. */
   const waiting = new Set<Queue>()
   const choose = createChoice()
 
   return {
-    /** How far a task's stream may send: this much is committed. */
+    /** The committed reach of a task's stream. */
     ownReach: (queue: Queue, share: number): TimeId => queue.own?.get(share)?.saved?.maySendUpTo ?? -1n,
 
-    /** The next save is to let a webhook go on. */
+    /** Requests a save for a webhook. */
     wantReach: (queue: Queue) => void waiting.add(queue),
 
-    /** Writes what has changed; of webhooks that are behind and do not wait for it about `most` places. Returns false where this process is no holder any more. */
+    /** Saves changed positions; of lagging webhooks without urgency about `most`. False: this process is no longer a holder. */
     async save(most: number): Promise<boolean> {
       const main = [...machine.main]
         .map(([share, window]) => ({ share, settledUpTo: settledUpTo(window) }))
@@ -115,12 +115,12 @@ export function createProgress(options: { outbox: Outbox; holderId: number; mach
       return true
     },
 
-    /** What a share was is not known any more. */
+    /** Forgets a share. */
     forget: (share: number) => void saved.delete(share),
   }
 }
 
-/** Whether nothing of a share is open at any webhook. */
+/** Whether no webhook has anything of a share open. */
 export function isShareDone(machine: Machine, share: number): boolean {
   const isDone = (window: Window | undefined) => window === undefined || window.open.size === 0
   if (!isDone(machine.main.get(share))) return false
@@ -128,6 +128,6 @@ export function isShareDone(machine: Machine, share: number): boolean {
   return true
 }
 
-/** How far the main streams may be sent: a little further than what has been read, so that what comes next need not wait for a commit. */
+/** How far the main streams may send: slightly beyond what was read, so that the next events need not wait for a commit. */
 export const reachOf = (machine: Machine): TimeId =>
   newestRead(machine) > 0n ? newestRead(machine) + aheadIds : 0n

@@ -7,12 +7,12 @@ import { sleep } from '../../runtime/sleep.ts'
 const lookEveryMs = 1_000
 /** Every holder waits while a page is queued. */
 const pageEvents = 1_000
-/** How long one replay goes on before another has its turn. */
+/** The turn of one replay before another's. */
 const turnMs = 10_000
-/** After a crash, another process goes on after this. */
+/** After a crash, another process continues after this. */
 const usualLeaseMs = 30_000
 
-/** The service that carries out replays. Any number of processes run it; each replay is worked on by one of them. */
+/** The service that executes replays. Any number of processes run it; one of them works on each replay. */
 export function createReplays({
   outbox,
   log,
@@ -37,10 +37,10 @@ export function createReplays({
     try {
       await workOnReplay(outbox, taken, { pageEvents, leaseMs, isTimeOver })
     } catch (error) {
-      // It is tried again once its time is over; others go on.
+      // Retried after the lease; other replays continue.
       const reason = describeError(error)
       log.warn('replay.waits', { replay_id: taken.job.id, reason })
-      // Where the outbox is out of reach, no page shows it either.
+      // Without the outbox, no page shows it either.
       await noteProblem(outbox, taken.job.id, reason).catch(() => undefined)
     }
     return true

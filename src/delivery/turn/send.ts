@@ -12,8 +12,8 @@ import type { Places } from '../sending/places.ts'
 import { tellAttempt } from '../sending/tell-attempt.ts'
 
 /**
- * Makes the way from a shipment to its settlement: sends it, lets the pace of its webhook learn from the answer, and decides
- * what becomes of it. `mayBegin` is asked just before the first byte leaves. Never rejects.
+ * Creates the function that sends a shipment: it updates the webhook's pace by the response, and decides the shipment's next
+ * state. `mayBegin` is asked before the first byte. Never rejects.
  */
 export function createSend(options: {
   deliver: Deliver

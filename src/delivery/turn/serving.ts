@@ -20,9 +20,9 @@ export type ServeOptions = {
   readonly places: Places
   readonly waker: ReturnType<typeof createWaker>
   readonly send: Send
-  /** How long a stop waits for requests under way before it cuts them off. */
+  /** How long a stop waits for requests in flight. */
   readonly drainMs: number
-  /** The longest that an attempt may take. */
+  /** The time limit of an attempt. */
   readonly deadlineMs: number
   readonly clockMs: () => number
   readonly log: Log
@@ -30,7 +30,7 @@ export type ServeOptions = {
   readonly onRecovered: (webhookId: number) => void
 }
 
-/** One life as a holder: what it remembers, who works for it, and what is to be done next. */
+/** One life as a holder: its memory, its parts, and what to do next. */
 export type Serving = ServeOptions & {
   readonly machine: Machine
   readonly reader: Reader
@@ -40,27 +40,27 @@ export type Serving = ServeOptions & {
   readonly underWay: ReturnType<typeof createUnderWay>
   /** The tasks whose rows are being written. */
   readonly asideOf: Map<AsideRow, ToSetAside>
-  /** Cuts off what is under way. */
+  /** Cuts off requests in flight. */
   readonly cutOff: AbortController
-  /** When the next beat, look, save and question are due. */
+  /** When the next beat, check, save and query are due. */
   readonly next: { beatMs: number; tickMs: number; saveMs: number; lookMs: number }
-  /** Somebody has taken over: nothing begins any more, and nothing is written. */
+  /** Another process has taken over: nothing begins, and nothing is written. */
   isFenced: boolean
-  /** Something can't be sent before the next beat, or the next save. */
+  /** A task waits for the next beat or save. */
   isReachWanted: boolean
   isSaveWanted: boolean
   beating: Promise<void> | null
   saving: Promise<void> | null
-  /** When a beat was answered last. */
+  /** The time of the last answered beat. */
   heardAtMs: number
 }
 
-/** Whether a request may begin; else it may after the next beat. */
+/** Whether a request may begin; otherwise after the next beat. */
 export function mayBegin(serving: Serving): boolean {
   if (serving.membership.mayBegin()) return true
   serving.isReachWanted = true
   return false
 }
 
-/** How many more requests a webhook may have under way. */
+/** How many more requests a webhook may have in flight. */
 export const roomOf = ({ places }: Serving, { id, settings }: Queue): number => places.room(id, settings)

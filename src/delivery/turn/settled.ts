@@ -6,13 +6,13 @@ import { blocked, due, ended, setAside } from '../stream/tasks.ts'
 import { mayReach } from './begin.ts'
 import type { Serving } from './serving.ts'
 
-/** When what could not be settled at all is tried again. */
+/** The retry delay of what could not be settled at all. */
 const unsettledAgainMs = 30_000
 
-/** The rows to be written with the next commit, `most` at the most. */
+/** At most `most` rows for the next commit. */
 export function takeRowsToWrite(serving: Serving, most: number): { rows: AsideRow[]; isAll: boolean } {
   const { toSetAside } = serving.machine
-  // What becomes a row may be sent as one: whoever takes over has to know of it, like of what is sent. Once somebody has, the fence ends it all.
+  // A new row may be sent as one: a takeover must know of it, like of sent events. After a takeover, the fence decides.
   const beyond = serving.isFenced
     ? -1
     : toSetAside.findIndex(({ queue, task }) => !mayReach(serving, queue, task))
@@ -21,7 +21,7 @@ export function takeRowsToWrite(serving: Serving, most: number): { rows: AsideRo
   return { rows: entries.map(({ row }) => row), isAll: toSetAside.length === 0 }
 }
 
-/** A commit of the settler is made; null: it could not be, and never will be. */
+/** A commit of the settler; null: it failed for good. */
 export function noteSettled(serving: Serving, what: ToSettle, settled: Settled | null): void {
   const { machine, reader, places, log, clockMs } = serving
   if (settled?.isFenced) serving.isFenced = true
@@ -55,7 +55,7 @@ function settleInMemory(serving: Serving, settlement: Settlement, settled: Settl
   if (serving.isFenced || !task) return
   const isBlocking = settlement.next.state === 'retry'
   if (settlement.shipment.isAside) {
-    // It could not be settled at all: another try is made.
+    // Could not be settled: it is sent again.
     if (settled === null) machine.toGiveBack.push(...settlement.shipment.deliveries)
     ended(machine, queue, task, isBlocking)
   } else if (settled === null) {
@@ -67,7 +67,7 @@ function settleInMemory(serving: Serving, settlement: Settlement, settled: Settl
   }
 }
 
-/** Gives back the rows that were taken and are not sent. */
+/** Returns taken rows that are not sent. */
 export async function giveBackTaken({
   outbox,
   membership,

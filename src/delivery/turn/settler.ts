@@ -4,13 +4,13 @@ import { describeError, type Log } from '../../runtime/log.ts'
 import { sleep } from '../../runtime/sleep.ts'
 
 const most = 200
-/** So many wait for no more company. */
+/** With this many, a commit does not wait for more. */
 const enough = 20
 const longestRestMs = 20
 const retryMs = 500
 
 type SettlerOptions = {
-  /** What there is by now of rows to be written, to go with the next commit. */
+  /** The rows to write with the next commit. */
   takeRows: (most: number) => { readonly rows: ToSettle['aside']; readonly isAll: boolean }
   settle: (what: ToSettle) => Promise<Settled>
   log: Log
@@ -19,10 +19,9 @@ type SettlerOptions = {
 }
 
 /**
- * Commits what is to be settled: attempts that have ended, and what is set aside or superseded. What comes while one commit
- * is under way goes into the next, and so does what comes while the settler then rests, for as long as the commit took. So a
- * busy process shares commits, at half of the pace of the disk at the most, and an idle one waits for nothing. One commit at a
- * time: what is set aside is there before the settlement of what comes after it. While the database is away, everything waits here.
+ * Commits attempts, rows and supersessions. Work that comes during a commit, or during the equally long rest after it, joins
+ * the next: a busy process shares commits, at most at half of the disk's pace, and an idle one does not wait. One commit at a
+ * time, so that rows precede the settlement of what follows them. While the database is down, everything waits here.
  */
 export function createSettler(options: SettlerOptions) {
   const { clockMs } = options
@@ -45,7 +44,7 @@ export function createSettler(options: SettlerOptions) {
     while (isWanted) {
       if (attempts.length < enough) await rest(restsUntilMs - clockMs())
       isWanted = false
-      // Whatever has become a row is settled as one: the rows come first.
+      // Rows come first: a settlement may be of one of them.
       const { rows: aside, isAll } = options.takeRows(5 * most)
       const settlements = isAll ? attempts.splice(0, most) : []
       if (settlements.length + aside.length === 0) break
@@ -77,10 +76,10 @@ export function createSettler(options: SettlerOptions) {
       if (attempts.length >= enough) wake()
       start()
     },
-    /** There are rows to be written. */
+    /** There are rows to write. */
     wanted: start,
     settlingSinceMs,
-    /** Stops trying: what is not settled by now is left to whoever takes over. */
+    /** Stops retrying: a takeover handles the rest. */
     giveUp() {
       gaveUp.abort()
       wake()
@@ -88,7 +87,7 @@ export function createSettler(options: SettlerOptions) {
   }
 }
 
-/** Settles until that has committed, or is given up. What the database refuses for its data is settled apart from the rest. */
+/** Settles until it commits, or is given up. Data that the database refuses is settled separately. */
 function createSurely(
   options: Pick<SettlerOptions, 'settle' | 'log' | 'clockMs' | 'onSettled'> & {
     gaveUp: AbortSignal
@@ -96,7 +95,7 @@ function createSurely(
   },
 ) {
   const { log, clockMs, gaveUp } = options
-  /** Since when what is being settled waits for its commit; null: nothing is. */
+  /** Since when the present settlement waits for its commit; null: none. */
   let settlingSinceMs: number | null = null
 
   async function settleSurely(what: ToSettle): Promise<void> {
@@ -122,7 +121,7 @@ function createSurely(
     options.onSettled(what, null)
   }
 
-  /** What one of them brings must not keep the others from being settled: halves, down to the one that can't be stored as it is. */
+  /** One refused settlement must not block the others: bisects to it. */
   async function settleApart(what: ToSettle, error: unknown): Promise<void> {
     const { settlements, aside } = what
     if (aside.length > 0 && settlements.length > 0) {
@@ -143,7 +142,7 @@ function createSurely(
       log.error('delivery.answer_not_stored', { ...factsOf(settlement), reason: describeError(error) })
       options.onSettled(what, settled)
     } catch (error) {
-      // It is sent again once this process has ended.
+      // It is sent again after this process has ended.
       log.error('delivery.not_settled', { ...factsOf(settlement), reason: describeError(error) })
       options.onSettled(what, null)
     } finally {

@@ -4,10 +4,10 @@ import { sleep } from '../../runtime/sleep.ts'
 import type { Places } from '../sending/places.ts'
 import type { Queue, Task } from '../stream/queue.ts'
 
-/** A request from its beginning to the commit that settles it. */
+/** A request, from its beginning to the commit that settles it. */
 export type Sent = { readonly queue: Queue; readonly shipment: Shipment; readonly task: Task | null }
 
-/** What a holder has under way. Its places are the process's: the holder that follows it in the same process has all of them again. */
+/** A holder's requests in flight. Their places belong to the process: its next holder has them all again. */
 export function createUnderWay(places: Places) {
   const sentAs = new Map<Settlement, Sent>()
   let count = 0
@@ -25,14 +25,14 @@ export function createUnderWay(places: Places) {
       if (task) queue.sent.add(task)
     },
 
-    /** The request has ended, and is to be settled. False: nobody settles it any more. */
+    /** The request has ended, and is to be settled. False: nobody settles it. */
     ended(sent: Sent, settlement: Settlement): boolean {
       if (isOver) places.settled(sent.queue.id)
       else sentAs.set(settlement, sent)
       return !isOver
     },
 
-    /** Its settlement is over, however that went. Returns what it was of; null: that is not known any more. */
+    /** Its settlement ended, either way. Returns what it was of; null: unknown by now. */
     settled(settlement: Settlement): Sent | null {
       const sent = sentAs.get(settlement)
       if (!sent) return null
@@ -47,7 +47,7 @@ export function createUnderWay(places: Places) {
       return sent
     },
 
-    /** Waits until nothing is under way, `ms` at the most. */
+    /** Waits until nothing is in flight, at most `ms`. */
     async idleWithin(ms: number): Promise<void> {
       if (count === 0 || ms <= 0) return
       const waited = new AbortController()
@@ -55,7 +55,7 @@ export function createUnderWay(places: Places) {
       await sleep(ms, waited.signal)
     },
 
-    /** The holder is none any more: what is not settled gives its places back now, what has not ended when it ends. */
+    /** The holder ends: unsettled requests return their places now, others when they end. */
     over() {
       isOver = true
       for (const { queue } of sentAs.values()) places.settled(queue.id)

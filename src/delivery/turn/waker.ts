@@ -1,7 +1,6 @@
 /**
- * A wait that a wake-up cuts short. A wake-up that comes while nobody waits is kept for the next wait, so that none is lost
- * between looking for work and waiting for it. What comes in one turn of the event loop is one wake-up: under load, a turn
- * brings many answers, and the loop looks once for all of them.
+ * A wait that a wake-up ends early. A wake-up without a wait counts for the next one, so that none is lost between looking
+ * for work and waiting. Several in one turn of the event loop are one: the loop runs once for many responses.
  */
 export function createWaker() {
   let isPending = false
@@ -14,7 +13,7 @@ export function createWaker() {
       if (end) setImmediate(end)
     },
 
-    /** Waits for a wake-up, for `ms`, or for `signal`, whichever comes first. */
+    /** Waits for a wake-up, `ms`, or `signal`. */
     async wait(ms: number, signal: AbortSignal): Promise<void> {
       if (signal.aborted) return
       await new Promise<void>(resolve => {

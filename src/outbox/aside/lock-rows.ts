@@ -13,8 +13,8 @@ const lockStatement = statement(
 )
 
 /**
- * Locks rows of a webhook that nobody has taken: an early retry, or an admin, may be changing one at this moment. The next statement
- * finds each where it is by then, and nobody moves it any more.
+ * Locks untaken rows of a webhook, which an early retry or an admin may be changing. The next statement finds each at its
+ * final place.
  */
 export async function lockRows(
   client: pg.ClientBase,

@@ -14,22 +14,22 @@ import { type Delivery, deliveryColumns, fromRow, itsEvent, type Shipment } from
 export type BatchInput = {
   readonly holderId: number
   readonly webhookId: number
-  /** Those that the holder serves. */
+  /** The holder's shares. */
   readonly shares: readonly number[]
   readonly batch: Batching
   readonly mode: Mode
   /** Of the webhook's stream: see `latestOf`. */
   readonly readUpTo: (share: number) => TimeId
-  /** How many batches. */
+  /** The maximum number of batches. */
   readonly limit: number
 }
 
-/** Of how many events one claim reads the bodies, and about how many bytes of them. */
+/** The limits of bodies read by one claim, in events and approximate bytes. */
 export const mostEvents = 2_000
 const mostBytes = 16 * maxBatchBytes
 const clocksDifferMs = 5_000
 
-/** Parts of a statement, of which the last is `due`: entities whose oldest row may go into a new batch, those that are due for longest first. */
+/** CTEs ending with `due`: entities whose oldest row may join a new batch, the longest due first. */
 export const dueEntities = (p: { webhookId: string; shares: string; most: string }) => `
 ${waitingForStream(p.webhookId)}, due as materialized (
 select entity_type, entity_id, min(due_at) as due_at
@@ -47,7 +47,7 @@ group by entity_type, entity_id
 order by min(due_at) limit ${p.most}
 )`
 
-/** Of each due entity its oldest rows, up to `perEntity`, `most` in all, and no more once their bodies take `mostBytes`. */
+/** The oldest rows of each due entity, up to `perEntity`, `most` in all, limited to `mostBytes` of bodies. */
 const oldestRows = statement(
   'oldest_rows_of_entities',
   {
@@ -81,8 +81,8 @@ order by place, event_id`,
 )
 
 /**
- * What is due although something older of its entity is not waits behind that. The older one is locked: whoever ends it waits for this,
- * and wakes the next one then. One that is being ended counts no more.
+ * Due rows with an older row that is not due become blocked. The older one is locked: its end waits for this, and then
+ * unblocks them. A row that is ending does not count.
  */
 const waitBehind = statement(
   'wait_behind',
@@ -138,11 +138,11 @@ export type Made = {
   readonly shipments: Shipment[]
   readonly isMoreDue: boolean
   readonly waitMs: number | null
-  /** At how many rows it looked. */
+  /** The number of examined rows. */
   readonly looked: number
 }
 
-/** Forms up to `most` batches of rows that are due. */
+/** Forms up to `most` batches of due rows. */
 export async function formBatches(
   client: pg.ClientBase,
   { webhookId, shares, batch, holderId, mode, readUpTo }: BatchInput,
@@ -168,7 +168,7 @@ export async function formBatches(
       ? await keepLatestOf(client, { webhookId, deliveries: fresh, readUpTo })
       : { send: fresh }
   const sized = send.map(delivery => ({ ...delivery, bytes: Buffer.byteLength(delivery.body) }))
-  // The oldest first: what has waited longest is not left for the last batch, which may not be full.
+  // The oldest first: it must not be left for the last batch, which may wait.
   const runs = [...Map.groupBy(sized, entityKey).values()].toSorted(([a], [b]) =>
     a!.eventId < b!.eventId ? -1 : 1,
   )
@@ -188,7 +188,7 @@ export async function formBatches(
   }
 }
 
-/** What of an entity can go into a new batch: what is before the first row that is in one, or under way. */
+/** The part of an entity that can join a new batch: the rows before the first that is batched or in flight. */
 // biome-ignore lint/suspicious/noExplicitAny: rows as node-postgres gives them
 function freshPart(ofEntity: readonly any[]): Delivery[] {
   const end = ofEntity.findIndex(row => !row.is_fresh)
@@ -207,7 +207,7 @@ async function insertNew(
     webhookId,
     members: chosen.flatMap((deliveries, i) => deliveries.map(each => ({ ...each, batchId: ids[i]! }))),
   })
-  // What was cancelled since it was read is in no batch.
+  // Rows cancelled since they were read are in no batch.
   const there = new Set(joined.rows.map(row => row.event_id as TimeId))
   const made = chosen.flatMap((all, i) => {
     const [first, ...rest] = all.filter(({ eventId }) => there.has(eventId))
@@ -219,20 +219,20 @@ async function insertNew(
   await insertBatches(client, {
     webhookId,
     holderId,
-    // It belongs to the share of its first event.
+    // A batch belongs to the share of its first event.
     batches: made.map(({ batchId, deliveries }) => ({ id: batchId, share: deliveries[0].share })),
   })
   return made
 }
 
-/** For how long, in ms, the oldest of these events may still wait: its id tells when it was appended. */
+/** The remaining wait of the oldest of these events, in ms: its id contains its time. */
 export function remainingMs(
   deliveries: readonly { eventId: TimeId }[],
   { maxWaitMs }: Batching,
   nowMs: number,
 ): number {
   const oldestMs = Math.min(...deliveries.map(({ eventId }) => timeOf(eventId)))
-  // An id that says a later time was made by a clock that was ahead: how long its event has waited is not known.
+  // An id in the future came from a clock that was ahead: the true wait is unknown.
   if (oldestMs > nowMs + clocksDifferMs) return 0
   return Math.max(0, oldestMs + maxWaitMs - nowMs)
 }

@@ -3,41 +3,41 @@ import { type ActionType, bodySent, type EventFacts, type ToldForm } from '../..
 import type { TimeId } from '../../domain/value/time-id.ts'
 import { fields } from '../database/fields.ts'
 
-/** An event on its way to a webhook, with what is sent of it. */
+/** An event to send to a webhook, with its body. */
 export type Delivery = {
   readonly webhookId: number
   readonly share: number
   readonly entityType: string
   readonly entityId: string
   readonly eventId: TimeId
-  /** How often it was already tried. */
+  /** The attempts so far. */
   readonly attempts: number
-  /** Asked for by hand, not by the change itself. */
+  /** Requested by hand, not caused by the change itself. */
   readonly isManual: boolean
-  /** As it is sent: `new` also for an `update` that took the place of one. */
+  /** The action sent: `new` also for an `update` that replaces one. */
   readonly actionType: ActionType
   readonly asNew: boolean
-  /** An `update` that is sent as `delete`: it took its entity out of the webhook's filter. */
+  /** An `update` sent as `delete`: the entity no longer matches the filter. */
   readonly asDelete: boolean
-  /** Whether the body holds what the event knows beyond its own. */
+  /** Whether the body contains the event's previous values. */
   readonly withPrevious: boolean
-  /** The exact text to send, the same for every attempt. */
+  /** The exact text, equal for each attempt. */
   readonly body: string
 }
 
-/** What one request carries: one event, or a batch in the order of its events. */
+/** The content of one request: one event, or a batch in event order. */
 export type Shipment = {
   readonly webhookId: number
-  /** Null for an event that goes as it is, not in a batch. */
+  /** Null for a single event. */
   readonly batchId: TimeId | null
-  /** Whether its deliveries are rows of the table, taken by who sends them; else they came by the stream. */
+  /** Whether its deliveries are rows taken by the sender; otherwise they came by the stream. */
   readonly isAside: boolean
   readonly deliveries: readonly [Delivery, ...Delivery[]]
 }
 
 type DeliveryForm = Pick<Delivery, 'attempts' | 'isManual' | 'withPrevious'> & ToldForm
 
-/** A delivery of an event to a webhook in a form. */
+/** A delivery of an event to a webhook, in one form. */
 export function toDelivery(
   event: Pick<EventFacts, 'previous' | 'omitted'> & {
     readonly id: TimeId
@@ -66,10 +66,10 @@ export function toDelivery(
   }
 }
 
-/** The event `e` of a delivery `d`, each looked up by itself: a join may read all events of a day instead. */
+/** The event `e` of a delivery `d`, looked up one by one: a join may read a whole day instead. */
 export const itsEvent = 'cross join lateral (select * from walhook.events where id = d.event_id limit 1) e'
 
-/** What `fromRow` reads of a row of deliveries `d` and its event `e`. */
+/** The columns of delivery `d` and event `e` for `fromRow`. */
 export const deliveryColumns = `
 d.webhook_id, d.share, d.entity_type, d.entity_id, d.event_id, d.attempts, d.is_manual, d.with_previous, d.as_new, d.as_delete,
 d.batch_id, e.action_type, e.body,
@@ -80,6 +80,6 @@ export function fromRow(row: pg.QueryResultRow): Delivery {
   return toDelivery({ ...told, id: row.event_id }, row.webhook_id, told)
 }
 
-/** What a shipment is known by while it is under way: its batch, or its events. */
+/** The ids of a shipment in flight: its batch, or its events. */
 export const idsOf = ({ batchId, deliveries }: Shipment): TimeId[] =>
   batchId === null ? deliveries.map(({ eventId }) => eventId) : [batchId]

@@ -4,12 +4,12 @@ import type { Outbox } from '../database/database.ts'
 
 const dayMs = 86_400_000
 
-/** In the upper half of the counter of a millisecond, where events of a transaction come last. */
+/** The upper half of a millisecond's counter, which a transaction's events reach last. */
 const halfMs = 1n << 19n
 
 /**
- * The millisecond in which the ids of alerts are: just before the newest event, whose append has committed. Capture gives no id
- * that is not above it, so nothing below it can become visible any more. Where nothing was ever appended, it is a day ago.
+ * The millisecond of alert ids: just before the newest event, whose append has committed. Capture only assigns higher ids, so
+ * nothing below can become visible later. Without events, a day ago.
  */
 async function newestMs(db: pg.Pool | pg.ClientBase): Promise<number> {
   const { rows } = await db.query(
@@ -19,18 +19,15 @@ async function newestMs(db: pg.Pool | pg.ClientBase): Promise<number> {
   return id > 0n ? timeOf(id) - 1 : Math.floor(nowMs) - dayMs
 }
 
-/** The time of the next alert's id: its day must be there. */
+/** The time of the next alert's id: its day must exist. */
 export async function timeOfNewAlert({ pool }: Pick<Outbox, 'pool'>): Promise<number> {
   return await newestMs(pool)
 }
 
-/** Any number that nothing else in the database locks: the letters of "walhook", and two. */
+/** A unique number of advisory locks: "walh", plus two. */
 const advisoryLock = 0x77616c6a
 
-/**
- * A new id for an alert, above those of alerts before it, and not above the newest event. Until the transaction ends, nobody else
- * gets one.
- */
+/** A new alert id, above earlier alerts and not above the newest event; exclusive until the transaction ends. */
 export async function newAlertId(client: pg.ClientBase): Promise<TimeId> {
   await client.query('select pg_advisory_xact_lock($1)', [advisoryLock])
   const from = firstIdAt(await newestMs(client)) + halfMs

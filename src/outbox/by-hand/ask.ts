@@ -12,12 +12,12 @@ import { formOf, stateAt, wantedColumns, wants } from '../log/wanted.ts'
 import { makeDue, tellByHand } from './by-hand.ts'
 
 /**
- * Where an event is, on its way to a webhook:
+ * The state of an event at a webhook:
  *
- * - row:        it waits as a row, tried already (`failed`) or not (`waits`)
- * - in_flight:  it is being sent, as a row or by the stream
- * - in_log:     its stream has not come so far
- * - nowhere:    it was delivered, has ended, or was never wanted
+ * - row: a row, attempted already (`failed`) or not (`waits`)
+ * - in_flight: being sent, as a row or by the stream
+ * - in_log: not reached by its stream
+ * - nowhere: delivered, ended, or never wanted
  */
 export type Place = 'waits' | 'failed' | 'in_flight' | 'in_log' | 'nowhere'
 
@@ -27,7 +27,7 @@ export type AskedEvent = Entity & {
   readonly place: Place
   readonly isDead: boolean
   readonly isRow: boolean
-  /** Whether its stream has come so far. */
+  /** Whether its stream has reached it. */
   readonly isPassed: boolean
 }
 
@@ -71,8 +71,8 @@ const upTos = rows<UpTo>({
 })
 
 /**
- * What of some entities can't be under way yet, up to an event, becomes rows, so that the event has its place behind them; and the stream
- * passes over what is a row now. What comes before that, the stream still brings: `waitsForStream`.
+ * Turns entities' events in the log up to an event into rows, so that the event has its place after them; the stream skips
+ * them. Earlier ones that may be in flight stay with the stream: `waitsForStream`.
  */
 const pull = statement(
   'pull_from_the_log',
@@ -102,7 +102,7 @@ with k as materialized (
 select event_id from pulled`,
 )
 
-/** Rows by hand, with the body that the webhook wants now; a row that is there keeps its body. They begin with the first attempt. */
+/** Rows by hand, with the body by the webhook's present settings; existing rows keep theirs. They start with attempt 1. */
 const insertAsked = statement(
   'insert_asked',
   { webhookId: 'int', eventIds: 'bigint[]' },
@@ -122,7 +122,7 @@ delete from walhook.ended_deliveries x
 where webhook_id = ${p.webhookId} and event_id = any(${p.eventIds})`,
 )
 
-/** Where events are, those that are kept, by rising id. */
+/** The states of stored events, in ascending order of id. */
 export async function askedPlaces(
   client: pg.ClientBase,
   { webhookId, eventIds }: { webhookId: number; eventIds: readonly TimeId[] },
@@ -131,7 +131,7 @@ export async function askedPlaces(
   return rows.map(fields<AskedEvent>)
 }
 
-/** Which of the events are sent, by where they are. */
+/** Which of the events are sent, by state. */
 export type Wish = 'resend' | 'replay' | 'failed'
 
 function isMeant({ place, isDead }: AskedEvent, wish: Wish): boolean {
@@ -148,15 +148,14 @@ function isMeant({ place, isDead }: AskedEvent, wish: Wish): boolean {
 }
 
 /**
- * Puts events into a webhook's queue by hand, at their places in the order of their entities, in a transaction that `lockToSend` has
- * begun:
+ * Queues events for a webhook by hand, at their places in their entities' order, in a transaction begun by `lockToSend`:
  *
- * - resend:  whatever became of it before, unless it is in flight
- * - replay:  unless it waits or is in flight
- * - failed:  what is dead, or waits after a failure
+ * - resend: always, unless in flight
+ * - replay: unless pending or in flight
+ * - failed: if dead, or pending after a failure
  *
- * All that is meant of an entity must come in one call, so that nothing newer can be sent in between. Returns where each event was, and which of
- * them are to be sent now. An event that is not kept any more is left out.
+ * All events of one entity must come in one call, so that no newer one is sent in between. Returns each event's earlier
+ * state, and which are sent now, without events that are no longer stored.
  */
 export async function askFor(
   client: pg.PoolClient,
@@ -168,7 +167,7 @@ export async function askFor(
   const asked = events.filter(event => isMeant(event, wish))
   if (asked.length === 0) return { events, asked }
   const ahead = new Map<string, UpTo>()
-  // By rising id: the last one of each entity counts.
+  // In ascending order of id: the last one of each entity counts.
   for (const event of asked)
     if (!event.isPassed && !event.isRow) ahead.set(entityKey(event), { ...event, upTo: event.eventId })
   const pulled = ahead.size > 0 ? (await pull(client, { webhookId, entities: [...ahead.values()] })).rows : []

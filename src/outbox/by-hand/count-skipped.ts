@@ -5,15 +5,15 @@ import { statement } from '../database/statement.ts'
 import { waitsInLog } from '../log/waits.ts'
 import { stateAt, wantedColumns } from '../log/wanted.ts'
 
-/** What the streams of a webhook pass over since a cancellation, and where they were. */
+/** The events that a webhook's streams skip after a cancellation, and their positions. */
 export type Skipped = {
-  /** Absent: not yet. */
+  /** Absent: not yet created. */
   readonly skipId?: number
   readonly webhookId: number
   readonly entity: Entity | null
   readonly afterId: TimeId
   readonly upTo: TimeId
-  /** By share: up to here everything was settled, and up to here it may have been under way. */
+  /** By share: the settled position, and the end of what may be in flight. */
   readonly settled: readonly TimeId[]
   readonly maySend: readonly TimeId[]
 }
@@ -55,14 +55,14 @@ const countOfEntity = countOf(
 )
 const countOfWebhook = countOf('count_skipped', p => `${p.entityType} is null and ${p.entityId} is null`)
 
-/** How many events of the log are looked at in one statement. */
+/** The events of the log per statement. */
 const pageEvents = 50_000
-/** Before a cancellation has committed: every holder waits. */
+/** Before a cancellation commits: every holder waits. */
 const nearEvents = 1_000
 
 /**
- * How many events after `after` a webhook wanted, of those that are passed over, and that are not done with: of a page of the log.
- * `next`: where the page ends; null: it was the last.
+ * How many skipped, unfinished events after `after` a webhook wanted, in one page of the log. `next`: the end of the page;
+ * null: the last.
  */
 export async function countPage(
   db: pg.Pool | pg.ClientBase,
@@ -85,7 +85,7 @@ export async function countPage(
   return { skipped: rows[0].skipped, next: rows[0].looked_at < most ? null : rows[0].last }
 }
 
-/** The same of all pages; as many as were counted when `isTimeOver` says so. */
+/** The same over all pages, or as many as were counted when `isTimeOver`. */
 export async function countSkipped(db: pg.Pool, skip: Skipped, isTimeOver: () => boolean): Promise<number> {
   let skipped = 0
   for (let after: TimeId | null = skip.afterId; after !== null && !isTimeOver(); ) {

@@ -10,14 +10,14 @@ import { placeIn, waitsInLog } from '../log/waits.ts'
 import { stateAt } from '../log/wanted.ts'
 import { entityMark } from '../reading/forgotten.ts'
 
-/** How much was there of an entity, and is there no more. */
+/** What was deleted of an entity. */
 export type Forgotten = {
   readonly events: number
-  /** Requests about it alone, with their answers. */
+  /** Requests about it alone, with their responses. */
   readonly attempts: number
-  /** Batches that held it among others: what was answered, and its part of what was sent. */
+  /** Batches with other entities: their responses, and its part of the requests. */
   readonly batches: number
-  /** What waited to be sent. */
+  /** Its pending deliveries. */
   readonly deliveries: number
   readonly parked: number
 }
@@ -26,7 +26,7 @@ const markStatement = `
 insert into walhook.forgotten (what) values (${entityMark('$1::text', '$2::text')})
 on conflict (what) do update set at = now()`
 
-/** Rows of the entity, at the next webhooks; also what is being sent: what comes of the request changes nothing then. */
+/** Deletes the entity's rows at the next webhooks, including those in flight: their results change nothing. */
 const dropRowsStatement = `
 with w as materialized (select id from walhook.webhooks where id > $1 order by id limit $5), found as materialized (
   select d.row
@@ -47,7 +47,7 @@ select (select max(id) from w) as last, (select count(*)::int from gone) as rows
        array(select distinct webhook_id from gone) as webhook_ids,
        array(select distinct batch_id from gone where batch_id is not null) as batch_ids`
 
-/** How many events of the entity still wait in the log, for the same webhooks. */
+/** The entity's pending events in the log, for the same webhooks. */
 const countAheadStatement = `
 select count(*)::int as ahead
 from (select id from walhook.webhooks where id > $1 order by id limit $5) w
@@ -70,9 +70,8 @@ const webhooksAtOnce = 500
 const rowsAtOnce = 500
 
 /**
- * Takes an entity out of everything that is stored about it up to the event `upTo`, page by page, a short transaction each:
- * what waits for it is cancelled, and events, requests and answers go. Begun again, it goes on from what is left. `isTimeOver`
- * ends it early: then `isComplete` is false, and another call goes on.
+ * Erases an entity from all stored data up to the event `upTo`, in short transactions: cancels pending deliveries, deletes
+ * events, requests and responses. A repeated call continues. `isTimeOver` ends it early, with `isComplete` false.
  */
 export async function forgetEntity(
   outbox: Outbox,
@@ -81,13 +80,13 @@ export async function forgetEntity(
   isTimeOver: () => boolean,
 ): Promise<Forgotten & { readonly isComplete: boolean }> {
   const sum = { events: 0, attempts: 0, batches: 0, deliveries: 0, parked: 0 }
-  // First of all, and committed: what is settled from now on finds it.
+  // Commits first: later settlements find it.
   await outbox.pool.query(`delete from walhook.forgotten where at < now() - interval '1 day'`)
   await outbox.pool.query(markStatement, [entity.entityType, entity.entityId])
   const add = (page: Partial<Forgotten>) => {
     for (const [name, count] of Object.entries(page)) sum[name as keyof Forgotten] += count
   }
-  // Twice: what was settled, or asked for by hand, while the first round ran is found by the second.
+  // Twice: the second round finds what was settled or requested by hand during the first.
   for (let round = 0; round < 2; round++) {
     for (let after: number | null = 0; after !== null; ) {
       if (isTimeOver()) return { ...sum, isComplete: false }
@@ -107,7 +106,7 @@ export async function forgetEntity(
   return { ...sum, isComplete: true }
 }
 
-/** Of the next webhooks after `after`, by their ids. Every holder waits meanwhile. */
+/** Of the next webhooks after `after`, by id. Every holder waits meanwhile. */
 async function cancelPage(
   outbox: Outbox,
   { entityType, entityId }: Entity,
@@ -132,7 +131,7 @@ async function cancelPage(
 
 const longestPayload = 7_000
 
-/** Processes that deliver drop what they have read of the entity and not sent. */
+/** Delivering processes drop unsent events of the entity. */
 async function tellForget(client: pg.ClientBase, { entityType, entityId }: Entity): Promise<void> {
   const payload = `forget:${JSON.stringify([entityType, entityId])}`
   if (Buffer.byteLength(payload) <= longestPayload)
@@ -141,7 +140,7 @@ async function tellForget(client: pg.ClientBase, { entityType, entityId }: Entit
 
 type Page = { readonly counts: Partial<Forgotten>; readonly isMore: boolean }
 
-/** A batch keeps the events of others: its body is made again of them. */
+/** A batch keeps the others' events: its body is built again from them. */
 async function eventsPage(
   client: pg.PoolClient,
   { entityType, entityId }: Entity,
@@ -168,7 +167,7 @@ async function eventsPage(
   return { counts: { events: events.rowCount ?? 0, attempts, batches }, isMore: ids.length === rowsAtOnce }
 }
 
-/** Tests with its data, which are of no event. */
+/** Tests with its data, which have no event. */
 async function testsPage(client: pg.PoolClient, { entityType, entityId }: Entity): Promise<Page> {
   const { rows } = await client.query(testsStatement, [entityType, entityId, rowsAtOnce])
   const gone = await client.query(
@@ -179,7 +178,7 @@ async function testsPage(client: pg.PoolClient, { entityType, entityId }: Entity
   return { counts: { attempts: gone.rowCount ?? 0 }, isMore: rows.length === rowsAtOnce }
 }
 
-/** Where few rows are at all. */
+/** From tables with few rows. */
 async function forgetTraces({ pool }: Outbox, { entityType, entityId }: Entity): Promise<Partial<Forgotten>> {
   const key = [entityType, entityId]
   const kept = await pool.query(

@@ -1,28 +1,28 @@
 /**
- * Arrays as parameters in Postgres's binary format, which node-postgres sends for a Buffer: long texts are copied
- * once, where the text format would escape, join and parse them again.
+ * Array parameters in Postgres' binary format, which node-postgres sends for a Buffer: long texts are copied once, where the
+ * text format escapes, joins and parses them.
  * https://github.com/postgres/postgres/blob/REL_18_STABLE/src/backend/utils/adt/arrayfuncs.c (array_recv)
  */
 const headerBytes = 20
 const secondsTo2000 = 946_684_800
 const smallestBytes = 4_096
-/** A buffer that one very large text has made larger than this is not kept. */
+/** A larger buffer, grown by one very large text, is not kept. */
 const largestKeptBytes = 8_388_608
 const nullLength = -1
 
-/** An array that is written item by item into a buffer of its own, again and again. */
+/** An array written item by item into a reusable buffer. */
 export type BinaryArray<T> = {
   add(item: T): void
-  /** How many bytes it takes by now. */
+  /** Its size in bytes so far. */
   bytes(): number
-  /** The array with all items that were added: a view, good until the next `add` or `clear`. */
+  /** The array of all added items: a view, valid until the next `add` or `clear`. */
   value(): Buffer
-  /** The same, but null where it holds nulls only: `unnest` makes them again, and nothing is sent and read. */
+  /** The same, or null if all items are null: `unnest` restores them without transfer. */
   valueOrNull(): Buffer | null
   clear(): void
 }
 
-/** How an item that is not null is put at a place where `mostBytesOf` it is room; `write` returns where it ends. */
+/** How a non-null item is written at a place with `mostBytesOf` it room; `write` returns its end. */
 type ItemType<T> = {
   readonly oid: number
   mostBytesOf(item: T): number
@@ -31,7 +31,7 @@ type ItemType<T> = {
 
 const text: ItemType<string> = {
   oid: 25,
-  // UTF-8 takes at most three bytes for a unit of UTF-16: to count them exactly is only worth it for a large text.
+  // UTF-8 takes at most three bytes per UTF-16 unit: only large texts are worth counting exactly.
   mostBytesOf: text => 4 + (text.length > 65_536 ? Buffer.byteLength(text) : 3 * text.length),
   write(buffer, text, at) {
     const length = buffer.write(text, at + 4)
@@ -40,7 +40,7 @@ const text: ItemType<string> = {
   },
 }
 
-/** Items that take `bytes` bytes each. */
+/** Items of `bytes` bytes each. */
 function fixed<T>(oid: number, bytes: number, write: ItemType<T>['write']): ItemType<T> {
   return {
     oid,
@@ -68,7 +68,6 @@ const types = {
 export type ColumnType = keyof typeof types
 export type ItemOf<Type extends ColumnType> = Parameters<(typeof types)[Type]['write']>[1] | null
 
-/** Opens an empty array. */
 export function openArray<Type extends ColumnType>(type: Type): BinaryArray<ItemOf<Type>> {
   const { oid, mostBytesOf, write } = types[type] as ItemType<NonNullable<ItemOf<Type>>>
   let buffer = Buffer.allocUnsafeSlow(smallestBytes)
@@ -111,12 +110,12 @@ export function openArray<Type extends ColumnType>(type: Type): BinaryArray<Item
   }
 }
 
-/** Where `column` writes before it copies: one for each type, since nothing comes in between. */
+/** A scratch array per type: `column` is synchronous. */
 const desks = new Map<ColumnType, BinaryArray<never>>()
 
 /**
- * One column of `items`, of a type as Postgres calls it; null where it holds nulls only. It takes no byte more than it
- * needs: a settlement has forty columns, which wait for its commit.
+ * One column of `items`, of a type by Postgres' name; null if it has only nulls. Exactly sized: a settlement holds forty
+ * columns until its commit.
  */
 export function column<Type extends ColumnType, Item>(
   type: Type,
@@ -131,12 +130,12 @@ export function column<Type extends ColumnType, Item>(
   return value && Buffer.from(value)
 }
 
-/** One `text[]` in Postgres's text format, for an array of arrays of any lengths: `{"a","b"}`. */
+/** A `text[]` in Postgres' text format, for an array of arrays of any lengths: `{"a","b"}`. */
 export function arrayLiteral(values: readonly string[]): string {
   return `{${values.map(value => `"${value.replace(/["\\]/g, '\\$&')}"`).join(',')}}`
 }
 
-/** Where the items of an array begin, and where the last one ends. */
+/** The start of each item, and the end of the last one. */
 function placesOfItems(array: Buffer): number[] {
   const count = array.readInt32BE(12)
   const places = [headerBytes]
@@ -147,7 +146,7 @@ function placesOfItems(array: Buffer): number[] {
   return places
 }
 
-/** The array of the items from `from` up to, but not including, `to`. */
+/** The array of the items from `from` up to, not including, `to`. */
 export function sliceArray(array: Buffer, from: number, to: number): Buffer {
   const places = placesOfItems(array)
   const head = Buffer.from(array.subarray(0, headerBytes))
@@ -162,7 +161,7 @@ function dimensionless(head: Buffer): Buffer {
   return head.subarray(0, 12)
 }
 
-/** The bytes of an item that is not null. */
+/** The bytes of a non-null item. */
 export function itemAt(array: Buffer, index: number): Buffer {
   const at = placesOfItems(array)[index]!
   return array.subarray(at + 4, at + 4 + array.readInt32BE(at))

@@ -1,7 +1,7 @@
 import { timeOf } from '../../domain/value/time-id.ts'
 import type { Outbox } from './database.ts'
 
-/** The outbox's moment now, in ms since 1970. */
+/** The outbox's present time, in ms since 1970. */
 export async function databaseNow(outbox: Pick<Outbox, 'pool'>): Promise<number> {
   const { rows } = await outbox.pool.query(
     `select (extract(epoch from clock_timestamp()) * 1000)::float8 as ms`,
@@ -10,23 +10,23 @@ export async function databaseNow(outbox: Pick<Outbox, 'pool'>): Promise<number>
 }
 
 /**
- * The clock of the outbox's server, as this process knows it. Whatever is stored, compared with what is stored, or made into an
- * id has its time from here: the clocks of two hosts may differ by days, and all that they share is the database.
+ * The clock of the outbox's server. All stored and compared times and ids use it: two hosts' clocks may differ by days, and
+ * only the database is shared.
  */
 export type Clock = {
   nowMs(): number
-  /** Asks the database again. Returns how far this host's own clock is ahead, in ms. */
+  /** Reads the database's clock again. Returns how far this host's own is ahead, in ms. */
   adjust(): Promise<number>
 }
 
-/** Opens a clock; between two adjustments it runs on by itself. */
+/** Opens a clock; it runs locally between two adjustments. */
 export async function openClock(outbox: Pick<Outbox, 'pool'>): Promise<Clock> {
   let offsetMs = 0
   async function adjust() {
     const askedMs = performance.now()
     const databaseMs = await databaseNow(outbox)
     const answeredMs = performance.now()
-    // Half of the way is gone since.
+    // Half of the round trip has passed since.
     offsetMs = databaseMs - (askedMs + answeredMs) / 2
     return Date.now() - nowMs()
   }
@@ -36,8 +36,8 @@ export async function openClock(outbox: Pick<Outbox, 'pool'>): Promise<Clock> {
 }
 
 /**
- * Moves the moment by which days are dropped towards the database's now, by `stepMs` at most: a clock that has jumped ahead
- * costs a step, and not the whole log. It starts at the newest event. After a long stop it catches up step by step.
+ * Moves the retention clock towards the database's clock, by at most `stepMs`: a clock that jumped ahead costs one step, not
+ * the whole log. It starts at the newest event, and catches up in steps after a long stop.
  */
 const advanceStatement = `
 insert into walhook.retention_clock as c (reached_at)
@@ -45,7 +45,7 @@ select least(now(), coalesce(to_timestamp((max(last_event_id) >> 20) / 1000.0), 
 on conflict (is_only) do update set reached_at = least(now(), c.reached_at + $1::float8 * interval '1 ms')
 returning (extract(epoch from reached_at) * 1000)::float8 as at_ms, (extract(epoch from now()) * 1000)::float8 as now_ms`
 
-/** By which moment days are dropped, and how far that is behind the database's clock. */
+/** The retention clock, and how far it is behind the database's. */
 export async function advanceRetentionClock(
   outbox: Pick<Outbox, 'pool'>,
   stepMs: number,
@@ -55,8 +55,8 @@ export async function advanceRetentionClock(
 }
 
 /**
- * The time that the newest event's id says, in ms since 1970; null: there is none. Ids only rise, so after a clock was
- * ahead they stay there until the time has come.
+ * The time in the newest event's id, in ms since 1970; null: none. Ids only rise, so after a clock was ahead they stay in the
+ * future for a while.
  */
 export async function newestIdTime(outbox: Pick<Outbox, 'pool'>): Promise<number | null> {
   const { rows } = await outbox.pool.query('select max(last_event_id) as id from walhook.positions')

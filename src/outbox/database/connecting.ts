@@ -7,7 +7,7 @@ import {
 } from '../../domain/database/database-url.ts'
 import { describeError } from '../../runtime/log.ts'
 
-/** Of a URL: what would decide instead of us. */
+/** Parameters of a URL that would override ours. */
 const ours = [
   'client_encoding',
   'statement_timeout',
@@ -18,14 +18,14 @@ const ours = [
   'binary',
 ]
 
-/** How long a new connection may take to bring an answer. */
+/** The time limit for a new connection's answer. */
 export const answerMs = 4_000
-/** How long a server that is suitable waits for the others to answer: one of them may be on a newer timeline. */
+/** How long a suitable server waits for the others' answers: one may be on a newer timeline. */
 const othersMs = 300
 
 const startingOrStopping = /^57P0[123]$/
 
-/** Thrown where no server of a URL is what is wanted. The code is that of a host that can't be reached, or that starts or stops. */
+/** Thrown if no server of a URL is suitable. The code is that of an unreachable host, or of a starting or stopping server. */
 export class NoServer extends Error {
   readonly code: string
   constructor(whyNot: readonly { readonly name: string; readonly reason: string; readonly code: string }[]) {
@@ -34,15 +34,15 @@ export class NoServer extends Error {
   }
 }
 
-/** How a connection is made to the server of a URL, which is looked for where the URL names several. */
+/** The configuration of a connection to a URL's server, which is searched among several. */
 export async function connectionTo(url: string, name: string): Promise<pg.ClientConfig> {
   const server = await findServer(url)
   return configFor(server?.url ?? url, name)
 }
 
 /**
- * The same for a client that looks for its server itself, as `WatchedClient` does: until then, it has the first one's
- * address. `options` of the URL are kept: they come first, and what `setUpSession` sets wins.
+ * The same for a client that searches itself, as `WatchedClient` does: until then it has the first server's address.
+ * `options` of the URL are kept, and `setUpSession` overrides them.
  */
 export function connectionConfig(url: string, name: string): pg.ClientConfig {
   const { servers } = readUrl(url)
@@ -72,12 +72,12 @@ function readUrl(url: string): DatabaseUrl {
   throw new Error(`a database URL is wrong: ${parsed.wrong.join('; ')}`)
 }
 
-/** Whoever looks for the server of a URL while somebody else does gets the same answer. */
+/** Concurrent searches for a URL share one answer. */
 const looking = new Map<string, Promise<DatabaseServer>>()
 
 /**
- * The server to connect to; null where the URL names only one. All are asked at once, so that one that is silent keeps nobody
- * waiting, and for each new connection anew: nothing is remembered. Throws `NoServer`.
+ * The server to connect to; null: the URL has only one. All are asked at once, so that a silent one delays nobody, and for
+ * each new connection. Throws `NoServer`.
  */
 export async function findServer(url: string): Promise<DatabaseServer | null> {
   const { servers, wants } = readUrl(url)
@@ -118,7 +118,7 @@ async function ask(servers: readonly DatabaseServer[], wants: DatabaseUrl['wants
   return chosen.server
 }
 
-/** As texts: pools differ in how they read other types. */
+/** As texts: pools differ in parsing other types. */
 const factsStatement = `
 select case when pg_catalog.pg_is_in_recovery() then 'standby' else 'primary' end as role,
        pg_catalog.current_setting('transaction_read_only') as read_only,
@@ -141,8 +141,8 @@ function readFacts([row]: readonly FactsRow[]): ServerFacts {
 }
 
 /**
- * Throws where the server of a new session is not what its URL wants: it may have become a standby since it was chosen, and
- * another one may be behind the same name. Asks before the session has settings of ours.
+ * Throws if a new session's server does not fit its URL: it may have become a standby, or the name may point elsewhere. Asks
+ * before changing any setting.
  */
 export async function refuseUnsuitable(client: pg.ClientBase, url: string, server: DatabaseServer | null) {
   const { wants } = readUrl(url)
@@ -152,7 +152,7 @@ export async function refuseUnsuitable(client: pg.ClientBase, url: string, serve
   if (reason !== null) throw new NoServer([{ name: server?.name ?? 'the server', reason, code: '' }])
 }
 
-/** Asks one thing over a connection of its own, within `answerMs`. */
+/** Runs one query over a connection of its own, within `answerMs`. */
 export async function overNewConnection(
   serverUrl: string,
   name: string,

@@ -22,10 +22,9 @@ function getTypeParser(oid: number, format?: 'text' | 'binary') {
 }
 
 /**
- * Has every statement of a connection planned once, by an index and row by row: the plan for one row is the right one for
- * two hundred, and the plan for an empty queue for a million. Left to itself, Postgres plans each short settlement anew,
- * which costs several times what running it does; or it keeps a plan that reads all of a queue which was empty when the plan
- * was made, until autovacuum has looked at it again, a minute in which next to nothing is delivered.
+ * Makes a connection plan every statement once, by index and row by row: that plan suits one row, two hundred, and an empty
+ * or huge queue. By default, Postgres plans short settlements each time, which costs several times their execution, or keeps
+ * a plan that reads the whole queue, made while it was empty, until the next autovacuum.
  * https://www.postgresql.org/docs/current/runtime-config-query.html
  */
 const planByIndex = (scope: 'session' | 'local') =>
@@ -37,19 +36,18 @@ const planByIndex = (scope: 'session' | 'local') =>
     .join('; ')
 
 /**
- * Opens a pool of at most `maxConnections` connections; each is made when first needed. `onError` hears of
- * connections that were lost: the pool replaces them; `onSlow` of statements that take long. With `plans: 'by index'` it is
- * for claims and settlements, whose every look at a table is for rows that it knows the keys of.
+ * Opens a pool of at most `maxConnections` connections, each on demand. `onError` gets lost connections, which the pool
+ * replaces; `onSlow` slow statements. `plans: 'by index'` is for claims and settlements, which look rows up by key.
  */
 export function openOutbox(options: {
   url: string
   maxConnections: number
   onError: (error: Error) => void
   onSlow?: (slow: SlowStatement) => void
-  /** Shared with other pools to the same database: where a connection of one is dead, all are tried. */
+  /** Shared by pools of the same database: a dead connection of one makes all check theirs. */
   watch?: Watch
   plans?: 'as Postgres likes' | 'by index'
-  /** Looks at each new connection; it is refused where this throws. */
+  /** Checks each new connection, and refuses it by throwing. */
   onSession?: (client: pg.ClientBase) => Promise<void>
 }): Outbox {
   const watched = watchedPool('walhook', options)
@@ -57,7 +55,7 @@ export function openOutbox(options: {
     ...watched,
     max: options.maxConnections,
     types: { getTypeParser } as pg.CustomTypesConfig,
-    // Statements that are not awaited one by one travel together.
+    // Statements that are not awaited one by one are pipelined.
     pipeline: true,
     async onConnect(client: pg.ClientBase) {
       await watched.onConnect!(client)
@@ -66,8 +64,8 @@ export function openOutbox(options: {
     },
   } as pg.PoolConfig)
   pool.on('error', options.onError)
-  // The pool listens to idle connections only: one that is lost while it is lent would end the process. Whoever
-  // has it hears of the loss from its next statement.
+  // The pool only watches idle connections: a loss during use would end the process. The user gets the error of its next
+  // statement.
   pool.on('connect', client => client.on('error', options.onError))
   return {
     pool,
@@ -84,8 +82,8 @@ export async function planTransactionByIndex(client: pg.ClientBase): Promise<voi
 }
 
 /**
- * Runs `work` in one READ COMMITTED transaction; rolls back and throws on what it throws. Statements that `work` does
- * not await one by one are sent together, and run in their order.
+ * Runs `work` in one READ COMMITTED transaction; rolls back and rethrows. Statements that are not awaited one by one are sent
+ * together and run in order.
  */
 export async function transaction<T>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
   const client = await pool.connect()
@@ -96,8 +94,8 @@ export async function transaction<T>(pool: pg.Pool, work: (client: pg.PoolClient
     return result
   } catch (error) {
     await client.query('rollback').catch(() => {})
-    // It is not given back to the pool: it may be in an unknown state, or have prepared statements that a migration has made
-    // useless. https://www.postgresql.org/docs/current/sql-prepare.html
+    // Not returned to the pool: its state may be unknown, or its prepared statements outdated by a migration.
+    // https://www.postgresql.org/docs/current/sql-prepare.html
     client.release(true)
     throw error
   }
@@ -106,12 +104,12 @@ export async function transaction<T>(pool: pg.Pool, work: (client: pg.PoolClient
 const deadlock = '40P01'
 const mostDeadlocks = 5
 
-/** The error is Postgres' choice of this transaction as the victim of a deadlock. */
+/** Whether Postgres chose this transaction as the victim of a deadlock. */
 export const isDeadlock = (error: unknown) => (error as { code?: string } | null)?.code === deadlock
 
 /**
- * The same, for `work` that changes nothing but the database: where Postgres chooses it as the victim of a deadlock, it runs again, up
- * to five times. Two transactions that lock rows of many entities may meet in opposite orders.
+ * The same for `work` without other effects than the database's: as the victim of a deadlock it runs again, up to five times.
+ * Two transactions may lock rows of many entities in opposite orders.
  * https://www.postgresql.org/docs/current/explicit-locking.html#LOCKING-DEADLOCKS
  */
 export async function repeatableTransaction<T>(
@@ -127,7 +125,7 @@ export async function repeatableTransaction<T>(
   }
 }
 
-/** What is wrong with the database as a place for walhook's tables, or null. */
+/** Why the database's encoding does not suit walhook's tables, or null. */
 export async function problemOfEncoding(outbox: Pick<Outbox, 'pool'>): Promise<Problem | null> {
   const { rows } = await outbox.pool.query(
     `select current_setting('server_encoding') as encoding, quote_ident(left(current_database(), 58) || '_utf8') as name`,

@@ -2,22 +2,22 @@ import type pg from 'pg'
 import { type Outbox, repeatableTransaction } from './database.ts'
 
 /**
- * Who may change what is on its way. Each holder has an advisory lock of its own:
+ * Guards deliveries by an advisory lock per holder:
  *
- * - a holder's settlements, picks and progress: shared. They then look whether the holder is still there (`standing`): what is
- *   gone was taken over, and changes nothing any more.
- * - a takeover: exclusive, of the dead one. So is what a holder does with its own shares.
- * - what is done by hand, and a settlement of what the holder does not serve any more: exclusive, of all of them.
+ * - a holder's settlements, picks and progress: shared. They then check that the holder still exists (`standing`): one that
+ *   was taken over changes nothing.
+ * - a takeover: exclusive, of the dead holder. So are a holder's changes of its own shares.
+ * - work by hand, and the settlement of a share that the holder no longer serves: exclusive, of all holders.
  *
- * Not the rows of `holders`: shared locks of a row that overlap let nobody else come to it, not even the holder's beat.
- * Locks are taken in this order: holders, webhooks, shares and streams, deliveries and batches, ended deliveries and attempts.
+ * Not row locks of `holders`: overlapping shared locks would block even the holder's heartbeat. Lock order: holders,
+ * webhooks, shares and streams, deliveries and batches, ended deliveries and attempts.
  */
 const holderLocks = 0x686f6c64
 
-/** No holder has this id: who has it alone keeps others from joining. */
+/** No holder has this id: its exclusive lock keeps others from joining. */
 const joining = 0
 
-/** A holder's part in its own lock; `standing` comes after it, as a statement of its own. */
+/** A holder's share of its own lock; `standing` follows, as a separate statement. */
 export async function lockHolder(client: pg.ClientBase, holderId: number): Promise<void> {
   await client.query({
     name: 'lock_holder',
@@ -26,12 +26,12 @@ export async function lockHolder(client: pg.ClientBase, holderId: number): Promi
   })
 }
 
-/** Waits for everything that a holder has under way in the outbox. */
+/** Waits for all of a holder's transactions. */
 export async function lockHolderAlone(client: pg.ClientBase, holderId: number): Promise<void> {
   await client.query('select pg_advisory_xact_lock($1, $2)', [holderLocks, holderId])
 }
 
-/** The same, where it need not wait; false: it would have to. */
+/** The same without waiting; false: it would have to. */
 export async function tryLockHolderAlone(client: pg.ClientBase, holderId: number): Promise<boolean> {
   const { rows } = await client.query('select pg_try_advisory_xact_lock($1, $2) as is_ours', [
     holderLocks,
@@ -40,26 +40,26 @@ export async function tryLockHolderAlone(client: pg.ClientBase, holderId: number
   return rows[0].is_ours
 }
 
-/** Lets nobody act by hand until this transaction, in which a holder joins, has ended. */
+/** Blocks work by hand until this transaction, in which a holder joins, has ended. */
 export const lockJoining = (client: pg.ClientBase): Promise<void> => lockHolder(client, joining)
 
 /**
- * Stops every holder for the length of this transaction: the first statement of what is done by hand. What a holder has in
- * memory stays there; what it settles afterwards finds the rows as this transaction leaves them.
+ * Stops every holder for this transaction: the first statement of work by hand. Holders keep their memory; later settlements
+ * find the changed rows.
  */
 export async function lockAllHolders(client: pg.ClientBase): Promise<void> {
   await lockHolderAlone(client, joining)
-  // A statement of its own: it sees whoever joined before. One after the other, so that two never wait for each other.
+  // A separate statement: it sees all who joined before. In order, so that two of them never wait for each other.
   await client.query(
     'select pg_advisory_xact_lock($1, id) from (select id from walhook.holders order by id offset 0) h',
     [holderLocks],
   )
 }
 
-/** The shares that a holder serves, and the newest version of the webhooks. */
+/** A holder's shares, and the newest version of the webhooks. */
 export type Standing = { readonly shares: ReadonlySet<number>; readonly webhooksVersion: number }
 
-/** What a holder is, once it has its lock; null where it is fenced: another process has taken over. */
+/** A holder's state under its lock; null: it is fenced, because another process has taken over. */
 export async function standing(client: pg.ClientBase, holderId: number): Promise<Standing | null> {
   const { rows } = await client.query({
     name: 'standing',
@@ -72,7 +72,7 @@ export async function standing(client: pg.ClientBase, holderId: number): Promise
   return row ? { shares: new Set<number>(row.shares), webhooksVersion: row.webhooks_version } : null
 }
 
-/** A transaction of a holder, whose `work` changes nothing but the database. Null, and nothing is done, where it is fenced. */
+/** A holder's transaction, whose `work` changes only the database. Null: it is fenced, and nothing was done. */
 export async function asHolder<T>(
   outbox: Pick<Outbox, 'pool'>,
   holderId: number,
@@ -85,8 +85,8 @@ export async function asHolder<T>(
 }
 
 /**
- * Ends the sessions that keep a holder's lock and have waited for its process for a second: to say what is next, or to take an
- * answer. It was stopped, or its link is cut, in the middle of a transaction, and nothing of it would ever let go.
+ * Ends sessions with a holder's lock that have waited for their client for a second: it stopped, or its link was cut, inside
+ * a transaction, which would keep the lock for ever.
  */
 export async function endStuckSessions(db: pg.Pool | pg.ClientBase, holderId: number): Promise<number> {
   const { rows } = await db.query(

@@ -10,7 +10,7 @@ function toName(column: string): string {
   return name
 }
 
-/** The columns of a row under the names that they have here: `settled_up_to` is `settledUpTo`. Their values stay as they are. */
+/** A row with camel-case names: `settled_up_to` becomes `settledUpTo`. Values stay. */
 export function fields<T>(row: pg.QueryResultRow): T {
   const named: Record<string, unknown> = {}
   for (const column in row) named[toName(column)] = row[column]

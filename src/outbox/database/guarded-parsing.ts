@@ -3,13 +3,12 @@ type Stream = {
   destroy(error: unknown): void
 }
 
-/** As much of a connection of node-postgres as is changed here. */
+/** The used internals of a node-postgres connection. */
 type Connection = { attachListeners(stream: Stream): unknown }
 
 /**
- * Ends a connection whose answer cannot be parsed, with the error, which the statement then fails with. node-postgres
- * parses in the socket's listener: a value that no string can hold (512 MB) would otherwise end the whole process. `onBytes`
- * hears of each piece of an answer that arrives.
+ * Ends a connection whose answer can't be parsed, with an error for its statement. node-postgres parses in the socket's
+ * listener: a value too large for a string (512 MB) would end the process. `onBytes` is called for each arriving piece.
  */
 export function guardParsing(client: object, onBytes: () => void): void {
   const { connection } = client as { connection: Connection }

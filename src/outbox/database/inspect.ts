@@ -31,7 +31,7 @@ type Facts = {
   readonly hidden: readonly string[]
 }
 
-/** Why nothing can be stored in this database, whoever asks: found before anything is made. */
+/** Why nothing can be stored in this database, checked before anything is created. */
 export async function judgeOutbox(outbox: Outbox): Promise<Problem[]> {
   const encoding = await problemOfEncoding(outbox)
   return [...problemsOf(await readFacts(outbox)), ...(encoding ? [encoding] : [])]
@@ -57,10 +57,7 @@ function problemsOf({ version, is_standby }: Facts): Problem[] {
   return problems
 }
 
-/**
- * What decides whether walhook can keep its own tables in the outbox, each with its verdict. What it would make is made
- * in a transaction that is rolled back.
- */
+/** Checks whether walhook can have its tables in the outbox; what it would create is created and rolled back. */
 export async function outboxLines(outbox: Outbox): Promise<CheckLine[]> {
   const [facts, encoding] = [await readFacts(outbox), await problemOfEncoding(outbox)]
   const problems = problemsOf(facts)
@@ -116,7 +113,7 @@ async function schemaLines(outbox: Outbox, facts: Facts): Promise<CheckLine[]> {
   }
 }
 
-/** Makes what a start makes first, and takes it back. Returns why that can't be done, or null. */
+/** Creates what a start creates first, and rolls it back. Returns the problem, or null. */
 async function tryToMake(pool: pg.Pool, hasSchema: boolean): Promise<string | null> {
   const client = await pool.connect()
   try {
@@ -125,7 +122,7 @@ async function tryToMake(pool: pg.Pool, hasSchema: boolean): Promise<string | nu
     await client.query('create table walhook.made_by_check (id integer primary key)')
     return null
   } catch (error) {
-    // That the database is away says nothing of rights.
+    // A lost database shows nothing about rights.
     if (kindOfError(error as Error) === 'lost') throw error
     return describeError(error)
   } finally {

@@ -33,10 +33,9 @@ export type MigrationResult =
   | { readonly ok: false; readonly reason: 'failed'; readonly migration: string; readonly error: unknown }
 
 /**
- * Brings the schema `walhook` up to this version: applies, in one transaction and under a lock, the SQL files
- * of `migrations/` that were not yet applied. Any number of processes may call it at once. A schema with
- * migrations that this version does not know was made by a newer walhook, and is left alone. Throws where the database, or
- * the link to it, goes away meanwhile: that says nothing about a migration.
+ * Migrates the schema `walhook` to this version: applies missing files of `migrations/` in one transaction, under a lock.
+ * Concurrent calls are safe. A schema with unknown migrations is from a newer walhook, and stays unchanged. Throws if the
+ * connection is lost, which shows nothing about a migration.
  */
 export async function migrate(outbox: Outbox): Promise<MigrationResult> {
   const known = await readMigrations()
@@ -49,7 +48,7 @@ export async function migrate(outbox: Outbox): Promise<MigrationResult> {
   }
   if (unknown.length > 0) return { ok: false, reason: 'newer', unknown }
   const migrator = new Migrator({
-    // Not to be destroyed: the pool is not its own.
+    // Never destroyed: the pool is shared.
     db: new Kysely({ dialect: new PostgresDialect({ pool: outbox.pool }) }),
     provider: { getMigrations: () => Promise.resolve(known) },
     migrationTableSchema: 'walhook',
@@ -57,7 +56,7 @@ export async function migrate(outbox: Outbox): Promise<MigrationResult> {
     migrationLockTableName: 'migrations_lock',
   })
   let outcome = await migrator.migrateToLatest()
-  // A process that is at work took the same tables in another order, and Postgres chose us: all is as it was.
+  // A working process took the same tables in another order, and Postgres rolled this back.
   for (let i = 0; i < mostDeadlocks && isDeadlock(outcome.error); i++)
     outcome = await migrator.migrateToLatest()
   const { error, results } = outcome
@@ -73,13 +72,13 @@ function throwIfCutOff(error: unknown): void {
   if (isCutOff(error as Error)) throw error
 }
 
-/** The migrations that this version of walhook brings and this database does not have yet. */
+/** This version's migrations that the database lacks. */
 export async function pendingMigrations(outbox: Outbox): Promise<string[]> {
   const applied = new Set(await appliedMigrations(outbox))
   return Object.keys(await readMigrations()).filter(name => !applied.has(name))
 }
 
-/** Those that this database has and this version of walhook does not know: a newer one has made them. */
+/** The database's migrations that this version lacks: from a newer one. */
 export async function unknownMigrations(outbox: Outbox): Promise<string[]> {
   const known = await readMigrations()
   return (await appliedMigrations(outbox)).filter(name => !(name in known))
@@ -94,7 +93,7 @@ async function appliedMigrations(outbox: Outbox): Promise<string[]> {
   return rows.map(row => row.name)
 }
 
-/** The same as what was applied, or as a problem for a person to mend. */
+/** The applied migrations, or the problem. */
 export function describeMigration(
   result: MigrationResult,
 ):

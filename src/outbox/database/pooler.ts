@@ -4,14 +4,13 @@ import { connectionTo } from './connecting.ts'
 
 const rounds = 3
 
-/** Thrown with its cause where no session came to be. */
+/** Thrown with its cause if no session was established. */
 export class NotReached extends Error {}
 
 /**
- * Whether a pooler gives each transaction another session, as PgBouncer does with `pool_mode` transaction or statement.
- * Found by two connections, of which one is in a transaction: a session that both get, or that is exchanged under the
- * other one, belongs to neither. Nothing is set: in such a session it would reach others. Throws `NotReached` where the
- * first connection never was, and what ended it where it was.
+ * Whether a pooler changes sessions between transactions, as PgBouncer does with `pool_mode` transaction or statement. Found
+ * by two connections, one inside a transaction: a session that both get, or that changes, is shared. Sets nothing, since
+ * other clients would get it. Throws `NotReached` if there never was a connection, and the error if it ended.
  */
 export async function sharesSessions(url: string): Promise<boolean> {
   const config = await connectionTo(url, 'walhook check').catch(cause => {
@@ -26,7 +25,7 @@ export async function sharesSessions(url: string): Promise<boolean> {
     const own = await backendOf(one)
     return await other.connect().then(
       () => isShared(one, other, own),
-      // There is no place for a second one.
+      // No second connection is available.
       () => false,
     )
   } finally {
@@ -48,7 +47,7 @@ async function backendOf(client: pg.Client): Promise<number> {
   return rows[0].pid
 }
 
-/** What is wrong with a URL that leads to a pooler which shares sessions. `variable` is where it comes from. */
+/** The problem of a URL that leads to a session-sharing pooler. `variable` is its source. */
 export function poolerProblem(variable: string): Problem {
   return {
     code: 'pooler',

@@ -1,7 +1,7 @@
 import type { Entity } from '../../domain/event/entity.ts'
 import type { TimeId } from '../../domain/value/time-id.ts'
 
-/** What a statement is given to find entities and rows of deliveries by. */
+/** The parameters that identify entities and delivery rows. */
 export const ofEntity = {
   entity_type: ['text', (of: Entity) => of.entityType],
   entity_id: ['text', (of: Entity) => of.entityId],
@@ -15,7 +15,7 @@ export const ofBatch = { batch_id: ['bigint', (of: { readonly batchId: TimeId })
 export const ofRowEntity = { ...ofWebhook, ...ofEntity } as const
 export const ofRow = { ...ofWebhook, ...ofEvent } as const
 
-/** `w`: the webhooks that have rows in a table, by a walk along its key that touches one entry for each. */
+/** `w`: the webhooks with rows in a table, by a walk along its key, one entry each. */
 export const webhooksOf = (table: string) => `
 recursive w as (
   (select webhook_id from walhook.${table} order by webhook_id limit 1)
@@ -26,9 +26,9 @@ recursive w as (
 )`
 
 /*
- * Rows are looked up one by one, by their key, and changed where they were found (`ctid`). A join could be planned from the queue's side,
- * which reads all of it, where the statistics are of a time when it was empty. `s` is an item of the statement. A row that somebody else
- * changes between the two is not where it was found: unless it is the holder's alone, it is locked by a statement of its own before.
+ * Rows are looked up one by one by key, and changed in place (`ctid`). A join might read the whole queue, if its statistics
+ * are from when it was empty. `s` is an item of the statement. A row that another transaction changes in between is missed,
+ * so unless it belongs to the holder, a separate statement locks it first.
  */
 const ofS = (webhookId: string) =>
   `webhook_id = ${webhookId} and entity_type = s.entity_type and entity_id = s.entity_id`

@@ -3,12 +3,11 @@ import type { Problem } from '../../domain/value/problem.ts'
 import type { ProblemCode } from '../../domain/value/problem-codes.ts'
 
 /**
- * What decides how a session reads and writes values, how long it waits and how it plans. Defaults of the server, the
- * database, the role, or `options` in the URL must not: each session sets these itself, and looks whether they took.
- * Names that a server does not know are left out.
+ * The settings for formats, time-outs and plans. Each session sets and verifies them, overriding defaults of server,
+ * database, role and URL `options`. Names unknown to a server are skipped.
  */
 export const sessionSettings: Readonly<Record<string, string>> = {
-  // How values are written.
+  // Output formats.
   TimeZone: 'UTC',
   timezone_abbreviations: 'Default',
   DateStyle: 'ISO, MDY',
@@ -21,13 +20,13 @@ export const sessionSettings: Readonly<Record<string, string>> = {
   xmlbinary: 'base64',
   xmloption: 'content',
   quote_all_identifiers: 'off',
-  // How they are read, and what a statement means.
+  // Input formats, and the meaning of statements.
   standard_conforming_strings: 'on',
   backslash_quote: 'safe_encoding',
   array_nulls: 'on',
   transform_null_equals: 'off',
   search_path: '"$user", public',
-  // Postgres raises where it would otherwise hide rows.
+  // Postgres raises an error instead of hiding rows.
   row_security: 'off',
   restrict_nonsystem_relation_kind: '',
   default_transaction_isolation: 'read committed',
@@ -37,13 +36,13 @@ export const sessionSettings: Readonly<Record<string, string>> = {
   check_function_bodies: 'on',
   client_min_messages: 'warning',
   exit_on_error: 'off',
-  // How long a statement may take is decided beside the statement.
+  // Each statement decides about its time-outs.
   statement_timeout: '0',
   lock_timeout: '0',
   idle_in_transaction_session_timeout: '0',
   idle_session_timeout: '0',
   transaction_timeout: '0',
-  // Plans. All settings enable_… have their defaults, too.
+  // Plans. All enable_… settings have their defaults too.
   jit: 'off',
   plan_cache_mode: 'auto',
   constraint_exclusion: 'partition',
@@ -56,14 +55,14 @@ export const sessionSettings: Readonly<Record<string, string>> = {
   force_parallel_mode: 'off',
 }
 
-/** What only a superuser may set for a session: looked at, and set where it differs. */
+/** Settings that only a superuser may change: verified, and set if they differ. */
 const privilegedSettings: Readonly<Record<string, string>> = {
   session_replication_role: 'origin',
   zero_damaged_pages: 'off',
   ignore_checksum_failure: 'off',
 }
 
-/** The server ends a connection to a walhook that is gone, and with it its locks, after so many seconds. */
+/** The server ends the connection of a dead client, and releases its locks, after this many seconds. */
 const serverNoticesLossS = 30
 
 const literal = (text: string) => `'${text.replaceAll("'", "''")}'`
@@ -73,11 +72,11 @@ const rowsOf = (settings: Readonly<Record<string, string>>) =>
     .join(', ')
 
 /**
- * Sets everything and returns it as it is then, in one round trip. The timeout comes first: one of a millisecond would end the
- * rest. A database in SQL_ASCII promises no encoding: asked for UTF-8, it refuses to send what is not, so its bytes come
- * as they are. A commit that the outbox has confirmed is on disk: of `synchronous_commit`, `off` is not kept; how many standbys a commit waits for is the
- * administrator's choice.
- * The last settings have no effect, and show none, on a Unix socket.
+ * Sets everything and returns the result, in one round trip; the time-out first, since a tiny one would end the rest.
+ *
+ * - SQL_ASCII guarantees no encoding: with UTF-8 as client encoding it refuses invalid bytes, so they come unchanged.
+ * - A confirmed commit is on disk: `synchronous_commit` is never `off`; the number of standbys is the administrator's choice.
+ * - The last settings have no effect on a Unix socket, and are not shown.
  */
 const settingsStatement = `
 set statement_timeout = 0;
@@ -103,7 +102,7 @@ from (values ('tcp_user_timeout', '${serverNoticesLossS}s'), ('tcp_keepalives_id
              ('tcp_keepalives_interval', '5'), ('tcp_keepalives_count', '4')) as t (name, value);
 select pg_catalog.pg_backend_pid()::text as pid`
 
-/** Thrown where a connection can't be used as it is: for a person to mend. */
+/** Thrown if a connection can't be used: a person must fix it. */
 export class ConnectionRefused extends Error {
   readonly code: ProblemCode
   readonly problem: Problem
@@ -115,8 +114,8 @@ export class ConnectionRefused extends Error {
 }
 
 /**
- * Makes a new session read, write, wait and plan as walhook means it, whatever the server's, the database's and the role's
- * defaults are. Returns the id of the server's process. Throws `ConnectionRefused` where a setting does not take.
+ * Sets up a new session, whatever the defaults. Returns the server's process id. Throws `ConnectionRefused` if a setting has
+ * no effect.
  * https://www.postgresql.org/docs/current/config-setting.html
  */
 export async function setUpSession(client: pg.ClientBase): Promise<number> {

@@ -5,13 +5,16 @@ import { answerMs, connectionConfig, findServer, overNewConnection, refuseUnsuit
 import { guardParsing } from './guarded-parsing.ts'
 import { setUpSession } from './session-settings.ts'
 
-/** What the connections to a database share, also those of several pools: where to ask about a statement that brings no answer, and who hears of it. */
+/**
+ * The state shared by connections, also of several pools, to one database: where to ask about slow statements, and who is
+ * told.
+ */
 export type Watch = {
   readonly url: string
-  /** Asks about statements after so many ms without an answer, and again as often. */
+  /** The ms without an answer before the first question, and between questions. */
   readonly askAfterMs: number
   readonly clients: Set<WatchedClient>
-  /** One question at a time for all that are connected to one server, by its URL. */
+  /** One question at a time per server URL. */
   readonly asking: Map<string, Promise<Answer>>
 }
 
@@ -21,21 +24,19 @@ export function createWatch({ url, askAfterMs = 8_000 }: { url: string; askAfter
   return { url, askAfterMs, clients: new Set(), asking: new Map() }
 }
 
-/** Of the connections that ask. */
+/** The name of the asking connections. */
 const name = 'walhook watch'
-/** A statement that nobody can be asked about is given up after so long. */
+/** A statement whose server can't be asked is given up after this long. */
 const longestUnknownMs = 60_000
 
 /**
- * A connection that notices when its link has died. A link that dies in silence brings no error, and the operating system
- * tries for a quarter of an hour; a deadline on each statement would also end what is long by its nature (a migration, a
- * slot that waits for transactions, a lock). So a statement that has brought no answer for a while is asked about over a new
- * connection: while the server works on it, it goes on, and `onSlow` hears what it waits for. Where the server has nothing
- * to do for this connection, or can't be reached, the connection is destroyed; everybody who waits for it
- * hears an error, and the pool makes a new one. The server is asked to end its side, too: it may hold locks, and hears of the
- * dead link only much later.
+ * A connection that notices a dead link. A silent link gives no error for a quarter of an hour, and a time-out per statement
+ * would also end long ones (a migration, a slot, a lock). So the server is asked about a slow statement over a new
+ * connection: if it is working, `onSlow` gets what it waits for. If the server has nothing to do for it, or is unreachable,
+ * the connection is destroyed: waiting code gets an error, and the pool replaces it. The server is also told to end its side,
+ * which may hold locks.
  *
- * It connects to the server that its URL wants.
+ * It connects to a suitable server of its URL.
  */
 export class WatchedClient extends pg.Client {
   readonly #watch: Watch
@@ -49,7 +50,7 @@ export class WatchedClient extends pg.Client {
 
   constructor(config: pg.ClientConfig & { watch: Watch; onSlow?: (slow: SlowStatement) => void }) {
     super(config)
-    // A large answer over a slow link takes long, and the server waits for us meanwhile: it is no dead link.
+    // A large answer over a slow link is no dead link, although the server waits for us.
     guardParsing(this, () => {
       this.#sinceMs = performance.now()
     })
@@ -73,7 +74,7 @@ export class WatchedClient extends pg.Client {
     const { url } = this.#watch
     try {
       this.#server = await findServer(url)
-      // The first one's address stands there since the client was made.
+      // The client was created with the first server's address.
       if (this.#server) Object.assign(this, { host: this.#server.host, port: this.#server.port })
       await super.connect()
       await refuseUnsuitable(this, url, this.#server)
@@ -89,7 +90,7 @@ export class WatchedClient extends pg.Client {
     return this.#server?.url ?? this.#watch.url
   }
 
-  /** From now on the server can be asked about this connection; before, it is given up when it brings no answer. */
+  /** From now on the server can be asked about this connection; before, silence ends it. */
   set backendPid(pid: number) {
     this.#backendPid = pid
   }
@@ -142,7 +143,7 @@ export class WatchedClient extends pg.Client {
     const since = this.#sinceMs
     const pid = this.#backendPid
     const answer = pid === null ? 'no answer' : await askAbout(this.#watch, this.serverUrl)
-    // It has come meanwhile.
+    // The answer came meanwhile.
     if (this.#unanswered === 0 || this.#sinceMs !== since) return
     const silentMs = performance.now() - since
     const seconds = Math.round(silentMs / 1000)
@@ -157,7 +158,7 @@ export class WatchedClient extends pg.Client {
     this.#onSlow({ seconds, statement, waitsFor: backend!.waitsFor, heldBy: backend!.heldBy })
   }
 
-  /** Ends it, and looks whether the others that rest are alive. */
+  /** Ends it, and checks the other idle ones. */
   #give(reason: string) {
     this.#destroy(reason)
     if (this.#backendPid !== null) void endBackend(this.serverUrl, this.#backendPid)
@@ -191,7 +192,7 @@ select a.pid, a.state, a.wait_event_type, a.wait_event,
         from pg_stat_activity b where b.pid = any(pg_blocking_pids(a.pid))) as held_by
 from pg_stat_activity a where a.pid = any($1)`
 
-/** Asks over a new connection what a server does for each of the watched ones. */
+/** Asks over a new connection about every watched one of a server. */
 function askAbout(watch: Watch, serverUrl: string): Promise<Answer> {
   const running = watch.asking.get(serverUrl)
   if (running) return running
@@ -207,12 +208,12 @@ async function ask(watch: Watch, serverUrl: string): Promise<Answer> {
     const rows = await overNewConnection(serverUrl, name, backendsStatement, [pids])
     return new Map(rows.map(row => [Number(row.pid), toBackend(row)]))
   } catch (error) {
-    // What the server says itself has a code of five characters: it can be reached.
+    // An error with a code of five characters is from the server: it is reachable.
     return error instanceof pg.DatabaseError ? 'refused' : 'no answer'
   }
 }
 
-/** Ends the server's side of a dead link, unless it works after all; its process may have another one's number by now. */
+/** Ends the server's side of a dead link, unless it is working; the process id may have been reused. */
 async function endBackend(serverUrl: string, pid: number): Promise<void> {
   await overNewConnection(
     serverUrl,
@@ -240,7 +241,7 @@ function toBackend(row: Record<string, string | null>): Backend {
   }
 }
 
-/** How a pool makes connections that are watched, each with the settings of every session. */
+/** The options of a pool with watched connections and the session settings. */
 export function watchedPool(
   name: string,
   options: { url: string; watch?: Watch; onSlow?: (slow: SlowStatement) => void },

@@ -6,24 +6,21 @@ import { keepLastAttempts, pruneKeptAttempts } from '../reading/kept-attempts.ts
 import { isShownByLog, oldestEventInBatch, whoHoldsDay } from './held-days.ts'
 import { type DayOf, dayMs, partitionName, startOfDay } from './partitions.ts'
 
-/** How long what is finished is kept, in days. */
+/** The retention of finished work, in days. */
 export type Retention = {
   readonly logDays: number
   readonly eventsDays: number
-  /**
-   * How long a detachment waits for the transactions that were open when it began. What takes longer is ended by the
-   * next run.
-   */
+  /** How long a detachment waits for earlier transactions. The next run completes it. */
   readonly waitForOthersMs?: number
 }
 
-/** Any number that nothing else in the database locks: the letters of "walhook", and one. */
+/** A unique number of advisory locks: "walh", plus one. */
 const advisoryLock = 0x77616c69
 
-/** In the order in which they are seen to. */
+/** In processing order. */
 const states = ['detaching', 'detached', 'attached'] as const
 
-/** A day of events that is past its time, and webhooks that wait for some of them. */
+/** An expired day of events, and webhooks that need some of them. */
 export type HeldDay = { readonly startMs: number; readonly webhookIds: readonly number[] }
 
 type DroppedDays = { dropped: string[]; held: HeldDay[] }
@@ -31,21 +28,19 @@ type DroppedDays = { dropped: string[]; held: HeldDay[] }
 type Day = {
   readonly table: DayOf
   readonly startMs: number
-  /** detaching: new statements do not see it any more; detached: it is a table of its own, still to be dropped. */
+  /** detaching: invisible to new statements; detached: a table of its own, to be dropped. */
   readonly state: (typeof states)[number]
 }
 
 /**
- * Drops the days that are past their time, at the clock `nowMs`:
+ * Drops expired days at the clock `nowMs`:
  *
- * - of the log, by age alone; the last ten attempts of each webhook are copied first, without their bodies.
- * - of events and ended deliveries together, once no webhook waits for one of the events and no request that the log
- *   still shows sent one.
+ * - of the log, by age alone; each webhook's last ten attempts are copied first, without bodies
+ * - of events and ended deliveries together, when no webhook needs one of the events, and no logged request contains one
  *
- * A day is detached first, concurrently: that waits for open transactions without any append or settlement having to
- * wait behind it, and may be left at any moment: the next run goes on from what it finds. One process does it at a
- * time. Returns the names of what was dropped, and the days of events that are past their time and are held, each with
- * webhooks that wait for them.
+ * A day is first detached concurrently, which waits for open transactions without blocking appends or settlements, and may be
+ * interrupted: the next run continues. One process at a time. Returns the dropped names, and the expired days that webhooks
+ * hold.
  */
 export async function dropOldDays(outbox: Outbox, nowMs: number, keep: Retention): Promise<DroppedDays> {
   const client = await outbox.pool.connect()
@@ -60,7 +55,7 @@ export async function dropOldDays(outbox: Outbox, nowMs: number, keep: Retention
     client.release()
     return outcome
   } catch (error) {
-    // With the connection end its settings and its lock.
+    // Closing the connection also ends its settings and lock.
     client.release(true)
     throw error
   }
@@ -77,7 +72,7 @@ async function dropDays(
     return day.startMs + dayMs <= nowMs - days * dayMs
   }
   const days = (await readDays(client)).filter(day => day.state !== 'attached' || isOver(day))
-  // Of one table, only one day can be on its way out: what was left so comes first.
+  // A table can have one day in detachment: it comes first.
   days.sort((a, b) => states.indexOf(a.state) - states.indexOf(b.state))
   const dropped: string[] = []
   const stuck = new Set<DayOf>()
@@ -128,8 +123,8 @@ async function readDays(client: pg.PoolClient): Promise<Day[]> {
 }
 
 /**
- * Detaches a day and drops it, unless it `isNeeded` after all once nobody can have it before his eyes any more: then it
- * is attached again. Where other transactions are in the way for too long, it stays as far as it has come.
+ * Detaches and drops a day, unless it `isNeeded` once no transaction can see it: then it is attached again. If other
+ * transactions block it for too long, it stays as it is.
  */
 async function dropDay(
   client: pg.PoolClient,

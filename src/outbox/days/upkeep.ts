@@ -9,26 +9,25 @@ import { dropOldDays, type HeldDay, type Retention } from './retention.ts'
 
 const minuteMs = 60_000
 const hourMs = 60 * minuteMs
-/** Of one process in an hour: after a stop of forty days, forty days are dropped within forty hours. */
+/** Per process and hour: after a stop of forty days, forty days are dropped within forty hours. */
 const dropStepMs = dayMs
-/** A process that starts again and again gets no further than this each time. */
+/** The first step is shorter, for processes that restart repeatedly. */
 const firstStepMs = hourMs
-/** Clocks that differ by less are nobody's concern. */
+/** Smaller clock differences do not matter. */
 const differsMs = 60_000
 
-/** Days of the log and of events where something is about to be stored: now, and where the newest id is. */
+/** Creates the days where events may be stored: now, and at the newest id. */
 export async function ensureDays(outbox: Outbox, nowMs: number): Promise<{ idsAheadMs: number }> {
   await ensurePartitions(outbox, nowMs)
   const newest = (await newestIdTime(outbox)) ?? nowMs
-  // Ids go on from there, whatever the clock says.
+  // Ids continue from there, whatever the clock says.
   if (newest > nowMs + dayMs) await ensurePartitions(outbox, newest)
   return { idsAheadMs: Math.max(0, newest - nowMs) }
 }
 
 /**
- * Keeps the days: makes them ahead each minute, so that a database whose clock jumps finds its day soon, and drops what is past
- * its time each hour. Any process does it, one at a time. Says when clocks differ: this host's from the database's, and the
- * newest id's from both.
+ * Maintains the days: creates them ahead every minute, so that a jumping clock finds its day soon, and drops expired ones
+ * every hour; one process at a time. Reports clock differences: this host's to the database's, and the newest id's to both.
  */
 export async function keepDays(
   outbox: Outbox,
@@ -59,7 +58,7 @@ export async function keepDays(
       const { dropped, held } = await dropOldDays(outbox, atMs, keep)
       if (dropped.length > 0) log.info('outbox.days_dropped', { dropped })
       if (held.length > 0) log.warn('outbox.days_held', describeHeld(held))
-      // A process may have died while it deleted a webhook.
+      // A process may have crashed while it deleted a webhook.
       await deleteLeftovers(outbox)
       if (keep.auditDays !== null) {
         const pruned = await pruneAudit(outbox, atMs - keep.auditDays * dayMs)
@@ -71,7 +70,7 @@ export async function keepDays(
   }
 }
 
-/** Which days are past their time and are kept, for which webhooks, and what ends that. */
+/** The held days, the webhooks that need them, and the fix. */
 function describeHeld(held: readonly HeldDay[]) {
   const webhookIds = [...new Set(held.flatMap(day => day.webhookIds))].sort((a, b) => a - b)
   const [one] = webhookIds
@@ -83,7 +82,7 @@ function describeHeld(held: readonly HeldDay[]) {
   }
 }
 
-/** Says a difference when it comes up, and again when it has changed by as much. */
+/** Reports a difference when it appears, and again when it has changed by as much. */
 function createSaid(log: Log) {
   const last = new Map<string, number>()
   return (name: string, ms: number, facts: object) => {

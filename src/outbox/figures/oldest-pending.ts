@@ -3,14 +3,11 @@ import type { Outbox } from '../database/database.ts'
 import { placesOf, waitsInLog } from '../log/waits.ts'
 import { stateAt, wantedColumns } from '../log/wanted.ts'
 
-/** Rows of a webhook, and events of the log, that are looked at. */
+/** The limits of examined rows, and of events in the log. */
 const mostRows = 10_000
 const mostEvents = 2_000
 
-/**
- * The oldest of a webhook's ($1) rows, of the first $2 of them, and the first of $3 events beyond its least place that it
- * waits for in the log.
- */
+/** The oldest of a webhook's ($1) first $2 rows, and the first pending one of $3 events after its lowest position in the log. */
 const oldestStatement = `
 select rows.oldest as row_id, rows.n as rows, log.id as log_id, log.looked_at
 from (
@@ -28,7 +25,7 @@ cross join lateral (
   left join lateral (${stateAt('$1::int', 'e.webhooks_version')}) s on true
 ) log`
 
-/** The oldest event that waits for a webhook; `isExact` is false where there may be an older one, or any at all. */
+/** The oldest pending event of a webhook; `isExact` false: there may be an older one, or any at all. */
 export type OldestPending = { readonly eventId: TimeId | null; readonly isExact: boolean }
 
 export async function readOldestPending({ pool }: Outbox, webhookId: number): Promise<OldestPending> {

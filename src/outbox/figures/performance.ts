@@ -9,18 +9,18 @@ import {
 import type { TimeId } from '../../domain/value/time-id.ts'
 import { type Outbox, transaction } from '../database/database.ts'
 
-/** Requests that are looked at for one answer, at most; of more a sample, about half as many. */
+/** The maximum of requests read per answer; a sample has about half as many. */
 const mostSeen = 20_000
-/** Where there are more, this share of every fourth piece first says how many. */
+/** Above that, this share of every fourth piece is counted first. */
 const probeShare = 1 / 100
 const probeEvery = 4
-/** A sample has about 2,000 pieces, each of which costs a descent of the index: one in each of these stretches. */
+/** A sample has about 2,000 pieces, one per bucket of this length, each an index descent. */
 const stretchesMs = [1, 5, 15, 60].map(minutes => minutes * 60_000)
 const mostPieces = 2_100
 
 /**
- * How a webhook's receiver did in pieces of time: for each stretch, and (`bucket` null) in all. It walks the primary key of
- * attempts, piece by piece, and stops at a number of rows. Kept from sorting, as the figures of the list of webhooks are.
+ * A receiver's performance in pieces of time: per bucket, and in total (`bucket` null). Walks the primary key of attempts
+ * piece by piece, limited in rows. Sorting is disabled, as for the webhook list.
  */
 const performanceStatement = `
 select bucket, count(*)::int as requests, (count(*) filter (where outcome <> 'delivered'))::int as failed,
@@ -65,8 +65,8 @@ async function read(
 }
 
 /**
- * How a webhook's receiver did in a span. Up to 20,000 requests are counted exactly; of more a sample, from many short
- * pieces of time, so that a burst of minutes is neither missed nor taken for hours.
+ * A receiver's performance in a span: exact up to 20,000 requests, otherwise sampled from many short pieces, so that bursts
+ * are neither missed nor overrated.
  */
 export async function readPerformance(outbox: Outbox, webhookId: number, span: Span): Promise<Performances> {
   const all = await read(outbox, webhookId, piecesOf(span, 1, span.bucketMs))
@@ -81,12 +81,12 @@ export async function readPerformance(outbox: Outbox, webhookId: number, span: S
     const sample = await read(outbox, webhookId, piecesOf(span, times, pieceMs))
     if (sample.seen < mostSeen || pieceMs === 1)
       return performancesOf(span, sample.rows, pieceMs / fine.bucketMs)
-    // More than was to be expected: it came in bursts, and what was not reached would be missing.
+    // More than estimated, in bursts: the cut-off part would be missing.
     pieceMs = Math.max(1, Math.floor(pieceMs / 4))
   }
 }
 
-/** Pieces of `pieceMs`, so many of each stretch. */
+/** `times` pieces of `pieceMs` in each bucket. */
 function piecesOf(span: Span, times: number, pieceMs: number): Piece[] {
   return lookedAt(finer(span, times), pieceMs).map((piece, i) => ({
     ...piece,

@@ -7,40 +7,40 @@ import { statement } from '../database/statement.ts'
 import { sealedColumns, toSealed } from '../records/secrets.ts'
 import { toBatching } from '../records/webhooks.ts'
 
-/** What delivery needs to know of a webhook. */
+/** A webhook's settings for delivery. */
 export type DeliverySettings = {
   readonly id: number
-  /** Null: it is sent everybody's entities. */
+  /** Null: it gets the entities of all. */
   readonly tenant: string | null
   readonly url: string
   readonly sealed: Sealed
-  /** After how many ms the previous secret does not sign any more; null: there is none. */
+  /** The ms until the previous secret expires; null: none. */
   readonly previousSecretEndsInMs: number | null
   readonly mode: Mode
   readonly batch: Batching | null
   readonly withPrevious: boolean
-  /** Whether requests say where in a trace they are. */
+  /** Whether requests have the header `traceparent`. */
   readonly traceparent: boolean
   /** Active by the admin's switch, and not disabled by walhook. */
   readonly isActive: boolean
-  /** Its receiver has accepted nothing lately, as far as was known when this was read. */
+  /** No recent success, as of this reading. */
   readonly isFailing: boolean
-  /** For how many ms nothing is sent because the receiver asked for it; null: it may be sent to. */
+  /** The remaining Retry-After in ms; null: none. */
   readonly heldInMs: number | null
-  /** By rising version: the newest, and those before it that an event of the log may still have been appended under. */
+  /** In ascending order: the newest version, and earlier ones that events of the log may refer to. */
   readonly states: readonly WebhookState[]
   readonly skips: readonly Skip[]
 }
 
-/** The version that events after a place have at least: of the first that is there, or of the newest append. */
+/** The lowest version of events after a position: of the first such event, or of the newest append. */
 const versionAfter = (place: string) => `coalesce(
   (select webhooks_version from walhook.events where id > ${place} order by id limit 1),
   (select max(webhooks_version) from walhook.positions),
   0)`
 
 /**
- * - changed: the webhooks that have changed since a version, each with its oldest place
- * - told:    with the version that the first event after this place has at least. All from one snapshot: what is appended later has no older one.
+ * - changed: the webhooks changed since a version, each with its lowest position
+ * - told: with the lowest version of events after it. One snapshot: later events have no older version.
  */
 const readStatement = statement(
   'delivery_settings',
@@ -86,10 +86,7 @@ left join lateral (
 order by w.id`,
 )
 
-/**
- * The webhooks that have changed since a version (-1: all of them), and the version that this is. `gone` are those of the known
- * ones that were deleted.
- */
+/** The webhooks changed since a version (-1: all), and the present version. `gone`: known webhooks that were deleted. */
 export async function readDeliverySettings(
   outbox: Pick<Outbox, 'pool'>,
   known: { readonly sinceVersion: number; readonly ids: ReadonlySet<number> },
@@ -97,7 +94,7 @@ export async function readDeliverySettings(
   const { rows } = await readStatement(outbox.pool, { sinceVersion: known.sinceVersion })
   const { version, count } = rows[0]
   const webhooks = rows.filter(row => row.id !== null).map(toSettings)
-  // What there is and is not known has changed: where the numbers agree, all that is known is there.
+  // Unknown webhooks count as changed: equal counts show that none is missing.
   const all = new Set([...known.ids, ...webhooks.map(({ id }) => id)])
   if (all.size === count) return { version, webhooks, gone: [] }
   const { rows: there } = await outbox.pool.query('select id from walhook.webhooks')

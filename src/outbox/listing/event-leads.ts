@@ -3,24 +3,21 @@ import type { EventState } from '../../domain/event/event-state.ts'
 import { afterAll, type TimeId } from '../../domain/value/time-id.ts'
 import { parameters } from '../database/statement.ts'
 
-/**
- * Where events in a state are to be looked for: all that are newer than `above`, and then these ids, newest first. Where `isCut`, there
- * are more of them below the last.
- */
+/** Where to search for events in a state: above `above`, and these ids, newest first. `isCut`: there are more below the last. */
 export type Lead = { readonly above: TimeId; readonly ids: readonly TimeId[]; readonly isCut: boolean }
 
 export type Within = { readonly tenant: string | null; readonly before: TimeId; readonly from: TimeId }
 
-/** Rows of deliveries that are read at most. */
+/** The maximum of delivery rows read. */
 const mostRows = 20_000
-/** Webhooks with dead letters, whose newest are asked for one by one. */
+/** Webhooks with dead deliveries, whose newest are read one by one. */
 const mostWithDead = 200
-/** How many of each. */
+/** The maximum of each. */
 const mostDead = 500
 
 const everywhere: Lead = { above: 0n, ids: [], isCut: false }
 
-/** What narrows the search for events in a state, of a tenant's webhooks or (null) of all. Where nothing does, it is everywhere. */
+/** Where to search for events in a state, of a tenant's webhooks or all (null). Without a lead, everywhere. */
 export async function leadTo(client: pg.ClientBase, state: EventState, within: Within): Promise<Lead> {
   if (state === 'dead') return await leadToDead(client, within)
   if (state !== 'retrying' && state !== 'pending') return everywhere
@@ -29,7 +26,7 @@ export async function leadTo(client: pg.ClientBase, state: EventState, within: W
   return { above: state === 'retrying' ? afterAll : await leastPlace(client, within), ids, isCut: false }
 }
 
-/** The events of all rows that wait, those that were tried or those that were not; null where there are too many rows. */
+/** The events of pending rows, attempted or not; null: too many rows. */
 async function readWaiting(
   client: pg.ClientBase,
   { tenant, before, from }: Within,
@@ -40,7 +37,7 @@ async function readWaiting(
     tenant === null
       ? ''
       : `where webhook_id = any(array(select id from walhook.webhooks where tenant = ${given(tenant)}))`
-  // In the order of the primary key, from which they are read then.
+  // The primary key's order, so that it is read.
   const order = 'order by webhook_id, entity_type, entity_id, event_id'
   const { rows } = await client.query(
     `select count(*)::int as read,
@@ -52,7 +49,7 @@ async function readWaiting(
   return rows[0].read > mostRows ? null : (rows[0].ids ?? [])
 }
 
-/** Nothing at or below it waits in the log. */
+/** No event up to here is pending in the log. */
 async function leastPlace(client: pg.ClientBase, { tenant }: Within): Promise<TimeId> {
   const { rows } = await client.query(
     `select least(
@@ -64,7 +61,7 @@ async function leastPlace(client: pg.ClientBase, { tenant }: Within): Promise<Ti
   return rows[0].place ?? 0n
 }
 
-/** Webhook after webhook that has a dead letter, by the index. */
+/** The webhooks with a dead delivery, one after the other, by index. */
 const withDead = `
 with recursive has_dead as (
   (select webhook_id as id from walhook.ended_deliveries where state = 'dead' order by webhook_id limit 1)

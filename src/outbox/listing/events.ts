@@ -8,19 +8,19 @@ import { type EventPage, findFitting, type Looked, look, rangeOf } from './look.
 
 export type ListedEvent = EventLine & { readonly counts: DeliveryCounts }
 
-/** Events whose state is read to find those in one: in portions, and fewer where there are many webhooks. */
+/** Events whose state is computed per portion; fewer with many webhooks. */
 const mostJudged = 1_000
 const portion = 250
 const mostPairs = 50_000
 
-/** The newest events that fit, with their states. However few do, it costs no more than a bounded look. */
+/** The newest matching events with their states, at a bounded cost. */
 export async function listEvents(
   { pool }: Pick<Outbox, 'pool'>,
   page: EventPage,
 ): Promise<Looked<ListedEvent>> {
   const { state } = page.filter
   return await transaction(pool, async client => {
-    // Every table is read by the ends of an index, whatever Postgres takes it to hold.
+    // Every table is read by an index range, whatever the statistics.
     await planTransactionByIndex(client)
     if (state !== undefined) return await listInState(client, page, state)
     const found = await look(client, page)
@@ -38,7 +38,7 @@ async function withStates(
   return lines.map(line => ({ ...line, counts: states.get(line.id)! }))
 }
 
-/** Judges one portion of events after the other, until the page is full or enough have been judged. */
+/** Judges portions of events until the page is full, or the limit is reached. */
 async function listInState(
   client: pg.ClientBase,
   page: EventPage,
@@ -64,7 +64,7 @@ async function listInState(
   }
 }
 
-/** Events that may be in the state: those above the lead's end, and then those that it names. */
+/** Candidates: events above the lead's end, then those that it names. */
 async function nextPortion(client: pg.ClientBase, page: EventPage, lead: Lead): Promise<Looked<EventLine>> {
   const { before } = rangeOf(page)
   if (before > lead.above + 1n) {

@@ -3,7 +3,7 @@ import { mostLabelledBytes } from '../../domain/event/label.ts'
 import type { TimeId } from '../../domain/value/time-id.ts'
 import type { Outbox } from '../database/database.ts'
 
-/** The bodies of events, by their ids, but for those that are too long to be read for a label. */
+/** The bodies of events by id, without those too long for a label. */
 export async function readLabelledBodies(
   { pool }: Outbox,
   ids: readonly TimeId[],

@@ -6,14 +6,14 @@ import type { EventColumns } from './event-columns.ts'
 
 type AppendInput = Parameters<typeof append>[1]
 
-/** Errors by which Postgres refuses what it was given, and would refuse it again. https://www.postgresql.org/docs/current/errcodes-appendix.html */
+/** Errors by which Postgres refuses data permanently. https://www.postgresql.org/docs/current/errcodes-appendix.html */
 const refusedClasses = new Set(['22', '23', '54', 'P0'])
-/** An identity that is there already, and a day that is not: neither is about what was given. */
+/** A duplicate identity, and a missing day: not caused by the data. */
 const ofOurs = new Set(['23505', '23503'])
-/** What does not fit into memory: of PostgreSQL, of a text, of a buffer. */
+/** Data that exceeds the memory of PostgreSQL, a string or a buffer. */
 const tooLarge = /invalid memory alloc request size|out of memory|Invalid string length|ERR_OUT_OF_RANGE/
 
-/** Whether an error is about the events that were to be stored, and not about where they were to be stored. */
+/** Whether an error is caused by the events, rather than by the database. */
 export function isRefused(error: unknown): boolean {
   const {
     code = '',
@@ -24,12 +24,12 @@ export function isRefused(error: unknown): boolean {
   return (code.length === 5 && refusedClasses.has(code.slice(0, 2))) || tooLarge.test(`${code} ${message}`)
 }
 
-/** So many refusals, and nothing that was stored: it is not about single events. */
+/** More refusals without any success are not caused by single events. */
 const mostRefused = 3
 
 /**
- * Appends events of which some are refused: halves them until those stand alone, stores all others, and sets these aside with
- * the reason. `client` is in a transaction, so that all of it becomes visible together.
+ * Appends events of which some are refused: bisects to the refused ones, parks them with the reason, and stores the others.
+ * `client` is in a transaction, so that all become visible together.
  */
 export async function appendEach(
   client: PoolClient,

@@ -5,13 +5,10 @@ import type { TimeId } from '../../domain/value/time-id.ts'
 import { arrays, rows, statement } from '../database/statement.ts'
 import { type EventColumns, eventColumns, eventColumnsOf } from './event-columns.ts'
 
-/** The channel on which a commit to the outbox is told to every process that delivers. */
+/** The channel that notifies delivering processes of commits. */
 export const wakeChannel = 'walhook_outbox'
 
-/**
- * Thrown when the position is not where this process left it: another process captures now, and what this one
- * wanted to store is stored by that one.
- */
+/** Thrown if the position moved: another process captures now, and stores the same changes. */
 export class PositionMoved extends Error {
   constructor(slotName: string, expected: Lsn) {
     super(`the position of slot ${slotName} is no longer ${formatLsn(expected)}: another process captures it`)
@@ -19,13 +16,13 @@ export class PositionMoved extends Error {
 }
 
 /**
- * Stores events and moves the position, all or nothing, in one statement. No webhook is looked at, however many there are.
+ * Stores events and moves the position, atomically, in one statement. Its cost does not depend on the webhooks.
  *
- * - current: the version of the webhooks, of this statement's snapshot: whoever judges an event by it knows which webhooks
- *            wanted it. It only rises along the log, since appends come one after the other.
- * - moved:   the compare-and-set that fences off a replaced process. Everything below hangs on it.
+ * - current: the version of the webhooks in this snapshot, which determines who wanted the events. It rises along the log,
+ *   since appends are sequential.
+ * - moved: the compare-and-set that fences off a replaced process. Everything below depends on it.
  *
- * Whoever listens hears of the last event, once it can be seen.
+ * It notifies listeners of the last event, once that is visible.
  */
 const appendStatement = statement(
   'append',
@@ -73,10 +70,10 @@ select webhooks_version, case when ${p.isTold} then pg_notify('${wakeChannel}', 
 )
 
 /**
- * Appends `events` (ids rising above the position's `lastEventId`, in commit order), sets aside what no event could
- * be made of, and moves the position of `slotName` from `expected` to `commitLsn`. Run on a pool it commits by itself; run on a client inside a
- * transaction, a large source transaction is appended in parts that become visible together.
- * Returns the version of the webhooks that the events were appended under. Throws `PositionMoved`, having stored nothing.
+ * Appends `events` (ids ascending above the position's `lastEventId`, in commit order), parks changes that can't be events,
+ * and moves `slotName`'s position from `expected` to `commitLsn`. With a pool it commits; with a client in a transaction,
+ * parts of a large source transaction become visible together. Returns the webhooks' version of the events. Throws
+ * `PositionMoved` without any effect.
  */
 export async function append(
   db: pg.Pool | pg.PoolClient,
@@ -84,15 +81,15 @@ export async function append(
     slotName: string
     expected: Lsn
     commitLsn: Lsn
-    /** Up to where the slot may be confirmed once this has committed. */
+    /** The confirmable position of the slot after this commit. */
     confirmableLsn: Lsn
     lastEventId: TimeId
-    /** A list, or already written down as columns, which must not be changed meanwhile. */
+    /** A list, or columns, which must not change meanwhile. */
     events: readonly StoredEvent[] | EventColumns
     parked: readonly ParkedChange[]
-    /** The webhook that the events are for; absent or null for every one that wants them. */
+    /** The only webhook to send them to; absent or null: all that want them. */
     onlyWebhookId?: number | null
-    /** Up to where the source's WAL went when what the events tell was read from its tables; null: nothing was. */
+    /** The end of the source's WAL when the events' values were read from its tables; null: none were. */
     readLsn?: Lsn | null
   },
 ): Promise<{ readonly webhooksVersion: number }> {

@@ -3,28 +3,28 @@ import type { StoredEvent } from '../../domain/event/event.ts'
 import { arrayLiteral, type BinaryArray, itemAt, openArray, sliceArray } from '../database/binary-array.ts'
 
 /**
- * Events on their way into the outbox, written down column by column, as `append` sends them. The events themselves
- * need not be kept meanwhile, and what they were written into is used again after `clear`.
+ * Events as columns, in the form that `append` sends. The events themselves need not be kept, and `clear` makes the memory
+ * reusable.
  */
 export type EventColumns = {
   add(event: StoredEvent): void
   count(): number
-  /** How many bytes the columns take by now. */
+  /** The size of the columns in bytes. */
   bytes(): number
   clear(): void
-  /** Some of the events, by their place, in columns of their own. */
+  /** A range of the events, as separate columns. */
   slice(from: number, to: number): EventColumns
-  /** What identifies an event, by its place. */
+  /** An event's identity, by index. */
   at(
     place: number,
   ): Pick<StoredEvent, 'entityType' | 'entityId' | 'commitLsn' | 'index'> & { readonly actionType: string }
-  /** Arrays for a statement's parameters: views, good until the next `add` or `clear`. */
+  /** Array parameters: views, valid until the next `add` or `clear`. */
   values(): EventArrays
 }
 
 const listOf = (texts: readonly string[] | null | undefined) => (texts ? arrayLiteral(texts) : null)
 
-/** The columns, under the names that they have in the table; of lists, the texts. */
+/** The columns by their names in the table; lists are texts. */
 export const eventColumns = {
   id: ['bigint', (event: StoredEvent) => event.id],
   share: ['smallint', (event: StoredEvent) => shareOf(event.entityType, event.entityId)],
@@ -35,18 +35,17 @@ export const eventColumns = {
   action_type: ['text', (event: StoredEvent) => event.actionType],
   committed_at: ['timestamptz', (event: StoredEvent) => event.committedAt],
   body: ['text', (event: StoredEvent) => event.body],
-  // Without REPLICA IDENTITY FULL no event has any of these, and nothing of them is sent.
+  // Empty, and not sent, without REPLICA IDENTITY FULL.
   previous: ['text', ({ facts }: StoredEvent) => facts?.previous ?? null],
   changed: ['text', ({ facts }: StoredEvent) => listOf(facts?.changed)],
   omitted: ['text', ({ facts }: StoredEvent) => listOf(facts?.omitted)],
-  // Without a mapping that names tenants, neither.
+  // Empty too if the mapping has no tenants.
   tenant: ['text', (event: StoredEvent) => event.of?.tenant ?? null],
   tenant_before: ['text', (event: StoredEvent) => event.of?.tenantBefore ?? null],
 } as const
 
 type EventArrays = { readonly [Name in keyof typeof eventColumns]: Buffer | null }
 
-/** Opens columns without an event. */
 export function openEventColumns(): EventColumns {
   const columns = Object.entries(eventColumns).map(([name, [type, pick]]) => ({
     name,
@@ -71,7 +70,7 @@ export function openEventColumns(): EventColumns {
   }
 }
 
-/** What can be read of columns. */
+/** The readable part of columns. */
 function viewOf(values: () => EventArrays, count: () => number) {
   const text = (array: Buffer, place: number) => itemAt(array, place).toString('utf8')
   return {

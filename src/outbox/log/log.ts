@@ -7,7 +7,7 @@ import { statement } from '../database/statement.ts'
 import { isSkipped } from './waits.ts'
 import { stateAt, wants } from './wanted.ts'
 
-/** An event as delivery reads it. */
+/** An event, as delivery reads it. */
 export type LogEvent = Wantable & {
   readonly id: TimeId
   readonly share: number
@@ -18,19 +18,19 @@ export type LogEvent = Wantable & {
   readonly omitted: readonly string[] | null
 }
 
-/** A page of the log. Everything up to `readUpTo` was looked at; whoever reads on does it from there. */
+/** A page of the log. Reading continues after `readUpTo`. */
 export type LogPage = { readonly events: readonly LogEvent[]; readonly readUpTo: TimeId }
 
 const eventColumns = `
 e.id, e.share, e.entity_type, e.entity_id, e.action_type, e.body, e.previous, e.omitted, e.changed, e.webhooks_version,
 e.only_webhook_id, e.tenant, e.tenant_before`
 
-/** What an event takes in memory, about; a text that is stored apart is not read for it. */
+/** The approximate memory of an event, without reading out-of-line texts. */
 const bytesOf = 'octet_length(e.body) + coalesce(octet_length(e.previous), 0) + 200'
 
 /**
- * One process appends, and commits one append after the other, so ids become visible in their order: who has seen an id sees all
- * below it, from then on. All of a page comes from one snapshot.
+ * One process appends, one commit after the other, so ids become visible in order: a reader that has seen an id sees
+ * everything below. A page is one snapshot.
  */
 const readStatement = statement(
   'read_log',
@@ -45,7 +45,7 @@ where bytes_before < ${p.maxBytes}
 order by e.id`,
 )
 
-/** Reads on in the log from an id: at most `limit` events, and no more where they take `maxBytes` bytes; at least one, if there is one. */
+/** Reads the log after an id: at most `limit` events and `maxBytes` bytes, but at least one event if there is any. */
 export async function readLog(
   outbox: Pick<Outbox, 'pool'>,
   from: { readonly after: TimeId; readonly limit: number; readonly maxBytes: number },
@@ -57,7 +57,7 @@ export async function readLog(
 
 /**
  * - scanned: the next events of the log, of all shares
- * - wanted:  those of the given shares that the webhook wants and no admin has cancelled
+ * - wanted: those of the given shares that the webhook wants and no admin cancelled
  * - fitting: as many of them as fit
  */
 const readForStatement = statement(
@@ -86,8 +86,8 @@ order by e.id`,
 )
 
 /**
- * Reads on in the log for one webhook, which is behind: the events of `shares` that it wants and that were not cancelled. At most `scan`
- * events of the log are looked at; at most `limit` are returned, and no more where they take `maxBytes` bytes.
+ * Reads the log for one webhook that lags: the events of `shares` that it wants and that were not cancelled. Scans at most
+ * `scan` events; returns at most `limit` and `maxBytes` bytes.
  */
 export async function readLogFor(
   outbox: Pick<Outbox, 'pool'>,
@@ -107,7 +107,7 @@ export async function readLogFor(
   return { events, readUpTo }
 }
 
-/** An event that was just appended, as it would be read. */
+/** An appended event, as it would be read. */
 export function toLogEvent(
   event: StoredEvent,
   webhooksVersion: number,

@@ -3,7 +3,7 @@ import { bodySent, type EventFacts, formToldAs } from '../../domain/event/event.
 import type { TimeId } from '../../domain/value/time-id.ts'
 import type { Outbox } from '../database/database.ts'
 
-/** What was sent of batches, by their attempts, made again of their events; absent where none is kept any more. */
+/** The bodies of batches by attempt, rebuilt from their events; absent: none is stored. */
 export async function readBatchBodies(
   outbox: Outbox,
   rows: readonly {
@@ -25,7 +25,7 @@ export async function readBatchBodies(
   return new Map(
     batches.flatMap(({ id, eventIds, withPrevious }) => {
       const parts = eventIds.flatMap(eventId => byId.get(eventId) ?? [])
-      // What is left of it where one was forgotten.
+      // The rest of it, if one was erased.
       if (parts.length === 0) return []
       const form = { asNew: false, asDelete: false, withPrevious }
       return [[id, batchBody(parts.map(event => bodySent(event, form)))] as const]
@@ -33,7 +33,7 @@ export async function readBatchBodies(
   )
 }
 
-/** What was sent of an event, made again from the same parts; empty where the event is not kept any more. */
+/** The body of an event, rebuilt from the same parts; empty if it is no longer stored. */
 export function eventBodyOf(
   row: Pick<EventFacts, 'previous' | 'omitted'> & {
     action_type: string | null

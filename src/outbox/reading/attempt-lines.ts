@@ -3,7 +3,7 @@ import type { Outbox } from '../database/database.ts'
 import { fields } from '../database/fields.ts'
 import { chooseOfLog, eachOnce, type LoggedAttempt, type LogPage, wholeLog } from './attempts.ts'
 
-/** An attempt in one line of a list: without what was sent and answered. */
+/** An attempt as a line of a list, without bodies. */
 export type AttemptLine = Pick<
   LoggedAttempt,
   | 'id'
@@ -22,7 +22,7 @@ export type AttemptLine = Pick<
   | 'nextAttemptAt'
   | 'hasBodies'
 > & {
-  /** Null where no answer came. */
+  /** Null without a response. */
   readonly status: number | null
 }
 
@@ -30,7 +30,7 @@ const columns = `
 webhook_id, id, trigger, event_id, event_ids, entity_type, entity_id, action_type, number, outcome, error_class,
 started_at, duration_ms, next_attempt_at, status, has_bodies`
 
-/** What `listAttempts` lists, in lines. */
+/** `listAttempts` as lines. */
 export async function listAttemptLines(outbox: Outbox, page: LogPage): Promise<AttemptLine[]> {
   const chosen = await chooseOfLog(outbox, page)
   if (!chosen) return []
@@ -42,7 +42,7 @@ export async function listAttemptLines(outbox: Outbox, page: LogPage): Promise<A
 
 const mostOfOneWebhook = 100
 
-/** Every attempt of an event, by itself or in a batch, since the id `since`, and what of it is kept beyond the log's time. */
+/** Every attempt of an event, single or batched, from the id `since` on, including those kept beyond retention. */
 export const triesOf = (event: string, since: string, and: string) => `
 select * from walhook.attempts where event_id = ${event} and id >= ${since} and ${and}
 union all
@@ -51,8 +51,8 @@ union all
 select * from walhook.kept_attempts where (event_id = ${event} or event_ids @> array[${event}::bigint]) and ${and}`
 
 /**
- * Every attempt of an event ($1), by itself or in a batch, also where it is kept beyond the log's time: the newest of
- * each webhook, or of one ($3). $2 lets Postgres pass over the days before the event.
+ * Every attempt of an event ($1), single or batched, including those kept beyond retention: the newest of each webhook, or of
+ * one ($3). $2 lets Postgres skip earlier days.
  */
 const eventAttemptsStatement = `
 select ${columns} from (
@@ -62,10 +62,10 @@ select ${columns} from (
 where nth <= ${mostOfOneWebhook}
 order by webhook_id, id`
 
-/** Ids of attempts are given by the database, whose clock may be behind. */
+/** The database assigns attempt ids, and its clock may be behind. */
 const clocksDifferMs = 3_600_000
 
-/** Every attempt of an event, by webhook, oldest first: of each webhook the newest hundred. `webhookId` names one, or none. */
+/** An event's attempts by webhook, oldest first, the newest hundred of each. `webhookId`: only this webhook's, if given. */
 export async function readEventAttempts(
   outbox: Outbox,
   eventId: TimeId,
@@ -79,7 +79,7 @@ export async function readEventAttempts(
   return Map.groupBy(eachOnce(rows).map(fields<AttemptLine>), line => line.webhookId)
 }
 
-/** Attempts (id, one of their events, number) whose delivery waits as they have left it. A batch has no number of its own. */
+/** Attempts (id, one of their events, number) whose delivery is still waiting in the state they left. A batch has no number. */
 const stillWaitingStatement = `
 select a.id
 from unnest($2::bigint[], $3::bigint[], $4::smallint[]) as a (id, event_id, number)
@@ -88,10 +88,7 @@ join walhook.deliveries d
   on d.webhook_id = $1 and d.entity_type = e.entity_type and d.entity_id = e.entity_id and d.event_id = e.id
 where d.attempts = coalesce(a.number, d.attempts)`
 
-/**
- * Of attempts of a webhook, the ids of those after which the try comes that they announce: what was since sent again by
- * hand, cancelled or superseded is not among them.
- */
+/** The ids of attempts whose announced retry is still to come, without those resent, cancelled or superseded since. */
 export async function stillWaiting(
   outbox: Outbox,
   webhookId: number,

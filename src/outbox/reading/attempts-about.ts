@@ -3,25 +3,25 @@ import type { Outcome } from '../../domain/delivery/outcome.ts'
 import { firstIdAt, type TimeId, timeOf } from '../../domain/value/time-id.ts'
 import type { Outbox } from '../database/database.ts'
 
-/** Which of a webhook's attempts. What is absent is not asked for. */
+/** The filter of a webhook's attempts. Absent fields do not filter. */
 export type LogFilter = {
   readonly outcomes?: readonly Outcome[] | undefined
   readonly triggers?: readonly Attempt['trigger'][] | undefined
   readonly eventId?: TimeId | undefined
   readonly entity?: { readonly entityType: string; readonly entityId: string } | undefined
-  /** Begun at or after this moment, and before this one. */
+  /** Begun from this moment on, and before this one. */
   readonly from?: Date | undefined
   readonly to?: Date | undefined
 }
 
 const mostEvents = 1_000
 const mostAttempts = 10_000
-/** Ids of events and of attempts come from two clocks. */
+/** Ids of events and attempts come from two clocks. */
 const clocksDifferMs = 3_600_000
 
 /**
- * Attempts about events ($2), by themselves or in a batch, and tests of an entity ($5, $6; null: none). Each part has
- * its own index; as one condition, Postgres might read the whole log instead.
+ * Attempts about events ($2), single or batched, and tests of an entity ($5, $6; null: none). Each part uses its own index;
+ * one combined condition might read the whole log.
  */
 const attemptsAboutStatement = `
 select id from (
@@ -37,7 +37,7 @@ select id from (
 where id < $3
 group by id order by id desc limit ${mostAttempts}`
 
-/** The ids of a webhook's attempts about the event or entity of a filter; null where the filter names none. */
+/** The ids of a webhook's attempts about a filter's event or entity; null: the filter has neither. */
 export async function attemptsAbout(
   outbox: Outbox,
   { webhookId, before, filter }: { webhookId: number; before: TimeId; filter: LogFilter },

@@ -10,19 +10,19 @@ import { eventBodyOf, readBatchBodies } from './attempt-bodies.ts'
 import { attemptsAbout, type LogFilter } from './attempts-about.ts'
 import { isForgotten } from './forgotten.ts'
 
-/** An attempt as it stands in the log. */
+/** An attempt in the log. */
 export type LoggedAttempt = Attempt & {
   readonly id: TimeId
   readonly nextAttemptAt: Date | null
-  /** What its event knows beyond its body; null where the event is not kept, and of a test. */
+  /** Its event's facts; null: the event is no longer stored, or a test. */
   readonly facts: EventFacts | null
-  /** Whether the log keeps what was sent and answered: else the bodies and the answer's headers are empty. */
+  /** Whether the log has its bodies: otherwise bodies and response headers are empty. */
   readonly hasBodies: boolean
-  /** What was sent has so many bytes, more than are read to be shown: its body is empty. Absent otherwise. */
+  /** The size of a request body too large to be read: it is empty. Absent otherwise. */
   readonly tooLargeBytes?: number
 }
 
-/** What stands for an id in the log of what was under way when its entity was forgotten. */
+/** Replaces the id of an entity that was erased during the request. */
 const forgottenId = '[forgotten]'
 
 type Entry = {
@@ -87,10 +87,8 @@ returning webhook_id, id, next_attempt_at`,
 )
 
 /**
- * Writes attempts to the log, each with the time of the next one (`nextAttemptInMs` from now, or null where none
- * is planned). The body is kept of a test, and where `isBodyKept` says so: any other attempt sent its events' bodies,
- * with or without what they know beyond them.
- * Returns id and time of the next attempt, in no particular order.
+ * Logs attempts, each with the time of the next one (`nextAttemptInMs` from now; null: none). The body is stored for tests,
+ * and if `isBodyKept`: other attempts sent their events' bodies. Returns ids and next times, unordered.
  */
 export async function insertAttempts(
   db: pg.Pool | pg.PoolClient,
@@ -107,20 +105,20 @@ export type LogPage = {
   readonly filter?: LogFilter
 }
 
-/** An attempt gets its id when it is logged: mostly within seconds of its beginning, later while the database is away. */
+/** An attempt gets its id when it is logged: usually seconds after its beginning, later if the database was down. */
 const longestLoggingMs = 3_600_000
 
 /**
- * A webhook's attempts, newest first, at most `limit`, older than the attempt `before` where one is given; also those
- * that are kept beyond the log's time. Of an entity, those about its last 1,000 events, and of these the last 10,000.
+ * A webhook's attempts, newest first, at most `limit`, before the attempt `before`, including those kept beyond retention. Of
+ * an entity: the last 10,000 about its last 1,000 events.
  */
 export async function listAttempts(outbox: Outbox, page: LogPage): Promise<LoggedAttempt[]> {
   return (await listAttemptsWithin(outbox, page, Number.POSITIVE_INFINITY)).items
 }
 
 /**
- * As `listAttempts`, of at most `maxBytes` in all, unless the first by itself has more; `isCut` where more would be too much.
- * Bodies are read only once it is known how large they are.
+ * As `listAttempts`, limited to `maxBytes` except for a single first one; `isCut`: there are more. Sizes are read before
+ * bodies.
  */
 export async function listAttemptsWithin(
   outbox: Outbox,
@@ -129,7 +127,7 @@ export async function listAttemptsWithin(
 ): Promise<{ items: LoggedAttempt[]; isCut: boolean }> {
   const chosen = await chooseOfLog(outbox, page)
   const sizes = chosen ? await readSizes(outbox, chosen) : []
-  // Of what is too large nothing is read.
+  // Too large bodies are not read.
   const shown = sizes.map(size => (size.bytes > mostShownBytes ? { ...size, bytes: 0 } : size))
   const within = sizes.slice(0, firstWithin(shown, maxBytes).length)
   const items = await readAttempts(
@@ -143,14 +141,14 @@ export async function listAttemptsWithin(
   return { items, isCut: within.length < sizes.length }
 }
 
-/** Which attempts `a` of the whole log, and in which order. */
+/** The chosen attempts `a` of the whole log, in order. */
 type Chosen = { readonly which: string; readonly values: readonly unknown[] }
 
-/** The log and what is kept beyond its time, as one table. */
+/** The log and the attempts kept beyond retention, as one table. */
 export const wholeLog = `
 (select * from walhook.attempts union all select * from walhook.kept_attempts) a`
 
-/** The attempts that `listAttempts` wants; null where there can be none. */
+/** The attempts of `listAttempts`; null: there can be none. */
 export async function chooseOfLog(outbox: Outbox, page: LogPage): Promise<Chosen | null> {
   const { webhookId, limit, filter = {} } = page
   const before = page.before ?? afterAll
@@ -170,7 +168,7 @@ export async function chooseOfLog(outbox: Outbox, page: LogPage): Promise<Chosen
   return { which, values }
 }
 
-/** One attempt of a webhook, or null where there is none, or none any more. */
+/** One attempt of a webhook, or null. */
 export async function findAttempt(
   outbox: Outbox,
   webhookId: number,
@@ -181,14 +179,14 @@ export async function findAttempt(
   return found ?? null
 }
 
-/** While a day is being dropped, what is kept of it is there twice for a moment. */
+/** While a day is being dropped, its kept attempts briefly exist twice. */
 export const eachOnce = <Row extends { id: TimeId }>(rows: readonly Row[]): Row[] =>
   rows.filter((row, i) => row.id !== rows[i - 1]?.id)
 
-/** The bytes of what was sent without a body of its own, of events: as they were sent, nearly. */
+/** The approximate size of a request body that is rebuilt from events. */
 const eventBytes = (of: string) => `octet_length(${of}.body) + coalesce(octet_length(${of}.previous), 0)`
 
-/** How many bytes the chosen attempts have; nothing of their bodies is read for that. */
+/** The sizes of the chosen attempts, without reading bodies. */
 async function readSizes(
   { pool }: Outbox,
   { which, values }: Chosen,
@@ -207,7 +205,7 @@ async function readSizes(
   return eachOnce(rows)
 }
 
-/** As many from the beginning as have at most `maxBytes` together; the first in any case. */
+/** The first attempts within `maxBytes` in all, at least one. */
 function firstWithin<T extends { readonly bytes: number }>(items: readonly T[], maxBytes: number): T[] {
   let bytes = 0
   const cut = items.findIndex((item, i) => {
@@ -217,14 +215,14 @@ function firstWithin<T extends { readonly bytes: number }>(items: readonly T[], 
   return items.slice(0, cut < 0 ? items.length : cut)
 }
 
-/** What is shown of an attempt but for the request's body. */
+/** The shown columns, except the request's body. */
 const shownColumns = `
 a.webhook_id, a.id, a.trigger, a.event_id, a.event_ids, a.message_id, a.entity_type, a.entity_id, a.action_type, a.number,
 a.url, a.request_headers, a.started_at, a.duration_ms, a.phases, a.remote_address, a.status, a.response_headers,
 a.response_body, a.response_truncated, a.outcome, a.error_class, a.error_message, a.next_attempt_at, a.with_previous,
 a.has_bodies, e.action_type as event_action_type, e.changed, e.omitted`
 
-/** The chosen attempts as the log shows them, those that are `sizes`' too large without what was sent. */
+/** The chosen attempts as shown, without too large bodies by `sizes`. */
 async function readAttempts(
   outbox: Outbox,
   { which, values }: Chosen,

@@ -7,13 +7,12 @@ import { columns, toWebhook } from '../records/webhooks.ts'
 import { type Count, countWaitingOf } from './queue-depth.ts'
 import { shownState } from './webhook-states.ts'
 
-/** A URL's host and port: what of it everybody may see. */
+/** A URL's host and port, which everyone may see. */
 const hostOfUrl = `substring(url from '^[a-z]+://(?:[^/?#@]*@)?([^/?#]*)')`
 
 /**
- * Webhooks whose name or URL contains `search` (empty: all), `limit` of them after the first `offset`. Of the URL only the host
- * counts unless `inWholeUrl`. Those of a tenant, or (null) all; in a state, or (null) in any. By state: those that are disabled or
- * failing come first.
+ * Webhooks with `search` in name or URL (empty: all), `limit` from `offset` on; only the URL's host counts unless
+ * `inWholeUrl`. Of a tenant or all (null), in a state or any (null). Order by state: disabled and failing first.
  */
 export async function searchWebhooks(
   outbox: Outbox,
@@ -47,7 +46,7 @@ export async function searchWebhooks(
   return rows.map(toWebhook)
 }
 
-/** How a webhook's requests went lately. Tests and what our own shutdown cut off do not count. */
+/** A webhook's recent requests, without tests and requests that a shutdown cut off. */
 export type Figures = {
   readonly last: {
     readonly outcome: Outcome
@@ -55,9 +54,9 @@ export type Figures = {
     readonly status: number | null
     readonly at: Date
   } | null
-  /** The last 24 hours, the oldest first: of the latest requests of each hour, at most 25. */
+  /** The last 24 hours, the oldest first: the latest 25 requests of each hour. */
   readonly hours: readonly { readonly requests: number; readonly failed: number }[]
-  /** Deliveries that wait or are in flight, counted up to 1,000. */
+  /** Pending deliveries, in flight included, counted up to 1,000. */
   readonly waiting: Count
 }
 
@@ -66,9 +65,9 @@ const sampled = 25
 const mostWaiting = 1_000
 
 /**
- * One row for each webhook. It looks at 24 short ranges of the primary key of attempts for each, and reads at most 25
- * rows in any, so it costs the same however much a webhook is sent. Left alone, Postgres reads the whole hour and
- * sorts it, because it takes a range with unknown bounds for a small one: so it is kept from sorting.
+ * One row per webhook. Reads at most 25 rows in each of 24 short ranges of the primary key of attempts, so its cost is
+ * constant. Sorting is disabled: Postgres would read and sort the whole hour, because it underestimates ranges with unknown
+ * bounds.
  */
 const figuresStatement = `
 select w.id, last.outcome, last.error_class, last.status, last.started_at, hours.requests, hours.failed
@@ -92,7 +91,7 @@ cross join lateral (
   ) hour
 ) hours`
 
-/** The figures of these webhooks, by their ids. */
+/** The figures of these webhooks by id. */
 export async function webhookFigures(
   outbox: Outbox,
   ids: readonly number[],
@@ -101,7 +100,7 @@ export async function webhookFigures(
   const waiting = await countWaitingOf(outbox, ids, mostWaiting)
   const { rows } = await transaction(outbox.pool, async client => {
     await client.query('set local enable_sort = off')
-    // Without a name: a plan that is kept would have been made, or be used, where sorting is allowed.
+    // Unnamed: a cached plan would allow sorting.
     return await client.query(figuresStatement, [ids, firstIdAt(nowMs - 24 * hourMs), firstIdAt(hourMs)])
   })
   return new Map(

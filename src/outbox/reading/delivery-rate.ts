@@ -4,9 +4,7 @@ import type { Outbox } from '../database/database.ts'
 const lookBackMs = 60_000
 const mostLookedAt = 5_000
 
-/**
- * How many events per second were delivered to a webhook in the last minute, by its newest attempts, at most so many; null: none were.
- */
+/** Deliveries per second to a webhook in the last minute, by its newest attempts up to a limit; null: none. */
 export async function deliveryRate(
   { pool }: Pick<Outbox, 'pool'>,
   webhookId: number,

@@ -3,11 +3,11 @@ import type { Outbox } from '../database/database.ts'
 import { fields } from '../database/fields.ts'
 import { wantedColumns } from '../log/wanted.ts'
 
-/** How much of the log is looked at: events of any kind, and bytes of those that are returned. */
+/** The limits of scanned events, and of returned bytes. */
 const mostScanned = 1_000
 const mostBytes = 8_000_000
 
-/** The newest `most` events with one of the triggers, the newest first, among the newest of the log, or of those of a tenant. */
+/** The newest `most` events with one of the triggers, newest first, of the log's or a tenant's newest. */
 export async function recentEvents(
   outbox: Pick<Outbox, 'pool'>,
   { triggers, most, tenant }: { triggers: readonly string[]; most: number; tenant: string | null },

@@ -1,18 +1,18 @@
 import type { ShownState, WebhookStates } from '../../domain/shown/webhook-states.ts'
 import type { Outbox } from '../database/database.ts'
 
-/** How many webhooks are in each state; each is in one. */
+/** The number of webhooks by state; each is in one. */
 export type WebhookCounts = {
   readonly active: number
-  /** Active, and nothing was delivered since a request failed. */
+  /** Active, without a success since a failure. */
   readonly failing: number
-  /** walhook has stopped sending to them. */
+  /** Disabled by walhook. */
   readonly disabled: number
-  /** An admin has. */
+  /** Switched off by an admin. */
   readonly inactive: number
 }
 
-/** One pass over the table of webhooks. */
+/** One scan of the table. */
 export async function countWebhooks(outbox: Outbox): Promise<WebhookCounts> {
   const { rows } = await outbox.pool.query<WebhookCounts>(`
     select count(*) filter (where is_active and disabled_at is null and failing_since is null)::int as active,
@@ -30,7 +30,7 @@ export const shownState = `case
   when failing_since is not null then 'failing'
   else 'active' end`
 
-/** How the webhooks of a tenant, or (null) all, are. */
+/** The webhook states of a tenant, or of all (null). */
 export async function readWebhookStates(outbox: Outbox, tenant: string | null): Promise<WebhookStates> {
   const of = tenant === null ? '' : 'where tenant = $1'
   const values = tenant === null ? [] : [tenant]

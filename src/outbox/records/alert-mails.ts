@@ -4,7 +4,7 @@ import type { AlertTrigger } from '../../domain/event/alert.ts'
 import type { Outbox } from '../database/database.ts'
 import { type Incident, incidentColumns, toIncident } from './incidents.ts'
 
-/** Adds a mail for each address: of the webhook that the incident is about, or `toCapture`. Returns how many. */
+/** Adds a mail for each recipient: the webhook's, or `toCapture`. Returns their number. */
 export async function addMails(
   client: pg.ClientBase,
   incident: Incident,
@@ -25,15 +25,15 @@ export type DueMail = {
   readonly id: number
   readonly alert: AlertTrigger
   readonly recipient: string
-  /** How often it was tried, with this time. */
+  /** The attempts so far, this one included. */
   readonly number: number
   readonly told: Told
 }
 
-/** Nobody else takes a mail for so long: sending one ends before. */
+/** A taken mail is exclusive for this long, which is more than sending takes. */
 const takenForMs = 120_000
 
-/** Takes mails that are due, and counts the try: a process that is killed while it sends one has it sent again later. */
+/** Takes due mails and counts the attempt: after a crash, the mail is sent again later. */
 export async function takeMails({ pool }: Pick<Outbox, 'pool'>, most: number): Promise<DueMail[]> {
   const { rows } = await pool.query({
     name: 'take_mails',
@@ -63,7 +63,7 @@ from taken t join walhook.incidents i on i.id = t.incident_id left join walhook.
   })
 }
 
-/** A mail was accepted, or was not: `retryMs` null: it is given up. */
+/** Records the result of a mail; `retryMs` null: it is dropped. */
 export async function settleMail(
   { pool }: Pick<Outbox, 'pool'>,
   id: number,
@@ -81,12 +81,12 @@ export async function settleMail(
     )
 }
 
-/** Mails of the last week that nobody has got. */
+/** Last week's undelivered mails. */
 export type MailTrouble = {
-  /** They are tried again. */
+  /** To be retried. */
   readonly failed: number
   readonly givenUp: number
-  /** They have been due for minutes, and nobody has tried: no process has an SMTP server. */
+  /** Due for minutes without an attempt: no process has an SMTP server. */
   readonly waiting: number
   readonly lastError: string | null
 }

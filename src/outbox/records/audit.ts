@@ -4,9 +4,8 @@ import type { Outbox } from '../database/database.ts'
 import { fields } from '../database/fields.ts'
 
 /**
- * Records who changed what, in the transaction of `client` that changes it: both are there, or neither. `from` and
- * `to` are the thing before and after (null or absent: it was not there); only what differs is kept. They must be
- * what any viewer may read. `id` is that of the thing, where it is not the webhook.
+ * Records who changed what, in the same transaction as the change. `from` and `to` are the object before and after (null or
+ * absent: nonexistent), readable by any viewer; only differences are stored. `id` is the object's, unless it is the webhook.
  */
 export async function recordAudit(
   client: pg.PoolClient,
@@ -17,7 +16,7 @@ export async function recordAudit(
     readonly id?: number | bigint | string
     readonly from?: object | null
     readonly to?: object | null
-    /** Whose the thing is, where it is not a webhook, or is none any more; absent: the webhook's, or the actor's. */
+    /** The object's tenant, if it is no existing webhook; absent: the webhook's, or the actor's. */
     readonly tenant?: string | null
   },
 ): Promise<void> {
@@ -44,7 +43,7 @@ values ($1, $2, $3, $4, $9, $5, $6, $7, $8,
 
 const prunedAtOnce = 1_000
 
-/** Drops records that were made before a moment, a short statement after the other; returns how many. */
+/** Deletes records from before a moment, in short statements; returns their number. */
 export async function pruneAudit({ pool }: Pick<Outbox, 'pool'>, beforeMs: number): Promise<number> {
   let pruned = 0
   for (;;) {
@@ -66,11 +65,11 @@ export type AuditRecord = {
   readonly targetId: string | null
   readonly webhookId: number | null
   readonly changes: Changes
-  /** Whose the changed thing is; null: nobody's. */
+  /** The object's tenant; null: none. */
   readonly tenant: string | null
 }
 
-/** What was recorded, newest first, at most `limit`, before the record `before`; of one webhook and of one tenant, if given. */
+/** Records, newest first, at most `limit`, before the record `before`; of one webhook and one tenant, if given. */
 export async function listAudit(
   outbox: Outbox,
   page: { limit: number; before: bigint | null; webhookId: number | null; tenant: string | null },

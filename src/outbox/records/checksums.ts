@@ -1,12 +1,12 @@
 import type { Outbox } from '../database/database.ts'
 
-/** The key of the checksums of tokens and sessions. */
+/** The key of the checksums in tokens and session ids. */
 export async function readChecksumKey(outbox: Pick<Outbox, 'pool'>): Promise<Buffer> {
   const { rows } = await outbox.pool.query('select key from walhook.checksum_key')
   return rows[0].key
 }
 
-/** The SHA-256 of each valid token without a checksum: those that were made before there were any. */
+/** The SHA-256 of each valid token without a checksum, from older versions. */
 export async function tokensWithoutChecksum(outbox: Pick<Outbox, 'pool'>): Promise<Buffer[]> {
   const { rows } = await outbox.pool.query(`
 select hash from walhook.tokens
@@ -14,7 +14,7 @@ where not has_checksum and revoked_at is null and coalesce(expires_at > now(), t
   return rows.map(row => row.hash)
 }
 
-/** The SHA-256 of each session without a checksum that has not ended. */
+/** The SHA-256 of each valid session without a checksum. */
 export async function sessionsWithoutChecksum(outbox: Pick<Outbox, 'pool'>): Promise<Buffer[]> {
   const { rows } = await outbox.pool.query(
     'select hash from walhook.sessions where not has_checksum and expires_at > now()',

@@ -4,10 +4,10 @@ import { fields } from '../database/fields.ts'
 
 const keptFor = `interval '24 hours'`
 
-/** A call that brought a key: who (a token's id, or 0 for the one of the configuration), and the key. */
+/** A call's key and its caller (a token's id, or 0 for the configured one). */
 export type CallKey = { readonly holder: number; readonly key: string }
 
-/** Takes a key that is free, or was last used more than 24 hours ago. Returns whether it was. */
+/** Takes a free or expired (24 hours) key. Returns whether it did. */
 export async function takeKey(
   outbox: Outbox,
   { holder, key }: CallKey,
@@ -27,7 +27,7 @@ on conflict (holder, key) do update
 
 export type KeyState = {
   readonly requestHash: Buffer
-  /** Sealed; null where the call has not ended. */
+  /** Sealed; null: the call has not ended. */
   readonly answer: string | null
   readonly ageMs: number
 }
@@ -43,7 +43,7 @@ from walhook.idempotency_keys where holder = $1 and key = $2`,
   return rows[0] ? fields(rows[0]) : null
 }
 
-/** Keeps the answer of the call that has taken the key. */
+/** Stores the answer of the call that took the key. */
 export async function storeAnswer(outbox: Outbox, { holder, key }: CallKey, answer: string): Promise<void> {
   await outbox.pool.query({
     name: 'store_answer',
@@ -52,7 +52,7 @@ export async function storeAnswer(outbox: Outbox, { holder, key }: CallKey, answ
   })
 }
 
-/** Gives a key back whose call has changed nothing. */
+/** Releases the key of a call that changed nothing. */
 export async function freeKey(outbox: Outbox, { holder, key }: CallKey): Promise<void> {
   await outbox.pool.query({
     name: 'free_key',
@@ -61,7 +61,7 @@ export async function freeKey(outbox: Outbox, { holder, key }: CallKey): Promise
   })
 }
 
-/** Forgets the keys of calls that were made more than 24 hours ago. */
+/** Deletes keys older than 24 hours. */
 export async function pruneKeys(outbox: Outbox): Promise<void> {
   await outbox.pool.query({
     name: 'prune_keys',
@@ -71,7 +71,7 @@ export async function pruneKeys(outbox: Outbox): Promise<void> {
 
 const toAnswer = ({ holder, key, answer }: pg.QueryResultRow) => ({ key: { holder, key }, answer })
 
-/** The answers that are sealed with another key than `keyId`; nobody else changes them until the transaction ends. */
+/** Locks the answers sealed with another key than `keyId`. */
 export async function lockAnswersOfOtherKeys(
   client: pg.PoolClient,
   keyId: string,
@@ -84,7 +84,7 @@ export async function lockAnswersOfOtherKeys(
   return rows.map(toAnswer)
 }
 
-/** Every answer that is kept. */
+/** Every stored answer. */
 export async function listAnswers(outbox: Outbox): Promise<{ key: CallKey; answer: string }[]> {
   const { rows } = await outbox.pool.query(
     'select holder, key, answer from walhook.idempotency_keys where answer is not null order by holder, key',
@@ -92,7 +92,7 @@ export async function listAnswers(outbox: Outbox): Promise<{ key: CallKey; answe
   return rows.map(toAnswer)
 }
 
-/** Replaces an answer by another envelope of the same; null takes it away and leaves its key taken: the call is not carried out again. */
+/** Replaces an answer's envelope; null removes it and leaves the key taken: the call is not repeated. */
 export async function replaceAnswer(
   db: pg.Pool | pg.PoolClient,
   { holder, key }: CallKey,

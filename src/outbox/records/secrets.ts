@@ -3,7 +3,7 @@ import type { Webhook } from '../../domain/webhook/webhook.ts'
 import type { Sealed } from '../../domain/webhook/webhook-secrets.ts'
 import type { Outbox } from '../database/database.ts'
 
-/** The envelopes of a webhook `w`; a previous secret only while it signs. */
+/** The envelopes of a webhook `w`; a previous secret only while it is valid. */
 export const sealedColumns = `
 w.secret, case when w.previous_secret_expires_at > now() then w.previous_secret end as previous_secret, w.headers,
 w.client_identity`
@@ -18,7 +18,7 @@ export function toSealed(row: {
   return { secret, previousSecret, headers, ...(identity && { identity }) }
 }
 
-/** The id of a webhook that is still to be inserted: its envelopes are made for it. */
+/** The id of the next webhook: its envelopes depend on it. */
 export async function nextWebhookId(client: pg.PoolClient): Promise<number> {
   const { rows } = await client.query(
     `select nextval(pg_get_serial_sequence('walhook.webhooks', 'id'))::int as id`,
@@ -26,15 +26,15 @@ export async function nextWebhookId(client: pg.PoolClient): Promise<number> {
   return rows[0].id
 }
 
-/** The envelopes of a webhook, or null where there is none. */
+/** The envelopes of a webhook, or null. */
 export async function findSealed(db: Pick<pg.PoolClient, 'query'>, id: number): Promise<Sealed | null> {
   const { rows } = await db.query(`select ${sealedColumns} from walhook.webhooks w where w.id = $1`, [id])
   return rows[0] ? toSealed(rows[0]) : null
 }
 
 /**
- * Gives a webhook another secret. The one before is kept as `previousSecret` for `overlapHours`, in the place of one
- * that was kept until now; with null, it ends at once.
+ * Sets a webhook's secret. The old one stays as `previousSecret` for `overlapHours`, replacing an earlier one; null: it
+ * expires at once.
  */
 export async function setSecret(
   client: pg.PoolClient,
@@ -51,7 +51,7 @@ export async function setSecret(
   )
 }
 
-/** Every webhook with its envelopes, by rising id; nobody else changes them until the transaction ends. */
+/** Locks every webhook with its envelopes, in ascending order of id. */
 export async function lockAllSealed(
   client: pg.PoolClient,
 ): Promise<(Pick<Webhook, 'id' | 'name'> & { sealed: Sealed })[]> {
@@ -61,7 +61,7 @@ export async function lockAllSealed(
   return rows.map(row => ({ id: row.id, name: row.name, sealed: toSealed(row) }))
 }
 
-/** Replaces the envelopes of a webhook by others with the same content. A previous secret that has ended is forgotten. */
+/** Replaces a webhook's envelopes by others with the same content. An expired previous secret is deleted. */
 export async function replaceSealed(client: pg.PoolClient, id: number, sealed: Sealed): Promise<void> {
   await client.query(
     `update walhook.webhooks
@@ -72,7 +72,7 @@ export async function replaceSealed(client: pg.PoolClient, id: number, sealed: S
   )
 }
 
-/** Active webhooks with an envelope of a key that is none of `keyIds`, with that key's id. */
+/** Active webhooks with an envelope of a key outside `keyIds`, with that key's id. */
 export async function webhooksOfOtherKeys(
   outbox: Outbox,
   keyIds: readonly string[],

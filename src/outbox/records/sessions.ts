@@ -2,7 +2,7 @@ import type pg from 'pg'
 import type { Role } from '../../domain/access/role.ts'
 import type { Outbox } from '../database/database.ts'
 
-/** Starts a session, kept by the SHA-256 of its id with its checksum, of a stored token or, by a MAC, of what the configuration says. */
+/** Stores a session by its id's SHA-256, of a stored token or, by MAC, of the configuration. */
 export async function insertSession(
   client: pg.PoolClient,
   session: {
@@ -10,14 +10,14 @@ export async function insertSession(
     tokenId: number | null
     tokenMac: Buffer | null
     forMs: number
-    /** Who it is, where a link or a provider says so; null: its token does. */
+    /** The user, for a link or provider; null: the token's. */
     person: Person | null
-    /** Sealed; of whoever signed in at a provider. */
+    /** Sealed; of a user of the provider. */
     idToken?: string | null
   },
 ): Promise<{ expiresAt: Date }> {
   const { hash, tokenId, tokenMac, forMs, person, idToken } = session
-  // Not beyond its token's own end.
+  // Not after the token's own expiry.
   const { rows } = await client.query({
     name: 'insert_session',
     text: `
@@ -36,7 +36,7 @@ returning expires_at`,
   return { expiresAt: rows[0].expires_at }
 }
 
-/** Whom a link or a provider has let in. `subject`: at the provider; null: by a link. */
+/** The user of a link or provider. `subject`: at the provider; null: by a link. */
 export type Person = {
   readonly tenant: string | null
   readonly role: Role
@@ -45,13 +45,13 @@ export type Person = {
   readonly subject: string | null
 }
 
-/** Whose session it is: a stored token's, or of what the configuration says, by its MAC; `person`: who it is, if the token does not say so. */
+/** A session's origin: a stored token, or by MAC the configuration; `person`: the user, unless the token has it. */
 export type SessionOwner = { readonly person: Person | null } & (
   | { readonly token: { id: number; name: string; role: Role; userId: string | null; tenant: string | null } }
   | { readonly token: null; readonly tokenMac: Buffer }
 )
 
-/** Finds a session that has not ended, and whose token is neither revoked nor expired. */
+/** Finds a valid session whose token is valid too. */
 export async function findSession(outbox: Outbox, hash: Buffer): Promise<SessionOwner | null> {
   const { rows } = await outbox.pool.query({
     name: 'find_session',
@@ -84,13 +84,13 @@ export async function deleteSession(outbox: Outbox, hash: Buffer): Promise<void>
   })
 }
 
-/** The ID token of a session, sealed; null where a provider has nothing to do with it. */
+/** A session's ID token, sealed; null: none. */
 export async function findIdToken(outbox: Outbox, hash: Buffer): Promise<string | null> {
   const { rows } = await outbox.pool.query('select id_token from walhook.sessions where hash = $1', [hash])
   return rows[0]?.id_token ?? null
 }
 
-/** Ends every session of whoever a link has let in under this name. Returns how many there were. */
+/** Ends every session of a link's user with this name. Returns their number. */
 export async function deleteSessionsOfLink(
   client: pg.PoolClient,
   { tenant, name, userId }: Person,
@@ -103,7 +103,7 @@ export async function deleteSessionsOfLink(
   return rowCount ?? 0
 }
 
-/** Ends every session of a subject of the provider with this MAC. Returns how many there were. */
+/** Ends every session of a subject at the provider with this MAC. Returns their number. */
 export async function deleteSessionsOfSubject(
   client: pg.PoolClient,
   subject: string,
@@ -116,7 +116,7 @@ export async function deleteSessionsOfSubject(
   return rowCount ?? 0
 }
 
-/** Ends every session of a token (null: of the configured one), but not those of its links or of a provider. Returns how many there were. */
+/** Ends every session of a token (null: the configured one), except those of its links or of a provider. Returns their number. */
 export async function deleteSessionsOf(client: pg.PoolClient, tokenId: number | null): Promise<number> {
   // Two statements, because `is not distinct from` uses no index.
   const { rowCount } =
@@ -126,7 +126,7 @@ export async function deleteSessionsOf(client: pg.PoolClient, tokenId: number | 
   return rowCount ?? 0
 }
 
-/** Forgets sessions that have ended by themselves. */
+/** Deletes expired sessions. */
 export async function pruneSessions(outbox: Outbox): Promise<void> {
   await outbox.pool.query({
     name: 'prune_sessions',

@@ -1,6 +1,6 @@
 import type { Outbox } from '../database/database.ts'
 
-/** Notes that a sign-in has come back, kept by the SHA-256 of its state; whether it is for the first time. */
+/** Records the return of a sign-in, by its state's SHA-256; returns whether it is the first. */
 export async function useSignIn(outbox: Pick<Outbox, 'pool'>, hash: Buffer, forMs: number): Promise<boolean> {
   await outbox.pool.query('delete from walhook.used_sign_ins where expires_at < now()')
   const { rowCount } = await outbox.pool.query(

@@ -4,17 +4,17 @@ import type { Outbox } from '../database/database.ts'
 import { fields } from '../database/fields.ts'
 import { parameters } from '../database/statement.ts'
 
-/** A stored token, without the token. */
+/** A stored token, without its text. */
 export type Token = {
   readonly id: number
   readonly name: string
   readonly role: Role
-  /** The tenant that its holder belongs to; null: to none. */
+  /** The holder's tenant; null: none. */
   readonly tenant: string | null
-  /** The user account that its holder is. */
+  /** The holder's user account. */
   readonly userId: string | null
   readonly createdAt: Date
-  /** From then on it is refused; null: never. */
+  /** Its expiry; null: never. */
   readonly expiresAt: Date | null
   /** To the minute. */
   readonly lastUsedAt: Date | null
@@ -36,10 +36,10 @@ export async function insertToken(
   return fields(rows[0])
 }
 
-/** Its use is noted again after so long; a clock that is wrong costs a query, or a minute. */
+/** The interval of recording a token's use; a wrong clock costs a query, or a minute. */
 const usedAgainMs = 60_000
 
-/** Finds the token with this SHA-256 that is neither revoked nor expired, and notes its use (once a minute at most). */
+/** Finds the valid token with this SHA-256, and records its use (once a minute at most). */
 export async function useToken({ pool }: Outbox, hash: Buffer): Promise<Token | null> {
   const { rows } = await pool.query(
     `select ${columns} from walhook.tokens
@@ -57,7 +57,7 @@ export async function useToken({ pool }: Outbox, hash: Buffer): Promise<Token | 
   return token
 }
 
-/** Tokens by rising id, at most `limit`, those after the id `after`; of a tenant, or (null) of all. */
+/** Tokens in ascending order of id, at most `limit`, after the id `after`; of a tenant or all (null). */
 export async function listTokens(
   { pool }: Outbox,
   page: { limit: number; after: number; tenant: string | null },
@@ -74,7 +74,7 @@ export async function listTokens(
   return rows.map(fields<Token>)
 }
 
-/** A token that nobody else changes until the transaction ends. */
+/** Locks a token. */
 export async function lockToken(client: pg.PoolClient, id: number): Promise<Token | null> {
   const { rows } = await client.query(`select ${columns} from walhook.tokens where id = $1 for update`, [id])
   return rows[0] ? fields(rows[0]) : null

@@ -2,8 +2,8 @@ import type { Log } from '../../runtime/log.ts'
 import type { Outbox } from '../database/database.ts'
 
 /**
- * Writes the URLs of webhooks as they are judged and sent to: earlier versions kept what was typed, which a
- * person may read as another place (`http://127.0.0.1:9\@crm.example`).
+ * Normalizes stored URLs as they are judged and used: older versions stored the typed text, which may look like another host
+ * (`http://127.0.0.1:9\@crm.example`).
  */
 export async function normalizeUrls(outbox: Outbox, log: Log): Promise<void> {
   const { rows } = await outbox.pool.query<{ id: number; url: string }>(

@@ -2,23 +2,20 @@ import type pg from 'pg'
 import type { Disabled } from '../records/health.ts'
 import { endIncidents, type Happening, noteIncident } from '../records/incidents.ts'
 
-/**
- * Notes what a settlement makes of the health of webhooks, in its commit. One webhook after the other, so that two settlements
- * never wait for each other.
- */
+/** Updates the health of webhooks in a settlement's commit, in order, so that two settlements never deadlock. */
 export async function noteHealth(
   client: pg.ClientBase,
   news: {
     readonly failing: readonly number[]
     readonly wellAgain: readonly number[]
     readonly disabled: readonly Disabled[]
-    /** How many deliveries have died, by webhook. */
+    /** The number of dead deliveries by webhook. */
     readonly dead: ReadonlyMap<number, number>
   },
 ): Promise<void> {
   for (const webhookId of news.wellAgain.toSorted((a, b) => a - b))
     await endIncidents(client, webhookId, ['webhook.failing'], { tellsEnd: true })
-  // One that is disabled does not fail any more.
+  // A disabled webhook is no longer failing.
   const told = news.disabled.filter(({ isOfAlert }) => !isOfAlert)
   for (const { webhookId } of news.disabled) await endIncidents(client, webhookId, ['webhook.failing'])
   const happenings: Happening[] = [

@@ -13,42 +13,42 @@ import { noteHealth } from './note-health.ts'
 import { readHeldBatches, settleRows } from './settle-rows.ts'
 import { settledRows } from './settled-rows.ts'
 
-/** An attempt that has ended, and what becomes of its shipment. */
+/** A finished attempt, and the next state of its shipment. */
 export type Settlement = {
   readonly shipment: Shipment
   readonly attempt: Attempt
   readonly next: NextOfShipment
-  /** Not null: the receiver wants nothing more (410), and this becomes the webhook's `disabled_reason`. */
+  /** Set for a 410: the webhook's new `disabled_reason`. */
   readonly disable: string | null
-  /** It failed, and the webhook has delivered nothing lately. */
+  /** It failed, without a recent success of the webhook. */
   readonly isFailing: boolean
-  /** An event has waited for longer than all retries take. */
+  /** An event is pending for longer than all retries take. */
   readonly isOverdue: boolean
-  /** For how long the receiver wants nothing more, in ms; 0: it said nothing. */
+  /** The receiver's Retry-After in ms; 0: none. */
   readonly holdMs: number
 }
 
-/** What one commit settles. They are written in this order, and a settlement may be about a row of the same commit. */
+/** The content of one commit, in writing order; a settlement may concern a row of the same commit. */
 export type ToSettle = {
   readonly aside: readonly AsideRow[]
   readonly settlements: readonly Settlement[]
 }
 
 export type Settled = {
-  /** Another process has taken over: the attempts are logged, and nothing else has changed. */
+  /** Another process has taken over: the attempts are logged, and nothing else changed. */
   readonly isFenced: boolean
-  /** The newest version of the webhooks: a holder that knows an older one reads them before it sends on. */
+  /** The newest version of the webhooks: a holder with an older one reads them before sending. */
   readonly webhooksVersion: number
-  /** When the earliest of what this has left is due, of each webhook. */
+  /** When the earliest remaining delivery of each webhook is due. */
   readonly left: readonly Due[]
   readonly disabled: readonly Pick<Disabled, 'webhookId' | 'reason'>[]
-  /** Webhooks that had failed for a while, and fail no more. */
+  /** Webhooks that had failed for a while and work again. */
   readonly recovered: readonly number[]
 }
 
 /**
- * Settles attempts of any webhooks: the log, the rows, and the webhooks' health change in one commit. What was cancelled by hand
- * while it was sent is logged, and stays cancelled. A holder that is fenced only logs.
+ * Settles attempts of any webhooks: log, rows and health change in one commit. Deliveries cancelled during the request are
+ * logged and stay cancelled. A fenced holder only logs.
  */
 export async function settle(outbox: Outbox, holderId: number, what: ToSettle): Promise<Settled> {
   const settled = await repeatableTransaction(outbox.pool, client =>
@@ -62,7 +62,7 @@ export async function settle(outbox: Outbox, holderId: number, what: ToSettle): 
   )
 }
 
-/** Rolls back: what is settled is of shares that another holder serves by now, whose rows change at the same time. */
+/** Rolls back: another holder serves the shares now, and changes their rows at the same time. */
 class SharesGone extends Error {}
 
 async function settleIn(
@@ -75,7 +75,7 @@ async function settleIn(
   const [, held, { health, readAtMs }] = await Promise.all([
     locks === 'all' ? lockAllHolders(client) : lockHolder(client, holderId),
     standing(client, holderId),
-    // How long ago an attempt began is counted from the moment at which the outbox's clock was read.
+    // An attempt's age counts from the reading of the outbox's clock.
     lockHealth(
       client,
       settlements.map(each => newsOf(each, Date.now())),
@@ -103,7 +103,7 @@ async function settleIn(
   }
 }
 
-/** Of everything that concerns rows. */
+/** The shares of all rows concerned. */
 function sharesOf({ aside, settlements }: ToSettle): number[] {
   const all = new Set(aside.map(({ share }) => share))
   for (const { shipment, next } of settlements)
@@ -148,7 +148,7 @@ function toEntry({ attempt, next, shipment }: Settlement) {
   return { attempt, ...formOf(shipment), nextAttemptInMs }
 }
 
-/** How the log makes the body again: of events that were all sent in one form; else it keeps the body. */
+/** How the log rebuilds the body: from events sent in one form; otherwise it stores the body. */
 function formOf({ batchId, deliveries }: Shipment): { withPrevious: boolean; isBodyKept: boolean } {
   const { withPrevious } = deliveries[0]
   const isPlain = deliveries.every(

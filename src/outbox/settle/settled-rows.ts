@@ -3,30 +3,30 @@ import type { TimeId } from '../../domain/value/time-id.ts'
 import type { AsideRow } from '../aside/aside.ts'
 import type { Delivery, Shipment } from '../aside/shipment.ts'
 
-/** A delivery after its attempt: what is written of its row, and how that was when it was sent. */
+/** A delivery after its attempt: the values to write, and its state when sent. */
 type AfterAttempt = Delivery & {
-  /** How often it had been tried when it was sent. */
+  /** The attempts before this one. */
   readonly tried: number
-  /** The batch that its row was in; null: it was a row by itself, taken by the holder. */
+  /** The batch of its row; null: a single row taken by the holder. */
   readonly fromBatch: TimeId | null
 }
 
 /** One that leaves the queue. */
 export type EndedRow = AfterAttempt & {
   readonly state: 'done' | 'dead'
-  /** Whether it is a row; one that somebody has ended meanwhile stays ended. */
+  /** Whether it is a row; an earlier end stays. */
   readonly isRow: boolean
 }
 
-/** A row that is tried again. */
+/** A row to be retried. */
 export type MovedRow = AfterAttempt & {
-  /** The batch that it is in from now on. */
+  /** Its batch from now on. */
   readonly batchId: TimeId | null
-  /** Null: when its batch is, or behind an older row. */
+  /** Null: with its batch, or behind an older row. */
   readonly dueInMs: number | null
 }
 
-/** A batch that is tried again, or a part of one before; null: it ends. */
+/** A batch to be retried, or a part of an earlier one; null: it ends. */
 export type MovedBatch = {
   readonly webhookId: number
   readonly batchId: TimeId
@@ -34,7 +34,7 @@ export type MovedBatch = {
   readonly dueInMs: number | null
 }
 
-/** Everything that a settlement makes of its shipments. */
+/** The results of a settlement's shipments. */
 export type SettledRows = {
   readonly ended: readonly EndedRow[]
   readonly moved: readonly MovedRow[]
@@ -45,7 +45,7 @@ export type SettledRows = {
 type Settled = { readonly shipment: Shipment; readonly next: NextOfShipment }
 
 /**
- * What becomes of each delivery:
+ * The result of each delivery:
  *
  * | | done | retry | dead | split |
  * |---|---|---|---|---|
@@ -53,8 +53,8 @@ type Settled = { readonly shipment: Shipment; readonly next: NextOfShipment }
  * | a row | deleted | due later | deleted, ended as dead | - |
  * | a batch | deleted with its rows | due later | deleted, ended as dead (of one event) | two batches, also of one event |
  *
- * `membersOf` tells which rows are left of a batch that the holder still has, or null. `newIds` holds two ids for each settlement
- * that is `split`.
+ * `membersOf`: the remaining rows of a batch that the holder still has, or null. `newIds`: two ids per settlement that is
+ * `split`.
  */
 export function settledRows(
   settlements: readonly Settled[],

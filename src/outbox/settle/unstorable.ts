@@ -2,14 +2,14 @@ import pg from 'pg'
 import type { Attempt } from '../../domain/delivery/attempt.ts'
 import type { Settlement } from './settle.ts'
 
-/** Classes of errors that a row brings, whoever stores it and whenever. https://www.postgresql.org/docs/current/errcodes-appendix.html */
+/** Error classes caused by the row itself. https://www.postgresql.org/docs/current/errcodes-appendix.html */
 const dataExceptions = '22'
 const integrityViolations = '23'
 const limitsExceeded = '54'
 
 /**
- * Whether a statement failed by what was to be stored, and will fail by it again. A partition that is missing also violates a
- * check, but names no constraint: it will be made.
+ * Whether the data made a statement fail permanently. A missing partition violates a check too, but without a constraint's
+ * name: it will be created.
  */
 export function isOfData(error: unknown): boolean {
   if (error instanceof RangeError || error instanceof TypeError) return true
@@ -20,7 +20,7 @@ export function isOfData(error: unknown): boolean {
     : kind === dataExceptions || kind === limitsExceeded
 }
 
-/** A settlement with an attempt that can be stored: without what the receiver answered, and with the reason. */
+/** A storable settlement: the attempt without the receiver's response, and with the reason. */
 export function withoutAnswer(settlement: Settlement, error: unknown): Settlement {
   const code = error instanceof pg.DatabaseError ? error.code : (error as Error).name
   const note = `(walhook could not store this answer: ${code})`

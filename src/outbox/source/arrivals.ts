@@ -6,8 +6,8 @@ import { formatLsn, type Lsn } from '../../domain/value/lsn.ts'
 import { asKnown } from './resyncs.ts'
 
 /**
- * Orders that the rows of a partition are told which came into a captured table after `fromLsn`, once per entity type of which
- * something is told from that table. What receivers know is what was told of the WAL up to there.
+ * Requests the resync of a partition attached to a captured table after `fromLsn`, one per entity type that depends on the
+ * table. Receivers know the WAL up to there.
  */
 export async function orderArrival(
   client: pg.PoolClient,
@@ -26,9 +26,9 @@ export async function orderArrival(
 }
 
 /**
- * The events of a page of such a partition as they are told, when everything before the page is stored: `new` of an entity that
- * receivers do not know (as in `asKnown`), nothing where the last event of it has told just this, else `update`. So a partition
- * that was made empty, and whose rows all came by the stream, is told by the stream alone.
+ * The events of such a page, once everything before it is stored: `new` for an entity unknown to receivers (as in `asKnown`),
+ * none if its last event is equal, else `update`. So a partition that was created empty and filled by the stream adds
+ * nothing.
  */
 export async function asArrived(
   client: pg.PoolClient,

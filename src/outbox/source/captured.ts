@@ -3,15 +3,15 @@ import type { Captured } from '../../domain/capture/captured.ts'
 import { formatLsn, type Lsn, parseLsn } from '../../domain/value/lsn.ts'
 import type { Outbox } from '../database/database.ts'
 
-/** What a slot captures, and where the source's WAL ended when that was last seen. */
+/** A slot's captured tables, and the end of the source's WAL at that time. */
 export type Remembered = {
   readonly captured: Captured
   readonly seenLsn: Lsn
-  /** Every transaction of the source below this id had ended then; null where an older walhook has looked. */
+  /** Every transaction of the source below this id had ended; null: recorded by an older walhook. */
   readonly seenXid: string | null
 }
 
-/** What is remembered of a slot; null where an older walhook began to capture it, and nobody has looked since. */
+/** The record of a slot; null: none since an older walhook began. */
 export async function readRemembered(outbox: Outbox, slotName: string): Promise<Remembered | null> {
   const { rows } = await outbox.pool.query(
     'select facts, seen_lsn, seen_xid::text as seen_xid from walhook.captured where slot_name = $1',
@@ -22,7 +22,7 @@ export async function readRemembered(outbox: Outbox, slotName: string): Promise<
   return { captured: facts, seenLsn: parseLsn(seen_lsn), seenXid: seen_xid }
 }
 
-/** Remembers what a slot captures, in place of what was remembered before. */
+/** Replaces the record of a slot. */
 export async function remember(
   db: pg.Pool | pg.PoolClient,
   slotName: string,
@@ -36,7 +36,7 @@ export async function remember(
   )
 }
 
-/** Notes until when what is remembered was so, unless another process remembers something else by now. */
+/** Records until when it was valid, unless another process replaced it. */
 export async function noteSeen(
   outbox: Outbox,
   slotName: string,

@@ -4,8 +4,8 @@ import { type StoredEvent, toldAsNew } from '../../domain/event/event.ts'
 import type { Outbox } from '../database/database.ts'
 
 /**
- * Orders that entities are told page by page which show a changed row. One that is ordered already begins anew, since its pages
- * so far may have told the row as it was: a page that is on its way then is not stored. What has ended a week ago is dropped.
+ * Requests the resync of entities that show a changed row. An open one starts again, since earlier pages may have the old
+ * row: a page in progress is not stored. Deletes those that ended a week ago.
  */
 export async function orderFanOuts(
   { pool }: Outbox,
@@ -35,10 +35,7 @@ export async function orderFanOuts(
   )
 }
 
-/**
- * The events of such a page as they are told: none where the last event that went to every webhook has told just this, and named
- * the field among those that changed.
- */
+/** The events of such a page: none for an entity whose last event to all webhooks is equal, and names the field as changed. */
 export async function asFannedOut(
   client: pg.PoolClient,
   { entityType, field }: { readonly entityType: string; readonly field: string },

@@ -8,7 +8,7 @@ import { readCounts } from '../reading/queue-depth.ts'
 
 type Db = Pick<pg.Pool | pg.ClientBase, 'query'>
 
-/** The database that this connection leads to. */
+/** The database of this connection. */
 async function readPlace(db: Db): Promise<Place> {
   const { rows } = await db.query(
     `select oid::text as oid, datname, has_function_privilege('pg_control_system()', 'execute') as may_read
@@ -22,7 +22,7 @@ async function readPlace(db: Db): Promise<Place> {
   return { systemIdentifier: found?.rows[0].id ?? null, databaseOid: Number(oid), databaseName: datname }
 }
 
-/** Where the outbox was made or last adopted; null: an older walhook has not noted it. */
+/** Where the outbox was created or last adopted; null: an older walhook did not record it. */
 async function readHome(db: Db): Promise<Place | null> {
   const { rows } = await db.query(
     'select system_identifier, database_oid::text, database_name from walhook.home',
@@ -30,7 +30,7 @@ async function readHome(db: Db): Promise<Place | null> {
   return rows[0] ? { ...fields<Place>(rows[0]), databaseOid: Number(rows[0].database_oid) } : null
 }
 
-/** What tells this outbox from every other one, as long as it lives here. */
+/** The id of this outbox, unique as long as it stays here. */
 export async function readOutboxId(db: Db): Promise<string> {
   const { rows } = await db.query(
     `select database_oid || ' ' || (extract(epoch from since) * 1000000)::bigint as id from walhook.home`,
@@ -38,7 +38,7 @@ export async function readOutboxId(db: Db): Promise<string> {
   return rows[0].id
 }
 
-/** What keeps this outbox from being used here: it is a copy. Null: it is at home, or has no tables yet. */
+/** Why this outbox can't be used here: it is a copy. Null: it is the original, or has no tables yet. */
 export async function problemOfPlace(db: Db): Promise<Problem | null> {
   const { rows } = await db.query(`select to_regclass('walhook.home') is not null as exists`)
   if (rows[0].exists !== true && rows[0].exists !== 't') return null
@@ -46,15 +46,15 @@ export async function problemOfPlace(db: Db): Promise<Problem | null> {
   return home === null || isHome(home, here) ? null : copyProblem(home, here)
 }
 
-/** For each new connection: also while walhook runs, none leads to a copy by which something would be sent. */
+/** Checks each new connection, so that a running walhook never sends from a copy. */
 export async function refuseCopy(client: pg.ClientBase): Promise<void> {
   const problem = await problemOfPlace(client)
   if (problem) throw new ConnectionRefused(problem.code, problem)
 }
 
 /**
- * Notes that the outbox lives here, where nothing else is noted; and that its database has another name now. Where nothing
- * is noted and the source is the same database (`isSource`), the cluster that was captured tells a copy. Returns that.
+ * Records that the outbox lives here, if nothing is recorded, and its database's new name. If nothing is recorded and the
+ * source is the same database (`isSource`), the captured cluster shows a copy, which is returned.
  */
 export async function settleHome(db: Db, { isSource }: { isSource: boolean }): Promise<Problem | null> {
   const [home, here] = [await readHome(db), await readPlace(db)]
@@ -80,7 +80,7 @@ async function noteHome(db: Db, { systemIdentifier, databaseOid, databaseName }:
   )
 }
 
-/** Lets the outbox live here from now on. Returns where it lived, and where it does. */
+/** Adopts the outbox here. Returns its old and new place. */
 export async function moveHome(client: pg.PoolClient): Promise<{ from: Place | null; to: Place }> {
   const [from, to] = [await readHome(client), await readPlace(client)]
   await client.query('delete from walhook.home')
@@ -88,16 +88,15 @@ export async function moveHome(client: pg.PoolClient): Promise<{ from: Place | n
   return { from, to }
 }
 
-/** Of every webhook, what waits for it in the log up to $1. */
+/** Of every webhook, the pending events in the log up to $1. */
 const skipAllStatement = `
 insert into walhook.skips (webhook_id, after_id, up_to)
 select w.id, p.least, $1 from walhook.webhooks w cross join lateral (${placesOf('w.id')}) p
 where p.least < $1`
 
 /**
- * Makes a copy harmless: cancels every delivery that waits, deactivates every webhook, and forgets how far which slot was
- * captured, so that capture begins anew. Events and the log stay. Of what waited in the log, `deliveries` counts the first
- * 10,000 of each webhook.
+ * Makes a copy harmless: cancels every pending delivery, deactivates every webhook, and deletes the slots' positions, so that
+ * capture begins anew. Events and log stay. `deliveries` counts the first 10,000 of each webhook in the log.
  */
 export async function discardWork(client: pg.PoolClient): Promise<{ deliveries: number; webhooks: number }> {
   await client.query(

@@ -1,9 +1,9 @@
 import type { Outbox } from '../database/database.ts'
 
-/** Whose columns they are. A table is named as SQL. */
+/** The entity and table of the columns. A table is named as in SQL. */
 export type TableOfEntity = { readonly slotName: string; readonly entityType: string; readonly table: string }
 
-/** The columns that a table was known to have, or null where it was never looked at. */
+/** The known columns of a table, or null: never looked at. */
 export async function readKnownColumns(
   { pool }: Pick<Outbox, 'pool'>,
   { slotName, entityType, table }: TableOfEntity,
@@ -15,7 +15,7 @@ export async function readKnownColumns(
   return rows[0] ? new Set(rows[0].columns) : null
 }
 
-/** Adds columns to those that are known. Two processes that look at once know what either has seen. */
+/** Adds known columns. Two simultaneous processes merge theirs. */
 export async function addKnownColumns(
   { pool }: Pick<Outbox, 'pool'>,
   { slotName, entityType, table }: TableOfEntity,
@@ -29,7 +29,7 @@ export async function addKnownColumns(
   )
 }
 
-/** Whether columns are noted in this outbox at all: not before its migration. */
+/** Whether this outbox records columns: not before its migration. */
 export async function knowsColumns({ pool }: Pick<Outbox, 'pool'>): Promise<boolean> {
   const { rows } = await pool.query(`select to_regclass('walhook.known_columns') is not null as is_there`)
   return rows[0].is_there

@@ -1,13 +1,13 @@
 import type { PageCode } from '../../domain/capture/page-failures.ts'
 import type { Outbox } from '../database/database.ts'
 
-/** The tables of what is worked off page by page. In both, what is open is `waiting` or `running`. */
+/** The tables of paged work. In both, open states are `waiting` and `running`. */
 export type OpenWork = 'backfills' | 'resyncs'
 
-/** A page of rows that is done. */
+/** A finished page of rows. */
 export type PageDone = {
   readonly id: number
-  /** Where the work stood when the page was read. */
+  /** The key before the page. */
   readonly fromKey: string | null
   readonly toKey: string | null
   readonly untilKey: string | null
@@ -16,10 +16,10 @@ export type PageDone = {
   readonly isLast: boolean
 }
 
-/** Why something waits or has ended, in words and by what a person can do about it. */
+/** Why work waits or ended, in words and by its fix. */
 export type PageReason = { readonly reason: string; readonly code: PageCode | null }
 
-/** Notes what an open backfill or resync waits for. */
+/** Records what an open backfill or resync waits for. */
 export async function noteReason(
   outbox: Outbox,
   of: OpenWork,

@@ -3,7 +3,7 @@ import type { Outbox } from '../database/database.ts'
 
 const undefinedTable = '42P01'
 
-/** The columns of captured tables that a slot has known; none where the outbox is older than this. */
+/** The known columns of a slot's tables; none in an older outbox. */
 export async function knownColumns(outbox: Outbox, slotName: string): Promise<KnownColumn[]> {
   try {
     const { rows } = await outbox.pool.query(
@@ -24,7 +24,7 @@ export async function knownColumns(outbox: Outbox, slotName: string): Promise<Kn
   }
 }
 
-/** Adds columns to those that a slot has known; nothing is written where nothing is new. Returns all. */
+/** Adds known columns of a slot, if any is new. Returns all. */
 export async function noteColumns(
   outbox: Outbox,
   slotName: string,

@@ -3,8 +3,8 @@ import { formatLsn, type Lsn } from '../../domain/value/lsn.ts'
 import { type Gap, noteLost } from './gaps.ts'
 
 /**
- * Records a gap of one table in what is told of one entity type; one that is open already grows up to `toLsn`, and is no
- * longer what an open resync tells: that begins anew. Returns whether that is news.
+ * Records a gap of one table for one entity type; an open one grows up to `toLsn`, and its resync starts again. Returns
+ * whether it is new.
  */
 export async function openTableGap(
   client: pg.PoolClient,
@@ -44,8 +44,8 @@ export async function openTableGap(
 }
 
 /**
- * Records changes of one table up to `toLsn` that can't be told, as a gap or as a part of the one that is open. One that still grows
- * has them already. Returns whether a gap was opened.
+ * Records unreadable changes of one table up to `toLsn`, as a gap or a part of the open one. Returns whether a gap was
+ * opened.
  */
 export async function addToTableGap(
   client: pg.PoolClient,
@@ -61,7 +61,7 @@ export async function addToTableGap(
   return rows.length === 0
 }
 
-/** Notes of tables that are captured again, and whose gaps were still growing, that these end at `toLsn`. */
+/** Ends the growing gaps of tables that are captured again, at `toLsn`. */
 export async function closeTableGaps(
   client: pg.PoolClient,
   slotName: string,
