@@ -84,7 +84,7 @@ CREATE OR REPLACE FUNCTION walhook.new_time_id()
  RETURNS bigint
  LANGUAGE sql
 BEGIN ATOMIC
- SELECT (((floor((EXTRACT(epoch FROM clock_timestamp()) * (1000)::numeric)))::bigint << 20) | nextval('walhook.time_id_counter'::regclass));
+ SELECT (((floor((EXTRACT(epoch FROM clock_timestamp()) * (1000)::numeric)))::bigint << 20) | (nextval('walhook.time_id_counter'::regclass) & (1048575)::bigint));
 END
 ;
 
@@ -504,6 +504,7 @@ create table walhook.holders (
   beat bigint default 0 not null,
   alive_until timestamp with time zone not null,
   may_send_up_to bigint default 0 not null,
+  is_leaving boolean default false not null,
   PRIMARY KEY (id)
 ) with (fillfactor=50);
 

@@ -119,6 +119,24 @@ test.concurrent('of a process that is killed, what it has not sent goes on elsew
   expect(receiver.account.length).toBe(200)
 }, 120_000)
 
+test.concurrent('what a process that stops has to give up is sent elsewhere while its last requests are under way', async () => {
+  await using receiver = await startFaultyReceiver(({ path }) => (path === '/mute' ? { fault: 'hang' } : {}))
+  await using at = await openHolders(receiver, [{}, {}])
+  const mute = { name: 'ERP', url: receiver.url('/mute'), triggers: versionsTriggers }
+  await at.processes[0]!.api('POST', '/api/webhooks', mute)
+  await at.psql.query('insert into users select n, 1, now() from generate_series(1, 100) n')
+  await until(() => at.answered() === 100 && receiver.open('/mute') >= 10, { what: 'some to be under way' })
+  const stopping = at.processes[1]!
+  stopping.kill('SIGTERM')
+  await until(async () => (await at.holders()).some(({ shares }) => shares === 12), {
+    what: 'the other one to have all shares',
+  })
+  await at.psql.query('update users set version = 2')
+  await until(() => at.answered() === 200, { what: 'every change' })
+  expect(stopping.hasEnded()).toBe(false)
+  expect((await at.holders()).length).toBe(2)
+}, 120_000)
+
 test.concurrent('with clocks that are two hours apart, processes share the work, and take over from each other, as with equal ones', async () => {
   const clock = pathToFileURL(join(import.meta.dirname, '..', 'chaos', 'clock.ts')).href
   const shifted = async (name: string, ms: number) => {

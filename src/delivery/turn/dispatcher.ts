@@ -19,6 +19,7 @@ import { createSend } from './send.ts'
 import { openServing, serve } from './serve.ts'
 import type { Serving } from './serving.ts'
 import { createWaker } from './waker.ts'
+import { wantBeat } from './write-down.ts'
 
 export type DispatcherOptions = {
   outbox: Outbox
@@ -142,7 +143,12 @@ function stallOf({ heardAtMs, settler }: Serving, nowMs: number): string | null 
 }
 
 /** Somebody else has changed something; null: whatever there may be. */
-function heed({ reader, machine, clockMs }: Serving, told: string | null): void {
+function heed(serving: Serving, told: string | null): void {
+  if (told === 'shares') {
+    wantBeat(serving)
+    return
+  }
+  const { reader, machine, clockMs } = serving
   const [, byHand] = /^hand:(\d+)$/.exec(told ?? '') ?? []
   const queue = byHand === undefined ? undefined : machine.queues.get(Number(byHand))
   if (queue) {

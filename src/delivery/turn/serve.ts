@@ -14,7 +14,7 @@ import { giveBackTaken, noteSettled, takeRowsToWrite } from './settled.ts'
 import { createSettler } from './settler.ts'
 import { createShareKeeper } from './share-keeper.ts'
 import { createUnderWay } from './under-way.ts'
-import { beat, beatEveryMs, save, saveNow } from './write-down.ts'
+import { beat, beatEveryMs, save, saveNow, wantBeat } from './write-down.ts'
 
 const tickMs = 100
 const lookEveryMs = 5_000
@@ -40,7 +40,10 @@ export function openServing(options: ServeOptions & { readonly tail: Tail }): Se
     machine,
     reader,
     progress,
-    keeper: createShareKeeper({ outbox, membership, machine, reader, progress, log }),
+    keeper: createShareKeeper({
+      ...{ outbox, membership, machine, reader, progress, log },
+      wantBeat: () => wantBeat(serving),
+    }),
     settler: createSettler({
       takeRows: most => takeRowsToWrite(serving, most),
       settle: what => settle(outbox, holderId, what),

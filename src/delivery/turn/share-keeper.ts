@@ -24,14 +24,17 @@ export function createShareKeeper(options: {
   reader: Reader
   progress: ReturnType<typeof createProgress>
   log: Log
+  /** What was heard came too early, or too late. */
+  wantBeat: () => void
 }) {
-  const { outbox, membership, machine, reader, log } = options
+  const { outbox, membership, machine, reader, log, wantBeat } = options
   const { holderId } = membership
   let isKeeping = false
+  let isMissed = false
   let isStopping = false
 
   async function balance({ holders, shares }: Beat): Promise<void> {
-    const living = holders.map(({ id }) => id)
+    const living = holders.filter(({ isLeaving }) => !isLeaving).map(({ id }) => id)
     const { claim, release } = planShares({ me: holderId, holders: living, shares })
     for (const share of release) if (machine.main.has(share)) beginRelease(machine, share, holderId)
     // Also what was claimed before, where the database went away in the middle of this.
@@ -66,6 +69,8 @@ export function createShareKeeper(options: {
       for (const share of machine.main.keys()) beginRelease(machine, share, holderId)
     },
 
+    isStopping: () => isStopping,
+
     async leave() {
       await leave(outbox, { holderId })
       membership.endSession()
@@ -73,7 +78,10 @@ export function createShareKeeper(options: {
   }
 
   async function keep(heard: Beat): Promise<void> {
-    if (isKeeping || isStopping) return
+    if (isStopping) return
+    // What is heard meanwhile does not know what is being claimed: it is asked for again.
+    isMissed = isKeeping
+    if (isKeeping) return
     isKeeping = true
     try {
       for (const dead of membership.dead()) await takeOverDead(outbox, dead, log)
@@ -83,6 +91,7 @@ export function createShareKeeper(options: {
       log.error('delivery.shares_failed', { reason: describeError(error) })
     } finally {
       isKeeping = false
+      if (isMissed) wantBeat()
     }
   }
 }

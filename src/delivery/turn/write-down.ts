@@ -27,6 +27,12 @@ export function beat(serving: Serving, nowMs: number): void {
     })
 }
 
+/** The next beat is now. */
+export function wantBeat({ next, waker }: Serving): void {
+  next.beatMs = 0
+  waker.wake()
+}
+
 /** Begins to write down how far the streams have come: what waits for it at once, the rest when it is time. */
 export function save(serving: Serving, nowMs: number): void {
   if (serving.saving) return
@@ -44,12 +50,12 @@ export function save(serving: Serving, nowMs: number): void {
 
 /** Writes it down, and gives up the shares of which nothing is open any more. */
 export async function saveNow(serving: Serving, most: number): Promise<void> {
-  const { machine, progress, outbox } = serving
+  const { machine, progress, outbox, keeper } = serving
   const { holderId } = serving.membership
   const done = [...machine.leaving].filter(share => isShareDone(machine, share))
   if (!(await progress.save(most))) serving.isFenced = true
   if (serving.isFenced || done.length === 0) return
-  await releaseShares(outbox, { holderId, shares: done })
+  await releaseShares(outbox, { holderId, shares: done, isLeaving: keeper.isStopping() })
   for (const share of done) {
     release(machine, share)
     progress.forget(share)

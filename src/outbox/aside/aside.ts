@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import type { TimeId } from '../../domain/value/time-id.ts'
 import { ofRow, ofRowEntity, oldestOfS } from '../database/row-keys.ts'
-import { rows, statement } from '../database/statement.ts'
+import { moment, now, rows, statement } from '../database/statement.ts'
 import { isSkipped } from '../log/waits.ts'
 
 /**
@@ -40,9 +40,9 @@ export type AsideRow = {
 const entityKey = (of: Pick<AsideRow, 'webhookId' | 'entityType' | 'entityId'>) =>
   JSON.stringify([of.webhookId, of.entityType, of.entityId])
 
-/** In how many ms a moment comes; null: never. Before PostgreSQL 17, infinity can't be subtracted from. */
-export const dueInMs = (moment: string) =>
-  `(extract(epoch from nullif(${moment}, 'infinity') - clock_timestamp()) * 1000)::float8`
+/** In how many ms something is due; null: never. Before PostgreSQL 17, infinity can't be subtracted from. */
+export const dueInMs = (dueAt: string, from: string) =>
+  `(extract(epoch from nullif(${dueAt}, 'infinity') - ${from}) * 1000)::float8`
 
 /**
  * - s:      rows in the order of their events; `is_first` of its entity.
@@ -67,13 +67,14 @@ const setAsideStatement = statement(
     }),
   },
   p => `
+with ${moment}
 insert into walhook.deliveries as d
   (webhook_id, share, entity_type, entity_id, event_id, attempts, with_previous, as_new, as_delete, due_at, taken_by)
 select s.webhook_id, s.share, s.entity_type, s.entity_id, s.event_id, s.attempts, s.with_previous, s.as_new, s.as_delete,
-       case when s.due_in_ms is not null then clock_timestamp() + s.due_in_ms * interval '1 ms'
-            when s.taken_by is not null then clock_timestamp()
+       case when s.due_in_ms is not null then ${now} + s.due_in_ms * interval '1 ms'
+            when s.taken_by is not null then ${now}
             when not s.is_first or older.event_id is not null then 'infinity'
-            else clock_timestamp() end,
+            else ${now} end,
        s.taken_by
 from ${p.aside('s')}
 left join lateral (
@@ -83,11 +84,11 @@ left join lateral (
   order by o.event_id limit 1
   for key share
 ) older on true
-where exists (select from walhook.webhooks w where w.id = s.webhook_id offset 0)
-  and exists (select from walhook.events e where e.id = s.event_id offset 0)
+where exists (select 1 from walhook.webhooks w where w.id = s.webhook_id offset 0)
+  and exists (select 1 from walhook.events e where e.id = s.event_id offset 0)
   and (s.attempts > 0 or s.taken_by is not null or not ${isSkipped('s.webhook_id', 's', 's.event_id')})
 on conflict (webhook_id, entity_type, entity_id, event_id) do nothing
-returning d.webhook_id, ${dueInMs('d.due_at')} as due_in_ms`,
+returning d.webhook_id, ${dueInMs('d.due_at', now)} as due_in_ms`,
 )
 
 /** What is due at a webhook, in ms from now. */
@@ -137,15 +138,15 @@ const wakeOldest = statement(
   'wake_oldest',
   { entities },
   p => `
-with oldest as materialized (
+with ${moment}, oldest as materialized (
   select o.ctid from ${p.entities('s')} cross join ${oldestOfS('ctid, due_at, taken_by, batch_id')} o
   where o.due_at = 'infinity' and o.taken_by is null and o.batch_id is null
 )
 update walhook.deliveries d
-set due_at = clock_timestamp()
+set due_at = ${now}
 from oldest
 where d.ctid = oldest.ctid
-returning d.webhook_id, ${dueInMs('d.due_at')} as due_in_ms`,
+returning d.webhook_id, ${dueInMs('d.due_at', now)} as due_in_ms`,
 )
 
 /** Makes due what waited behind rows that this transaction has ended. Returns when what is left of these entities is due. */

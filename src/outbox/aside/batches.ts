@@ -30,9 +30,9 @@ with ${dueEntities(p)}
 select count(*)::int as fresh, min(event_id) as oldest, coalesce(bool_or(is_manual), false) as is_ready,
        (extract(epoch from clock_timestamp()) * 1000)::float8 as now_ms,
        exists (
-         select from unnest(${p.shares}) as s (share)
+         select 1 from unnest(${p.shares}) as s (share)
          cross join lateral (
-           select from walhook.batches
+           select 1 from walhook.batches
            where share = s.share and webhook_id = ${p.webhookId} and taken_by is null and due_at <= now() limit 1
          ) b
        ) as is_batch_due
@@ -55,7 +55,7 @@ const nextDue = statement(
   p => `
 with ${waitingForStream(p.webhookId)}
 select least((extract(epoch from least(min(b.due_at), min(d.due_at)) - clock_timestamp()) * 1000)::float8,
-             case when exists (select from waiting_for_stream) then ${waitForStreamMs} end) as in_ms
+             case when exists (select 1 from waiting_for_stream) then ${waitForStreamMs} end) as in_ms
 from unnest(${p.shares}) as s (share)
 left join lateral (
   select due_at from walhook.batches

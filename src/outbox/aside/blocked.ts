@@ -17,13 +17,13 @@ const blockedStatement = statement(
 select array(
          select s.place from ${p.asked('s')}
          where exists (
-           select from walhook.deliveries d
+           select 1 from walhook.deliveries d
            where d.webhook_id = s.webhook_id and d.entity_type = s.entity_type and d.entity_id = s.entity_id offset 0
          )
        ) as places,
        array(
          select w.id from unnest(${p.webhookIds}) as w (id)
-         where not exists (select from walhook.deliveries d where d.webhook_id = w.id offset 0)
+         where not exists (select 1 from walhook.deliveries d where d.webhook_id = w.id offset 0)
        ) as without`,
 )
 
@@ -55,7 +55,7 @@ const webhooksWithAsideStatement = statement(
   { shares: 'smallint[]' },
   p => `
 with ${webhooksOf('deliveries')}
-select w.webhook_id, ${dueInMs('due.at')} as due_in_ms
+select w.webhook_id, ${dueInMs('due.at', 'clock_timestamp()')} as due_in_ms
 from w cross join lateral (
   select least(min(d.due_at), min(b.due_at)) as at
   from unnest(${p.shares}) as s (share)

@@ -37,7 +37,7 @@ export async function dissolveBatches(client: pg.ClientBase, webhookIds: readonl
 const endEmptyBatchesStatement = `
 delete from walhook.batches b
 where webhook_id = any($1) and id = any($2) and taken_by is null and not exists (
-  select from walhook.deliveries where webhook_id = b.webhook_id and batch_id = b.id offset 0
+  select 1 from walhook.deliveries where webhook_id = b.webhook_id and batch_id = b.id offset 0
 )`
 
 /** Ends batches of which nothing is left. */

@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import type { TimeId } from '../../domain/value/time-id.ts'
-import { rows, statement } from '../database/statement.ts'
+import { moment, now, rows, statement } from '../database/statement.ts'
 import { endEmptyBatches } from './dissolve-batches.ts'
 import { type Delivery, deliveryColumns, fromRow, itsEvent, type Shipment } from './shipment.ts'
 
@@ -51,9 +51,10 @@ const moveBatches = statement(
     batches: rows<Moved>({ id: ['bigint', b => b.id], later_ms: ['float8', b => b.laterMs] }),
   },
   p => `
+with ${moment}
 update walhook.batches b
 set taken_by = case when s.later_ms is null then ${p.holderId} end,
-    due_at = case when s.later_ms is null then due_at else now() + s.later_ms * interval '1 ms' end
+    due_at = case when s.later_ms is null then due_at else ${now} + s.later_ms * interval '1 ms' end
 from ${p.batches('s')} where b.webhook_id = ${p.webhookId} and b.id = s.id`,
 )
 

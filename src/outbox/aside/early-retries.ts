@@ -2,7 +2,7 @@ import { pressedStatuses } from '../../domain/delivery/pace.ts'
 import { shareCount } from '../../domain/delivery/share.ts'
 import { firstIdAt } from '../../domain/value/time-id.ts'
 import type { Outbox } from '../database/database.ts'
-import { statement } from '../database/statement.ts'
+import { moment, now, statement } from '../database/statement.ts'
 
 const pageSize = 1_000
 
@@ -33,19 +33,19 @@ order by x.due_at limit ${pageSize}`
 /** Whether the receiver asked to wait with what attempts `a` like these sent; where it spoke for the whole webhook, its hold keeps it. */
 const isAskedToWait = (p: Given, about: string) => `
 exists (
-  select from walhook.attempts a
+  select 1 from walhook.attempts a
   where a.webhook_id = ${p.webhookId} and a.id >= ${p.since} and ${about} and a.next_attempt_at > now()
     and a.response_headers ? 'retry-after' and a.status <> all (${p.pressed})
 )`
 
 /** Moves what is `early` of a `page`. Locked rows are passed over: nobody is waited for. */
 const move = (table: 'deliveries' | 'batches') => `
-locked as materialized (
+${moment}, locked as materialized (
   select l.ctid from early cross join lateral (
     select ctid from walhook.${table} where ctid = early.ctid for update skip locked
   ) l
 ), moved as (
-  update walhook.${table} x set due_at = now() from locked where x.ctid = locked.ctid returning 1
+  update walhook.${table} x set due_at = ${now} from locked where x.ctid = locked.ctid returning 1
 )
 select (select count(*) from moved)::int as moved, (select count(*) from page)::int as seen,
        (select max(due_at) from page) as last_due_at`

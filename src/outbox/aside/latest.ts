@@ -85,7 +85,7 @@ left join lateral (
   (
     select d.event_id, case when d.as_delete then 'delete' else e.action_type end as action_type, d.attempts, d.as_new,
            d.taken_by is not null or d.batch_id is not null and exists (
-             select from walhook.deliveries o
+             select 1 from walhook.deliveries o
              where o.webhook_id = ${p.webhookId} and o.batch_id = d.batch_id and o.event_id <> d.event_id
            ) as is_together, true as is_row
     from walhook.deliveries d
@@ -131,8 +131,8 @@ with s as materialized (
 ), left_batches as (
   delete from walhook.batches b using gone
   where b.webhook_id = ${p.webhookId} and b.id = gone.batch_id and not exists (
-    select from walhook.deliveries d
-    where d.webhook_id = ${p.webhookId} and d.batch_id = gone.batch_id and not exists (select from s where s.row = d.ctid)
+    select 1 from walhook.deliveries d
+    where d.webhook_id = ${p.webhookId} and d.batch_id = gone.batch_id and not exists (select 1 from s where s.row = d.ctid)
     offset 0
   )
 )
@@ -140,7 +140,7 @@ insert into walhook.ended_deliveries (webhook_id, event_id, entity_type, entity_
 select ${p.webhookId}, event_id, entity_type, entity_id, 'superseded', superseded_by, attempts, as_new from s
 on conflict (webhook_id, event_id)
   do update set state = 'superseded', superseded_by = excluded.superseded_by, attempts = excluded.attempts,
-                as_new = excluded.as_new, ended_at = now()`,
+                as_new = excluded.as_new, ended_at = excluded.ended_at`,
 )
 
 const eventsById = statement(

@@ -60,10 +60,10 @@ with s as materialized (
   from s
   cross join ${rowOfS('ctid', p.webhookId)} d
   where exists (
-    select from walhook.deliveries o
+    select 1 from walhook.deliveries o
     where o.webhook_id = ${p.webhookId} and o.entity_type = s.entity_type and o.entity_id = s.entity_id
       and (o.event_id < s.event_id or o.event_id > s.event_id and ${isTaken('o')} and not exists (
-        select from s taken
+        select 1 from s taken
         where taken.entity_type = o.entity_type and taken.entity_id = o.entity_id and taken.event_id = o.event_id
       ))
     offset 0
@@ -91,7 +91,7 @@ const nextDue = statement(
   'next_due',
   { webhookId: 'int', shares: 'smallint[]' },
   p => `
-select ${dueInMs('min(d.due_at)')} as due_in_ms
+select ${dueInMs('min(d.due_at)', 'clock_timestamp()')} as due_in_ms
 from unnest(${p.shares}) as s (share)
 cross join lateral (
   select due_at from walhook.deliveries

@@ -40,7 +40,7 @@ waiting_for_stream as materialized (
 /** Whether row `d` is one of those. */
 export const waitsForStream = (d: string) => `
 exists (
-  select from waiting_for_stream w
+  select 1 from waiting_for_stream w
   where w.entity_type = ${d}.entity_type and w.entity_id = ${d}.entity_id and ${d}.event_id > w.after_id and ${d}.event_id <= w.up_to
   offset 0
 )`

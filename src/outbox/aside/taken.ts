@@ -9,7 +9,7 @@ import { wakeNext } from './aside.ts'
 /** Whether row `d` is under way, by itself or in its batch. */
 export const isTaken = (d: string) => `(
   ${d}.taken_by is not null or ${d}.batch_id is not null and exists (
-    select from walhook.batches where webhook_id = ${d}.webhook_id and id = ${d}.batch_id and taken_by is not null
+    select 1 from walhook.batches where webhook_id = ${d}.webhook_id and id = ${d}.batch_id and taken_by is not null
   ))`
 
 /** A row that a holder has taken. */

@@ -3,7 +3,7 @@ import type { Entity } from '../../domain/event/entity.ts'
 import { isTaken } from '../aside/taken.ts'
 import { lockAllHolders } from '../database/fence.ts'
 import { ofEntity, oldestOfS, rowsOfS } from '../database/row-keys.ts'
-import { rows, statement } from '../database/statement.ts'
+import { moment, now, rows, statement } from '../database/statement.ts'
 import { wakeChannel } from '../log/append.ts'
 
 /**
@@ -44,7 +44,7 @@ const entities = rows<Entity>(ofEntity)
 
 /** When something of a share may be sent: now, unless a request of a holder that is gone may still be under way. */
 const soonest = (row: string) =>
-  `greatest(now(), (select wait_until from walhook.shares where share = ${row}.share))`
+  `greatest(${now}, (select wait_until from walhook.shares where share = ${row}.share))`
 
 /**
  * Of entities whose rows were changed, the oldest row is due where it is one of those, and the others wait behind it; unless something of
@@ -55,12 +55,12 @@ export const makeDue = statement(
   'by_hand_make_due',
   { webhookId: 'int', entities, changed: 'bigint[]' },
   p => `
-with first as materialized (
+with ${moment}, first as materialized (
   select s.*, o.*
   from ${p.entities('s')}
   cross join ${oldestOfS('ctid as row, event_id, batch_id, share', p.webhookId)} o
   where o.event_id = any(${p.changed}) and not exists (
-    select from walhook.deliveries d
+    select 1 from walhook.deliveries d
     where d.webhook_id = ${p.webhookId} and d.entity_type = s.entity_type and d.entity_id = s.entity_id and ${isTaken('d')}
     offset 0
   )

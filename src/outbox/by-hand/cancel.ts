@@ -110,7 +110,7 @@ const insertSkip = statement(
   p => `
 insert into walhook.skips (webhook_id, entity_type, entity_id, after_id, up_to)
 select ${p.webhookId}, ${p.entityType}, ${p.entityId}, ${p.afterId}, ${p.upTo}
-where exists (select from walhook.webhooks where id = ${p.webhookId})
+where exists (select 1 from walhook.webhooks where id = ${p.webhookId})
 returning id`,
 )
 

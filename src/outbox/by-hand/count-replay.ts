@@ -55,7 +55,7 @@ async function countPart(
       : []),
     range.missed
       ? isWantedNow(webhook)
-      : `exists (select from walhook.webhooks w where w.id = ${webhook} and ${isMeantFor('e', 'w')})`,
+      : `exists (select 1 from walhook.webhooks w where w.id = ${webhook} and ${isMeantFor('e', 'w')})`,
   ]
   const { rows } = await pool.query(
     `select count(*)::int as looked_at, max(e.id) as last, (count(*) filter (where ${matches.join(' and ')}))::int as meant
@@ -74,7 +74,7 @@ async function countPart(
 async function estimate({ pool }: Pick<Outbox, 'pool'>, { from, to }: Range, tenant: string | null) {
   const { values, given } = parameters()
   const { rows } = await pool.query(
-    `explain (format json) select from walhook.events e
+    `explain (format json) select 1 from walhook.events e
      where e.id >= ${given(from)} and e.id < ${given(to)}${ofTenant(given, tenant)}`,
     values,
   )

@@ -67,9 +67,9 @@ with failed as (
 )`,
     from: 'of_event join walhook.events e on e.id = of_event.event_id',
     where: `(
-  exists (select from walhook.ended_deliveries x where x.webhook_id = ${w} and x.event_id = e.id and x.state = 'dead')
+  exists (select 1 from walhook.ended_deliveries x where x.webhook_id = ${w} and x.event_id = e.id and x.state = 'dead')
   or exists (
-    select from walhook.deliveries d
+    select 1 from walhook.deliveries d
     where d.webhook_id = ${w} and d.entity_type = e.entity_type and d.entity_id = e.entity_id and d.event_id = e.id
       and d.attempts > 0))`,
   }
@@ -89,7 +89,7 @@ export function conditionsOf(
 
 /** Whether the webhook, as it is now and if it were on, wants the event `e`. */
 export const isWantedNow = (webhookId: string) => `exists (
-  select from (
+  select 1 from (
     select id as webhook_id, true as is_active, null::text as disabled_reason, triggers, update_fields,
            filter, filter_entering, filter_leaving, tenant
     from walhook.webhooks where id = ${webhookId}
@@ -113,7 +113,7 @@ function query(
     source.of === 'range' && source.missed
       ? isWantedNow(given(webhookId))
       : `exists (
-      select from walhook.webhooks w
+      select 1 from walhook.webhooks w
       where w.id = ${given(webhookId)} and ${onlyWanted ? isMeantFor('e', 'w') : isOfTenant('e', 'w')})`,
     `(e.entity_type, e.entity_id) > (${given(after.entityType)}, ${given(after.entityId)})`,
   ].filter(condition => condition)
@@ -143,7 +143,7 @@ export async function countFailed(
   const { rows } = await outbox.pool.query(
     `${failed.with}
      select count(*)::int as events, (select sum(coalesce(cardinality(event_ids), 1))::float8 from failed) as read
-     from (select from ${failed.from} where ${failed.where} limit ${given(most + 1)}) counted`,
+     from (select 1 from ${failed.from} where ${failed.where} limit ${given(most + 1)}) counted`,
     values,
   )
   const { events, read } = rows[0]

@@ -53,7 +53,7 @@ select
    where webhook_id = ${p.webhookId} and entity_type = ${p.entityType} and entity_id = ${p.entityId}
    order by event_id limit 1) as first,
   exists (
-    select from (
+    select 1 from (
       select id from walhook.events
       where entity_id = ${p.entityId} and entity_type = ${p.entityType} and id > ${p.eventId} order by id limit ${newerEvents}
     ) e

@@ -141,7 +141,7 @@ async function insertRows(
     `with w as (
        select id from walhook.webhooks w
        where $1 = any (triggers) and is_active and disabled_at is null and id is distinct from $2
-         and exists (select from walhook.events e where e.id = $3 and ${isOfTenant('e', 'w')})
+         and exists (select 1 from walhook.events e where e.id = $3 and ${isOfTenant('e', 'w')})
        order by id for key share
      )
      insert into walhook.deliveries (webhook_id, share, entity_type, entity_id, event_id, due_at)

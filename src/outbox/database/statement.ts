@@ -84,6 +84,13 @@ function writeParameter(parameter: Parameter, from: number): string | ((alias: s
   return alias => `unnest(${arrays.join(', ')}) as ${alias} (${names.join(', ')})`
 }
 
+/**
+ * A part of a statement that writes, and the moment that it is: what is written, or returned of it, calls no function whose result
+ * changes. A table that is placed on another node takes no such call (decision 0095).
+ */
+export const moment = 'moment as materialized (select clock_timestamp() as now)'
+export const now = '(select now from moment)'
+
 /** Describes rows by their columns: the type as Postgres calls it, and where the value is in an item. */
 export function rows<Item>(
   columns: {

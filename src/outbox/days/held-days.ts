@@ -32,7 +32,7 @@ with places as (
 select b.webhook_id
 from behind b
 where exists (
-  select from walhook.${day} e
+  select 1 from walhook.${day} e
   cross join lateral (${stateAt('b.webhook_id', 'e.webhooks_version')}) s
   where e.id > greatest(b.place, $1::bigint - 1) and e.id < $2 and ${wants('e', 's')}
     and e.id > (select place from places p where p.webhook_id = b.webhook_id and p.share = e.share)
@@ -59,7 +59,7 @@ export async function isShownByLog(
 ): Promise<boolean> {
   if (oldestInBatch !== null && oldestInBatch < firstIdAt(startMs + dayMs)) return true
   const { rows } = await client.query(
-    'select exists (select from walhook.attempts where event_id >= $1 and event_id < $2) as yes',
+    'select exists (select 1 from walhook.attempts where event_id >= $1 and event_id < $2) as yes',
     [firstIdAt(startMs), firstIdAt(startMs + dayMs)],
   )
   return rows[0].yes

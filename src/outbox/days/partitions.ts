@@ -59,7 +59,7 @@ async function partitionsMissing(db: pg.Pool | pg.PoolClient, names: string[]): 
   const { rows } = await db.query<{ name: string }>(
     // Not by to_regclass: it may answer from a cache that has not heard yet of what another process has made.
     `select name from unnest($1::text[]) as name
-     where not exists (select from pg_class where relname = name and relnamespace = 'walhook'::regnamespace)`,
+     where not exists (select 1 from pg_class where relname = name and relnamespace = 'walhook'::regnamespace)`,
     [names],
   )
   return new Set(rows.map(row => row.name))

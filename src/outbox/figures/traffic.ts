@@ -19,7 +19,7 @@ from (
   select piece.bucket, sent.outcome
   from (select id from walhook.webhooks where $6::text is null or tenant = $6) w
   cross join lateral (
-    select from walhook.attempts where webhook_id = w.id and id >= $1 and id < $2 order by id desc limit 1
+    select 1 from walhook.attempts where webhook_id = w.id and id >= $1 and id < $2 order by id desc limit 1
   ) busy
   cross join unnest($3::bigint[], $4::bigint[]) with ordinality as piece (from_id, to_id, bucket)
   cross join lateral (

@@ -6,7 +6,8 @@ import { type Outbox, transaction } from '../database/database.ts'
 import { asHolder, lockHolderAlone, lockJoining } from '../database/fence.ts'
 import { fields } from '../database/fields.ts'
 import { oldestOfS } from '../database/row-keys.ts'
-import { statement } from '../database/statement.ts'
+import { moment, now, statement } from '../database/statement.ts'
+import { wakeChannel } from '../log/append.ts'
 
 /**
  * A holder is a process that delivers. Its row lives as long as it does:
@@ -22,6 +23,8 @@ export type Holder = {
   readonly beat: bigint
   /** Its session is there: it has not been killed, and its host answers. */
   readonly hasSession: boolean
+  /** It stops: it gives its shares up one by one, claims none, and ends what it has under way. */
+  readonly isLeaving: boolean
 }
 
 /** A lock that is held for as long as the session of a holder is there. */
@@ -58,7 +61,8 @@ export async function join(
 }
 
 const told = `
-select (select json_agg(json_build_object('id', id, 'beat', beat::text, 'hasSession', id in (select holder_id from sessions)) order by id)
+select (select json_agg(json_build_object('id', id, 'beat', beat::text, 'isLeaving', is_leaving,
+                                                    'hasSession', id in (select holder_id from sessions)) order by id)
         from walhook.holders) as holders,
        (select json_agg(json_build_object('share', share, 'holderId', holder_id) order by share) from walhook.shares)
          as shares,
@@ -78,9 +82,9 @@ const beatStatement = statement(
   'beat',
   { holderId: 'int', aliveMs: 'float8', maySendUpTo: 'bigint' },
   p => `
-with ${sessions}, mine as (
+with ${moment}, ${sessions}, mine as (
   update walhook.holders
-  set beat = beat + 1, alive_until = clock_timestamp() + ${p.aliveMs} * interval '1 ms',
+  set beat = beat + 1, alive_until = ${now} + ${p.aliveMs} * interval '1 ms',
       may_send_up_to = greatest(may_send_up_to, ${p.maySendUpTo})
   where id = ${p.holderId}
   returning id
@@ -193,11 +197,15 @@ export async function claimShares(
 
 /**
  * Gives shares back, for any holder to claim. Their progress must be saved, and what is under way set aside as taken: it is
- * settled afterwards as before.
+ * settled afterwards as before. Whoever stops says so here, and others count on it for no share.
  */
 export async function releaseShares(
   outbox: Outbox,
-  { holderId, shares }: { holderId: number; shares: readonly number[] },
+  {
+    holderId,
+    shares,
+    isLeaving = false,
+  }: { holderId: number; shares: readonly number[]; isLeaving?: boolean },
 ): Promise<void> {
   if (shares.length === 0) return
   await transaction(outbox.pool, async client => {
@@ -207,7 +215,15 @@ export async function releaseShares(
       'update walhook.shares set holder_id = null where holder_id = $1 and share = any($2::smallint[])',
       [holderId, shares],
     )
+    if (isLeaving)
+      await client.query('update walhook.holders set is_leaving = true where id = $1', [holderId])
+    await tellFree(client)
   })
+}
+
+/** Once this has committed, the others claim what is free without waiting for their next beat. */
+async function tellFree(client: pg.ClientBase): Promise<void> {
+  await client.query(`select pg_notify('${wakeChannel}', 'shares')`)
 }
 
 /**
@@ -224,6 +240,7 @@ export async function leave(outbox: Outbox, { holderId }: { holderId: number }):
     await freeTaken(client, { holderId, notBefore: rows[0].alive_until })
     await client.query('update walhook.shares set holder_id = null where holder_id = $1', [holderId])
     await client.query('delete from walhook.holders where id = $1', [holderId])
+    await tellFree(client)
   })
 }
 

@@ -60,8 +60,8 @@ const saveStreams = statement(
 insert into walhook.streams as t (webhook_id, share, settled_up_to, may_send_up_to)
 select webhook_id, share, settled_up_to, greatest(settled_up_to, may_send_up_to)
 from ${p.streams('p')}
-where exists (select from walhook.webhooks w where w.id = p.webhook_id offset 0)
-  and exists (select from walhook.shares s where s.share = p.share and s.holder_id = ${p.holderId} offset 0)
+where exists (select 1 from walhook.webhooks w where w.id = p.webhook_id offset 0)
+  and exists (select 1 from walhook.shares s where s.share = p.share and s.holder_id = ${p.holderId} offset 0)
 on conflict (webhook_id, share) do update
   set settled_up_to = greatest(t.settled_up_to, excluded.settled_up_to),
       may_send_up_to = greatest(t.may_send_up_to, excluded.may_send_up_to)`,
@@ -80,7 +80,7 @@ with gone as materialized (
   cross join lateral (
     select ctid from walhook.streams where webhook_id = g.webhook_id and share = g.share limit 1
   ) t
-  where exists (select from walhook.shares s where s.share = g.share and s.holder_id = ${p.holderId} offset 0)
+  where exists (select 1 from walhook.shares s where s.share = g.share and s.holder_id = ${p.holderId} offset 0)
 )
 delete from walhook.streams t using gone where t.ctid = gone.ctid`,
 )

@@ -67,7 +67,7 @@ with e as materialized (
   select x.event_id, w.id, x.state, x.ended_at
   from w
   cross join lateral (
-    select from walhook.ended_deliveries where webhook_id = w.id and event_id between ${p.least} and ${p.most} limit 1
+    select 1 from walhook.ended_deliveries where webhook_id = w.id and event_id between ${p.least} and ${p.most} limit 1
   ) has_any
   cross join lateral (
     select event_id, state, ended_at from walhook.ended_deliveries
@@ -78,7 +78,7 @@ with e as materialized (
   select e.id, w.id, case when d.attempts > 0 then 'retrying' else 'pending' end, null
   from w
   cross join lateral (
-    select from walhook.deliveries where webhook_id = w.id
+    select 1 from walhook.deliveries where webhook_id = w.id
     order by webhook_id, entity_type, entity_id, event_id limit 1
   ) has_any
   cross join e
@@ -127,7 +127,7 @@ export async function readEventStates(
 export async function countWebhooks(client: pg.ClientBase, tenant: string | null): Promise<number> {
   const { rows } = await client.query(
     `select count(*)::int as count from (
-       select from walhook.webhooks where case when $1::text is null then tenant is null else tenant = $1 end limit ${mostWebhooks}
+       select 1 from walhook.webhooks where case when $1::text is null then tenant is null else tenant = $1 end limit ${mostWebhooks}
      ) w`,
     [tenant],
   )

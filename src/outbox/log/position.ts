@@ -39,7 +39,7 @@ export async function readPosition(outbox: Outbox, slotName: string): Promise<Po
 export async function hasPosition(db: pg.Pool, slotName: string): Promise<boolean> {
   const { rows } = await db.query(`select to_regclass('walhook.positions') is not null as exists`)
   if (!rows[0].exists) return false
-  return (await db.query('select from walhook.positions where slot_name = $1', [slotName])).rowCount === 1
+  return (await db.query('select 1 from walhook.positions where slot_name = $1', [slotName])).rowCount === 1
 }
 
 /**

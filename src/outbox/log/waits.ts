@@ -5,21 +5,21 @@ import { wants } from './wanted.ts'
 /** Whether the webhook has received it, by itself or in a batch. Ids of attempts may be an hour behind those of events. */
 export const isDelivered = (webhookId: string, e: string) => `(
   exists (
-    select from walhook.attempts
+    select 1 from walhook.attempts
     where event_id = ${e}.id and webhook_id = ${webhookId} and outcome = 'delivered' and id >= ${e}.id - ${3_600_000n << 20n}
   ) or exists (
-    select from walhook.attempts
+    select 1 from walhook.attempts
     where event_ids @> array[${e}.id] and webhook_id = ${webhookId} and outcome = 'delivered'
       and id >= ${e}.id - ${3_600_000n << 20n}
   ))`
 
 export const isEnded = (webhookId: string, e: string) => `
-exists (select from walhook.ended_deliveries where webhook_id = ${webhookId} and event_id = ${e}.id offset 0)`
+exists (select 1 from walhook.ended_deliveries where webhook_id = ${webhookId} and event_id = ${e}.id offset 0)`
 
 /** Whether an admin has cancelled it while it waited in the log. */
 export const isSkipped = (webhookId: string, e: string, id = `${e}.id`, and = 'true') => `
 exists (
-  select from walhook.skips k
+  select 1 from walhook.skips k
   where k.webhook_id = ${webhookId} and k.after_id < ${id} and k.up_to >= ${id} and ${and}
     and (k.entity_type is null or (k.entity_type = ${e}.entity_type and k.entity_id = ${e}.entity_id))
   offset 0
@@ -27,7 +27,7 @@ exists (
 
 export const isSetAside = (webhookId: string, e: string) => `
 exists (
-  select from walhook.deliveries d
+  select 1 from walhook.deliveries d
   where d.webhook_id = ${webhookId} and d.entity_type = ${e}.entity_type and d.entity_id = ${e}.entity_id and d.event_id = ${e}.id
   offset 0
 )`
@@ -37,7 +37,8 @@ export const recordEnded = (state: 'cancelled' | 'dead', from: string) => `
 insert into walhook.ended_deliveries (webhook_id, event_id, entity_type, entity_id, state, attempts)
 select webhook_id, event_id, entity_type, entity_id, '${state}', attempts from ${from}
 on conflict (webhook_id, event_id) do update
-  set state = excluded.state, superseded_by = null, as_new = false, attempts = excluded.attempts, ended_at = now()`
+  set state = excluded.state, superseded_by = null, as_new = false, attempts = excluded.attempts,
+      ended_at = excluded.ended_at`
 
 /**
  * Whether it still is to be sent by the stream, by the webhook's state `s`: `settled` is the stream's place, and up to `maySend` it may be

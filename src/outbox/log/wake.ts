@@ -13,7 +13,7 @@ const askEveryMs = 10_000
 
 /**
  * Listens for commits to the outbox and calls `onWake` for each with what it tells: of an append the id of its last event, of a change of
- * webhooks `webhooks`, of what was done by hand `hand:` and the webhook's id, else nothing. And once at the start with null, since what was told
+ * webhooks `webhooks`, of shares that are free `shares`, of what was done by hand `hand:` and the webhook's id, else nothing. And once at the start with null, since what was told
  * before was not heard. Runs until `signal` ends it; rejects when the connection is lost, which it asks about every few
  * seconds: a link that has died in silence would never bring a wake-up again.
  * https://www.postgresql.org/docs/current/sql-listen.html

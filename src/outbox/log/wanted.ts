@@ -53,7 +53,7 @@ export const isMeantFor = (e: string, w: string) => `(
 
 /** Whether the filter of `s` says anything about entities of the type of `e`; false where there is none. */
 export const concernsFilter = (e: string, s: string) =>
-  `exists (select from jsonb_object_keys(${s}.filter) key where split_part(key, '.', 1) = ${e}.entity_type)`
+  `exists (select 1 from jsonb_object_keys(${s}.filter) key where split_part(key, '.', 1) = ${e}.entity_type)`
 
 /** Null where it is not wanted, whatever the triggers are. */
 const told = (e: string, s: string, hasWantedField = wantsFields(e, s)) => `case
@@ -66,6 +66,6 @@ const wantsFields = (e: string, s: string) => `(
   ${s}.update_fields is null
   or ${e}.changed is null
   or (${s}.tenant is not null and ${e}.tenant_before is not null)
-  or not exists (select from unnest(${s}.update_fields) field where split_part(field, '.', 1) = ${e}.entity_type)
+  or not exists (select 1 from unnest(${s}.update_fields) field where split_part(field, '.', 1) = ${e}.entity_type)
   or ${s}.update_fields && array(select ${e}.entity_type || '.' || field from unnest(${e}.changed) field)
 )`

@@ -63,7 +63,7 @@ export async function findLastEvent(outbox: Outbox): Promise<EventLine | null> {
 /** Whether an event of this type is stored, of an entity that the mapping may have had once. */
 export async function isStoredType({ pool }: Pick<Outbox, 'pool'>, entityType: string): Promise<boolean> {
   const { rows } = await pool.query(
-    'select exists (select from walhook.events where entity_type = $1) as is_stored',
+    'select exists (select 1 from walhook.events where entity_type = $1) as is_stored',
     [entityType],
   )
   return rows[0].is_stored

@@ -20,7 +20,7 @@ const withBatch = `
 select o.event_id, o.attempts, o.is_manual,
        coalesce(nullif(coalesce(b.due_at, o.due_at), 'infinity'), clock_timestamp()) as due_at,
        exists (
-         select from walhook.holders where id = coalesce(b.taken_by, o.taken_by) and alive_until > clock_timestamp()
+         select 1 from walhook.holders where id = coalesce(b.taken_by, o.taken_by) and alive_until > clock_timestamp()
        ) as is_held
 from walhook.deliveries o
 left join walhook.batches b on b.webhook_id = o.webhook_id and b.id = o.batch_id
@@ -116,7 +116,7 @@ export async function readExplainFacts(
   const { rows: noted } = await outbox.pool.query(
     `select share, webhooks_version, only_webhook_id, case when has_filters then body end as body,
             case when has_filters then previous end as previous
-     from walhook.events, (select exists (select from walhook.webhook_states where filter is not null) as has_filters) f
+     from walhook.events, (select exists (select 1 from walhook.webhook_states where filter is not null) as has_filters) f
      where id = $1`,
     [event.id],
   )

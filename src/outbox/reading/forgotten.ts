@@ -3,8 +3,8 @@ export const entityMark = (type: string, id: string) => `'n:' || md5(${type} || 
 
 /** Whether what an attempt `a` brings is of somebody who was forgotten since it began. An empty table costs next to nothing. */
 export const isForgotten = `
-(case when exists (select from walhook.forgotten) then exists (
-  select from walhook.forgotten f
+(case when exists (select 1 from walhook.forgotten) then exists (
+  select 1 from walhook.forgotten f
   where a.started_at < f.at + interval '10 s'
     and (f.what = ${entityMark('a.entity_type', 'a.entity_id')}
       or f.what = any (select 'e:' || unnest(a.event_ids::bigint[])))

@@ -43,7 +43,7 @@ export async function keepLastAttempts(outbox: Outbox, before: TimeId): Promise<
 export async function pruneKeptAttempts(outbox: Outbox): Promise<void> {
   await outbox.pool.query(`
     delete from walhook.kept_attempts k
-    where not exists (select from walhook.webhooks w where w.id = k.webhook_id)
+    where not exists (select 1 from walhook.webhooks w where w.id = k.webhook_id)
       or (
         select count(*) from (
           select id from walhook.attempts a where a.webhook_id = k.webhook_id and a.id > k.id limit ${alwaysThere}

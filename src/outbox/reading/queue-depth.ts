@@ -16,7 +16,7 @@ const lookedAtPerCounted = 2
  * there are none it looks through everything.
  */
 const rowsOf = (webhookId: string, most: string) => `
-select from walhook.deliveries where webhook_id = ${webhookId}
+select 1 from walhook.deliveries where webhook_id = ${webhookId}
 order by webhook_id, entity_type, entity_id, event_id limit ${most}`
 
 /**
@@ -30,8 +30,8 @@ from unnest($1::int[]) as w (id)
 cross join lateral (select count(*)::int as n from (${rowsOf('w.id', '$2::int + 1')}) t) rows
 cross join lateral (${placesOf('w.id')}) p
 cross join lateral (
-  select exists (select from walhook.skips where webhook_id = w.id and up_to > p.least) as skips,
-         exists (select from walhook.ended_deliveries where webhook_id = w.id and event_id > p.least) as ended
+  select exists (select 1 from walhook.skips where webhook_id = w.id and up_to > p.least) as skips,
+         exists (select 1 from walhook.ended_deliveries where webhook_id = w.id and event_id > p.least) as ended
 ) has
 cross join lateral (
   select count(*)::int as looked_at, (count(*) filter (where case
@@ -91,5 +91,5 @@ export async function countWaiting(outbox: Outbox, webhookId: number, most: numb
 export const distanceOf = (most: string) => `(
   (select count(*) from (${rowsOf('w.id', most)}) t)
   + (select count(*) from (
-      select from walhook.events where id > (select p.least from (${placesOf('w.id')}) p) order by id limit ${most}) t)
+      select 1 from walhook.events where id > (select p.least from (${placesOf('w.id')}) p) order by id limit ${most}) t)
 )::int`

@@ -69,7 +69,7 @@ async function readRows(outbox: Outbox) {
 async function countDead(outbox: Outbox): Promise<number> {
   const { rows } = await outbox.pool.query<{ dead: number }>(
     `select count(*)::int as dead
-     from (select from walhook.ended_deliveries where state = 'dead' limit ${countedExactly}) t`,
+     from (select 1 from walhook.ended_deliveries where state = 'dead' limit ${countedExactly}) t`,
   )
   return rows[0]!.dead
 }
@@ -79,7 +79,7 @@ export async function countDeadOf({ pool }: Outbox, ids: readonly number[], most
   const { rows } = await pool.query(
     `select count(*)::int as dead
      from (
-       select from walhook.ended_deliveries where webhook_id = any($1) and state = 'dead' limit $2
+       select 1 from walhook.ended_deliveries where webhook_id = any($1) and state = 'dead' limit $2
      ) t`,
     [ids, most + 1],
   )
@@ -99,7 +99,7 @@ with own as (
 select (select count(distinct webhook_id) from own)::int as behind,
        (select count(*) from walhook.webhooks)::int as webhooks,
        (select count(*) from (
-          select from walhook.events where id > place.least order by id limit ${countedExactly}) t)::int as beyond,
+          select 1 from walhook.events where id > place.least order by id limit ${countedExactly}) t)::int as beyond,
        (select ${ageOf('e.id')} from (
           select id from walhook.events where id > place.least_active order by id limit 1) e) as oldest_ms
 from place`
@@ -168,7 +168,7 @@ async function estimateInLog(outbox: Outbox): Promise<number> {
 /** Postgres's own estimate of how many events lie beyond a place: it plans, and reads nothing. */
 async function estimateBeyond(outbox: Outbox, id: bigint): Promise<number> {
   const { rows } = await outbox.pool.query(
-    `explain (format json) select from walhook.events where id > ${id}::bigint`,
+    `explain (format json) select 1 from walhook.events where id > ${id}::bigint`,
   )
   return rows[0]['QUERY PLAN'][0].Plan['Plan Rows']
 }

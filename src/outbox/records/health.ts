@@ -43,7 +43,7 @@ const lockHealthStatement = `
 select w.id as webhook_id, w.url, w.failing_since, w.held_until, w.failed_for_ms::float8, w.failed_at, w.next_try_at, w.activated_at,
        clock_timestamp() as now,
        coalesce(w.failing_since <= now() - $5 * interval '1 ms', false) and exists (
-         select from walhook.ended_deliveries d
+         select 1 from walhook.ended_deliveries d
          where d.webhook_id = w.id and d.state = 'dead' and d.ended_at >= w.failing_since
        ) as has_dead
 from walhook.webhooks w

@@ -54,8 +54,8 @@ const openOrAdd = statement(
   p => `
 insert into walhook.incidents as i (kind, subject, webhook_id, count, facts)
 select ${p.kind}, ${p.subject}, ${p.webhookId}, ${p.count}, ${p.facts}::jsonb
-where (${p.webhookId} is null or exists (select from walhook.webhooks where id = ${p.webhookId})) and not exists (
-  select from walhook.incidents
+where (${p.webhookId} is null or exists (select 1 from walhook.webhooks where id = ${p.webhookId})) and not exists (
+  select 1 from walhook.incidents
   where subject = ${p.subject} and kind = ${p.kind} and ended_at > now() - ${p.quietMs} * interval '1 ms'
 )
 on conflict (kind, subject) where ended_at is null do update
@@ -111,7 +111,7 @@ export async function hasOpenIncident(
 ): Promise<boolean> {
   const { rows } = await pool.query({
     name: 'has_open_incident',
-    text: `select exists (select from walhook.incidents where subject = $1 and kind = any($2) and ended_at is null) as yes`,
+    text: `select exists (select 1 from walhook.incidents where subject = $1 and kind = any($2) and ended_at is null) as yes`,
     values: [subject, kinds],
   })
   return rows[0].yes
@@ -122,7 +122,7 @@ export async function endLostWithoutGaps({ pool }: Pick<Outbox, 'pool'>): Promis
   await pool.query(`
     update walhook.incidents i set ended_at = now()
     where kind = 'capture.lost' and ended_at is null and told_at is not null
-      and not exists (select from walhook.gaps where slot_name = i.subject and resynced_at is null)`)
+      and not exists (select 1 from walhook.gaps where slot_name = i.subject and resynced_at is null)`)
 }
 
 export const incidentColumns =

@@ -38,7 +38,7 @@ export async function takeLink(
   const { rows } = await client.query(
     `delete from walhook.session_links l where hash = $1 and expires_at > now() and (
        token_id is null or exists (
-         select from walhook.tokens t
+         select 1 from walhook.tokens t
          where t.id = l.token_id and revoked_at is null and coalesce(t.expires_at > now(), true)))
      returning tenant, role, name, user_id, language, path, token_id, token_mac`,
     [hash],

@@ -233,7 +233,7 @@ export async function deleteLeftovers({ pool }: Pick<Outbox, 'pool'>): Promise<v
   for (const table of ['deliveries', 'batches', 'ended_deliveries']) {
     const { rows } = await pool.query(`
       with ${webhooksOf(table)}
-      select webhook_id from w where not exists (select from walhook.webhooks where id = w.webhook_id)`)
+      select webhook_id from w where not exists (select 1 from walhook.webhooks where id = w.webhook_id)`)
     for (const { webhook_id } of rows)
       for (let isMore = true; isMore; ) {
         const { rowCount } = await pool.query(

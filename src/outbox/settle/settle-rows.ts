@@ -4,7 +4,7 @@ import type { TimeId } from '../../domain/value/time-id.ts'
 import { type Due, dueInMs, dues, setAside, wakeNext } from '../aside/aside.ts'
 import type { Delivery, Shipment } from '../aside/shipment.ts'
 import { ofBatch, ofRow, rowOfS } from '../database/row-keys.ts'
-import { rows, statement } from '../database/statement.ts'
+import { moment, now, rows, statement } from '../database/statement.ts'
 import { newTimeIds } from '../database/time-ids.ts'
 import { recordEnded } from '../log/waits.ts'
 import type { EndedRow, MovedBatch, MovedRow, SettledRows } from './settled-rows.ts'
@@ -106,7 +106,7 @@ const moveStatement = statement(
     }),
   },
   p => `
-with s as materialized (
+with ${moment}, s as materialized (
   select s.*, d.ctid as row
   from ${p.moved('s')}
   ${itsRow}
@@ -114,10 +114,10 @@ with s as materialized (
 )
 update walhook.deliveries d
 set attempts = s.attempts, as_new = s.as_new, batch_id = s.to_batch, taken_by = null,
-    due_at = case when s.due_in_ms is null then 'infinity' else clock_timestamp() + s.due_in_ms * interval '1 ms' end
+    due_at = case when s.due_in_ms is null then 'infinity' else ${now} + s.due_in_ms * interval '1 ms' end
 from s
 where d.ctid = s.row
-returning d.webhook_id, ${dueInMs('d.due_at')} as due_in_ms`,
+returning d.webhook_id, ${dueInMs('d.due_at', now)} as due_in_ms`,
 )
 
 /** A new one is inserted; one that failed is nobody's any more; one that is due no more ends. */
@@ -132,7 +132,7 @@ const moveBatchesStatement = statement(
     }),
   },
   p => `
-with s as materialized (
+with ${moment}, s as materialized (
   select s.*, b.ctid as row
   from ${p.batches('s')}
   left join lateral (
@@ -142,9 +142,9 @@ with s as materialized (
   delete from walhook.batches b using s where b.ctid = s.row and s.due_in_ms is null
 )
 insert into walhook.batches as b (webhook_id, id, share, due_at)
-select webhook_id, batch_id, share, clock_timestamp() + due_in_ms * interval '1 ms' from s where due_in_ms is not null
+select webhook_id, batch_id, share, ${now} + due_in_ms * interval '1 ms' from s where due_in_ms is not null
 on conflict (webhook_id, id) do update set due_at = excluded.due_at, taken_by = null
-returning b.webhook_id, ${dueInMs('b.due_at')} as due_in_ms`,
+returning b.webhook_id, ${dueInMs('b.due_at', now)} as due_in_ms`,
 )
 
 /** What died, of the application's events; an alert that died is nobody's alert. */

@@ -117,7 +117,7 @@ with main as materialized (
   cross join lateral unnest(i.webhook_ids) as w (id)
   cross join lateral (${stateAt('w.id', 'e.webhooks_version')}) s
   where ${wants('e', 's')}
-    and not exists (select from walhook.streams o where o.webhook_id = w.id and o.share = e.share offset 0)
+    and not exists (select 1 from walhook.streams o where o.webhook_id = w.id and o.share = e.share offset 0)
   union all
   select o.webhook_id, e.share, e.entity_type, e.entity_id, e.id, ${formOf('e', 's')}
   from walhook.streams o
@@ -132,7 +132,7 @@ with main as materialized (
   select *, e.id - ${dayOfIds} as since
   from pairs e
   where not exists (
-      select from walhook.attempts a
+      select 1 from walhook.attempts a
       where a.event_id = e.id and a.webhook_id = e.webhook_id and a.outcome = 'delivered' and a.id >= e.id - ${dayOfIds}
       offset 0
     )
@@ -163,7 +163,7 @@ with main as materialized (
   insert into walhook.deliveries (webhook_id, share, entity_type, entity_id, event_id, with_previous, as_new, as_delete, due_at)
   select u.webhook_id, u.share, u.entity_type, u.entity_id, u.id, w.previous, u.as_new, u.as_delete,
          case when u.is_first and not exists (
-           select from walhook.deliveries d
+           select 1 from walhook.deliveries d
            where d.webhook_id = u.webhook_id and d.entity_type = u.entity_type and d.entity_id = u.entity_id
              and d.event_id < u.id
            offset 0

@@ -72,7 +72,7 @@ export async function failedBackfills(outbox: Outbox, slotName: string): Promise
     text: `select b.* from walhook.backfills b
            where b.slot_name = $1 and b.state = 'failed' and b.ended_at > now() - interval '7 days'
              and not exists (
-               select from walhook.backfills later
+               select 1 from walhook.backfills later
                where later.slot_name = b.slot_name and later.entity_type = b.entity_type
                  and later.webhook_id is not distinct from b.webhook_id and later.id > b.id)
            order by b.id desc limit 20`,

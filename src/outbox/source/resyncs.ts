@@ -140,7 +140,7 @@ async function endGaps(db: Db, gapIds: readonly number[]): Promise<void> {
     `update walhook.gaps g set resynced_at = now()
      where g.id = any($1) and g.resynced_at is null and g.to_lsn is not null
        and not exists (
-         select from walhook.resyncs r where r.state in ('waiting', 'running') and g.id = any(r.gap_ids))`,
+         select 1 from walhook.resyncs r where r.state in ('waiting', 'running') and g.id = any(r.gap_ids))`,
     [gapIds],
   )
 }
