@@ -10,28 +10,33 @@ import type { Stage } from './stage.ts'
 import { writeUsers } from './users.ts'
 
 /**
- * Three processes with a slow receiver, as a ratio to one, and how busy the machine was. Where it was not busy, what bounds
- * a process is how many requests it has in flight.
+ * Two and four processes with a slow receiver, as a ratio to one in the same round, and how busy the machine was. Where it was not
+ * busy, what bounds a process is how many requests it has in flight.
  */
-export async function threeProcesses(stage: Stage, load: { delayMs: number; rows: number }): Promise<Shape> {
-  const ratios: number[] = []
-  const threes: Drained[] = []
-  const ones: Drained[] = []
+export async function severalProcesses(
+  stage: Stage,
+  load: { delayMs: number; rows: number },
+): Promise<Shape> {
+  const rounds: Drained[][] = []
   for (let round = 0; round < 3; round++) {
-    const one = await drainSlow(stage, { ...load, processes: 1 })
-    const three = await drainSlow(stage, { ...load, processes: 3 })
-    ones.push(one)
-    threes.push(three)
-    ratios.push(three.rate / one.rate)
+    const drained: Drained[] = []
+    for (const processes of counts) drained.push(await drainSlow(stage, { ...load, processes }))
+    rounds.push(drained)
   }
-  const of = (drained: readonly Drained[]) =>
-    `${rateText(median(drained.map(({ rate }) => rate)))}, machine ${percent(median(drained.map(({ busy }) => busy)))} busy`
+  const figures = counts.map((processes, at) => {
+    const of = (figure: (each: Drained, one: Drained) => number) =>
+      median(rounds.map(drained => figure(drained[at]!, drained[0]!)))
+    const ratio = processes === 1 ? '' : `${of((each, one) => each.rate / one.rate).toFixed(2)} of one, `
+    return `${processes}: ${ratio}${rateText(of(each => each.rate))}, machine ${percent(of(each => each.busy))} busy`
+  })
   return {
-    shape: `3 processes, a receiver of ${load.delayMs} ms`,
-    figure: `${median(ratios).toFixed(2)} of one: ${of(threes)}; one: ${of(ones)}`,
-    highestMb: Math.max(...[...ones, ...threes].map(({ highestMb }) => highestMb)),
+    shape: `1, 2 and 4 processes, a receiver of ${load.delayMs} ms`,
+    figure: figures.join('; '),
+    highestMb: Math.max(...rounds.flat().map(({ highestMb }) => highestMb)),
   }
 }
+
+const counts = [1, 2, 4]
 
 type Drained = { readonly rate: number; readonly busy: number; readonly highestMb: number }
 

@@ -9,7 +9,7 @@ import { createWebhook, startWalhook, untilQueueIsEmpty, walhook } from './conte
 import { manyHang, manyWebhooks } from './crowd.ts'
 import { fanOut, oneIsDead } from './fan-out.ts'
 import { cpuSeconds, median, memoryMb, perSecond, rateText, table } from './figures.ts'
-import { oneIsKilled, threeProcesses } from './processes.ts'
+import { oneIsKilled, severalProcesses } from './processes.ts'
 import { startNodeReceiver } from './receiver.ts'
 import { rateOf, type Shape, timeoutMs } from './shape.ts'
 import type { Stage } from './stage.ts'
@@ -28,8 +28,8 @@ const shapes: Record<string, (stage: Stage) => Promise<Shape[]>> = {
   hang: async stage => [await oneHangs(stage), await manyHang(stage, scale)],
   backlog: async stage => [await backlog(stage)],
   processes: async stage => [
-    await threeProcesses(stage, { delayMs: 50, rows: Math.round(4_000 * scale) }),
-    await threeProcesses(stage, { delayMs: 250, rows: Math.round(1_500 * scale) }),
+    await severalProcesses(stage, { delayMs: 50, rows: Math.round(4_000 * scale) }),
+    await severalProcesses(stage, { delayMs: 250, rows: Math.round(1_500 * scale) }),
     await oneIsKilled(stage),
   ],
   burst: async stage => [await burst(stage)],
