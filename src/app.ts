@@ -26,7 +26,7 @@ import { createDispatcher } from './delivery/turn/dispatcher.ts'
 import { createReplays } from './delivery/turn/replays.ts'
 import { earlyRetries } from './domain/delivery/retry.ts'
 import { alertTriggers } from './domain/event/alert.ts'
-import { backfillAs, labels, tenantTypes } from './domain/mapping/mapping.ts'
+import { backfillAs, labels, tableKey, tenantTypes } from './domain/mapping/mapping.ts'
 import type { Problem } from './domain/value/problem.ts'
 import { bindHttp, openHttp } from './http.ts'
 import type { Outbox } from './outbox/database/database.ts'
@@ -219,6 +219,7 @@ async function readGauges(parts: Parts): Promise<Gauges> {
     captureState: config.roles.has('capture') ? capture.state().state : null,
     openGaps,
     mappingLost: lost?.length ?? null,
+    tables: parts.reloadable.mapping().map(({ table }) => tableKey(table)),
   }
 }
 

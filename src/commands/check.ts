@@ -94,7 +94,7 @@ async function linesOfSource(
         ...{ ...config, ...living, mapping, known, trial, lockHolders },
         nowMs: Date.now(),
       }),
-      ...(outbox ? await gapLines(source, outbox, { ...config, ...facts }).catch(gapsUnread) : []),
+      ...(outbox ? await gapLines(source, outbox, facts, config).catch(gapsUnread) : []),
       ...(await sampleLines(source, catalogue, mapping)),
     ]
   } catch (error) {

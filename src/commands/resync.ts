@@ -3,7 +3,9 @@ import {
   describeResync,
   describeResyncs,
   givingUp,
+  type Occasion,
   occasionOf,
+  unrecordedLoss,
 } from '../capture/backfill/resync.ts'
 import {
   describeTableResyncs,
@@ -21,6 +23,7 @@ import { formatLsn } from '../domain/value/lsn.ts'
 import type { Problem } from '../domain/value/problem.ts'
 import { type Outbox, openOutbox } from '../outbox/database/database.ts'
 import { describeMigration, migrate } from '../outbox/database/migrate.ts'
+import { readPosition } from '../outbox/log/position.ts'
 import { openResyncs } from '../outbox/source/resyncs.ts'
 import { type Command, parseOnce, report, required, say } from './kit/command.ts'
 
@@ -84,9 +87,7 @@ async function resyncSource(config: Config, wish: Wish): Promise<Result> {
   if (problem) return { ok: false, problems: [problem] }
   const migrated = describeMigration(await migrate(outbox))
   if (!migrated.ok) return { ok: false, problems: [migrated.problem] }
-  const occasion =
-    (await occasionOf(outbox, config.slotName)) ??
-    (wish.isForced ? await givingUp(outbox, config.slotName) : null)
+  const occasion = await occasionNow(source, outbox, config, wish)
   if (!occasion) return await resyncTables(source, outbox, config, wish)
   if ('gap' in occasion && occasion.gap.toLsn !== null)
     return { ok: true, lines: await describeResyncs(outbox, occasion.gap, config.slotName) }
@@ -115,6 +116,20 @@ async function resyncSource(config: Config, wish: Wish): Promise<Result> {
   return { ok: true, lines }
 }
 
+/** What is recorded as lost; what was lost since; or what a person gives up. */
+async function occasionNow(
+  source: Source,
+  outbox: Outbox,
+  config: Config,
+  { isForced }: Wish,
+): Promise<Occasion | null> {
+  const recorded = await occasionOf(outbox, config.slotName)
+  const isUnderWay = recorded !== null && 'gap' in recorded && recorded.gap.toLsn !== null
+  if (recorded && !isUnderWay) return recorded
+  const lost = await unrecordedLoss(source, outbox, config)
+  return lost ?? recorded ?? (isForced ? await givingUp(outbox, config.slotName) : null)
+}
+
 /** The same for gaps of single tables, while the stream continues. */
 async function resyncTables(
   source: Source,
@@ -125,6 +140,11 @@ async function resyncTables(
   const gaps = await tableGapsOf(outbox, config.slotName, entityType)
   const of = entityType === null ? '' : ` of ${entityType}`
   if (gaps.length === 0) {
+    if (!(await readPosition(outbox, config.slotName)))
+      return {
+        ok: true,
+        lines: ['Nothing is captured yet: capture begins at the first start of "walhook serve".'],
+      }
     const open = await openResyncs(outbox, config.slotName)
     const lines = open.map(each => `Running: ${describeProgress(each)}`)
     return { ok: true, lines: [`Nothing is lost: no gap${of} is open.`, ...lines] }

@@ -20,6 +20,7 @@ const known: Gauges = {
   captureState: 'streaming',
   openGaps: { ofEverything: 0, ofTables: 2 },
   mappingLost: 1,
+  tables: ['"public"."users"'],
 }
 
 /** The samples of one reading, without help and types. */
@@ -101,6 +102,7 @@ test('what stands now is asked for at each reading', async () => {
     captureState: 'blocked',
     openGaps: null,
     mappingLost: null,
+    tables: [],
   }
   expect(await samples(metrics)).toMatchObject({
     walhook_deliveries_waiting: 'Nan',
@@ -120,6 +122,15 @@ test('what stands now is asked for at each reading', async () => {
   gauges = { ...known, captureState: null }
   const names = Object.keys(await samples(metrics))
   expect(names.filter(name => name.startsWith('walhook_capture_state'))).toEqual([])
+})
+
+test('a counter that an alert watches is there before it first rises', async () => {
+  const metrics = createMetrics(async () => known)
+  expect(await samples(metrics)).toMatchObject({
+    'walhook_truncated_tables_total{table="\\"public\\".\\"users\\""}': '0',
+    'walhook_attempts_total{outcome="refused"}': '0',
+    walhook_parked_changes_total: '0',
+  })
 })
 
 test('a walhook beside another one in a process counts for itself', async () => {

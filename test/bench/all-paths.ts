@@ -53,6 +53,7 @@ export function otherPaths(): Asked[] {
       captureState: null,
       openGaps: null,
       mappingLost: null,
+      tables: [],
     })),
     log: silentLog,
   })

@@ -14,7 +14,6 @@ const sound: SourceFacts = {
   systemIdentifier: '1',
   isStandby: false,
   walLevel: 'logical',
-  walEnd: '0/0',
   maxSlots: 10,
   usedSlots: 1,
   maxSenders: 10,

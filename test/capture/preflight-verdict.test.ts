@@ -18,7 +18,6 @@ const facts: SourceFacts = {
   systemIdentifier: '7',
   isStandby: false,
   walLevel: 'logical',
-  walEnd: '0/0',
   maxSlots: 10,
   usedSlots: 9,
   maxSenders: 10,

@@ -5,6 +5,7 @@ import { openGap } from '../../src/outbox/source/gaps.ts'
 import { connect } from '../support/connect.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { startCapture } from '../support/run-capture.ts'
+import { dropSlot } from '../support/slot.ts'
 import { until } from '../support/wait.ts'
 import { runWalhook } from '../support/walhook-process.ts'
 
@@ -76,6 +77,53 @@ test('resync --force says what it gives up and changes nothing, then does it; wi
     'user 1 update {"id":1,"name":"a"}',
     'user 2 new {"id":2,"name":"given up"}',
   ])
+})
+
+test.each<[string, (at: Awaited<ReturnType<typeof open>>) => Promise<unknown>]>([
+  ['slot missing', at => dropSlot(at.psql, at.slotName)],
+  [
+    'other cluster',
+    at => at.psql.query(`update walhook.captured set facts = facts || '{"systemIdentifier": "7"}'`),
+  ],
+])(
+  '%s, while walhook was stopped: check and resync say it before a start has recorded it',
+  async (reason, lose) => {
+    await using at = await open()
+    await lose(at)
+    await at.psql.query(`insert into users values (2, 'lost')`)
+    expect(await at.check()).toContainEqual(
+      expect.objectContaining({ level: 'error', code: 'gap_to_come', mend: 'run: walhook resync' }),
+    )
+    const told = await at.run('resync')
+    expect(told).toMatchObject({ code: 0, stderr: '' })
+    expect(told.stdout).toMatch(new RegExp(`^Changes are lost since [0-9A-F]+/[0-9A-F]+: ${reason}, `))
+    expect(await at.gaps()).toEqual([])
+    expect(await at.run('resync', '--yes')).toMatchObject({ code: 0, stderr: '' })
+    expect(await at.gaps()).toMatchObject([{ reason, table_name: null, is_over: false }])
+    await using capture = await at.capture()
+    await until(async () => (await at.gaps())[0]!.is_over, { what: 'the resync' })
+    await capture.caughtUp()
+    expect(await capture.events()).toContain('user 2 new {"id":2,"name":"lost"}')
+  },
+)
+
+test('a loss while a resync is under way is told, and the next resync is for both', async () => {
+  await using at = await open()
+  await dropSlot(at.psql, at.slotName)
+  expect(await at.run('resync', '--yes')).toMatchObject({ code: 0, stderr: '' })
+  expect((await at.run('resync')).stdout).toContain('is under way')
+  await dropSlot(at.psql, at.slotName)
+  expect((await at.run('resync')).stdout).toMatch(/^Changes are lost since .* slot missing/)
+  expect(await at.run('resync', '--yes')).toMatchObject({ code: 0, stderr: '' })
+  await using _capture = await at.capture()
+  await until(async () => (await at.gaps()).every(({ is_over }) => is_over), { what: 'the resync' })
+})
+
+test('where nothing is captured yet, resync says so, and not that nothing is lost', async () => {
+  await using at = await open()
+  expect(await at.run('adopt', '--discard')).toMatchObject({ code: 0, stderr: '' })
+  const told = await at.run('resync', '--yes')
+  expect(told).toMatchObject({ code: 0, stdout: expect.stringContaining('Nothing is captured yet') })
 })
 
 test('what resync --force gives up begins where each table was last well, although others were stored beyond', async () => {

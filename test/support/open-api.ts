@@ -109,6 +109,7 @@ export async function openTestApi(
       captureState: 'streaming',
       openGaps: null,
       mappingLost: null,
+      tables: [],
     })),
     log: silentLog,
   })

@@ -1,6 +1,6 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import packageJson from '../../../package.json' with { type: 'json' }
-import type { Outcome } from '../../domain/delivery/outcome.ts'
+import { type Outcome, outcomes } from '../../domain/delivery/outcome.ts'
 import { timeOf } from '../../domain/value/time-id.ts'
 import { countByWebhook } from './of-webhooks.ts'
 
@@ -23,6 +23,8 @@ export type Gauges = {
   readonly captureState: CaptureStateName | null
   /** How many objects of the mapping the source has dropped; null: it is unavailable. */
   readonly mappingLost: number | null
+  /** The tables of the mapping's entities. */
+  readonly tables: readonly string[]
   readonly openGaps: { readonly ofEverything: number; readonly ofTables: number } | null
 }
 
@@ -210,6 +212,9 @@ export function createMetrics(readGauges: () => Promise<Gauges>) {
     async read(): Promise<string> {
       const gauges = await readGauges()
       ofWebhooks.turn()
+      // Prometheus sees a counter rise only where it has seen it before: each begins at 0. https://prometheus.io/docs/practices/instrumentation/#avoid-missing-metrics
+      for (const table of gauges.tables) truncated.inc({ table }, 0)
+      for (const outcome of outcomes) attempts.inc({ outcome }, 0)
       for (const [part, { ok }] of Object.entries(gauges.health)) ready.set({ part }, ok ? 1 : 0)
       for (const state of webhookStates) webhooks.set({ state }, gauges.webhooks?.[state] ?? Number.NaN)
       set(waiting, gauges.queue?.deliveries)

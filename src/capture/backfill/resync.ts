@@ -7,12 +7,13 @@ import type { Problem } from '../../domain/value/problem.ts'
 import { type Outbox, transaction } from '../../outbox/database/database.ts'
 import { otherSlots, readPosition, renameSlot, restartPosition } from '../../outbox/log/position.ts'
 import { readRemembered, remember } from '../../outbox/source/captured.ts'
-import { type Gap, listOpenGaps } from '../../outbox/source/gaps.ts'
+import { type Gap, listOpenGaps, noteLost, recordGap } from '../../outbox/source/gaps.ts'
 import { beginResyncs, openResyncs } from '../../outbox/source/resyncs.ts'
 import { lastGood } from '../continuity/last-good.ts'
+import { type Loss, lookForLoss } from '../continuity/loss.ts'
 import { type CapturedNow, readCaptured } from '../continuity/read-captured.ts'
 import { type Catalogue, readCatalogue } from '../source/catalogue.ts'
-import { preflight } from '../source/preflight.ts'
+import { preflight, readFacts } from '../source/preflight.ts'
 import { judgePublication } from '../source/publication-verdict.ts'
 import { createSlot } from '../source/slot.ts'
 import type { Queryable, Source } from '../source/source.ts'
@@ -33,6 +34,8 @@ export type ResyncResult =
 /** The reason for resyncing everything: an open gap of everything, or another slot than before. Null: none. */
 export type Occasion =
   | { readonly gap: Gap }
+  /** A loss that the next start would record. */
+  | { readonly loss: Loss }
   | { readonly otherSlot: string }
   /** A person skips what can't be read or stored. */
   | { readonly givenUpFrom: Lsn }
@@ -43,6 +46,19 @@ export async function occasionOf(outbox: Outbox, slotName: string): Promise<Occa
   if (await readPosition(outbox, slotName)) return null
   const [otherSlot] = await otherSlots(outbox.pool, slotName)
   return otherSlot === undefined ? null : { otherSlot }
+}
+
+/** A loss that nobody has recorded: the slot was dropped, say, while walhook was stopped. */
+export async function unrecordedLoss(
+  source: Source,
+  outbox: Outbox,
+  options: Omit<ResyncOptions, 'onWaiting'>,
+): Promise<Occasion | null> {
+  const facts = await readFacts(source, options)
+  const position = await readPosition(outbox, options.slotName)
+  if (!position) return null
+  const { loss } = await lookForLoss(source, outbox, { facts, position }, options)
+  return loss && { loss }
 }
 
 /** The occasion of skipping what is not stored yet; null: nothing is captured. */
@@ -94,7 +110,9 @@ export async function beginResync(
   const { systemIdentifier } = facts
   await transaction(outbox.pool, async client => {
     if ('otherSlot' in occasion) await goOnFrom(client, { ...occasion, slotName, fromLsn })
-    if ('givenUpFrom' in occasion) await giveUp(client, { slotName, fromLsn })
+    if ('givenUpFrom' in occasion) await recordGap(client, { ...givenUp, slotName, fromLsn })
+    if ('loss' in occasion && (await recordGap(client, { ...occasion.loss, slotName })))
+      await noteLost(client, { ...occasion.loss, slotName, entityType: null, tableName: null })
     await restartPosition(client, slotName, { systemIdentifier, commitLsn: startsAt })
     await remember(client, slotName, { captured, seenLsn, seenXid })
     const entityTypes = mapping.map(({ entityType }) => entityType)
@@ -103,7 +121,11 @@ export async function beginResync(
   return { ok: true, fromLsn: startsAt }
 }
 
-type Since = { readonly slotName: string; readonly fromLsn: Lsn }
+/** Everything between the position and the new slot: a gap like any other. */
+const givenUp = {
+  reason: 'given up',
+  detail: 'a resync was forced: what was not stored by then is given up',
+}
 
 /** The end of complete capture with a slot: tables may have been interrupted unnoticed. */
 async function lastGoodOf(
@@ -120,24 +142,11 @@ async function lastGoodOf(
 /** Takes over from another slot; everything since is a gap. */
 async function goOnFrom(
   client: PoolClient,
-  { otherSlot, slotName, fromLsn }: Since & { otherSlot: string },
+  { otherSlot, ...since }: { otherSlot: string; slotName: string; fromLsn: Lsn },
 ): Promise<void> {
-  await renameSlot(client, otherSlot, slotName)
-  await client.query(
-    `insert into walhook.gaps (slot_name, reason, detail, from_lsn) values ($1, 'other slot', $2, $3)
-     on conflict (slot_name, coalesce(entity_type, ''), coalesce(table_name, '')) where resynced_at is null do nothing`,
-    [slotName, `it was captured with the replication slot ${otherSlot} so far`, formatLsn(fromLsn)],
-  )
-}
-
-/** Skips everything between the position and the new slot: a gap like any other. */
-async function giveUp(client: PoolClient, { slotName, fromLsn }: Since): Promise<void> {
-  await client.query(
-    `insert into walhook.gaps (slot_name, reason, detail, from_lsn)
-     values ($1, 'given up', 'a resync was forced: what was not stored by then is given up', $2)
-     on conflict (slot_name, coalesce(entity_type, ''), coalesce(table_name, '')) where resynced_at is null do nothing`,
-    [slotName, formatLsn(fromLsn)],
-  )
+  await renameSlot(client, otherSlot, since.slotName)
+  const detail = `it was captured with the replication slot ${otherSlot} so far`
+  await recordGap(client, { ...since, reason: 'other slot', detail })
 }
 
 async function lockSlot(source: Source): Promise<Queryable & AsyncDisposable> {
@@ -157,9 +166,11 @@ export async function describeResync(
   const lines = [
     'gap' in occasion
       ? describeLoss(occasion.gap)
-      : 'givenUpFrom' in occasion
-        ? `No changes are known to be lost. What is in the WAL after ${formatLsn(occasion.givenUpFrom)} and is not stored yet is given up: from there to the new slot is a gap.`
-        : `This outbox was captured with the replication slot ${occasion.otherSlot} so far: to go on from there, set WALHOOK_SLOT=${occasion.otherSlot}. Where ${options.slotName} takes its place, what happened in between is lost, and ${occasion.otherSlot} is to be dropped: it holds WAL.`,
+      : 'loss' in occasion
+        ? `Changes are lost since ${formatLsn(occasion.loss.fromLsn)}: ${occasion.loss.reason}, ${occasion.loss.detail}.`
+        : 'givenUpFrom' in occasion
+          ? `No changes are known to be lost. What is in the WAL after ${formatLsn(occasion.givenUpFrom)} and is not stored yet is given up: from there to the new slot is a gap.`
+          : `This outbox was captured with the replication slot ${occasion.otherSlot} so far: to go on from there, set WALHOOK_SLOT=${occasion.otherSlot}. Where ${options.slotName} takes its place, what happened in between is lost, and ${occasion.otherSlot} is to be dropped: it holds WAL.`,
     `A resync drops the replication slot ${options.slotName} if it is there, and makes a new one. While everything from there on is captured, walhook sends to every webhook that has the trigger:`,
   ]
   for (const entity of options.mapping) lines.push(await describeEntity(source, catalogue, entity))

@@ -3,36 +3,48 @@ import { type CheckLine, failure, ok, warning } from '../../domain/capture/check
 import { type EntityMapping, publishedTables, tableKey } from '../../domain/mapping/mapping.ts'
 import { formatLsn } from '../../domain/value/lsn.ts'
 import type { Outbox } from '../../outbox/database/database.ts'
-import { readRemembered } from '../../outbox/source/captured.ts'
+import { readPosition } from '../../outbox/log/position.ts'
 import { type Gap, listOpenGaps } from '../../outbox/source/gaps.ts'
 import { openResyncs } from '../../outbox/source/resyncs.ts'
 import { entitiesOf } from '../continuity/interruptions.ts'
-import { readCaptured } from '../continuity/read-captured.ts'
+import { lookForLoss } from '../continuity/loss.ts'
+import type { SourceFacts } from '../source/preflight-verdict.ts'
 import type { Source } from '../source/source.ts'
 
 type Options = {
   readonly slotName: string
   readonly publicationName: string
   readonly mapping: readonly EntityMapping[]
-  readonly systemIdentifier: string
 }
 
 /**
- * The recorded losses, and those that walhook will find: tables that were dropped, unpublished or replaced since. Records
- * nothing. An unused outbox has none.
+ * The recorded losses, and those that walhook will find: of everything, where the slot is gone, say; of tables that were
+ * dropped, unpublished or replaced since. Records nothing. An unused outbox has none.
  */
-export async function gapLines(source: Source, outbox: Outbox, options: Options): Promise<CheckLine[]> {
+export async function gapLines(
+  source: Source,
+  outbox: Outbox,
+  facts: SourceFacts,
+  options: Options,
+): Promise<CheckLine[]> {
   const { slotName, mapping } = options
+  const position = await readPosition(outbox, slotName)
   const open = await listOpenGaps(outbox, slotName)
   const told = new Set((await openResyncs(outbox, slotName)).flatMap(({ gapIds }) => gapIds))
   const lines = open.map(gap => lineOf(gap, told.has(gap.id)))
-  const remembered = await readRemembered(outbox, slotName)
-  if (!remembered) return lines
+  if (!position) return lines
+  const { loss, remembered, now } = await lookForLoss(source, outbox, { facts, position }, options)
+  if (loss && !open.some(({ tableName, toLsn }) => tableName === null && toLsn === null))
+    lines.push(
+      failure({
+        code: 'gap_to_come',
+        what: 'changes of everything',
+        found: `lost since ${formatLsn(loss.fromLsn)} (${loss.reason}: ${loss.detail}): the next start records a gap`,
+        mend: 'run: walhook resync',
+      }),
+    )
+  if (loss || !remembered) return lines
   const { captured: before, seenLsn, seenXid } = remembered
-  const now = await readCaptured(source.pool, { ...options, before })
-  // Another cluster or database is not comparable: a start reports everything lost.
-  if (before.systemIdentifier !== options.systemIdentifier || before.databaseOid !== now.captured.databaseOid)
-    return lines
   const mapped = publishedTables(mapping).map(tableKey)
   const { droppedOids } = now
   const seen = { seenLsn, seenXid, droppedOids }

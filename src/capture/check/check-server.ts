@@ -131,7 +131,7 @@ function clockLine({ serverNowMs }: SourceFacts, nowMs: number): CheckLine {
 export function slotLine(facts: SourceFacts, slotName: string, publicationName: string): CheckLine {
   const what = `replication slot ${slotName}`
   const { slot } = facts
-  if (!slot) return ok('slot', what, 'not there yet: it will be made')
+  if (!slot) return ok('slot', what, 'not there: the first start makes it')
   if (slot.walStatus === 'lost' || facts.publication === null) {
     const found =
       slot.walStatus === 'lost'

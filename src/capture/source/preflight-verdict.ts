@@ -12,7 +12,6 @@ export type SourceFacts = {
   readonly systemIdentifier: string
   readonly isStandby: boolean
   readonly walLevel: string
-  readonly walEnd: string
   readonly maxSlots: number
   readonly usedSlots: number
   readonly maxSenders: number

@@ -25,7 +25,6 @@ select json_build_object(
   'systemIdentifier', {systemIdentifier},
   'isStandby', pg_is_in_recovery(),
   'walLevel', current_setting('wal_level'),
-  'walEnd', case when pg_is_in_recovery() then pg_last_wal_replay_lsn() else pg_current_wal_insert_lsn() end,
   'maxSlots', current_setting('max_replication_slots')::int,
   'usedSlots', (select count(*) from pg_replication_slots),
   'maxSenders', current_setting('max_wal_senders')::int,

@@ -1,23 +1,14 @@
 import type { PoolClient } from 'pg'
-import { judgeSource } from '../../domain/capture/captured.ts'
 import type { EntityMapping } from '../../domain/mapping/mapping.ts'
-import { type Lsn, parseLsn } from '../../domain/value/lsn.ts'
+import { parseLsn } from '../../domain/value/lsn.ts'
 import type { Problem } from '../../domain/value/problem.ts'
 import { type Outbox, transaction } from '../../outbox/database/database.ts'
-import {
-  createPosition,
-  otherSlots,
-  type Position,
-  readPosition,
-  takeBackNote,
-} from '../../outbox/log/position.ts'
-import { type Remembered, readRemembered, remember } from '../../outbox/source/captured.ts'
+import { createPosition, otherSlots, readPosition, takeBackNote } from '../../outbox/log/position.ts'
+import { type Remembered, remember } from '../../outbox/source/captured.ts'
 import { listOpenGaps, openGap, withdrawGap } from '../../outbox/source/gaps.ts'
-import { type ContinuityFacts, judgeContinuity } from '../continuity/continuity.ts'
 import { type Interruptions, recordInterruptions } from '../continuity/interruptions.ts'
-import { lastGood } from '../continuity/last-good.ts'
-import { type CapturedNow, readCaptured } from '../continuity/read-captured.ts'
-import { readFork } from '../continuity/timeline.ts'
+import { type Looked, lookForLoss } from '../continuity/loss.ts'
+import { readCaptured } from '../continuity/read-captured.ts'
 import { preflight } from '../source/preflight.ts'
 import type { SourceFacts } from '../source/preflight-verdict.ts'
 import { createSlot } from '../source/slot.ts'
@@ -55,19 +46,17 @@ export async function setUp(source: Source, outbox: Outbox, options: Options): P
   const client = await source.pool.connect()
   try {
     await client.query('select pg_advisory_lock($1)', [slotLock])
-    const { problems, facts: looked } = await preflight(source, { ...options, outbox })
+    const { problems, facts } = await preflight(source, { ...options, outbox })
     const position = await readPosition(outbox, options.slotName)
-    // Another process may have stored more meanwhile: the end of the WAL is read after the position.
-    const facts = looked.isStandby ? looked : { ...looked, walEnd: await readWalEnd(client) }
     if (!position) {
       problems.push(...(await obstaclesToBeginning(outbox, facts, options)))
       if (problems.length > 0) return { kind: 'blocked', problems, found: nothing }
       const remembered = await begin(client, outbox, facts, options)
       return { kind: 'ready', remembered, found: nothing }
     }
-    const remembered = await readRemembered(outbox, options.slotName)
-    const now = await readCaptured(client, { ...options, ...facts, before: remembered?.captured ?? null })
-    const lost = await judge(source, outbox, { facts, position, remembered, now }, options)
+    const looked = await lookForLoss(source, outbox, { facts, position }, options)
+    const { remembered, now } = looked
+    const lost = await judge(outbox, looked, options)
     if (lost) return { kind: 'lost', ...lost }
     const isSound = problems.length === 0
     const found = await recordInterruptions(outbox, options, { remembered, now, isSound })
@@ -79,28 +68,15 @@ export async function setUp(source: Source, outbox: Outbox, options: Options): P
   }
 }
 
-type Judged = {
-  readonly facts: SourceFacts
-  readonly position: Position
-  readonly remembered: Remembered | null
-  readonly now: CapturedNow
-}
-
 /** Why everything is lost, or null; records a new gap. */
 async function judge(
-  source: Source,
   outbox: Outbox,
-  at: Judged,
-  options: Options,
+  { loss, forkLsn }: Looked,
+  { slotName }: Options,
 ): Promise<{ reason: string; detail: string } | null> {
-  const { slotName, publicationName } = options
-  const { remembered, now } = at
-  const bySource = remembered && judgeSource(remembered.captured, now.captured, publicationName)
-  const forkLsn = bySource ? null : await forkSince(source, at)
-  const gap = bySource ?? judgeContinuity(continuityFacts({ ...at, forkLsn }, options))
-  if (gap) {
-    await openGap(outbox, { ...gap, slotName, fromLsn: lastGood(at, options.mapping) })
-    return gap
+  if (loss) {
+    await openGap(outbox, { ...loss, slotName })
+    return loss
   }
   if (typeof forkLsn === 'bigint') await takeBackNote(outbox, slotName, forkLsn)
   const open = (await listOpenGaps(outbox, slotName)).find(
@@ -114,12 +90,6 @@ async function judge(
 /** A gap caused by a wrong DATABASE_URL: with the old one, nothing was lost. */
 const isOfAddress = ({ reason }: { reason: string }) =>
   reason === 'other cluster' || reason === 'other database'
-
-/** Where the source's WAL left the captured timeline. */
-async function forkSince(source: Source, { remembered, now }: Judged): Promise<Lsn | 'unrelated' | null> {
-  const [was, is] = [remembered?.captured.timeline ?? now.captured.timeline, now.captured.timeline]
-  return was === is ? null : ((await readFork(source.url, { was, now: is })) ?? 'unrelated')
-}
 
 async function obstaclesToBeginning(
   outbox: Outbox,
@@ -137,27 +107,6 @@ async function obstaclesToBeginning(
       mend: `set WALHOOK_SLOT=${other}; or, to go on with ${options.slotName} and tell every row anew, run: walhook resync`,
     })
   return problems
-}
-
-function continuityFacts(
-  { facts, position, forkLsn }: Judged & { forkLsn: Lsn | 'unrelated' | null },
-  { slotName, publicationName }: Options,
-): ContinuityFacts {
-  const { slot, systemIdentifier } = facts
-  return {
-    slotName,
-    publicationName,
-    stored: position,
-    systemIdentifier,
-    forkLsn,
-    walEnd: parseLsn(facts.walEnd),
-    // An invalidated slot may have no position.
-    slot: slot && {
-      confirmedLsn: parseLsn(slot.confirmedLsn ?? '0/0'),
-      isInvalidated: slot.walStatus === 'lost',
-    },
-    hasPublication: facts.publication !== null,
-  }
 }
 
 function orphanedSlot({ slotName, publicationName }: Options): Problem {
@@ -199,9 +148,4 @@ async function begin(
     throw error
   })
   return remembered
-}
-
-async function readWalEnd(client: PoolClient): Promise<string> {
-  const { rows } = await client.query('select pg_current_wal_insert_lsn()::text as lsn')
-  return rows[0].lsn
 }

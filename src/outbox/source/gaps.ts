@@ -24,24 +24,29 @@ export type Gap = {
   readonly resyncedAt: Date | null
 }
 
+type NewGap = Pick<Gap, 'slotName' | 'reason' | 'detail' | 'fromLsn'>
+
+/** Records a gap of a slot, and the alert about it. Returns whether that is news. */
+export async function openGap(outbox: Outbox, gap: NewGap): Promise<boolean> {
+  return await transaction(outbox.pool, async client => {
+    const isNews = await recordGap(client, gap)
+    if (isNews) await noteLost(client, { ...gap, entityType: null, tableName: null })
+    return isNews
+  })
+}
+
 /**
  * Records a gap of a slot, unless one is open already; one whose resync is under way is then open again: changes are lost
  * once more. Returns whether that is news.
  */
-export async function openGap(
-  outbox: Outbox,
-  gap: Pick<Gap, 'slotName' | 'reason' | 'detail' | 'fromLsn'>,
-): Promise<boolean> {
-  return await transaction(outbox.pool, async client => {
-    const { rowCount } = await client.query(
-      `insert into walhook.gaps (slot_name, reason, detail, from_lsn) values ($1, $2, $3, $4)
-       on conflict (slot_name, coalesce(entity_type, ''), coalesce(table_name, '')) where resynced_at is null do update
-       set to_lsn = null, reason = excluded.reason, detail = excluded.detail where gaps.to_lsn is not null`,
-      [gap.slotName, gap.reason, gap.detail, formatLsn(gap.fromLsn)],
-    )
-    if (rowCount === 1) await noteLost(client, { ...gap, entityType: null, tableName: null })
-    return rowCount === 1
-  })
+export async function recordGap(client: pg.ClientBase, gap: NewGap): Promise<boolean> {
+  const { rowCount } = await client.query(
+    `insert into walhook.gaps (slot_name, reason, detail, from_lsn) values ($1, $2, $3, $4)
+     on conflict (slot_name, coalesce(entity_type, ''), coalesce(table_name, '')) where resynced_at is null do update
+     set to_lsn = null, reason = excluded.reason, detail = excluded.detail where gaps.to_lsn is not null`,
+    [gap.slotName, gap.reason, gap.detail, formatLsn(gap.fromLsn)],
+  )
+  return rowCount === 1
 }
 
 /** Changes were lost: the alert about it is part of the commit that says so. */
