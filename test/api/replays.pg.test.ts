@@ -207,6 +207,51 @@ test('what a stopped replay of missed events did not reach is missed still, and 
   })
 })
 
+test('what a failed replay of missed events did not reach is offered before what was missed since', async () => {
+  const { id, path } = await missing(931, 932, 933, 934, 935)
+  const first = (await call('POST', `${path}/replays`, { missed: true })).json
+  let pages = 0
+  const taken = (await takeReplay(at.outbox, 60_000))!
+  await workOnReplay(at.outbox, taken, { pageEvents: 2, leaseMs: 60_000, isTimeOver: () => ++pages > 1 })
+  await call('PATCH', path, { is_active: false })
+  await carryOut(() => ended(`${path}/replays/${first.id}`))
+  const failed = (await call('GET', `${path}/replays/${first.id}`)).json
+  expect(failed.state).toBe('failed')
+  const left = 5 - failed.looked_at
+  expect(left).toBeGreaterThan(0)
+  await at.append('user 936 new')
+  expect((await call('GET', `${path}/missed`)).json.missed).toMatchObject({ events: 1, until: null })
+
+  const rest = { events: left, is_exact: true, replay_id: null, rest_of: first.id }
+  expect((await call('PATCH', path, { is_active: true })).json.missed).toMatchObject(rest)
+  const { until } = (await call('GET', `${path}/missed`)).json.missed
+  expect(new Date(until).getTime()).toBeLessThan(Date.now())
+  const second = (await call('POST', `${path}/replays`, { missed: true })).json
+  expect(second.counted).toBe(left)
+  await carryOut(() => ended(`${path}/replays/${second.id}`))
+  expect((await call('GET', `${path}/missed`)).json.missed).toMatchObject({
+    ...{ events: 1, replay_id: null, rest_of: null },
+  })
+  const third = (await call('POST', `${path}/replays`, { missed: true })).json
+  await carryOut(() => ended(`${path}/replays/${third.id}`))
+  expect(await waitingOf(id)).toBe(6)
+  expect((await call('GET', `${path}/missed`)).json.missed.replay_id).toBe(third.id)
+})
+
+test('whoever stops the replay that goes on where one failed is offered it no more', async () => {
+  const { path } = await missing(941, 942)
+  const first = (await call('POST', `${path}/replays`, { missed: true })).json
+  await call('PATCH', path, { is_active: false })
+  await carryOut(() => ended(`${path}/replays/${first.id}`))
+  await at.append('user 943 new')
+  await call('PATCH', path, { is_active: true })
+  const again = (await call('POST', `${path}/replays`, { missed: true })).json
+  expect(again.counted).toBe(2)
+  await call('DELETE', `${path}/replays/${again.id}`)
+  expect((await call('GET', `${path}/missed`)).json.missed).toMatchObject({ events: 1, rest_of: null })
+  await call('DELETE', path)
+})
+
 test('what the database refuses a replay is told where the replay is, and goes when it goes on', async () => {
   const id = await at.webhook(['user.new'])
   await at.append('user 921 new')

@@ -21,28 +21,10 @@ export async function measureIdle(stage: Stage): Promise<string> {
     for (let i = 0; i < webhooks; i++)
       await createWebhook(walhook.url, { name: `bench ${i}`, url: place.receiverUrl })
     await psql.query('vacuum (analyze)')
-    await sleep(settleMs)
-    const read = async () => ({
-      own: cpuSeconds(walhook.pid),
-      backends: await backendSeconds(psql),
-      server: cpuSeconds(stage.serverPid),
-      startMs: performance.now(),
-    })
-    const before = await read()
-    await sleep(measuredMs)
-    const after = await read()
-    const share = (s: number) => `${((s / ((after.startMs - before.startMs) / 1000)) * 100).toFixed(2)} %`
-    const backends = [...after.backends].reduce(
-      (sum, [pid, s]) => sum + s - (before.backends.get(pid) ?? 0),
-      0,
-    )
-    const own = after.own - before.own
+    const { own, backends, server } = await idleShares(stage, psql, walhook.pid, measuredMs)
     lines.push([
       `${webhooks.toLocaleString('en')} webhooks`,
-      share(own),
-      share(backends),
-      share(own + backends),
-      share(after.server - before.server),
+      ...[own, backends, own + backends, server].map(shareText),
     ])
     await walhook[Symbol.asyncDispose]()
     await stage.drop(place)
@@ -50,6 +32,34 @@ export async function measureIdle(stage: Stage): Promise<string> {
   return `Shares of a core over ${measuredMs / 1000} s in which nothing happens.
 
 ${table(['', 'walhook', 'its connections in Postgres', 'both', 'all of Postgres'], lines)}`
+}
+
+export const shareText = (share: number) => `${(share * 100).toFixed(2)} %`
+
+/** The shares of a core that walhook, its connections in Postgres, and all of Postgres use while nothing happens, after ten seconds. */
+export async function idleShares(
+  stage: Stage,
+  psql: Awaited<ReturnType<typeof connect>>,
+  pid: number,
+  measuredMs: number,
+): Promise<{ own: number; backends: number; server: number }> {
+  await sleep(settleMs)
+  const read = async () => ({
+    own: cpuSeconds(pid),
+    backends: await backendSeconds(psql),
+    server: cpuSeconds(stage.serverPid),
+    startMs: performance.now(),
+  })
+  const before = await read()
+  await sleep(measuredMs)
+  const after = await read()
+  const seconds = (after.startMs - before.startMs) / 1_000
+  const backends = [...after.backends].reduce((sum, [pid, s]) => sum + s - (before.backends.get(pid) ?? 0), 0)
+  return {
+    own: (after.own - before.own) / seconds,
+    backends: backends / seconds,
+    server: (after.server - before.server) / seconds,
+  }
 }
 
 /** CPU seconds of the server's processes for the connections of this database, without the one that asks. */

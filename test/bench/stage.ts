@@ -17,9 +17,9 @@ export const serverSettings = {
 
 export type Stage = Awaited<ReturnType<typeof openStage>>
 
-/** The benchmark's own Postgres and receiver. Both are its own processes, on loopback. */
-export async function openStage() {
-  const server = await openOwnServer(serverSettings)
+/** The benchmark's own Postgres, with `more` settings, and receiver. Both are its own processes, on loopback. */
+export async function openStage(more: Readonly<Record<string, string>> = {}) {
+  const server = await openOwnServer({ ...serverSettings, ...more })
   const receiver = await startLightReceiver()
   await using psql = await connect(server.url())
   const { rows } = await psql.query(`select current_setting('server_version') as version`)

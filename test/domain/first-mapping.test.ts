@@ -82,6 +82,32 @@ test('foreign keys become related values, each in the form that fits its table',
   expect(text).toContain('# it is an entity of its own, and its company_id says the same')
 })
 
+test.each([
+  ['id, name_first, name_infix, name_last, name', 'name_first name_infix name_last'],
+  ['id, lastName, firstName', 'firstName lastName'],
+  ['id, email, display_name', 'display_name'],
+  ['id, surname', 'surname'],
+  ['id, email', undefined],
+])('of the columns %s the label is %s', (columns, label) => {
+  const { file } = written([table('users', columns)])
+  expect(readMappingFile(file)).toMatchObject({ ok: true })
+  expect(file.entities.user.label).toEqual(label)
+})
+
+test('a label names no column that is not sent, and no other kind than a text', () => {
+  const column = (name: string, more: object) => ({ name, kind: 'text' as const, suspicion: null, ...more })
+  const { file } = written([
+    table('users', 'id', {
+      columns: [
+        column('id', {}),
+        column('name', { suspicion: 'it seems to hold passwords' }),
+        column('title', { kind: 'bytes' }),
+      ],
+    }),
+  ])
+  expect(file.entities.user).not.toHaveProperty('label')
+})
+
 test('a list that would be long is a comment that says how long', () => {
   const { text } = written([
     table('users', 'id', { rows: 10 }),

@@ -20,3 +20,7 @@ test.each([
 test('without names there is none', () => {
   expect(nearest('id', [])).toBeNull()
 })
+
+test('nobody means a name of a megabyte', () => {
+  expect(nearest('e'.repeat(1_000_000), names)).toBeNull()
+})

@@ -78,6 +78,7 @@ test('what walhook map writes is a mapping that sends nothing suspicious, and sa
       company: {
         table: 'crm.companies',
         key: 'id',
+        label: 'name',
         fields: { include: ['id', 'name'] },
         related: { users: { table: 'user_companies', owner: 'company_id', value: 'user_id' } },
       },

@@ -1,5 +1,6 @@
 import type { Context } from 'hono'
 import type { z } from 'zod'
+import { nearest } from '../../domain/value/nearest.ts'
 import { problem } from './problem.ts'
 
 export type Input<T> =
@@ -14,11 +15,30 @@ export function read<Schema extends z.ZodType>(
 ): Input<z.output<Schema>> {
   const parsed = schema.safeParse(value)
   if (parsed.success) return { ok: true, value: parsed.data }
-  const errors = parsed.error.issues.map(issue => ({
-    pointer: issue.path.map(part => `/${escaped(String(part))}`).join(''),
-    detail: `${issue.path.join('.') || 'The request'}: ${issue.message}`,
-  }))
+  const known = 'shape' in schema ? Object.keys(schema.shape as object) : []
+  const errors = parsed.error.issues.flatMap(issue => wrongFields(issue, known))
   return { ok: false, response: problem(c, 422, errors.map(({ detail }) => detail).join('. '), { errors }) }
+}
+
+/** At most so many unknown fields are named. */
+const mostUnknown = 50
+
+type WrongField = { readonly pointer: string; readonly detail: string }
+
+/** The fields of an issue. Each unknown field is named, with the nearest of the `known` ones at the top. */
+function wrongFields(issue: z.core.$ZodIssue, known: readonly string[]): WrongField[] {
+  const of = (path: readonly PropertyKey[], message: string) => ({
+    pointer: path.map(part => `/${escaped(String(part))}`).join(''),
+    detail: `${path.join('.') || 'The request'}: ${message}`,
+  })
+  if (issue.code !== 'unrecognized_keys') return [of(issue.path, issue.message)]
+  return issue.keys.slice(0, mostUnknown).map(key => {
+    const meant = issue.path.length === 0 ? nearest(key, known) : null
+    return of(
+      [...issue.path, key],
+      `there is no such field${meant === null ? '' : `: did you mean ${meant}?`}`,
+    )
+  })
 }
 
 /** Parses the JSON body with a schema. `whenEmpty` replaces a missing body, if it is optional. */

@@ -43,10 +43,13 @@ async function serve(c: Context<ApiEnv>, route: Route, whole: Control): Promise<
     const { id } = params.value as { id: number }
     if (!(await webhookFor(control, caller, id))) return failed(c, notFound('webhook', id))
   }
-  const twice = Object.entries(c.req.queries()).find(([, values]) => values.length > 1)?.[0]
-  if (route.query && twice !== undefined) {
-    const detail = `${twice}: appears more than once. Give it once.`
-    return problem(c, 422, detail, { errors: [{ pointer: `/${twice}`, detail }] })
+  const twice = Object.entries(c.req.queries()).filter(([, values]) => values.length > 1)
+  if (route.query && twice.length > 0) {
+    const errors = twice.map(([name]) => ({
+      pointer: `/${name}`,
+      detail: `${name}: appears more than once. Give it once.`,
+    }))
+    return problem(c, 422, errors.map(({ detail }) => detail).join(' '), { errors })
   }
   const query = route.query ? read(c, route.query, c.req.query()) : nothing
   if (!query.ok) return query.response

@@ -137,12 +137,14 @@ function readAll(all: Readonly<Record<string, unknown>>): Pick<ApplyWish, 'webho
 
 type Issue = z.core.$ZodIssue
 
+const pointerPart = (part: PropertyKey) => `/${String(part).replaceAll('~', '~0').replaceAll('/', '~1')}`
+
 function problemsOf(webhook: string, issue: Issue): FieldProblem[] {
-  const at = `${pointerOf(webhook)}${issue.path.map(part => `/${String(part).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('')}`
+  const at = `${pointerOf(webhook)}${issue.path.map(pointerPart).join('')}`
   if (issue.code === 'unrecognized_keys')
     return issue.keys.map(field =>
       wrongField(
-        `${at}/${field}`,
+        at + pointerPart(field),
         because('webhook.no_such_field', { field, meant: nearest(field, Object.keys(written.shape)) }),
       ),
     )

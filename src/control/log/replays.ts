@@ -1,8 +1,8 @@
 import type { Entity } from '../../domain/event/entity.ts'
 import type { ReplayJob } from '../../domain/event/replay-job.ts'
 import { because } from '../../domain/shown/reason.ts'
-import { firstIdAt } from '../../domain/value/time-id.ts'
-import { countReplay, eventsKeptSince, lastTimeOff, type TimeOff } from '../../outbox/by-hand/count-replay.ts'
+import { firstIdAt, timeOf } from '../../domain/value/time-id.ts'
+import { countReplay, eventsKeptSince, lastTimeOff } from '../../outbox/by-hand/count-replay.ts'
 import * as replays from '../../outbox/by-hand/replays.ts'
 import { transaction } from '../../outbox/database/database.ts'
 import { deliveryRate } from '../../outbox/reading/delivery-rate.ts'
@@ -31,8 +31,8 @@ export type RangeWish =
 export type ReplayPreview = Count & { readonly perSecond: number | null; readonly keptSince: Date | null }
 
 /**
- * What a webhook missed while it was last inactive. `replayId`: the replay that sends it; `restOf`: a stopped replay, of
- * which the rest counts.
+ * What a webhook missed while it was last inactive, or before, where that replay failed. `replayId`: the replay that sends it;
+ * `restOf`: a replay that ended early, of which the rest counts.
  */
 export type Missed = Count & {
   readonly since: Date
@@ -52,13 +52,37 @@ type Behind = { readonly behind?: Entity | null }
 const wasSent = (webhookId: number, { id }: replays.MissedReplay) =>
   conflict(because('missed.sent', { webhookId, id }))
 
-const whileOff = ({ since, until, versions }: TimeOff, nowMs: number): Meant => ({
-  of: 'range',
-  from: firstIdAt(Math.max(0, since.getTime() - slackMs)),
-  to: firstIdAt(Math.ceil(until?.getTime() ?? nowMs) + slackMs),
-  triggers: null,
-  missed: versions,
-})
+/** A time in which a webhook was inactive, and the last replay of what it missed. */
+type TimeMissed = {
+  readonly since: Date
+  readonly until: Date | null
+  readonly meant: Meant
+  readonly last: replays.MissedReplay | null
+  readonly kept: Date | null
+}
+
+/** The time whose events are sent next: one whose replay failed goes first, because its states are older. */
+async function timeMissed({ outbox, nowMs }: Control, webhookId: number): Promise<TimeMissed | null> {
+  const [off, kept] = await Promise.all([lastTimeOff(outbox, webhookId), eventsKeptSince(outbox)])
+  if (!off) return null
+  const { since, until, versions } = off
+  const keptSince = firstIdAt(kept?.getTime() ?? 0)
+  const rest =
+    until && (await replays.findFailedRest(outbox, webhookId, { lastOff: versions.from, keptSince }))
+  if (rest) {
+    const { last, from, to } = rest
+    const meant = { of: 'range', from, to, triggers: null, missed: rest.versions } as const
+    return {
+      since: new Date(timeOf(from) + slackMs),
+      until: new Date(timeOf(to) - slackMs),
+      ...{ meant, last, kept },
+    }
+  }
+  const from = firstIdAt(Math.max(0, since.getTime() - slackMs))
+  const to = firstIdAt(Math.ceil(until?.getTime() ?? nowMs()) + slackMs)
+  const last = await replays.findMissedReplay(outbox.pool, webhookId, versions.from)
+  return { since, until, meant: { of: 'range', from, to, triggers: null, missed: versions }, last, kept }
+}
 
 /** A request as ids and versions, or why it is invalid. */
 async function meantBy(
@@ -67,11 +91,11 @@ async function meantBy(
   wish: RangeWish,
 ): Promise<Result<Meant & Behind>> {
   if (wish.of === 'missed') {
-    const off = await lastTimeOff(control.outbox, webhookId)
-    if (!off) return conflict(because('missed.none', { webhookId }))
-    const last = await replays.findMissedReplay(control.outbox.pool, webhookId, off.versions.from)
+    const missed = await timeMissed(control, webhookId)
+    if (!missed) return conflict(because('missed.none', { webhookId }))
+    const { meant, last } = missed
     if (last?.isSent) return wasSent(webhookId, last)
-    return { ok: true, value: { ...whileOff(off, control.nowMs()), behind: last?.after ?? null } }
+    return { ok: true, value: { ...meant, behind: last?.after ?? null } }
   }
   const problems = await judgeReplay(control, webhookId, wish)
   if (problems.length > 0) return invalid(...problems)
@@ -109,21 +133,15 @@ export async function previewReplay(
 
 /** What a webhook missed while it was last inactive; null: nothing known. */
 export async function missedEvents(control: Control, webhookId: number): Promise<Missed | null> {
-  const [webhook, off] = await Promise.all([
+  const [webhook, missed] = await Promise.all([
     findWebhook(control.outbox, webhookId),
-    lastTimeOff(control.outbox, webhookId),
+    timeMissed(control, webhookId),
   ])
-  if (!webhook || !off) return null
-  const last = await replays.findMissedReplay(control.outbox.pool, webhookId, off.versions.from)
+  if (!webhook || !missed) return null
+  const { since, until, meant, last, kept } = missed
   const isRest = last !== null && !last.isSent
-  const [count, kept] = await Promise.all([
-    countReplay(control.outbox, webhookId, whileOff(off, control.nowMs()), {
-      ...webhook,
-      behind: isRest ? last.after : null,
-    }),
-    eventsKeptSince(control.outbox),
-  ])
-  const { since, until } = off
+  const behind = isRest ? last.after : null
+  const count = await countReplay(control.outbox, webhookId, meant, { ...webhook, behind })
   const sent = isRest ? { replayId: null, restOf: last.id } : { replayId: last?.id ?? null, restOf: null }
   return { ...count, since, until, keptSince: kept && kept > since ? kept : null, ...sent }
 }

@@ -42,6 +42,8 @@ export type DraftEntity = {
   readonly entityType: 'user' | 'company'
   readonly table: TableName
   readonly key: KeyColumns
+  /** The columns that people know a row by; there may be none. */
+  readonly label: readonly string[]
   readonly columns: readonly DraftColumn[]
   readonly related: readonly DraftList[]
 }
@@ -78,6 +80,7 @@ export function draftMapping(tables: readonly KnownTable[]): Draft {
     entityType,
     table: table.name,
     key: table.key!,
+    label: draftLabel(table.columns),
     columns: draftColumns(table.columns),
     related: draftLists(entityType, table, tables, isChosen),
   }))
@@ -131,6 +134,20 @@ function isJoin({ columns, references, key }: KnownTable): boolean {
 
 const draftColumns = (columns: KnownTable['columns']): DraftColumn[] =>
   columns.map(({ name, suspicion }) => ({ name, because: suspicion }))
+
+const nameOfFirst = /^(first_?name|name_?first|given_?name|voornaam|vorname|prenom)$/
+const nameOfInfix = /^((name_)?infix|tussenvoegsels?)$/
+const nameOfLast = /^(last_?name|name_?last|family_?name|surname|achternaam|nachname)$/
+const nameOfWhole = /^(full_?name|display_?name|name|naam|title|titel)$/
+
+/** A first and a last name, or one name, as far as they are sent. */
+function draftLabel(columns: KnownTable['columns']): string[] {
+  const sent = columns.filter(({ kind, suspicion }) => kind === 'text' && suspicion === null)
+  const find = (form: RegExp) => sent.filter(({ name }) => form.test(snakeCase(name))).map(({ name }) => name)
+  const [first, last] = [find(nameOfFirst), find(nameOfLast)]
+  if (first[0] && last[0]) return [first[0], ...find(nameOfInfix).slice(0, 1), last[0]]
+  return [...find(nameOfWhole), ...first, ...last].slice(0, 1)
+}
 
 /** A column that names the row's value, beside its owner. */
 const nameOfName = /^(name|key|field|field_?name|attribute|property|meta_?key|label)$/i

@@ -33,13 +33,14 @@ const noEntity = [
   '#     table: orders',
 ]
 
-function entityLines({ entityType, table, key, columns, related }: DraftEntity): string[] {
+function entityLines({ entityType, table, key, label, columns, related }: DraftEntity): string[] {
   const isNothingSent = columns.every(({ because }) => because !== null)
   const live = related.some(({ because }) => because === null)
   return [
     `  ${entityType}:`,
     `    table: ${tableText(table)}`,
     `    key: ${keyText(key)}`,
+    ...(label.length === 0 ? [] : [`    label: ${labelText(label)}`]),
     '    fields:',
     '      include:',
     ...(isNothingSent ? keyLines(key) : []),
@@ -53,6 +54,8 @@ function entityLines({ entityType, table, key, columns, related }: DraftEntity):
 
 const keyText = (key: KeyColumns) =>
   typeof key === 'string' ? scalar(key) : `[${key.map(scalar).join(', ')}]`
+const labelText = (label: readonly string[]) =>
+  label.every(name => scalar(name) === name) ? label.join(' ') : `[${label.map(scalar).join(', ')}]`
 const keyLines = (key: KeyColumns) =>
   columnsOfKey(key).map(column => `        - ${scalar(column)} # its key, since nothing else is sent`)
 

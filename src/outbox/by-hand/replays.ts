@@ -90,6 +90,33 @@ export async function findMissedReplay(
   return { id, isSent, after: entityType === null ? null : { entityType, entityId } }
 }
 
+/** What the oldest replay of missed events that failed did not reach, of a time before the last one off, where events are kept since `keptSince`. */
+export type FailedRest = {
+  readonly last: MissedReplay
+  readonly from: TimeId
+  readonly to: TimeId
+  readonly versions: Versions
+}
+
+/** `lastOff`: the version in which the last time off began. Whoever stops the replay that goes on there has sent enough. */
+export async function findFailedRest(
+  { pool }: Pick<Outbox, 'pool'>,
+  webhookId: number,
+  { lastOff, keptSince }: { lastOff: number; keptSince: TimeId },
+): Promise<FailedRest | null> {
+  const { rows } = await pool.query(
+    `select id, from_id, to_id, from_version, to_version, after_type, after_id from walhook.replays r
+     where webhook_id = $1 and state = 'failed' and from_version <> $2 and to_id > $3
+       and id = (select max(id) from walhook.replays where webhook_id = $1 and from_version = r.from_version)
+     order by id limit 1`,
+    [webhookId, lastOff, keptSince],
+  )
+  if (!rows[0]) return null
+  const { id, from_id: from, to_id: to, from_version, to_version, after_type, after_id } = rows[0]
+  const after = after_type === null ? null : { entityType: after_type, entityId: after_id }
+  return { last: { id, isSent: false, after }, from, to, versions: { from: from_version, to: to_version } }
+}
+
 /** Notes why a replay does not go on. The next page that commits takes it away. */
 export async function noteProblem(
   { pool }: Pick<Outbox, 'pool'>,

@@ -1,11 +1,20 @@
 import { spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { nonceBytes, parseSealKey, seal } from '../../../src/domain/webhook/seal.ts'
+import { formatSecret } from '../../../src/domain/webhook/signature.ts'
+import { unboundPurpose } from '../../../src/domain/webhook/webhook-secrets.ts'
 import { connect } from '../../support/connect.ts'
 import { until } from '../../support/wait.ts'
 import { program } from '../published.ts'
 import { type Contender, endChild, type Place, type Running } from './contender.ts'
 
-const adminToken = 'benchmark-admin-token'
+export const adminToken = 'benchmark-admin-token'
+const sealKey = Buffer.alloc(32, 7).toString('base64')
+
+/** The envelope of a signing secret that opens for every webhook. */
+export const benchSecret = () =>
+  seal(parseSealKey(sealKey)!, unboundPurpose, formatSecret(randomBytes(32)), randomBytes(nonceBytes))
 
 /** walhook as `serve` runs by default, its log thrown away; one webhook for new users. */
 export const walhook: Contender = {
@@ -29,7 +38,7 @@ export async function startWalhook(
       PATH: process.env.PATH,
       DATABASE_URL: place.url,
       WALHOOK_SLOT: place.name,
-      WALHOOK_SECRET_KEY: Buffer.alloc(32, 7).toString('base64'),
+      WALHOOK_SECRET_KEY: sealKey,
       WALHOOK_ADMIN_TOKEN: adminToken,
       WALHOOK_ALLOW_TARGETS: '127.0.0.1',
       PORT: String(port),
