@@ -7,6 +7,7 @@ import { check } from './check.ts'
 import { apply } from './client/apply.ts'
 import { exportWebhooks } from './client/export.ts'
 import { completionOf } from './completion.ts'
+import { events } from './events.ts'
 import { forget } from './forget.ts'
 import { type Command, Misuse, report, required, say } from './kit/command.ts'
 import { cutOffProblem } from './kit/cut-off.ts'
@@ -34,6 +35,7 @@ export const commands: Readonly<Record<string, Command>> = {
   adopt,
   listen,
   webhooks,
+  events,
   apply,
   export: exportWebhooks,
   completion: completionOf(() => commands),

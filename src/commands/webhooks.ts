@@ -1,15 +1,11 @@
-import { readClientConfig } from '../config.ts'
-import { nearest } from '../domain/value/nearest.ts'
 import { create, replay, resend, sendTest } from './client/act.ts'
-import { type Call, openCall } from './client/call.ts'
 import { missed, replays } from './client/missed.ts'
 import { list, log, show } from './client/read.ts'
+import { ofSubcommands, type Subcommands } from './client/subcommands.ts'
 import { schema, types } from './client/types.ts'
-import { type Command, Misuse, report } from './kit/command.ts'
+import type { Command } from './kit/command.ts'
 
-type Subcommand = (args: string[], call: () => Call | null) => Promise<number>
-
-const subcommands: Readonly<Record<string, Subcommand>> = {
+const subcommands: Subcommands = {
   list,
   show,
   create,
@@ -49,23 +45,5 @@ export const webhooks: Command = {
                                       how many events it missed while it was off last; --send begins to send them
   walhook webhooks replays ID [--stop REPLAY]
                                       the last replays that walhook carries out by itself, and how far they are`,
-  words: Object.keys(subcommands),
-  async run([name, ...args]) {
-    const subcommand = name !== undefined && Object.hasOwn(subcommands, name) && subcommands[name]
-    if (!subcommand) throw new Misuse(unknown(name))
-    return await subcommand(args, () => {
-      const { warnings, ...result } = readClientConfig()
-      report(warnings)
-      if (result.ok) return openCall(result.config)
-      report(result.problems)
-      return null
-    })
-  },
-}
-
-function unknown(name: string | undefined): string {
-  const names = Object.keys(subcommands)
-  if (name === undefined) return `webhooks takes one of ${names.join(', ')}`
-  const meant = nearest(name, names)
-  return `webhooks has no ${JSON.stringify(name)}${meant === null ? `: it takes one of ${names.join(', ')}` : `: did you mean ${meant}?`}`
+  ...ofSubcommands('webhooks', subcommands),
 }

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { askedType } from '../../src/domain/event/alert.ts'
 import { tellIncident } from '../../src/outbox/by-hand/tell-incident.ts'
 import { settleMail, takeMails } from '../../src/outbox/records/alert-mails.ts'
 import { noteIncident } from '../../src/outbox/records/incidents.ts'
@@ -58,6 +59,28 @@ test('alerts and addresses are chosen in the form, and shown again in both langu
   ])
   expect(wrong.status).toBe(422)
   expect(wrong.text).toContain('is not an e-mail address')
+})
+
+test('alerts are found among the events by what they are about and what they say, on the page and by the API', async () => {
+  const id = await at.webhook(['webhook.failing'])
+  await noteIncident(at.outbox.pool, { kind: 'webhook.failing', of: id })
+  const [incident] = (await at.call('GET', '/api/alerts')).json.data
+  await tellIncident(at.outbox, incident.id, [])
+  const found = async (query: string) => (await at.call('GET', `/api/events?${query}`)).json.data
+  const [event] = await found('entity_type=webhook')
+  expect(event).toMatchObject({ entity_type: 'webhook', entity_id: String(id), action_type: 'failing' })
+  expect(await found('action=failing')).toEqual([event])
+  expect(await found('entity_type=user')).toEqual([])
+  const { text } = await at.get('/events?entity_type=webhook&action=failing')
+  expect(text).toContain(`/events/${event.id}`)
+  expect(text).toMatch(/<option value="webhook" selected>walhook: /)
+  expect(text).toContain('<option value="failing" selected>A webhook is failing</option>')
+  expect((await at.get(`/couplings/${id}/log`)).text).toMatch(/<option value="webhook">walhook: /)
+  // An entity type of the application has its name for itself.
+  expect([askedType('webhook', ['user']), askedType('webhook', ['webhook'])]).toEqual([
+    'walhook:webhook',
+    'webhook',
+  ])
 })
 
 test('mails that did not arrive are said on Health, with what to do', async () => {

@@ -23,6 +23,18 @@ const entityTriggers = ['user', 'company'].flatMap(type =>
   ['new', 'update', 'delete'].map(one => `${type}.${one}`),
 )
 
+test('the list has pages, whose end is told', async () => {
+  const whole = await list()
+  const found: Listed[] = []
+  for (let cursor: string | null = '0'; cursor !== null; ) {
+    const { json } = await at.call('GET', `/api/event-types?limit=4&cursor=${cursor}`)
+    expect(json.data.length).toBeLessThanOrEqual(4)
+    found.push(...json.data)
+    cursor = json.next_cursor
+  }
+  expect(found).toEqual(whole)
+})
+
 test('every trigger has a schema to download that takes its example, and lists the fields of that example', async () => {
   const types = await list()
   expect(types.map(({ trigger }) => trigger)).toEqual([...entityTriggers, ...alertTriggers])

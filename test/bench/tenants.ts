@@ -35,8 +35,8 @@ const mapping = 'entities:\n  user:\n    table: users\n    tenant: organisation_
 /** As the API makes them, but for the minutes that thousands of calls take. */
 const insertWebhooks = `
   insert into walhook.webhooks (id, name, url, triggers, secret, tenant)
-  select n, 'bench ' || n, $2 || '?webhook=' || n, '{user.new}', $3, (1 + n / ${perTenant})::text
-  from generate_series(0, $1::int * ${perTenant} - 1) n`
+  select n, 'bench ' || n, $2 || '?webhook=' || n, '{user.new}', $3, (1 + (n - 1) / ${perTenant})::text
+  from generate_series(1, $1::int * ${perTenant}) n`
 
 type Round = {
   readonly own: number

@@ -168,6 +168,40 @@ test.each([
   expect(await refusal).not.toMatchObject({ message: expect.stringContaining('Bearer-of-a-secret') })
 })
 
+test('events are listed and shown, as the API has them', async () => {
+  await create('Listener')
+  await psql.query("insert into users values (30, 'Eva')")
+  const events = (...args: string[]) => walhook(['events', ...args])
+  const found = await until(
+    async () => (await events('list', '--entity', 'user', '--id', '30', '--from', '1h')).json()[0],
+    { what: 'the event' },
+  )
+  expect(found).toMatchObject({ entity_type: 'user', entity_id: '30', action_type: 'new' })
+  const shown = await events('show', found.id)
+  expect(shown).toMatchObject({ code: 0, stderr: '' })
+  expect(shown.json()).toMatchObject({
+    id: found.id,
+    deliveries: expect.arrayContaining([expect.objectContaining({ webhook_name: 'Listener' })]),
+  })
+  expect((await events('list', '--limit', '1')).json()).toHaveLength(1)
+  expect((await events('list', '--state', 'superseded')).json()).toEqual([])
+  for (const [args, code, message] of [
+    [['list', '--state', 'x'], 1, '--state: '],
+    [['list', '--id', '7'], 1, 'entity_type'],
+    [['list', '--limit', '0'], 2, '--limit "0" is not a number from 1 to 1000'],
+    [['show', 'x'], 2, 'show takes the ID of an event'],
+    [['show', '1'], 1, 'Fix: walhook events list shows the last ones'],
+    [['lst'], 2, 'events has no "lst": did you mean list?'],
+  ] as const) {
+    const ran = await events(...args)
+    expect({ args, code: ran.code, stderr: ran.stderr }).toEqual({
+      args,
+      code,
+      stderr: expect.stringContaining(message),
+    })
+  }
+})
+
 test('the types of events are listed, and the schemas of a trigger and of a webhook printed', async () => {
   const types = (await webhooks('types')).json() as { trigger: string }[]
   expect(types.map(({ trigger }) => trigger)).toContain('company.delete')

@@ -134,7 +134,7 @@ async function replayPage(call: WebhookCall, webhook: Webhook): Promise<PageAnsw
 ${(done === 'started' || done === 'stopped') && html`<p class="notice good" role="status">${t.bulk.replayDone[done]}</p>`}${offer && html`<div class="notice warn">${offer}</div>`}
 ${rangeForm(call, webhook, asked)}
 ${asked.meant && previewCard(call, webhook, asked, asked.meant)}
-<h2>${t.bulk.replays}</h2>
+<h2>${t.bulk.replays}</h2><p class="hint">${t.bulk.replaysKept}</p>
 <div id="replays"${live}>${list}</div>`,
   }
 }

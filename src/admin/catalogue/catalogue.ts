@@ -5,11 +5,14 @@ import {
   listEventTypes,
   webhookSchema,
 } from '../../control/webhooks/event-types.ts'
+import type { Page } from '../../control/webhooks/webhooks.ts'
 import type { JsonSchema } from '../../domain/event-types/definitions.ts'
 import type { ShownField } from '../../domain/event-types/shown-fields.ts'
 import { prettyJson } from '../../domain/value/pretty-json.ts'
 import { failedAnswer } from '../kit/failed.ts'
+import { given, wrong, wrongField } from '../kit/given.ts'
 import { type Html, html } from '../kit/html.ts'
+import { idParam } from '../kit/ids.ts'
 import { whenSent } from '../kit/names.ts'
 import { type PageAnswer, page } from '../kit/page.ts'
 import type { Texts } from '../texts/en.ts'
@@ -18,6 +21,7 @@ import { webhookPage } from '../webhook/page.ts'
 
 const place = 'catalogue'
 const params = z.object({ trigger: z.string() })
+const perPage = 100
 const addressOf = (trigger: string) => `/catalogue/${encodeURIComponent(trigger)}`
 
 export const cataloguePages = [
@@ -27,8 +31,10 @@ export const cataloguePages = [
     role: 'viewer',
     place,
     tenants: 'own',
-    async handle({ control, t }) {
-      const found = await listEventTypes(control)
+    async handle({ control, t, query }) {
+      const after = given(query, 'after', idParam)
+      if (after === wrong) return wrongField(t, 'after')
+      const found = await listEventTypes(control, { limit: perPage, after: after ?? 0 })
       if (!found.ok) return failedAnswer(t, found)
       return { show: 'page', title: t.places.catalogue, body: list(t, found.value) }
     },
@@ -79,19 +85,20 @@ function file(name: string, schema: JsonSchema): PageAnswer {
   return { show: 'file', name: `${name}.schema.json`, type: 'application/schema+json', text }
 }
 
-function list(t: Texts, types: readonly EventType[]): Html {
+function list(t: Texts, { items, next }: Page<EventType, number>): Html {
   const { columns } = t.catalogue
   return html`<p class="lead hint">${t.catalogue.lead}</p>
 <div class="card flush"><table class="stacked catalogue">
 <thead><tr><th scope="col">${columns.trigger}</th><th scope="col">${columns.when}</th><th scope="col" class="number">${columns.fields}</th><th scope="col">${columns.schema}</th></tr></thead>
-<tbody>${types.map(
+<tbody>${items.map(
     ({ trigger, fields }) => html`<tr>
 <th scope="row"><a href="${addressOf(trigger)}"><code>${trigger}</code></a></th>
 <td data-label="${columns.when}">${whenSent(t, trigger)}</td>
 <td data-label="${columns.fields}" class="number">${number(t, fields.length)}</td>
 <td data-label="${columns.schema}"><a href="${addressOf(trigger)}/schema" download aria-label="${t.catalogue.downloadOf(trigger)}">${t.catalogue.download}</a></td>
 </tr>`,
-  )}</tbody></table></div>`
+  )}</tbody></table></div>
+${next !== null && html`<nav class="pages" aria-label="${t.couplings.pages}"><a class="button" rel="next" href="/catalogue?after=${next}">${t.couplings.nextPage}</a></nav>`}`
 }
 
 function detail(t: Texts, { trigger, fields, example }: EventType): Html {

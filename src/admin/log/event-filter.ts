@@ -1,4 +1,5 @@
 import type { EventFilter } from '../../control/log/events.ts'
+import { alertActions, askedType } from '../../domain/event/alert.ts'
 import { actionTypes } from '../../domain/event/event.ts'
 import { eventStates } from '../../domain/event/event-state.ts'
 import { errorSummary, errorsOf } from '../kit/errors.ts'
@@ -7,7 +8,15 @@ import { actionName, entityName } from '../kit/names.ts'
 import type { PageCall } from '../kit/page.ts'
 import { tenantWished } from '../tenant/badge.ts'
 import { stateWord } from './event-states.ts'
-import { choice, field, momentField, readMoments, type Typed, typedIn } from './filter-fields.ts'
+import {
+  choice,
+  field,
+  momentField,
+  readMoments,
+  type Typed,
+  typedIn,
+  typesToChoose,
+} from './filter-fields.ts'
 
 /** The filter of the address. */
 export type EventWish = Typed & { readonly filter: EventFilter; readonly tenant: string | null }
@@ -17,7 +26,7 @@ export function readEventWish({ t, query, caller }: Pick<PageCall, 't' | 'query'
   const typed = typedIn(query, ['entity_type', 'entity_id', 'action', 'state', 'from', 'to'])
   const { entity_type: entityType, entity_id: entityId } = typed
   const problems: Record<string, string> = {}
-  const actions = actionTypes.filter(one => one === typed.action)
+  const actions = [...actionTypes, ...alertActions].filter(one => one === typed.action)
   const state = eventStates.find(one => one === typed.state)
   if (typed.action !== undefined && actions.length === 0) problems.action = t.log.wrong.choice
   if (typed.state !== undefined && state === undefined) problems.state = t.log.wrong.choice
@@ -44,7 +53,8 @@ export const addressOf = (
 /** The filter form. It is open if the filter is set. */
 export function eventFilterForm({ t, control }: PageCall, wish: EventWish): Html {
   const { tenant } = wish
-  const types = [...new Set([...control.entityTypes, wish.typed.entity_type ?? []].flat())]
+  const { entityTypes, alerts } = control
+  const types = [...new Set([...typesToChoose(control), wish.typed.entity_type ?? []].flat())]
   return html`<details class="filter"${isAsked(wish) && html` open`}><summary>${t.log.filter} <span class="hint">${t.events.filterHint}</span></summary>
 <form action="/events" novalidate>
 ${errorSummary(t.errors.someWrong, errorsOf(wish.problems))}${tenant !== null && html`<input type="hidden" name="tenant" value="${tenant}">`}
@@ -55,19 +65,16 @@ ${choice(
   wish,
   eventStates.map(one => [one, stateWord(t, one)] as const),
 )}
-${choice(
-  t,
-  'action',
-  t.events.action,
-  wish,
-  actionTypes.map(one => [one, actionName(t, one)] as const),
-)}
+${choice(t, 'action', t.events.action, wish, [
+  ...actionTypes.map(one => [one, actionName(t, one)] as const),
+  ...alerts.map(one => [one.slice(one.indexOf('.') + 1), t.alerts.of[one]] as const),
+])}
 ${choice(
   t,
   'entity_type',
   t.log.entityType,
   wish,
-  types.map(one => [one, entityName(t, one)] as const),
+  types.map(one => [one, entityName(t, askedType(one, entityTypes))] as const),
 )}
 ${field('entity_id', html`${t.log.entityId}`, wish, html`autocomplete="off"`)}
 ${momentField(t, 'from', t.events.from, wish)}

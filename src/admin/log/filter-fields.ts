@@ -1,3 +1,5 @@
+import type { Control } from '../../control/kit/control.ts'
+import { alertTypesOf } from '../../domain/event/alert.ts'
 import { errorAttributes, errorsOf, errorText } from '../kit/errors.ts'
 import { type Html, html } from '../kit/html.ts'
 import type { Texts } from '../texts/en.ts'
@@ -14,6 +16,11 @@ export function typedIn(query: URLSearchParams, names: readonly string[]): Recor
   const text = (name: string) => (query.get(name) ?? '').trim().replaceAll('\0', '').toWellFormed()
   return Object.fromEntries(names.map(name => [name, text(name)]).filter(([, value]) => value !== ''))
 }
+
+/** The entity types of the mapping and of alerts, as they are shown. */
+export const typesToChoose = ({ entityTypes, alerts }: Pick<Control, 'entityTypes' | 'alerts'>): string[] => [
+  ...new Set([...entityTypes, ...alertTypesOf(alerts)]),
+]
 
 /** The fields `from` and `to`. Adds their errors to `problems`. */
 export function readMoments(

@@ -1,9 +1,19 @@
 import type { LogFilter } from '../../control/log/log.ts'
+import { askedType } from '../../domain/event/alert.ts'
 import { errorSummary, errorsOf } from '../kit/errors.ts'
 import { type Html, html } from '../kit/html.ts'
 import { entityName } from '../kit/names.ts'
+import type { PageCall } from '../kit/page.ts'
 import type { Texts } from '../texts/en.ts'
-import { choice, field, momentField, readMoments, type Typed, typedIn } from './filter-fields.ts'
+import {
+  choice,
+  field,
+  momentField,
+  readMoments,
+  type Typed,
+  typedIn,
+  typesToChoose,
+} from './filter-fields.ts'
 
 const failed = ['refused', 'unreachable', 'blocked'] as const
 const outcomes = ['delivered', ...failed, 'cancelled'] as const
@@ -38,7 +48,7 @@ export function readWish(t: Texts, query: URLSearchParams): Wish {
 }
 
 /** The filter form. It is open if the filter is set. */
-export function filterForm(t: Texts, path: string, wish: Wish, entityTypes: readonly string[]): Html {
+export function filterForm({ t, control }: PageCall, path: string, wish: Wish): Html {
   const isAsked = Object.keys(wish.typed).length > 0
   return html`<details class="filter"${isAsked && html` open`}><summary>${t.log.filter} <span class="hint">${t.log.filterHint}</span></summary>
 <form action="${path}" novalidate>
@@ -55,7 +65,7 @@ ${choice(
   'entity_type',
   t.log.entityType,
   wish,
-  entityTypes.map(one => [one, entityName(t, one)] as const),
+  typesToChoose(control).map(one => [one, entityName(t, askedType(one, control.entityTypes))] as const),
 )}
 ${field('entity_id', html`${t.log.entityId}`, wish, html`autocomplete="off"`)}
 ${momentField(t, 'from', t.log.from, wish)}

@@ -27,7 +27,7 @@ export const webhookLogPages = [
     path: '/couplings/:id/log',
     role: 'viewer',
     async handle(call, webhook) {
-      const { control, query, t } = call
+      const { query, t } = call
       const { id } = webhook
       const wish = readWish(t, query)
       const isWrong = Object.keys(wish.problems).length > 0
@@ -48,7 +48,7 @@ export const webhookLogPages = [
         status: isWrong ? 422 : 200,
         actions: queueLinks(call, id),
         body: html`${webhookTabs(t, id, 'log', tabsFor(call))}
-${doneNotice(call)}${filterForm(t, `/couplings/${id}/log`, wish, control.entityTypes)}
+${doneNotice(call)}${filterForm(call, `/couplings/${id}/log`, wish)}
 ${
   list !== null &&
   html`<div class="split" data-split><div id="log"${live}>${list}</div>

@@ -8,7 +8,7 @@ import {
 import { attachment } from '../../domain/event-types/attachment.ts'
 import type { JsonSchema } from '../../domain/event-types/definitions.ts'
 import { type ShownField, shownTypes } from '../../domain/event-types/shown-fields.ts'
-import { anyJson, text } from '../kit/fields.ts'
+import { anyJson, idCursor, limit, page, pageJson, text } from '../kit/fields.ts'
 import { answer, route } from '../kit/route.ts'
 import { webhookParams } from '../routes/webhooks.ts'
 
@@ -62,13 +62,16 @@ export const eventTypeRoutes = [
     description: 'As the tables and the mapping are now, then the alerts.',
     role: 'viewer',
     tenants: 'own',
+    query: z.strictObject({ limit: limit(100, 100), cursor: idCursor() }),
     answer: {
       status: 200,
-      what: 'All triggers',
-      schema: z.object({ data: z.array(eventTypeSchema) }).meta({ id: 'EventTypes' }),
+      what: 'A page of triggers',
+      schema: page(eventTypeSchema),
     },
-    async handle({ control }) {
-      return answer(await listEventTypes(control), types => ({ data: types.map(eventTypeJson) }))
+    async handle({ control, query: { limit, cursor } }) {
+      return answer(await listEventTypes(control, { limit, after: cursor }), found =>
+        pageJson(found, eventTypeJson),
+      )
     },
   }),
   route({

@@ -126,9 +126,11 @@ export const eventRoutes = [
     query: z
       .strictObject({
         tenant: tenantAsked(),
-        entity_type: text().min(1).optional(),
+        entity_type: text().min(1).optional().meta({
+          description: 'Also `webhook`, `delivery` or `capture` of alerts, unless the mapping has that type.',
+        }),
         entity_id: text().min(1).optional().meta({ description: 'With `entity_type`.' }),
-        action: someOf(actionTypes).optional(),
+        action: someOf([...actionTypes, ...alertActions]).optional(),
         state: z.enum(eventStates).optional().meta({
           description:
             'Events that at least one webhook has in this state, or (`not_sent`) that no webhook has in any.',

@@ -90,6 +90,8 @@ function linesOf(
   if (status === 403) return [`${detail} Fix: make a token with: walhook token NAME --role operator`]
   if (status === 404 && path.startsWith('/api/event-types/'))
     return [`${detail} Fix: walhook webhooks types shows all triggers`]
+  if (status === 404 && path.startsWith('/api/events/'))
+    return [`${detail} Fix: walhook events list shows the last ones`]
   if (status === 404) return [`${detail} Fix: walhook webhooks list shows all webhooks`]
   if (retryAfter !== null) return [`${detail} Fix: try again in ${retryAfter} s`]
   return [detail]
@@ -103,6 +105,8 @@ const options: Readonly<Record<string, string>> = {
   alert_to: '--alert-to',
   traceparent: '--with-traceparent',
   event_ids: '--event',
+  entity_type: '--entity',
+  entity_id: '--id',
 }
 
 /** A wrong field of the body, by its option. */

@@ -1,5 +1,5 @@
 import { Misuse, parseOnce, say } from '../kit/command.ts'
-import type { Call } from './call.ts'
+import type { Answer, Call } from './call.ts'
 import { atMost, webhookId } from './options.ts'
 import { print, refused } from './output.ts'
 import type { Cell } from './table.ts'
@@ -19,6 +19,8 @@ type ShownType = {
   readonly example: unknown
 }
 
+type Page = { readonly data: readonly ShownType[]; readonly next_cursor: string | null }
+
 /** `webhooks types`: every trigger; `webhooks types TRIGGER`: the fields of its events. */
 export async function types(args: string[], call: () => Call | null): Promise<number> {
   const { values, positionals } = parseOnce({
@@ -27,10 +29,15 @@ export async function types(args: string[], call: () => Call | null): Promise<nu
     options: { json: { type: 'boolean', default: false } },
   })
   const [trigger] = atMost(positionals, 1, 'types')
-  const answer = await call()?.<{ data: readonly ShownType[] }>('GET', '/api/event-types')
-  if (!answer) return 1
-  if (!answer.ok) return refused(answer)
-  const { data } = answer.value
+  const get = call()
+  if (!get) return 1
+  const data: ShownType[] = []
+  for (let cursor: string | null = '0'; cursor !== null; ) {
+    const page: Answer<Page> = await get<Page>('GET', `/api/event-types?cursor=${cursor}`)
+    if (!page.ok) return refused(page)
+    data.push(...page.value.data)
+    cursor = page.value.next_cursor
+  }
   if (trigger === undefined) {
     print(data, typesTable, values.json)
     return 0

@@ -1,3 +1,4 @@
+import { askedType } from '../../domain/event/alert.ts'
 import type { ExplainTexts } from '../../domain/failure/explain-texts.ts'
 import { type Explanation, explain } from '../../domain/shown/explain.ts'
 import { because } from '../../domain/shown/reason.ts'
@@ -117,10 +118,12 @@ export async function listEvents(
     before: TimeId | null
   },
 ): Promise<Result<Looked<LabelledLine>>> {
-  const { from, to } = page.filter
+  const { from, to, entityType: shown } = page.filter
   if (from && to && from >= to) return invalid(wrongField('/to', because('range.order')))
   const tenant = tenantAsked(caller, page.tenant)
-  const found = await listing.listEvents(control.outbox, { ...page, tenant, seenBy: caller.tenant })
+  const entityType = shown === undefined ? undefined : askedType(shown, control.entityTypes)
+  const filter = { ...page.filter, entityType }
+  const found = await listing.listEvents(control.outbox, { ...page, filter, tenant, seenBy: caller.tenant })
   const items = await withLabels(control, caller, found.items)
   return { ok: true, value: { ...found, items: items.flatMap(event => eventFor(caller, event) ?? []) } }
 }

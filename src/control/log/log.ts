@@ -1,3 +1,4 @@
+import { askedType } from '../../domain/event/alert.ts'
 import { because } from '../../domain/shown/reason.ts'
 import type { TimeId } from '../../domain/value/time-id.ts'
 import type { Outbox } from '../../outbox/database/database.ts'
@@ -73,15 +74,21 @@ export async function isStillNext({ outbox }: Control, attempt: LoggedAttempt): 
 }
 
 async function pageOfLog<Item extends { id: TimeId }>(
-  { outbox }: Control,
+  { outbox, entityTypes }: Control,
   webhookId: number,
   page: Wanted,
   list: (outbox: Outbox, page: LogPage) => Promise<{ items: Item[]; isCut: boolean }>,
 ): Promise<Result<Page<Item, TimeId>>> {
-  const { from, to } = page.filter ?? {}
+  const { from, to, entity: shown } = page.filter ?? {}
   if (from && to && from >= to) return invalid(wrongField('/to', because('range.order')))
   if (!(await findWebhook(outbox, webhookId))) return notFound('webhook', webhookId)
-  const found = await list(outbox, { ...page, webhookId, limit: page.limit + 1 })
+  const entity = shown && { ...shown, entityType: askedType(shown.entityType, entityTypes) }
+  const found = await list(outbox, {
+    ...page,
+    filter: { ...page.filter, entity },
+    webhookId,
+    limit: page.limit + 1,
+  })
   const items = found.items.slice(0, page.limit)
   const hasMore = found.isCut || found.items.length > page.limit
   return { ok: true, value: { items, next: hasMore ? items.at(-1)!.id : null } }

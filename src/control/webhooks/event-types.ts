@@ -12,6 +12,7 @@ import { type ShownField, shownFields } from '../../domain/event-types/shown-fie
 import { findWebhook } from '../../outbox/records/webhooks.ts'
 import type { Control } from '../kit/control.ts'
 import { notFound, type Result, sourceUnavailable } from '../kit/result.ts'
+import type { Page } from './webhooks.ts'
 
 /** A trigger's requests. */
 export type EventType = {
@@ -22,10 +23,15 @@ export type EventType = {
   readonly example: string
 }
 
-/** Every trigger for this `control`'s caller: of entities, then alerts. */
-export async function listEventTypes(control: Control): Promise<Result<EventType[]>> {
+/** Triggers for this `control`'s caller: of entities, then alerts. At most `limit` after the first `after`. */
+export async function listEventTypes(
+  control: Control,
+  { limit, after }: { limit: number; after: number },
+): Promise<Result<Page<EventType, number>>> {
   const told = await toldBy(control)
-  return told ? { ok: true, value: told.map(eventType) } : sourceUnavailable
+  if (!told) return sourceUnavailable
+  const items = told.slice(after, after + limit).map(eventType)
+  return { ok: true, value: { items, next: after + limit < told.length ? after + limit : null } }
 }
 
 export async function findEventType(control: Control, trigger: string): Promise<Result<EventType>> {

@@ -42,6 +42,16 @@ export function storedAlert(trigger: AlertTrigger): { entityType: string; action
 
 export const isAlertType = (entityType: string): boolean => entityType.startsWith(prefix)
 
+/** The entity types of alerts, as they are shown. */
+export const alertTypesOf = (alerts: readonly AlertTrigger[]): string[] => [
+  ...new Set(alerts.map(trigger => trigger.slice(0, trigger.indexOf('.')))),
+]
+
+/** The stored form of a shown entity type. An entity type of the mapping goes before one of alerts. */
+export function askedType(shown: string, ofMapping: readonly string[]): string {
+  return alertTypesOf(alertTriggers).includes(shown) && !ofMapping.includes(shown) ? prefix + shown : shown
+}
+
 /** An entity type as receivers, the API and pages show it. */
 export function shownType(entityType: string): string {
   return isAlertType(entityType) ? entityType.slice(prefix.length) : entityType

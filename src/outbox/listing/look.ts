@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import type { AlertAction } from '../../domain/event/alert.ts'
 import type { ActionType } from '../../domain/event/event.ts'
 import type { EventState } from '../../domain/event/event-state.ts'
 import { afterAll, firstIdAt, type TimeId } from '../../domain/value/time-id.ts'
@@ -10,7 +11,7 @@ import { type EventLine, lineColumns } from '../reading/events.ts'
 export type EventFilter = {
   readonly entityType?: string | undefined
   readonly entityId?: string | undefined
-  readonly actions?: readonly ActionType[] | undefined
+  readonly actions?: readonly (ActionType | AlertAction)[] | undefined
   /** Stored at or after this moment, and before this one, by their ids. */
   readonly from?: Date | undefined
   readonly to?: Date | undefined

@@ -20,6 +20,7 @@ export const bulk = {
       `At the rate of the last minute (${rate} events per second): about ${time}.`,
     startReplay: 'Start the replay',
     replays: 'Replays',
+    replaysKept: 'The last 100 replays are kept here. The audit has who began each one.',
     noReplays: 'This webhook had no replays yet.',
     replayDone: {
       started: 'Replay started. It goes on when you leave this page.',

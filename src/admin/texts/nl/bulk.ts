@@ -23,6 +23,8 @@ export const bulk: typeof english = {
       `In het tempo van de afgelopen minuut (${rate} meldingen per seconde): ongeveer ${time}.`,
     startReplay: 'Herhaling starten',
     replays: 'Herhalingen',
+    replaysKept:
+      'De laatste 100 herhalingen blijven hier staan. Wie elke herhaling heeft gestart, staat in het logboek.',
     noReplays: 'Voor deze webhook is nog niets herhaald.',
     replayDone: {
       started: 'De herhaling is gestart. Zij gaat door als je deze pagina verlaat.',

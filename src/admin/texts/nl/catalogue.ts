@@ -2,7 +2,7 @@ import type { Texts } from '../en.ts'
 
 export const catalogue: Pick<Texts, 'catalogue'> = {
   catalogue: {
-    lead: 'Wat walhook verstuurt: voor elke trigger de velden, hun typen en een voorbeeld. Voor wie een ontvanger bouwt.',
+    lead: 'Wat walhook verstuurt: voor elke trigger de velden, hun typen en een voorbeeld. Voor wie een ontvanger bouwt. De beschrijvingen in een JSON Schema zijn in het Engels.',
     columns: { trigger: 'Trigger', when: 'Wat er gebeurd is', fields: 'Velden', schema: 'Schema' },
     when: {
       new: 'Iets is nieuw, of wordt voor het eerst verstuurd',
