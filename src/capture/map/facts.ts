@@ -2,6 +2,7 @@ import { isKnown, type Relation, type Row } from '../../domain/capture/change.ts
 import type { Folded } from '../../domain/capture/fold.ts'
 import { chooseFields, type EntityMapping, ruleOf, tableKey } from '../../domain/mapping/mapping.ts'
 import type { JsonWriter } from '../../domain/value/json-text.ts'
+import { perPair } from '../../runtime/per-pair.ts'
 import { type Catalogue, choosable } from '../source/catalogue.ts'
 
 /** The known facts of an update. */
@@ -28,17 +29,7 @@ type Field = {
  * are unknown.
  */
 export function createFactsFinder(catalogue: Catalogue) {
-  const known = new WeakMap<Relation, Map<EntityMapping, readonly Field[]>>()
-
-  function fieldsOf(entity: EntityMapping, relation: Relation): readonly Field[] {
-    const byEntity = known.get(relation) ?? new Map<EntityMapping, readonly Field[]>()
-    known.set(relation, byEntity)
-    const fields = byEntity.get(entity) ?? chooseComparedFields(entity, relation)
-    byEntity.set(entity, fields)
-    return fields
-  }
-
-  function chooseComparedFields(entity: EntityMapping, relation: Relation): readonly Field[] {
+  const fieldsOf = perPair((relation: Relation, entity: EntityMapping): readonly Field[] => {
     const inWal = relation.columns.map(({ name }) => name)
     const generated = (catalogue.tables.get(tableKey(entity.table))?.columns ?? []).filter(
       ({ name, isGenerated }) => isGenerated && !inWal.includes(name),
@@ -51,7 +42,7 @@ export function createFactsFinder(catalogue: Catalogue) {
       const write = place < 0 ? String : catalogue.writerOf(relation.columns[place]!.typeOid, format)
       return { place: place < 0 ? null : place, name, nameJson: JSON.stringify(name), write }
     })
-  }
+  })
 
   return (entity: EntityMapping, relation: Relation | null, folded: Folded): ChangeFacts => {
     const { state, row, before, touched } = folded
@@ -61,7 +52,7 @@ export function createFactsFinder(catalogue: Catalogue) {
     const previous: string[] = []
     const changed: string[] = []
     let isAllKnown = true
-    for (const { place, name, nameJson, write } of fieldsOf(entity, relation)) {
+    for (const { place, name, nameJson, write } of fieldsOf(relation, entity)) {
       if (place === null) {
         if (differs(row, before)) changed.push(name)
         continue

@@ -1,6 +1,7 @@
 import { type Column, isKnown, type Value } from '../../domain/capture/change.ts'
 import { chooseFields, type EntityMapping, type RelatedList, ruleOf } from '../../domain/mapping/mapping.ts'
 import type { JsonWriter } from '../../domain/value/json-text.ts'
+import { perPair } from '../../runtime/per-pair.ts'
 import { type Catalogue, choosable } from '../source/catalogue.ts'
 
 /** The columns of similar rows: one shared array, which is a cache key. */
@@ -13,36 +14,27 @@ type Field = {
   readonly index: number
   readonly column: string
   readonly name: string
-  readonly nameJson: string
+  /** How it begins in JSON, as the first one and behind others: a text that is put together anew for each row costs memory. */
+  readonly member: string
+  readonly laterMember: string
   readonly write: JsonWriter
 }
 
 /** `omitted`: the fields with unknown values; null: none. */
 export type Result = { readonly json: string; readonly omitted: readonly string[] | null }
 
-type Fields = (entity: EntityMapping, shape: Shape) => readonly Field[]
-
-function createFields(catalogue: Catalogue): Fields {
-  const known = new WeakMap<Shape, Map<EntityMapping, readonly Field[]>>()
-
-  function chooseFieldWriters(entity: EntityMapping, shape: Shape): readonly Field[] {
+/** Makes the function that finds the fields of rows that look alike. */
+const createFields = (catalogue: Catalogue) =>
+  perPair((shape: Shape, entity: EntityMapping): readonly Field[] => {
     const names = shape.map(({ name }) => name)
     const told = shape.filter(column => column.told === undefined)
     return [...chooseFields(entity, choosable(catalogue, told)).fields].map(([column, field]) => {
       const index = names.indexOf(column)
       const write = catalogue.writerOf(shape[index]!.typeOid, ruleOf(entity.fields.format, column))
-      return { index, column, name: field, nameJson: JSON.stringify(field), write }
+      const member = `${JSON.stringify(field)}:`
+      return { index, column, name: field, member, laterMember: `,${member}`, write }
     })
-  }
-
-  return (entity, shape) => {
-    const byEntity = known.get(shape) ?? new Map<EntityMapping, readonly Field[]>()
-    known.set(shape, byEntity)
-    const fields = byEntity.get(entity) ?? chooseFieldWriters(entity, shape)
-    byEntity.set(entity, fields)
-    return fields
-  }
-}
+  })
 
 const inDoubt = ({ shape }: ShapedRow) =>
   shape.flatMap(({ name, told }) => (told === 'in doubt' ? [name] : []))
@@ -62,19 +54,20 @@ export function createResultWriter(catalogue: Catalogue) {
   ): Result => {
     let json = ''
     const omitted = inDoubt(row)
-    for (const { index, name, nameJson, write } of fieldsOf(entity, row.shape)) {
+    for (const { index, name, member, laterMember, write } of fieldsOf(row.shape, entity)) {
       const value = row.values[index]!
-      if (!isKnown(value)) omitted.push(name)
-      else json += `${json === '' ? '{' : ','}${nameJson}:${value === null ? 'null' : write(value)}`
+      if (isKnown(value))
+        json += (json === '' ? member : laterMember) + (value === null ? 'null' : write(value))
+      else omitted.push(name)
     }
     for (const [field, value] of Object.entries(entity.fields.fixed ?? {}))
-      json += `${json === '' ? '{' : ','}${JSON.stringify(field)}:${value}`
+      json += `${json === '' ? '' : ','}${JSON.stringify(field)}:${value}`
     for (const list of entity.related) {
       const related = relatedJson(list)
       if (related === null) omitted.push(list.field)
-      else json += `${json === '' ? '{' : ','}${JSON.stringify(list.field)}:${related ?? emptyOf(list)}`
+      else json += `${json === '' ? '' : ','}${JSON.stringify(list.field)}:${related ?? emptyOf(list)}`
     }
-    return { json: json === '' ? '{}' : `${json}}`, omitted: omitted.length === 0 ? null : omitted }
+    return { json: `{${json}}`, omitted: omitted.length === 0 ? null : omitted }
   }
 }
 
@@ -89,10 +82,10 @@ export function createLastWriter(catalogue: Catalogue) {
     const { last = 'all' } = entity
     const members: string[] = []
     const omitted = inDoubt(row)
-    for (const { index, column, name, nameJson, write } of fieldsOf(entity, row.shape)) {
+    for (const { index, column, name, member, write } of fieldsOf(row.shape, entity)) {
       const value = row.values[index]!
       if (isKnown(value) && (last === 'all' || last.includes(column)))
-        members.push(`${nameJson}:${value === null ? 'null' : write(value)}`)
+        members.push(member + (value === null ? 'null' : write(value)))
       else omitted.push(name)
     }
     for (const [field, value] of Object.entries(entity.fields.fixed ?? {}))

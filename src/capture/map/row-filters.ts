@@ -2,13 +2,8 @@ import { isKnown, type Value } from '../../domain/capture/change.ts'
 import { comparedBy, type Types } from '../../domain/mapping/comparable.ts'
 import { columnsOfKey, splitKey } from '../../domain/mapping/entity-key.ts'
 import type { EntityMapping } from '../../domain/mapping/mapping.ts'
-import {
-  actionOf,
-  createMatcher,
-  type Matcher,
-  type RowFilter,
-  type Verdict,
-} from '../../domain/mapping/row-filter.ts'
+import { actionOf, createMatcher, type RowFilter, type Verdict } from '../../domain/mapping/row-filter.ts'
+import { perPair } from '../../runtime/per-pair.ts'
 import type { Shape, ShapedRow } from './result.ts'
 import type { Touched } from './touched.ts'
 
@@ -17,23 +12,14 @@ import type { Touched } from './touched.ts'
  * missing ones are unknown.
  */
 export function createRowFilters(types: Types) {
-  type Judge = { readonly matcher: Matcher; readonly places: ReadonlyMap<string, number> }
-  const known = new WeakMap<Shape, Map<RowFilter, Judge>>()
-
-  function judgeOf(filter: RowFilter, shape: Shape): Judge {
-    const byFilter = known.get(shape) ?? new Map<RowFilter, Judge>()
-    known.set(shape, byFilter)
-    const found = byFilter.get(filter)
-    if (found) return found
+  const judgeOf = perPair((shape: Shape, filter: RowFilter) => {
     const places = new Map(shape.map(({ name }, i) => [name, i]))
     const matcher = createMatcher(filter, column => {
       const place = places.get(column)
       return place === undefined ? null : comparedBy(types, shape[place]!.typeOid)
     })
-    const judge = { matcher, places }
-    byFilter.set(filter, judge)
-    return judge
-  }
+    return { matcher, places }
+  })
 
   /** `known`: values that are certain, whatever the row says. */
   return (
@@ -42,7 +28,7 @@ export function createRowFilters(types: Types) {
     known: readonly { readonly column: string; readonly value: Value }[] = [],
   ): Verdict => {
     if (!filter) return 'yes'
-    const { matcher, places } = judgeOf(filter, shape)
+    const { matcher, places } = judgeOf(shape, filter)
     return matcher(column => {
       const place = places.get(column)
       const value = place === undefined ? undefined : values[place]

@@ -3,6 +3,7 @@ import type { ActionType, OfTenant } from '../../domain/event/event.ts'
 import { moved, tenantOf } from '../../domain/event/tenant.ts'
 import { columnsOfKey, splitKey } from '../../domain/mapping/entity-key.ts'
 import type { EntityMapping } from '../../domain/mapping/mapping.ts'
+import { perPair } from '../../runtime/per-pair.ts'
 import type { Shape, ShapedRow } from './result.ts'
 import type { Touched } from './touched.ts'
 
@@ -12,7 +13,7 @@ export function tenantIn(
   { shape, values }: ShapedRow,
 ): string | null | undefined {
   if (tenant === undefined) return undefined
-  const value = values[placeOf(tenant, shape)]
+  const value = values[placeOf(shape, tenant)]
   return value === undefined || !isKnown(value) ? undefined : tenantOf(value)
 }
 
@@ -52,12 +53,4 @@ function tenantNow({ entity, folded: { row }, relation }: Touched): string | nul
     : tenantIn(entity, { shape: relation.columns, values: row })
 }
 
-const places = new WeakMap<Shape, Map<string, number>>()
-
-function placeOf(column: string, shape: Shape): number {
-  const known = places.get(shape) ?? new Map<string, number>()
-  places.set(shape, known)
-  const place = known.get(column) ?? shape.findIndex(({ name }) => name === column)
-  known.set(column, place)
-  return place
-}
+const placeOf = perPair((shape: Shape, column: string) => shape.findIndex(({ name }) => name === column))

@@ -1,6 +1,7 @@
 import { type Relation, unchanged } from '../../domain/capture/change.ts'
 import { type WebhookEvent, writeBody } from '../../domain/event/event.ts'
 import { type EntityMapping, tableKey } from '../../domain/mapping/mapping.ts'
+import { perPair } from '../../runtime/per-pair.ts'
 import type { Catalogue } from '../source/catalogue.ts'
 import type { ChangeFacts } from './facts.ts'
 import type { Missing } from './missing.ts'
@@ -51,7 +52,12 @@ export function createEventWriter(
     const result = row && writeResult(entity, row, list => jsonOf(missing.relatedOf(list, key)))
     const last = isDelete ? lastOf(item) : null
     const body = writeBody({
-      entityIdJson: writeEntityId(catalogue, entity, key, keyTypeIn(item.relation, entity)),
+      entityIdJson: writeEntityId(
+        catalogue,
+        entity,
+        key,
+        item.relation ? keyTypeIn(item.relation, entity) : undefined,
+      ),
       entityType: entity.entityType,
       actionType: state,
       resultJson: result?.json ?? null,
@@ -88,9 +94,10 @@ export function writeEntityId(
   return typeOid !== undefined && catalogue.isInteger(typeOid) ? key : JSON.stringify(key)
 }
 
-function keyTypeIn(relation: Relation | null, { key }: EntityMapping): number | undefined {
-  return relation?.columns[placesOfKey(relation, key)[0] ?? -1]?.typeOid
-}
+const keyTypeIn = perPair(
+  (relation: Relation, { key }: EntityMapping) =>
+    relation.columns[placesOfKey(relation, key)[0] ?? -1]?.typeOid,
+)
 
 /** The event of a deleted entity of which only id and last tenant are known. */
 export function writeDeletion(
