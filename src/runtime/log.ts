@@ -1,11 +1,15 @@
-import { pino, stdTimeFunctions } from 'pino'
+import { pino } from 'pino'
+
+/** What a line may hold: nothing that JSON lacks. */
+type Fact = string | number | boolean | null | undefined | readonly Fact[] | Facts
+type Facts = { readonly [name: string]: Fact }
 
 /** Writes one JSON line per occurrence: a dotted name, then its facts. */
 export type Log = {
-  debug(name: string, facts?: object): void
-  info(name: string, facts?: object): void
-  warn(name: string, facts?: object): void
-  error(name: string, facts?: object): void
+  debug(name: string, facts?: Facts): void
+  info(name: string, facts?: Facts): void
+  warn(name: string, facts?: Facts): void
+  error(name: string, facts?: Facts): void
 }
 
 /** Lines within this time are written together, in ms: each write is a system call. */
@@ -29,38 +33,25 @@ export function openLog(level: string, { entityIds = true }: { entityIds?: boole
     waiting = ''
     output.write(lines)
   }
-  const logger = pino(
-    {
-      level,
-      timestamp: stdTimeFunctions.isoTime,
-      base: null,
-      ...(!entityIds && { redact: { paths: ['entity_id'], remove: true } }),
-      formatters: { level: label => ({ level: label }) },
-    },
-    {
-      write(line: string) {
-        waiting += line
-        if (waiting.length >= mostWaiting) flush()
-        else timer ??= setTimeout(flush, togetherMs)
-      },
-    },
-  )
   process.on('exit', flush)
-  const at =
-    (write: (facts: object, name: string) => void) =>
-    (name: string, facts: object = {}) =>
-      write(facts, name)
-  const atOnce =
-    (write: (facts: object, name: string) => void) =>
-    (name: string, facts: object = {}) => {
-      write(facts, name)
-      flush()
+  const { values } = pino.levels
+  const least = values[level] ?? Number.POSITIVE_INFINITY
+
+  function open(name: keyof Log, isAtOnce: boolean): Log['info'] {
+    if (values[name]! < least) return () => {}
+    return (msg, facts) => {
+      const time = new Date().toISOString()
+      const told = entityIds ? facts : { ...facts, entity_id: undefined }
+      waiting += `${JSON.stringify({ level: name, time, ...told, msg })}\n`
+      if (isAtOnce || waiting.length >= mostWaiting) flush()
+      else timer ??= setTimeout(flush, togetherMs)
     }
+  }
   return {
-    debug: at(logger.debug.bind(logger)),
-    info: at(logger.info.bind(logger)),
-    warn: atOnce(logger.warn.bind(logger)),
-    error: atOnce(logger.error.bind(logger)),
+    debug: open('debug', false),
+    info: open('info', false),
+    warn: open('warn', true),
+    error: open('error', true),
   }
 }
 

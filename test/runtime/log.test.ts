@@ -2,7 +2,7 @@ import { spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { describeError } from '../../src/runtime/log.ts'
+import { describeError, type openLog } from '../../src/runtime/log.ts'
 import { until } from '../support/wait.ts'
 
 const withCode = (message: string, code: unknown) => Object.assign(new Error(message), { code })
@@ -26,14 +26,14 @@ test.each<[unknown, string]>([
 })
 
 /** The names of the lines that a process of its own has written, while it lives and at its end. */
-function openLogger(script: string) {
+function openLogger(script: string, options: Parameters<typeof openLog> = ['info']) {
   const module = join(import.meta.dirname, '..', '..', 'src', 'runtime', 'log.ts')
   const child = spawn(
     process.execPath,
     [
       '--input-type=module',
       '-e',
-      `const log = (await import(${JSON.stringify(module)})).openLog('info'); ${script}`,
+      `const log = (await import(${JSON.stringify(module)})).openLog(...${JSON.stringify(options)}); ${script}`,
     ],
     { stdio: ['pipe', 'pipe', 'inherit'] },
   )
@@ -45,6 +45,7 @@ function openLogger(script: string) {
   const closed = once(child, 'close')
   const hangUp = () => child.stdout.destroy()
   return {
+    text: () => text,
     hangUp,
     go: () => child.stdin.write('go'),
     names,
@@ -58,6 +59,26 @@ function openLogger(script: string) {
 
 const all = ['first', 'second', 'third']
 const thrice = all.map(name => `log.info('${name}');`).join(' ')
+
+test.each<[Parameters<typeof openLog>, string]>([
+  [
+    ['info'],
+    '"id":"7","gone":null,"odd":null,"list":["a",1],"of":{"a":true},"entity_id":"\\"é","msg":"told"',
+  ],
+  [['warn', { entityIds: false }], '"id":"7","msg":"wrong"'],
+  [['silent'], ''],
+])('with %j a line is its level, its time, its facts and its name', async (options, facts) => {
+  await using logger = openLogger(
+    `log.debug('no'); log.info('told', { id: '7', left: undefined, gone: null, odd: NaN, list: ['a', 1], of: { a: true }, entity_id: '"é' })
+     if (${options[0] === 'warn'}) log.warn('wrong', { id: '7', entity_id: 'x' })`,
+    options,
+  )
+  await logger.closed
+  const line = /^\{"level":"(\w+)","time":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z",(.*)\}\n$/.exec(
+    logger.text(),
+  )
+  expect(line?.slice(1) ?? []).toEqual(facts === '' ? [] : [options[0], facts])
+})
 
 test('lines come by themselves, those of one moment together and in order', async () => {
   await using logger = openLogger(`${thrice} setInterval(() => {}, 1000)`)
