@@ -381,6 +381,37 @@ test('one that takes the request and says nothing meets the deadline, and one cu
   expect(await sender.post(requestTo(url), stop.signal)).toMatchObject({ outcome: 'cancelled' })
 })
 
+test('requests that share a signal meet each its own deadline, also after all before have ended', async () => {
+  await using receiver = await startRawReceiver({ onRequest() {} })
+  await using sender = openTestSender()
+  const post = () => sender.post(requestTo(`http://127.0.0.1:${receiver.port}/`), never)
+  const first = post()
+  await until(() => receiver.requests() === 1, { what: 'the first request' })
+  const ended = [...(await Promise.all([first, post()])), await post()]
+  for (const { durationMs, ...rest } of ended) {
+    expect(rest).toMatchObject(overdue)
+    expect(durationMs).toBeGreaterThanOrEqual(deadlineMs)
+  }
+})
+
+test('the fields of an answer have any names, and those that come several times are one', async () => {
+  await using receiver = await startRawReceiver({
+    onRequest: socket =>
+      answer(
+        socket,
+        '204 No Content\r\nconstructor: a\r\n__proto__: b\r\nX-Twice: 1\r\nx-twice: 2\r\nset-cookie: a=1\r\nSet-Cookie: b=2',
+      ),
+  })
+  await using sender = openTestSender()
+  const { response } = await sender.post(requestTo(`http://127.0.0.1:${receiver.port}/`), never)
+  expect(Object.entries(response!.headers)).toEqual([
+    ['constructor', 'a'],
+    ['__proto__', 'b'],
+    ['x-twice', '1, 2'],
+    ['set-cookie', '[redacted], [redacted]'],
+  ])
+})
+
 test('a process that stood still past the deadline sends nothing when it goes on', async () => {
   await using receiver = await startRawReceiver({ onRequest: socket => answer(socket) })
   await using sender = openTestSender()

@@ -57,24 +57,24 @@ export function openSender(
     const startedAt = new Date()
     const start: Moment = { monotonicMs: performance.now(), wallMs: startedAt.getTime() }
     const target = guard.judgeTarget(request.url)
-    let exchanged: Exchanged = {
-      phases: {},
-      remoteAddress: null,
-      response: null,
-      isKept: false,
-      isSent: false,
-    }
+    let exchanged = notExchanged
     let verdict: Verdict
     if (!target.ok) verdict = judgeError('EBLOCKED', target.reason)
     else {
       const { origin, pathname, search } = target.url
-      const send = async (isNew: boolean) =>
-        exchange(
-          connections,
-          await connections.takeSurely(origin, isNew, request.identity ?? null),
-          { ...request, path: pathname + search },
-          { start, deadlineMs, maxResponseBytes, signal, mayBegin },
-        )
+      const asked = {
+        request,
+        path: pathname + search,
+        start,
+        deadlineMs,
+        maxResponseBytes,
+        signal,
+        mayBegin,
+      }
+      const send = async (isNew: boolean) => {
+        const connection = await connections.takeSurely(origin, isNew, request.identity ?? null)
+        return await exchange(connections, connection, asked)
+      }
       exchanged = await send(false)
       const isLost = exchanged.isKept && !exchanged.isSent && isLostConnection(exchanged.error)
       if (isLost && !connections.isClosed()) exchanged = await send(true)
@@ -82,7 +82,8 @@ export function openSender(
     }
     const { phases, remoteAddress, response } = exchanged
     return {
-      ...verdict,
+      outcome: verdict.outcome,
+      failure: verdict.failure,
       startedAt,
       durationMs: round(performance.now() - start.monotonicMs),
       phases,
@@ -101,6 +102,14 @@ export function openSender(
   }
 
   return { post, close: connections.close }
+}
+
+const notExchanged: Exchanged = {
+  phases: {},
+  remoteAddress: null,
+  response: null,
+  isKept: false,
+  isSent: false,
 }
 
 export type Sender = ReturnType<typeof openSender>

@@ -1,3 +1,4 @@
+import type { IncomingHttpHeaders } from 'node:http'
 import type { Dispatcher } from 'undici'
 import type { Attempt, Phase, Response } from '../../domain/delivery/attempt.ts'
 import { elapsedMs, type Moment } from '../../domain/value/elapsed.ts'
@@ -8,28 +9,24 @@ import { type Opening, round } from './opening.ts'
 type Exchange = {
   readonly connection: Connection
   readonly connections: Connections
-  readonly request: ExchangedRequest
-  readonly bounds: Bounds
+  readonly asked: Asked
+  /** The body as it is written. */
+  readonly bytes: Buffer
   readonly done: (exchanged: Exchanged) => void
   /** The opening of the connection at the start; a different one later means a new connection. */
   readonly before: Opening | null
   readonly chunks: Buffer[]
-  bytes: number
+  read: number
   sentMs: number | null
   interimAnswers: number
   head: Pick<Response, 'status' | 'headers'> | null
   isOver: boolean
-  /** Removes its timers and listeners. */
-  release: () => void
 }
 
-type ExchangedRequest = {
-  readonly headers: Readonly<Record<string, string>>
-  readonly body: string
+/** A request, and what bounds it. */
+type Asked = {
+  readonly request: { readonly headers: Readonly<Record<string, string>>; readonly body: string }
   readonly path: string
-}
-
-type Bounds = {
   readonly start: Moment
   readonly deadlineMs: number
   readonly maxResponseBytes: number
@@ -37,58 +34,81 @@ type Bounds = {
   readonly mayBegin: () => boolean
 }
 
-/** One request over a connection, which is then returned or ended. Never rejects. */
-export function exchange(
-  connections: Connections,
-  connection: Connection,
-  request: ExchangedRequest,
-  bounds: Bounds,
-): Promise<Exchanged> {
+/** One request over a connection, which is given back or ended with it. Never rejects. */
+export function exchange(connections: Connections, connection: Connection, asked: Asked): Promise<Exchanged> {
   const { promise, resolve } = Promise.withResolvers<Exchanged>()
-  const before = connection.opening
-  connections.begin(connection)
   const one: Exchange = {
-    ...{ connection, connections, request, bounds, before },
+    connection,
+    connections,
+    asked,
+    bytes: Buffer.from(asked.request.body),
     done: resolve,
+    before: connection.opening,
     chunks: [],
-    bytes: 0,
+    read: 0,
     sentMs: null,
     interimAnswers: 0,
     head: null,
     isOver: false,
-    release: () => {},
   }
-  holdWithin(one)
+  connections.begin(connection)
+  hold(one)
   if (one.isOver) return promise
-  const { headers, body, path } = request
+  const { path, request } = asked
   try {
-    connection.client.dispatch({ method: 'POST', path, headers, body }, handlerOf(one))
+    connection.client.dispatch(
+      { method: 'POST', path, headers: request.headers, body: one.bytes },
+      handlerOf(one),
+    )
   } catch (error) {
     end(one, error as Error, false)
   }
   return promise
 }
 
+/**
+ * The requests of a signal, and when the first of them must end. They share one timer and one listener: adding or removing a listener on
+ * the signal searches all of them.
+ */
+type UnderWay = { readonly all: Set<Exchange>; timer: NodeJS.Timeout | null; dueMs: number }
+const underWay = new WeakMap<AbortSignal, UnderWay>()
+
+const deadlineOf = ({ asked: { start, deadlineMs } }: Exchange) => start.monotonicMs + deadlineMs
+
 /** Ends it at the deadline, which a second try shares, and with the signal. */
-function holdWithin(one: Exchange): void {
-  const { start, deadlineMs, signal } = one.bounds
-  const cut = () => end(one, cutOff, false)
-  const leftMs = deadlineMs - (performance.now() - start.monotonicMs)
-  const timer = setTimeout(() => end(one, overdue, false), leftMs)
-  const cuts = cutsOf(signal)
-  one.release = () => {
-    clearTimeout(timer)
-    cuts.delete(cut)
+function hold(one: Exchange): void {
+  const { signal } = one.asked
+  let those = underWay.get(signal)
+  if (!those) {
+    const begun: UnderWay = { all: new Set(), timer: null, dueMs: 0 }
+    underWay.set(signal, begun)
+    signal.addEventListener('abort', () => {
+      for (const each of begun.all) end(each, cutOff, false)
+    })
+    those = begun
   }
-  if (signal.aborted) cut()
-  else cuts.add(cut)
+  those.all.add(one)
+  if (signal.aborted) end(one, cutOff, false)
+  else if (those.timer === null || deadlineOf(one) < those.dueMs) watch(those, deadlineOf(one))
+}
+
+/** Ends at `dueMs` what is overdue, and waits for the next deadline. The sockets keep the process alive meanwhile. */
+function watch(those: UnderWay, dueMs: number): void {
+  clearTimeout(those.timer ?? undefined)
+  those.dueMs = dueMs
+  those.timer = setTimeout(() => {
+    those.timer = null
+    const nowMs = performance.now()
+    for (const each of those.all) if (deadlineOf(each) <= nowMs) end(each, overdue, false)
+    if (those.all.size > 0) watch(those, Math.min(...[...those.all].map(deadlineOf)))
+  }, dueMs - performance.now()).unref()
 }
 
 function handlerOf(one: Exchange): Dispatcher.DispatchHandler {
-  const { connection, connections, bounds } = one
+  const { connection, connections, asked } = one
   return {
     onRequestStart(controller) {
-      const problem = problemOfBeginning(bounds)
+      const problem = problemOfBeginning(asked)
       if (problem === null) {
         one.sentMs = performance.now()
         connection.answer.begin()
@@ -97,21 +117,21 @@ function handlerOf(one: Exchange): Dispatcher.DispatchHandler {
       controller.abort(problem)
       end(one, problem, false)
     },
-    onResponseStart(controller, status) {
+    onResponseStart(_controller, status, parsed) {
       if (status < 100) return end(one, oddStatus(connection.answer.status() ?? String(status)), false)
       if (status < 200) {
         // Interim responses may come, but an endless series must end.
         if (++one.interimAnswers > mostInterimAnswers) end(one, onlyInterim, false)
         return
       }
-      const headers = readHeaders(controller.rawHeaders as readonly (string | Buffer)[])
+      const headers = readHeaders(parsed)
       one.head = { status, headers }
       connections.noteAnswer(connection, connection.opening === one.before || saysItKeeps(headers))
     },
     onResponseData(_controller, chunk) {
       one.chunks.push(chunk)
-      one.bytes += chunk.length
-      if (one.bytes > bounds.maxResponseBytes) end(one, undefined, false)
+      one.read += chunk.length
+      if (one.read > asked.maxResponseBytes) end(one, undefined, false)
     },
     onResponseEnd: () => end(one, undefined, true),
     onResponseError: (_controller, error) => end(one, error, false),
@@ -122,7 +142,7 @@ function handlerOf(one: Exchange): Dispatcher.DispatchHandler {
  * A suspended process gets connection events before its timers. Another may have sent newer events by then, so nothing may be
  * sent after the deadline, or after a takeover.
  */
-function problemOfBeginning({ start, deadlineMs, mayBegin }: Bounds): Error | null {
+function problemOfBeginning({ start, deadlineMs, mayBegin }: Asked): Error | null {
   const passedMs = elapsedMs(start, { monotonicMs: performance.now(), wallMs: Date.now() })
   if (passedMs === null) return lapsed
   if (passedMs > deadlineMs) return overdue
@@ -132,20 +152,20 @@ function problemOfBeginning({ start, deadlineMs, mayBegin }: Bounds): Error | nu
 function end(one: Exchange, error: Error | undefined, isReusable: boolean): void {
   if (one.isOver) return
   one.isOver = true
-  one.release()
-  const { connection, connections, request, before, head, sentMs } = one
+  const { connection, connections, asked, bytes, before, head, sentMs } = one
+  underWay.get(asked.signal)?.all.delete(one)
   const { opening } = connection
   // A kept connection may have been reopened before the request was sent.
   const isNew = opening !== before
   const phases = phasesOf(one, isNew)
   if (!isNew && isLostConnection(error)) connections.noteClosed(connection)
-  if (isReusable && opening?.isFlushed() && isSurelyRead(request.body, head!.status))
+  if (isReusable && opening?.isFlushed() && isSurelyRead(bytes.length, head!.status))
     connections.giveBack(connection)
   else connections.drop(connection)
   one.done({
     phases,
     remoteAddress: opening?.address() ?? null,
-    response: head && { ...head, ...bodyOf(one.chunks, one.bytes, one.bounds.maxResponseBytes) },
+    response: head && { ...head, ...bodyOf(one.chunks, one.read, asked.maxResponseBytes) },
     isKept: !isNew,
     isSent: sentMs !== null,
     error: told(one, error),
@@ -166,24 +186,6 @@ function told({ connection, before, head }: Exchange, error: Error | undefined):
   if (error && isUnasked(error)) return unasked(connection.answer.status() ?? '')
   const isBare = connection.opening !== before && connection.opening?.isBare() === true
   return isBare && head === null && isLostConnection(error) ? closedBare : error
-}
-
-/**
- * Requests to end with a signal. Adding or removing a listener on the signal itself searches all of them, and hundreds of
- * requests share one.
- */
-const underWay = new WeakMap<AbortSignal, Set<() => void>>()
-
-function cutsOf(signal: AbortSignal): Set<() => void> {
-  let cuts = underWay.get(signal)
-  if (!cuts) {
-    cuts = new Set()
-    underWay.set(signal, cuts)
-    signal.addEventListener('abort', () => {
-      for (const cut of underWay.get(signal) ?? []) cut()
-    })
-  }
-  return cuts
 }
 
 /** The result of one request. `isKept`: over a reused connection; `isSent`: a byte of the request may have been written. */
@@ -219,9 +221,9 @@ const mostSurelyRead = 32_768
 /** A refusing receiver is more likely to have read the head only. */
 const mostSurelyReadIfRefused = 8_192
 
-function isSurelyRead(body: string, status: number): boolean {
+function isSurelyRead(bytes: number, status: number): boolean {
   const isAccepted = status >= 200 && status <= 299
-  return Buffer.byteLength(body) <= (isAccepted ? mostSurelyRead : mostSurelyReadIfRefused)
+  return bytes <= (isAccepted ? mostSurelyRead : mostSurelyReadIfRefused)
 }
 
 function saysItKeeps(headers: Readonly<Record<string, string>>): boolean {
@@ -239,20 +241,14 @@ function isUnasked({ message }: Error): boolean {
   return message === 'bad response' || message === 'bad upgrade'
 }
 
-/** Names in lower case; repeated fields are joined by commas, cookies hidden. */
-function readHeaders(raw: readonly (string | Buffer)[]): Record<string, string> {
-  // Without a prototype: a receiver may name a header `constructor` or `__proto__`.
-  const headers: Record<string, string> = Object.create(null)
-  for (let i = 0; i + 1 < raw.length; i += 2) {
-    const name = textOf(raw[i]!).toLowerCase()
-    const value = name === 'set-cookie' ? '[redacted]' : printable(textOf(raw[i + 1]!))
-    headers[name] = name in headers ? `${headers[name]}, ${value}` : value
-  }
-  return headers
-}
+/** By their entries: a receiver may name a header `constructor` or `__proto__`. */
+const readHeaders = (parsed: IncomingHttpHeaders): Record<string, string> =>
+  Object.fromEntries(Object.keys(parsed).map(name => [name, shownValue(name, parsed[name] ?? '')]))
 
-function textOf(raw: string | Buffer): string {
-  return typeof raw === 'string' ? raw : raw.toString('latin1')
+/** Repeated fields are joined by commas, cookies hidden. */
+function shownValue(name: string, value: string | readonly string[]): string {
+  if (name === 'set-cookie') return [value].flat().fill('[redacted]').join(', ')
+  return printable(typeof value === 'string' ? value : value.join(', '))
 }
 
 function bodyOf(
