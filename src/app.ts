@@ -96,7 +96,7 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
     random: Math.random,
     log,
     onSettled(settlements) {
-      for (const { attempt } of settlements) metrics.onAttempt(attempt)
+      metrics.onAttempts(settlements.map(({ attempt }) => attempt))
       tracing?.settled(settlements)
     },
   })

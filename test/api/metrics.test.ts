@@ -45,9 +45,9 @@ test('what was stored and sent is counted', async () => {
   const metrics = createMetrics(async () => known)
   metrics.onStored({ changes: 3, events: 2, parked: [{}], truncated: ['"public"."users"'], lagMs: 1_500 })
   metrics.onStored({ changes: 4, events: 0, parked: [{}, {}], truncated: [], lagMs: 250 })
-  metrics.onAttempt(attempt({ outcome: 'delivered', durationMs: 30 }))
-  metrics.onAttempt(attempt({ outcome: 'delivered', durationMs: 3_000 }))
-  metrics.onAttempt(attempt({ outcome: 'refused', durationMs: 1 }))
+  metrics.onAttempts([attempt({ outcome: 'delivered', durationMs: 30 })])
+  metrics.onAttempts([attempt({ outcome: 'delivered', durationMs: 3_000 })])
+  metrics.onAttempts([attempt({ outcome: 'refused', durationMs: 1 })])
   expect(await samples(metrics)).toMatchObject({
     walhook_changes_total: '7',
     walhook_events_total: '2',
@@ -150,9 +150,9 @@ test('what runs is named, and what it costs: memory, and for how long the event 
 test('what is sent by hand says nothing of how long events wait, and a batch waits as long as its oldest', async () => {
   const metrics = createMetrics(async () => known)
   const { eventId } = attempt({ outcome: 'delivered', durationMs: 0 })
-  metrics.onAttempt({ ...attempt({ outcome: 'delivered', durationMs: 0 }), trigger: 'manual' })
+  metrics.onAttempts([{ ...attempt({ outcome: 'delivered', durationMs: 0 }), trigger: 'manual' }])
   const eventIds = [eventId, firstIdAt(at.getTime() - 1_000)]
-  metrics.onAttempt({ ...attempt({ outcome: 'delivered', durationMs: 0 }), eventId: null, eventIds })
+  metrics.onAttempts([{ ...attempt({ outcome: 'delivered', durationMs: 0 }), eventId: null, eventIds }])
   expect(await samples(metrics)).toMatchObject({
     walhook_delivery_duration_seconds_sum: '2',
     walhook_delivery_duration_seconds_count: '1',
@@ -164,7 +164,7 @@ test('only the busiest webhooks have series of their own, and no series ever fal
   let now = 0
   const ofWebhooks = countByWebhook(registry, () => now, 2)
   const send = (webhookId: number, times: number) => {
-    for (let i = 0; i < times; i++) ofWebhooks.onAttempt({ webhookId, outcome: 'delivered' })
+    for (let i = 0; i < times; i++) ofWebhooks.onAttempts([{ webhookId, outcome: 'delivered' }])
   }
   const read = async () => {
     ofWebhooks.turn()

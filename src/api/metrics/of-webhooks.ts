@@ -20,9 +20,12 @@ export function countByWebhook(register: Registry, nowMs: () => number, most = m
   const busiest: Busiest = { named: new Map(), others: new Map() }
   let halvedAtMs = nowMs()
   return {
-    onAttempt({ webhookId, outcome }: { webhookId: number; outcome: Outcome }) {
-      const webhook = countWork(busiest, webhookId, most) ? String(webhookId) : 'other'
-      attempts.inc({ webhook, outcome })
+    onAttempts(all: readonly { readonly webhookId: number; readonly outcome: Outcome }[]) {
+      for (const [webhookId, its] of Map.groupBy(all, attempt => attempt.webhookId)) {
+        const webhook = countWork(busiest, webhookId, most, its.length) ? String(webhookId) : 'other'
+        for (const [outcome, { length }] of Map.groupBy(its, attempt => attempt.outcome))
+          attempts.inc({ webhook, outcome }, length)
+      }
     },
 
     /** Updates which webhooks have series of their own; before each reading. */

@@ -142,7 +142,8 @@ function noteEnd(webhook: Webhook, ended: { answer: Answer; startedAtMs: number 
   if (ended.answer === 'delivered') {
     if (isRecovery(webhook.outage, nowMs))
       Object.assign(webhook, { recoveredAtMs: nowMs, isRecoveryNews: true })
-    Object.assign(webhook, { deliveredAtMs: nowMs, outage: null })
+    webhook.deliveredAtMs = nowMs
+    webhook.outage = null
   } else if (ended.startedAtMs >= webhook.deliveredAtMs) webhook.outage = withFailure(webhook.outage, nowMs)
 }
 
@@ -168,14 +169,14 @@ export function createPlaces(options: { most: number; total: number; nowMs: () =
     const webhook = known.url === receiver.url ? known : { ...known, pace: firstPace(most) }
     const { pace } = webhook
     const own = webhook.inFlight
-    const rooms = [
+    const least = Math.min(
       paceRoom(pace, own, nowMs()),
       fairShare(own, total - inFlight),
       silent.roomBeside(webhook),
       mostUnsettled * Math.ceil(pace.limit) - webhook.unsettled,
       mostUnsettled * total - unsettled,
-    ]
-    return Math.max(0, Math.min(...rooms))
+    )
+    return Math.max(0, least)
   }
 
   return {

@@ -47,15 +47,19 @@ export function leave(machine: Machine, queue: Queue): void {
 /** Adds a page that the main streams continue with, until `most` tasks are open. Returns the rest, or null. */
 export function takeMain(machine: Machine, page: Page, most: number): Page | null {
   const follows = followers(machine.main, machine.leaving, page)
-  for (const [place, event] of page.events.entries()) {
-    if (openFromMain(machine) >= most) {
+  let room = most - openFromMain(machine)
+  for (let place = 0; place < page.events.length; place++) {
+    if (room <= 0) {
       const rest = restOf(page, place)
       advance(follows.values(), rest.after)
       return rest
     }
+    const event = page.events[place]!
     const window = follows.get(event.share)
     if (!window || event.id <= window.readUpTo) continue
+    const before = window.openCount
     takeForAll(machine, event, window)
+    room -= window.openCount - before
     window.readUpTo = event.id
   }
   advance(follows.values(), page.upTo)

@@ -62,7 +62,7 @@ export function begin(serving: Serving, queue: Queue, shipment: Shipment, task: 
   const sent = { queue, shipment, task }
   underWay.begin(sent)
   const sealed =
-    queue.previousSecretUntilMs > serving.clockMs()
+    settings.sealed.previousSecret === null || queue.previousSecretUntilMs > serving.clockMs()
       ? settings.sealed
       : { ...settings.sealed, previousSecret: null }
   const target = { webhookId: id, url: settings.url, sealed, traceparent: settings.traceparent }

@@ -65,8 +65,9 @@ export async function joinHolders(options: { outbox: Outbox; deadlineMs: number;
 
     /** Whether no other process can have taken over: a request may begin. */
     mayBegin(): boolean {
-      const [heardMs, writtenMsAgo] = [elapsedMs(heardAt, now()), elapsedMs(writtenAt, now())]
-      return heardMs !== null && heardMs < freshMs && writtenMsAgo !== null && writtenMsAgo < writtenMs
+      const at = now()
+      const isWithin = (from: Moment, ms: number) => (elapsedMs(from, at) ?? ms) < ms
+      return isWithin(heardAt, freshMs) && isWithin(writtenAt, writtenMs)
     },
 
     /**

@@ -102,7 +102,7 @@ export function afterAnswer(
       return pace
     case 'delivered': {
       const isUsed = input.inFlight * 2 >= Math.floor(pace.limit)
-      return { ...answered(pace, nowMs), limit: isUsed ? grown(pace, input.most) : pace.limit }
+      return answered(pace, nowMs, isUsed ? grown(pace, input.most) : pace.limit)
     }
     case 'failed':
       return answered(pace, nowMs)
@@ -129,9 +129,10 @@ export function paceRoom(pace: Pace, inFlight: number, nowMs: number): number {
   return nowMs < pace.pausedUntilMs ? 0 : Math.max(0, Math.floor(pace.limit) - inFlight)
 }
 
-function answered(pace: Pace, nowMs: number): Pace {
+function answered(pace: Pace, nowMs: number, limit = pace.limit): Pace {
   return {
     ...pace,
+    limit,
     answeredAtMs: nowMs,
     pauses: 0,
     pausedUntilMs: pace.pauses > 0 ? nowMs : pace.pausedUntilMs,

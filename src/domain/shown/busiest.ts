@@ -11,15 +11,15 @@ const lead = 2
 /** The loads kept of others, per name. */
 const keptPerName = 10
 
-/** Counts one piece of work of `id`, and returns whether it has one of the `most` names. Free names go to the first who come. */
-export function countWork({ named, others }: Busiest, id: number, most: number): boolean {
+/** Counts `pieces` of work of `id`, and returns whether it has one of the `most` names. Free names go to the first who come. */
+export function countWork({ named, others }: Busiest, id: number, most: number, pieces = 1): boolean {
   const load = named.get(id)
   if (load !== undefined || named.size < most) {
-    named.set(id, (load ?? 0) + 1)
+    named.set(id, (load ?? 0) + pieces)
     return true
   }
   const other = others.get(id)
-  if (other !== undefined || others.size < most * keptPerName) others.set(id, (other ?? 0) + 1)
+  if (other !== undefined || others.size < most * keptPerName) others.set(id, (other ?? 0) + pieces)
   return false
 }
 

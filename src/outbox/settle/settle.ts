@@ -91,7 +91,8 @@ async function settleIn(
   ])
   const { left, dead } = await settleRows(client, holderId, settledRows(settlements, membersOf, newIds))
   await dissolveBatches(client, webhooksOfFailedBatches(settlements))
-  const news = settlements.map(each => newsOf(each, readAtMs))
+  // Of webhooks that are well there is nothing to save.
+  const news = health.length === 0 ? [] : settlements.map(each => newsOf(each, readAtMs))
   const saved = await saveHealth(client, health, news)
   await noteHealth(client, { ...saved, dead })
   return {
