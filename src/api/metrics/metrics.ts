@@ -189,7 +189,7 @@ export function createMetrics(readGauges: () => Promise<Gauges>) {
       captured.observe(Math.max(0, stored.lagMs) / 1000)
     },
 
-    /** Together: to find a series by its labels costs more than all else that is measured of an attempt. */
+    /** Counts the attempts of a commit together: to find a series by its labels costs more than the rest. */
     onAttempts(all: readonly AttemptMeasured[]) {
       for (const [outcome, { length }] of Map.groupBy(all, attempt => attempt.outcome))
         attempts.inc({ outcome }, length)
