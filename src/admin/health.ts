@@ -11,7 +11,7 @@ import { trafficPlot } from './kit/plot.ts'
 import { tenantHealth } from './tenant/health.ts'
 import type { Texts } from './texts/en.ts'
 import { bytes, duration, milliseconds, number } from './texts/figures.ts'
-import { captureText, gapText, pageText } from './texts/texts.ts'
+import { captureText, gapText, lostText, pageText, refusalText } from './texts/texts.ts'
 
 const liveEveryMs = 10_000
 const place = 'health'
@@ -101,27 +101,32 @@ function reasonsOf(
 ): Html[] {
   if (finding.startsWith('capture_'))
     return capture.reason === null ? [] : [original(t, capture.reason, captureText(t, capture.code))]
-  if (finding === 'mapping_lost') return (mappingLost ?? []).map(lost => original(t, lost))
+  if (finding === 'mapping_lost') return (mappingLost ?? []).map(lost => original(t, lost, lostText(t, lost)))
   if (finding === 'mapping_refused')
-    return (mapping?.refused?.problems ?? []).map(problem => original(t, formatProblem(problem)))
+    return (mapping?.refused?.problems ?? []).map(problem =>
+      original(t, formatProblem(problem), refusalText(t, problem)),
+    )
   if (finding === 'fanning_out') return resyncs.flatMap(resync => fanOutLine(t, resync))
   if (finding !== 'backfill_failed') return []
-  return failedBackfills.map(({ id, entityType, reason, code }) =>
-    original(
+  return failedBackfills.map(({ id, entityType, reason, code }) => {
+    const why = describePageReason(reason ?? 'no reason is known', code)
+    const translated = pageText(t, code)
+    return original(
       t,
-      `backfill ${id} of ${entityType}: ${describePageReason(reason ?? 'no reason is known', code)}`,
-      pageText(t, { id, entityType, code }),
-    ),
-  )
+      `backfill ${id} of ${entityType}: ${why}`,
+      translated && `Backfill ${id} (${entityType}): ${translated}`,
+    )
+  })
 }
 
 /** The progress of sending the entities that show one changed row. */
-function fanOutLine(t: Texts, { fanOut, rowsDone, rowsEstimate, reason }: Status['resyncs'][number]): Html[] {
+function fanOutLine(t: Texts, resync: Status['resyncs'][number]): Html[] {
+  const { fanOut, rowsDone, rowsEstimate, reason, code } = resync
   if (!fanOut) return []
   const name = `${fanOut.entityType}.${fanOut.field}`
   const of = rowsEstimate === null ? null : number(t, rowsEstimate)
   return [
-    html`<p>${t.health.fanOut(name, number(t, rowsDone), of)}</p>${reason !== null && original(t, reason)}`,
+    html`<p>${t.health.fanOut(name, number(t, rowsDone), of)}</p>${reason !== null && original(t, reason, pageText(t, code))}`,
   ]
 }
 

@@ -1,5 +1,6 @@
 import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'vitest'
 import { en } from '../../src/admin/texts/en.ts'
+import { lostNl, pageCodesNl, refusalsNl } from '../../src/admin/texts/nl/capture.ts'
 import type { CaptureStatus } from '../../src/control/kit/control.ts'
 import { openTestPages } from '../support/open-pages.ts'
 import { until } from '../support/wait.ts'
@@ -63,6 +64,31 @@ test('what the source has dropped of the mapping is said, and what to do', async
   expect(text).toContain(lost.replaceAll('"', '&quot;'))
   expect(text).toContain(findings.mapping_lost.advice)
   expect(text).not.toContain(en.health.allWell)
+})
+
+test('a dropped table, a refused mapping and a fan-out that waits are said to a Dutch reader in Dutch', async () => {
+  const table = '"public"."companies"'
+  const problem = { code: 'table_missing', what: `table ${table}`, found: 'is not there', mend: 'create it' }
+  Object.assign(at.control, {
+    readMappingLost: async () => [`entity company: table ${table} was dropped`],
+    mappingState: () => ({ loadedAtMs: 0, refused: { atMs: 0, problems: [problem] } }),
+  })
+  onTestFinished(
+    () => void Object.assign(at.control, { readMappingLost: undefined, mappingState: undefined }),
+  )
+  onTestFinished(async () => void (await at.outbox.pool.query('truncate walhook.resyncs')))
+  await at.outbox.pool.query(
+    `insert into walhook.resyncs (slot_name, entity_type, gap_ids, known_up_to, field, hop, reason, code)
+    values ($1, 'user', '{}', 0, 'groups', 1, 'canceling statement due to lock timeout', 'page.timed_out')`,
+    [at.control.slotName],
+  )
+  const { text } = await at.get('/health', 'viewer', { 'accept-language': 'nl' })
+  const said = [
+    lostNl.table({ entity: 'company', table }),
+    `table ${table}: ${refusalsNl.table_missing}`,
+    pageCodesNl['page.timed_out'],
+  ]
+  for (const each of said) expect(text).toContain(`<p>${each.replaceAll('"', '&quot;')}</p>`)
 })
 
 test('a backfill that has failed is shown with its reason, until it is begun again', async () => {

@@ -39,7 +39,7 @@ function row(
   // An estimate may be too low: only the state shows the end.
   const share = rowsEstimate === null || rowsEstimate === 0 ? null : Math.min(0.99, rowsDone / rowsEstimate)
   const total = rowsEstimate === null ? null : number(t, rowsEstimate)
-  const why = reason === null ? null : original(t, reason, pageText(t, backfill))
+  const why = reason === null ? null : original(t, reason, pageText(t, backfill.code))
   return html`<tr id="backfill-${id}">
 <th scope="row">${moment(createdAt, 'second')}${starter !== null && html`<span class="quiet small">${starter}</span>`}</th>
 <td data-label="${t.log.entityType}">${entityName(t, entityType)}${backfill.webhookId === null && html`<span class="quiet small">${t.bulk.everyWebhook}</span>`}</td>

@@ -2,12 +2,15 @@ import type { Context } from 'hono'
 import { type DetectorOptions, detectFromCookie, detectFromHeader } from 'hono/language'
 import type { Gap } from '../../control/status/status.ts'
 import type { CaptureCode } from '../../domain/capture/capture-code.ts'
+import { lostTexts } from '../../domain/capture/lost-texts.ts'
 import type { PageCode } from '../../domain/capture/page-failures.ts'
 import { type ExplainTexts, explainTexts } from '../../domain/failure/explain-texts.ts'
+import { readerOf } from '../../domain/failure/read-back.ts'
 import { type Reason, type ReasonTexts, say } from '../../domain/shown/reason.ts'
 import { reasonTexts } from '../../domain/shown/reason-texts.ts'
+import type { Problem } from '../../domain/value/problem.ts'
 import { en, type Texts } from './en.ts'
-import { captureCodesNl, gapReasonsNl, pageCodesNl } from './nl/capture.ts'
+import { captureCodesNl, gapReasonsNl, lostNl, pageCodesNl, refusalsNl } from './nl/capture.ts'
 import { explainTextsNl } from './nl/explain.ts'
 import { reasonsNl } from './nl/reasons.ts'
 import { nl } from './nl.ts'
@@ -62,13 +65,23 @@ export function captureText(t: Texts, code: string | undefined): string | null {
   return Object.hasOwn(captureCodesNl, code) ? captureCodesNl[code as CaptureCode] : null
 }
 
-/** The same for a failed backfill. */
-export function pageText(
-  t: Texts,
-  failed: { readonly id: number; readonly entityType: string; readonly code: PageCode | null },
-): string | null {
-  if (t.language.code !== 'nl' || failed.code === null) return null
-  return `Backfill ${failed.id} (${failed.entityType}): ${pageCodesNl[failed.code]}`
+/** The same for what a backfill or resync waits for, or failed by. */
+export function pageText(t: Texts, code: PageCode | null): string | null {
+  return t.language.code === 'nl' && code !== null ? pageCodesNl[code] : null
+}
+
+const readLost = readerOf(lostTexts)
+
+/** The same for an object that the source has dropped. */
+export function lostText(t: Texts, english: string): string | null {
+  const lost = t.language.code === 'nl' ? readLost(english) : null
+  return lost && (lostNl as Record<string, (facts: object) => string>)[lost.code]!(lost.facts)
+}
+
+/** The same for a problem by which a mapping file was refused. */
+export function refusalText(t: Texts, { code, what }: Problem): string | null {
+  const text = t.language.code === 'nl' ? refusalsNl[code] : undefined
+  return text === undefined ? null : `${what}: ${text}`
 }
 
 /** The same for the reason of a gap. */

@@ -3,6 +3,7 @@ import { stopsOf } from '../mapping/hops.ts'
 import type { EntityMapping, FieldRules, RelatedList, RowOrder, TableName } from '../mapping/mapping.ts'
 import { tableKey } from '../mapping/mapping.ts'
 import { filterColumns } from '../mapping/row-filter.ts'
+import { lostTexts } from './lost-texts.ts'
 
 /** A present or past name of a column of a captured table. `attnum`: the column's number, which no DDL changes. */
 export type KnownColumn = {
@@ -72,30 +73,32 @@ export function livingMapping(
         })),
       }),
     }
-    const what = `entity ${entity.entityType}, related ${list.field}`
-    const gone = (detail: string) => {
-      lost.push(`${what}: ${detail}`)
+    const of = { entity: entity.entityType, field: list.field }
+    const gone = (what: string) => {
+      lost.push(what)
       return []
     }
     for (const { table, owner, to, rows } of stopsOf(list)) {
-      if (dropped.has(tableKey(table))) return gone(`table ${tableKey(table)} was dropped`)
+      const key = tableKey(table)
+      if (dropped.has(key)) return gone(lostTexts['related.table']({ ...of, table: key }))
       // Without a column of the filter, excluded rows would be sent.
       const needed = [...columnsOfKey(owner), ...(to === null ? [] : [to]), ...filterColumns(rows)]
-      const key = to === null && list.key !== undefined ? [list.key] : []
-      const missing = [...needed, ...key].find(column => isDropped(table, column))
-      if (missing !== undefined) return gone(`column ${missing} of ${tableKey(table)} was dropped`)
+      if (to === null && list.key !== undefined) needed.push(list.key)
+      const column = needed.find(column => isDropped(table, column))
+      if (column !== undefined) return gone(lostTexts['related.column']({ ...of, column, table: key }))
     }
     const columns = list.columns.filter(column => !isDropped(list.table, column))
     if (columns.length === list.columns.length) return [list]
     const names = list.columns.filter(column => !columns.includes(column)).join(', ')
-    if (columns.length === 0) return gone(`column ${names} of ${tableKey(list.table)} was dropped`)
-    lost.push(`${what}: it has no ${names} any more`)
+    if (columns.length === 0)
+      return gone(lostTexts['related.column']({ ...of, column: names, table: tableKey(list.table) }))
+    lost.push(lostTexts['related.item']({ ...of, columns: names }))
     return [{ ...list, columns }]
   }
 
   const living = mapping.flatMap(entity => {
     if (dropped.has(tableKey(entity.table))) {
-      lost.push(`entity ${entity.entityType}: table ${tableKey(entity.table)} was dropped`)
+      lost.push(lostTexts.table({ entity: entity.entityType, table: tableKey(entity.table) }))
       return []
     }
     const related = entity.related.flatMap(list => livingList(entity, list))

@@ -1,5 +1,7 @@
 import type { CaptureCode } from '../../../domain/capture/capture-code.ts'
+import type { LostTexts } from '../../../domain/capture/lost-texts.ts'
 import type { PageCode } from '../../../domain/capture/page-failures.ts'
+import type { ProblemCode } from '../../../domain/value/problem-codes.ts'
 
 /** The meaning and fix of each capture code, in Dutch. The English reason has the details. */
 export const captureCodesNl: Record<CaptureCode, string> = {
@@ -72,3 +74,49 @@ export const gapReasonsNl: ReadonlyMap<string, string> = new Map([
   ['rows unreadable', 'Rijen van de tabel konden niet worden gelezen.'],
   ['partition rewritten', 'Partities zijn geleegd of herschreven.'],
 ])
+
+/** The objects of the mapping that the source has dropped. */
+export const lostNl: LostTexts = {
+  table: ({ entity, table }) => `Onderwerp ${entity}: tabel ${table} is verwijderd.`,
+  'related.table': ({ entity, field, table }) =>
+    `Onderwerp ${entity}, veld ${field}: tabel ${table} is verwijderd.`,
+  'related.column': ({ entity, field, column, table }) =>
+    `Onderwerp ${entity}, veld ${field}: kolom ${column} van ${table} is verwijderd.`,
+  'related.item': ({ entity, field, columns }) =>
+    `Onderwerp ${entity}, veld ${field}: ${columns} is verwijderd en wordt weggelaten.`,
+}
+
+/** Why a mapping file was refused, by the code of each problem. The English problem has the details. */
+export const refusalsNl: Partial<Record<ProblemCode, string>> = {
+  variable: 'Het bestand waar de variabele naar verwijst, kan niet worden gelezen.',
+  mapping_file: 'Het mappingbestand kan niet worden gelezen, of is fout op de genoemde plaats.',
+  no_connection: 'De brondatabase antwoordt niet of weigert de verbinding.',
+  locked: 'Een andere sessie houdt een lock vast waar walhook tevergeefs op wachtte.',
+  setting_refused: 'De rol of een pooler laat een instelling van de sessie niet toe.',
+  table_missing: 'De tabel bestaat niet.',
+  table_moved: 'De tabel heeft nu een andere naam of een ander schema.',
+  table_kind: 'Dit is geen tabel.',
+  table_unreadable: 'De rol van walhook mag de tabel niet lezen.',
+  row_security: 'Row level security geldt voor de rol van walhook.',
+  no_identity: 'De tabel heeft geen replica identity.',
+  virtual_in_identity: 'De replica identity bevat een virtuele gegenereerde kolom.',
+  unlogged: 'De tabel of partitie is unlogged: haar wijzigingen staan niet in de WAL.',
+  future_partitions: 'Een partitie die later komt, kan UPDATE en DELETE laten mislukken.',
+  column_missing: 'De mapping noemt een kolom die de tabel niet heeft.',
+  condition: 'Een voorwaarde past niet bij het type van haar kolom.',
+  field_twice: 'Twee kolommen of lijsten hebben hetzelfde veld.',
+  format: 'Een formaat past niet bij het type van zijn kolom.',
+  label: 'Het label noemt een veld dat het onderwerp niet heeft.',
+  not_in_identity: 'De sleutel van het onderwerp staat niet in de replica identity van de tabel.',
+  relation: 'Een gerelateerde lijst vindt haar eigenaar niet met deze sleutel.',
+  publication_missing: 'De publicatie bestaat niet, en walhook kan haar niet maken.',
+  publication_gone: 'De publicatie is verwijderd.',
+  publication_table_missing: 'De tabel staat niet in de publicatie.',
+  publication_all_tables: 'De publicatie bevat alle tabellen, ook die van walhook.',
+  publication_schema: 'De publicatie bevat hele schema’s: een latere tabel kan statements laten mislukken.',
+  publication_filter: 'De publicatie heeft een rijfilter of kolomlijst.',
+  publication_kinds: 'De publicatie laat inserts, updates, deletes of truncates weg.',
+  publication_via_root: 'De publicatie noemt partities in plaats van hun tabel.',
+  publication_generated: 'De publicatie laat gegenereerde kolommen van een replica identity weg.',
+  publication_harms: 'De publicatie laat UPDATE of DELETE van de applicatie zelf mislukken.',
+}
