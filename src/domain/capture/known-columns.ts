@@ -34,16 +34,7 @@ export function livingMapping(
   { tables, dropped }: TablesToday,
 ): { mapping: EntityMapping[]; lost: string[] } {
   const lost: string[] = []
-  const isDropped = (table: TableName, column: string) => {
-    const today = tables.get(tableKey(table))
-    if (!today || today.attributes.includes(column)) return false
-    return known.some(
-      each =>
-        each.name === column &&
-        tableKey(each.table) === tableKey(table) &&
-        (each.tableOid !== today.oid || today.attributes[each.attnum - 1] === null),
-    )
-  }
+  const isDropped = findsDropped(known, tables)
 
   function livingRules(entity: EntityMapping): FieldRules {
     const { include, omit, rename, format } = entity.fields
@@ -108,4 +99,18 @@ export function livingMapping(
     return [{ ...entity, fields: livingRules(entity), related, ...(last !== undefined && { last }) }]
   })
   return { mapping: living, lost }
+}
+
+/** Creates the function that tells whether a table exists without a column that it had. */
+function findsDropped(known: readonly KnownColumn[], tables: TablesToday['tables']) {
+  return (table: TableName, column: string): boolean => {
+    const today = tables.get(tableKey(table))
+    if (!today || today.attributes.includes(column)) return false
+    return known.some(
+      each =>
+        each.name === column &&
+        tableKey(each.table) === tableKey(table) &&
+        (each.tableOid !== today.oid || today.attributes[each.attnum - 1] === null),
+    )
+  }
 }
