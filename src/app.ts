@@ -142,18 +142,17 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
     name: 'days',
     run: signal => keepDays(upkeep, { clock: databases.clock, keep: config.keep, log }, signal),
   }
-  const wakeUps: Service = {
-    name: 'wake-ups',
-    run: signal => listenForWakes(outbox.url, dispatcher.wake, signal),
-  }
+  const wake = (told: string | null) => (told === 'slot' ? reloadable.slotFreed() : dispatcher.wake(told))
+  const wakeUps: Service = { name: 'wake-ups', run: signal => listenForWakes(outbox.url, wake, signal) }
   const services = [
     days,
     ...(roles.has('capture')
       ? [capture, createCaptureAlerts({ outbox: upkeep, slotName, state: capture.state })]
       : []),
     ...(roles.has('delivery')
-      ? [dispatcher, wakeUps, createReplays({ outbox: upkeep, log }), openAlerts(config, upkeep, log)]
+      ? [dispatcher, createReplays({ outbox: upkeep, log }), openAlerts(config, upkeep, log)]
       : []),
+    ...(roles.has('capture') || roles.has('delivery') ? [wakeUps] : []),
   ]
   const resources = opened.move()
   return {

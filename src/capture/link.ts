@@ -9,6 +9,9 @@ import { openStream, type Stream } from './stream/stream.ts'
 const maxBufferedBytes = 4 * 1024 * 1024
 const batchBytes = 256 * 1024
 const standbyPollMs = 1_000
+/** Whoever is told that the slot is free tries so often, so fast: the server may not have let go of it yet. */
+const promptTries = 10
+const promptPollMs = 50
 const usualSilenceLimitMs = 20_000
 const longestSilenceLimitMs = 200_000
 const slotIsActive = '55006'
@@ -19,6 +22,10 @@ export type Link = {
   ownBackend: number
   /** Longer if nothing arrives at all: a server may process a huge irrelevant transaction. */
   silenceLimitMs: number
+  /** The shortest pause between two tries to read a slot that another process reads. */
+  readonly standbyPollMs: number
+  /** Ends that pause. */
+  slotFreed: () => void
 }
 
 type SlotReader = {
@@ -29,7 +36,12 @@ type SlotReader = {
   readonly link: Link
 }
 
-export const newLink = (): Link => ({ ownBackend: 0, silenceLimitMs: usualSilenceLimitMs })
+export const newLink = (): Link => ({
+  ownBackend: 0,
+  silenceLimitMs: usualSilenceLimitMs,
+  standbyPollMs,
+  slotFreed() {},
+})
 
 export function noteDead(link: Link): void {
   link.silenceLimitMs = Math.min(2 * link.silenceLimitMs, longestSilenceLimitMs)
@@ -60,14 +72,19 @@ export async function connect(
 /** Opens the stream, waiting for another process' slot; null: aborted meanwhile. */
 async function openWhenFree(reader: SlotReader, handler: Inbox, signal: AbortSignal): Promise<Stream | null> {
   const { source, slotName, publicationName, link, status } = reader
+  let prompt = 0
   while (!signal.aborted) {
+    const freed = new AbortController()
+    link.slotFreed = () => freed.abort()
     try {
       const { silenceLimitMs } = link
       return await openStream({ url: source.url, slotName, publicationName, silenceLimitMs, handler })
     } catch (error) {
       if ((error as { code?: string }).code !== slotIsActive) throw error
       enter(status, await whoHasTheSlot(reader))
-      await sleep(standbyPollMs * (1 + Math.random()), signal)
+      const pauseMs = prompt > 0 ? promptPollMs : link.standbyPollMs * (1 + Math.random())
+      await sleep(pauseMs, AbortSignal.any([signal, freed.signal]))
+      prompt = freed.signal.aborted ? promptTries : prompt - 1
     }
   }
   return null

@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import type { EntityMapping } from '../domain/mapping/mapping.ts'
 import type { Problem } from '../domain/value/problem.ts'
 import { ConnectionRefused } from '../outbox/database/session-settings.ts'
+import { tellWake } from '../outbox/log/wake.ts'
 import { describeError } from '../runtime/log.ts'
 import { type Capture, createCapture } from './capture.ts'
 import type { CaptureOptions } from './capturing.ts'
@@ -66,11 +67,15 @@ export async function openReloadable(options: CaptureOptions) {
         turn = new AbortController()
         await running.capture.run(AbortSignal.any([signal, turn.signal]))
       } while (!signal.aborted && running.mapping !== mapping)
+      // A process that stands by need not wait for its next try.
+      await tellWake(outbox, 'slot').catch(() => {})
     },
   }
 
   return {
     capture,
+    /** Another process has stopped reading the slot. */
+    slotFreed: () => link.slotFreed(),
     mapping: () => mapping,
     state: () => state,
     /** For an invalid file: the old mapping stays. */

@@ -1,6 +1,8 @@
 import { expect, test } from 'vitest'
+import { newLink } from '../../src/capture/link.ts'
 import { connect } from '../support/connect.ts'
 import { createTestDatabase } from '../support/database.ts'
+import { startCapture } from '../support/run-capture.ts'
 import { dropSlot } from '../support/slot.ts'
 import { until } from '../support/wait.ts'
 import { startWalhook } from '../support/walhook-process.ts'
@@ -107,3 +109,19 @@ test(
   },
   timeoutMs,
 )
+
+test('who stands by begins at once when it is told that the slot is free', async () => {
+  await using database = await createTestDatabase({ hasOutbox: true })
+  await using psql = await connect(database.url)
+  await psql.query(
+    `create table companies (id integer primary key); create table users (id integer primary key, name text)`,
+  )
+  const first = await startCapture(database)
+  // By itself it would not try again while this test runs.
+  const link = { ...newLink(), standbyPollMs: 10 * timeoutMs }
+  await using second = await startCapture(database, undefined, undefined, undefined, link)
+  expect(second.state().state).toBe('standing by')
+  await first[Symbol.asyncDispose]()
+  link.slotFreed()
+  await until(() => second.state().state === 'streaming', { what: 'the second one to capture' })
+})

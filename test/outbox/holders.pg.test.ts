@@ -5,6 +5,7 @@ import { lockHolder } from '../../src/outbox/database/fence.ts'
 import { beat, claimShares, join, leave, releaseShares } from '../../src/outbox/holders/holders.ts'
 import { readStreams, saveProgress } from '../../src/outbox/holders/streams.ts'
 import { takeOver } from '../../src/outbox/settle/takeover.ts'
+import { connect } from '../support/connect.ts'
 import { asideOf, busyHolder, joined, rowsOf, settleAs, streamed } from '../support/holding.ts'
 import { openTestOutbox } from '../support/open-outbox.ts'
 import { everyUser, untilWaiting } from '../support/outbox-traffic.ts'
@@ -65,6 +66,25 @@ test('who leaves frees its shares, and what it had taken is due when nothing of 
   expect(await at.count('shares', 'holder_id is null')).toBe(12)
   expect(await rowsOf(at)).toEqual(['1 new: later', '1 update: behind'])
   expect(await beat(at.outbox, { holderId: me, aliveMs, maySendUpTo: 0n })).toBe(null)
+})
+
+test('whoever frees shares tells it: by a release, by leaving and by a takeover', async () => {
+  await using at = await openTestOutbox()
+  const [releasing, leaving, dead] = [await joined(at, 1), await joined(at, 1), await joined(at, 1)]
+  await using listener = await connect(at.database.url)
+  const heard: (string | undefined)[] = []
+  listener.on('notification', ({ payload }) => heard.push(payload))
+  await listener.query('listen walhook_outbox')
+  const hears = (count: number) => until(() => heard.length === count, { what: `notification ${count}` })
+  await releaseShares(at.outbox, { holderId: releasing, shares: [0], isLeaving: true })
+  await hears(1)
+  await leave(at.outbox, { holderId: leaving })
+  await hears(2)
+  await takeOver(at.outbox, { deadId: dead, beat: 0n })
+  await hears(3)
+  expect(heard).toEqual(Array(3).fill('shares'))
+  const told = await beat(at.outbox, { holderId: releasing, aliveMs, maySendUpTo: 0n })
+  expect(told!.holders).toMatchObject([{ id: releasing, isLeaving: true }])
 })
 
 test('places of streams only move on, those of the own shares only, and end with their webhook', async () => {

@@ -1,6 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { createCapture } from '../../src/capture/capture.ts'
+import type { CaptureOptions } from '../../src/capture/capturing.ts'
 import type { CaptureState } from '../../src/capture/continuity/state.ts'
+import { newLink } from '../../src/capture/link.ts'
 import { withKnownColumns } from '../../src/capture/source/columns.ts'
 import { openSource } from '../../src/capture/source/source.ts'
 import type { AppendedEvents } from '../../src/capture/store/storing.ts'
@@ -33,6 +35,7 @@ export async function startCapture(
   wanted: readonly EntityMapping[] = defaultMapping,
   outboxUrl = database.url,
   log: Log = silentLog,
+  link = newLink(),
 ): Promise<RunningCapture> {
   const source = openSource({ url: database.url, onError() {} })
   const outbox = openOutbox({ url: outboxUrl, maxConnections: 4, onError() {} })
@@ -44,7 +47,7 @@ export async function startCapture(
   let commits = 0
   const slotName = database.name.slice(0, 63)
   const mapping = await withKnownColumns(source, outbox, { slotName, mapping: wanted })
-  const capture = createCapture({
+  const options = {
     source,
     outbox,
     slotName,
@@ -58,7 +61,8 @@ export async function startCapture(
       commits++
       truncated.push(...stored.truncated)
     },
-  })
+  } satisfies CaptureOptions
+  const capture = createCapture(options, link)
   const over = capture.run(stop.signal)
   over.catch(() => {})
   const isOver = over.then(

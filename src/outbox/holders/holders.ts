@@ -222,7 +222,7 @@ export async function releaseShares(
 }
 
 /** Once this has committed, the others claim what is free without waiting for their next beat. */
-async function tellFree(client: pg.ClientBase): Promise<void> {
+export async function tellFree(client: pg.ClientBase): Promise<void> {
   await client.query(`select pg_notify('${wakeChannel}', 'shares')`)
 }
 

@@ -4,17 +4,24 @@ import { setUpSession } from '../database/session-settings.ts'
 import { createWatch, WatchedClient } from '../database/watched-client.ts'
 import { wakeChannel } from './append.ts'
 
-/** Tells every process that delivers that something may be due. */
-export async function tellWake(outbox: Pick<Outbox, 'pool'>): Promise<void> {
-  await outbox.pool.query(`select pg_notify('${wakeChannel}', '')`)
+/** Tells every process that something may be due, or that the slot is free. */
+export async function tellWake(outbox: Pick<Outbox, 'pool'>, what: '' | 'slot' = ''): Promise<void> {
+  await outbox.pool.query('select pg_notify($1, $2)', [wakeChannel, what])
 }
 
 const askEveryMs = 10_000
 
 /**
- * Listens for commits to the outbox and calls `onWake` for each with what it tells: of an append the id of its last event, of a change of
- * webhooks `webhooks`, of shares that are free `shares`, of what was done by hand `hand:` and the webhook's id, else nothing. And once at the start with null, since what was told
- * before was not heard. Runs until `signal` ends it; rejects when the connection is lost, which it asks about every few
+ * Listens for commits to the outbox and calls `onWake` for each with what it tells:
+ *
+ * - an append: the id of its last event
+ * - a change of webhooks: `webhooks`
+ * - shares that are free: `shares`
+ * - a slot that is free: `slot`
+ * - what was done by hand: `hand:` and the webhook's id
+ * - else nothing; and null once at the start, since what was told before was not heard
+ *
+ * Runs until `signal` ends it; rejects when the connection is lost, which it asks about every few
  * seconds: a link that has died in silence would never bring a wake-up again.
  * https://www.postgresql.org/docs/current/sql-listen.html
  */
