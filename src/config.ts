@@ -290,10 +290,10 @@ export function isRunByNpm(env: Readonly<Record<string, string | undefined>> = p
 }
 
 /**
- * Kubernetes sets these in every pod for a service named walhook.
+ * Kubernetes sets these in every pod for a service whose name begins with walhook.
  * https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
  */
-const ofKubernetes = /^WALHOOK_(SERVICE_|PORT($|_\d))/
+const ofKubernetes = /_SERVICE_(HOST|PORT)(_|$)|_PORT($|_\d)/
 
 /** Unknown variables that look like walhook's: a warning, because another version may know them. */
 function unknownVariables(env: Readonly<Record<string, string | undefined>>): Problem[] {

@@ -291,10 +291,12 @@ test('a variable that walhook does not have is warned of, with the name that was
     WALHOOK_ALOW_TARGETS: '127.0.0.1',
     WALHOOK_COLOUR_OF_THE_SKY: 'blue',
     WALHOOK_SLOT: 'walhook',
-    // Kubernetes gives these to every pod beside a service named walhook.
+    // Kubernetes gives these to every pod beside services named walhook and walhook-capture.
     WALHOOK_SERVICE_HOST: '10.0.0.1',
     WALHOOK_PORT: 'tcp://10.0.0.1:80',
     WALHOOK_PORT_80_TCP_ADDR: '10.0.0.1',
+    WALHOOK_CAPTURE_SERVICE_PORT_HTTP: '80',
+    WALHOOK_CAPTURE_PORT_80_TCP_PROTO: 'tcp',
   })
   expect(ok).toBe(true)
   const found = 'walhook has no such variable: it has no effect'

@@ -82,7 +82,7 @@ export function createApi(options: {
           { ok, status: isKnown && reason !== undefined ? `${status}: ${reason}` : status },
         ]),
       )
-      const ready = isReady(parts)
+      const ready = isReady(parts, c.req.queries('exclude'))
       return c.json({ status: ready ? 'ok' : 'not ready', checks }, ready ? 200 : 503)
     })
     .get('/metrics', async c => c.body(await metrics(), 200, { 'content-type': options.metrics.contentType }))
@@ -110,4 +110,6 @@ export function createApi(options: {
     })
 }
 
-const isReady = (parts: Record<string, Health>) => Object.values(parts).every(({ ok }) => ok)
+/** `excluded` parts do not count: a load balancer asks only for what an answer needs. */
+const isReady = (parts: Record<string, Health>, excluded: readonly string[] = []) =>
+  Object.entries(parts).every(([name, { ok }]) => ok || excluded.includes(name))

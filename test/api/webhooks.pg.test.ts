@@ -415,6 +415,17 @@ test('readiness is red as soon as one part is, liveness is not, and metrics have
         checks: { database: { ok: true, status: 'reachable' }, capture: { ok: false, status } },
       },
     })
+  // A load balancer asks for what an answer needs; everybody else sees the part that is red.
+  for (const [excluded, status] of [
+    ['exclude=capture&exclude=delivery', 200],
+    ['exclude=capture', 200],
+    ['exclude=delivery', 503],
+    ['exclude=database', 503],
+  ] as const)
+    expect(await at.call('GET', `/readyz?${excluded}`, undefined, null)).toMatchObject({
+      status,
+      json: { checks: { database: { ok: true }, capture: { ok: false, status: 'lost' } } },
+    })
   expect((await at.call('GET', '/livez', undefined, null)).status).toBe(200)
   const metrics = (await at.call('GET', '/metrics', undefined, null)).text
   const names = [...metrics.matchAll(/^# TYPE (\S+)/gm)].map(([, name]) => name!)

@@ -51,14 +51,20 @@ capabilities: { drop: [ALL] }
 {{- end }}
 {{- range $name, $value := .Values.config }}
 - name: {{ $name }}
-  value: {{ $value | toString | quote }}
+  {{- /* toString would write 12345678 as 1.2345678e+07. */}}
+  value: {{ kindIs "string" $value | ternary $value (toJson $value) | quote }}
 {{- end }}
 {{- end }}
 
 {{- define "walhook.mounts" -}}
-{{- if .Values.mapping }}
+{{- if or .Values.mapping .Values.volumeMounts }}
 volumeMounts:
+  {{- if .Values.mapping }}
   - { name: mapping, mountPath: /etc/walhook, readOnly: true }
+  {{- end }}
+  {{- with .Values.volumeMounts }}
+  {{- toYaml . | nindent 2 }}
+  {{- end }}
 {{- end }}
 {{- end }}
 
@@ -87,6 +93,7 @@ spec:
         {{- include "walhook.labels" $root | nindent 8 }}
         app.kubernetes.io/component: {{ .component }}
       annotations:
+        kubectl.kubernetes.io/default-container: walhook
         # A changed mapping starts new pods.
         checksum/mapping: {{ $root.Values.mapping | sha256sum }}
         {{- with $root.Values.podAnnotations }}
@@ -95,7 +102,7 @@ spec:
     spec:
       serviceAccountName: {{ include "walhook.fullname" $root }}
       automountServiceAccountToken: false
-      # Requests in flight have 5 s to end.
+      # 5 s until no Service leads here, and 15 s at most for what is in flight.
       terminationGracePeriodSeconds: 30
       {{- with $root.Values.imagePullSecrets }}
       imagePullSecrets:
@@ -133,20 +140,25 @@ spec:
             {{- include "walhook.env" $root | trim | nindent 12 }}
           ports:
             - { name: http, containerPort: 8080 }
+          # Until every part has worked once: an upgrade whose mapping is wrong stops here, and the pods before it go on.
+          startupProbe:
+            httpGet: { path: /readyz, port: http }
+            periodSeconds: 2
+            timeoutSeconds: 5
+            failureThreshold: 1800
+          # A Service leads to pods that can answer. One whose capture is blocked later can: its pages say why.
+          readinessProbe:
+            httpGet: { path: "/readyz?exclude=capture&exclude=delivery", port: http }
+            periodSeconds: 5
+            timeoutSeconds: 5
           # Restarting brings neither a database nor a slot back: only a process that does not answer is restarted.
           livenessProbe:
             httpGet: { path: /livez, port: http }
             periodSeconds: 10
             timeoutSeconds: 5
             failureThreshold: 6
-          readinessProbe:
-            httpGet: { path: /readyz, port: http }
-            periodSeconds: 5
-            timeoutSeconds: 5
-          startupProbe:
-            httpGet: { path: /livez, port: http }
-            periodSeconds: 2
-            failureThreshold: 150
+          lifecycle:
+            preStop: { exec: { command: [sleep, "5"] } }
           {{- with include "walhook.mounts" $root | trim }}
           {{- . | nindent 10 }}
           {{- end }}
@@ -154,10 +166,15 @@ spec:
             {{- include "walhook.securityContext" $root | nindent 12 }}
           resources:
             {{- toYaml $root.Values.resources | nindent 12 }}
-      {{- if $root.Values.mapping }}
+      {{- if or $root.Values.mapping $root.Values.volumes }}
       volumes:
+        {{- if $root.Values.mapping }}
         - name: mapping
           configMap: { name: {{ include "walhook.fullname" $root }} }
+        {{- end }}
+        {{- with $root.Values.volumes }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
       {{- end }}
       {{- with $root.Values.nodeSelector }}
       nodeSelector:
@@ -182,7 +199,7 @@ spec:
       {{- end }}
 {{- end }}
 
-{{/* A Service of the pods of a component. Takes a dict: root, name, component, type, port, publishNotReady. */}}
+{{/* A Service of the pods of a component. Takes a dict: root, name, component, type, port. */}}
 {{- define "walhook.service" -}}
 apiVersion: v1
 kind: Service
@@ -197,10 +214,6 @@ metadata:
   {{- end }}
 spec:
   type: {{ .type }}
-  {{- if .publishNotReady }}
-  # A pod whose capture is blocked is not ready, and its pages say why: they stay reachable.
-  publishNotReadyAddresses: true
-  {{- end }}
   ports:
     - { name: http, port: {{ .port }}, targetPort: http }
   selector:
