@@ -162,7 +162,8 @@ export async function problemOfConnecting(
         found: 'no connection: the server asks for a password, and the URL has none',
         mend: 'write it into the URL: postgres://user:password@host:5432/database',
       }
-    const mend = 'check that the server runs, and the host, port, database, user and password of the URL'
+    const isRefusedHere = /ECONNREFUSED (127\.|::1)/.test(reason)
+    const mend = `check that the server runs, and the host, port, database, user and password of the URL${isRefusedHere ? ' (in a container, localhost is the container itself)' : ''}`
     return { code: 'no_connection', what: variable, found: `no connection: ${reason}`, mend }
   }
 }

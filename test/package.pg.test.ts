@@ -34,6 +34,29 @@ test('an installed package knows its version, and npx finds it', async () => {
   expect(stdout).toBe(`walhook ${packageJson.version}\n`)
 })
 
+test('it runs on the oldest Node.js that it names', async () => {
+  const oldest = packageJson.engines.node.slice('>='.length)
+  const name = `node-${process.platform === 'win32' ? 'win' : process.platform}-${process.arch}`
+  const node = join(folder, 'oldest')
+  await run('npm', [
+    ...['install', '--prefix', node, '--no-audit', '--no-fund', '--prefer-offline', '--ignore-scripts'],
+    `${name}@${oldest}.0`,
+  ])
+  const binary = join(node, 'node_modules', name, 'bin', 'node')
+  expect((await run(binary, ['--version'])).stdout).toBe(`v${oldest}.0\n`)
+  await using database = await createTestDatabase()
+  await using psql = await connect(database.url)
+  await psql.query(
+    'create table users (id integer primary key); create table companies (id integer primary key)',
+  )
+  // The shell puts this Node.js in the place of the one that runs the tests.
+  const prefix = ['sh', '-c', 'node=$1; shift 2; exec "$node" "$@"', 'sh', binary]
+  await using walhook = startWalhook(database, {}, program, prefix)
+  await walhook.ready()
+  walhook.kill('SIGTERM')
+  expect((await walhook.exited).code).toBe(0)
+})
+
 test('an installed package checks a database, serves it with API and pages, and stops in order', async () => {
   await using database = await createTestDatabase()
   await using psql = await connect(database.url)

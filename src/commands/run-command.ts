@@ -51,12 +51,13 @@ Without a command: serve where DATABASE_URL is set, else a playground with a Pos
 docs/reference/configuration.md describes the environment variables.`
 
 const helpFlags = ['--help', '-h']
+const versionFlags = ['--version', '-v', 'version']
 
 /** Runs the named command; resolves with the exit status. */
 export async function runCommand(args: string[]): Promise<number> {
   const [name, ...rest] = args[0] === 'help' ? [...args.slice(1), '--help'] : args
   if (name !== undefined && helpFlags.includes(name)) return print(usage)
-  if (name === '--version') return print(`walhook ${packageJson.version}`)
+  if (name !== undefined && versionFlags.includes(name)) return print(`walhook ${packageJson.version}`)
   const command = name === undefined ? bare : Object.hasOwn(commands, name) && commands[name]
   if (!command) return misused(unknown(name!), usage)
   if (rest.some(arg => helpFlags.includes(arg))) return print(command.usage)

@@ -21,6 +21,8 @@ test('the image says what it is, is not root, and tells how it is', async () => 
 test('every file that builds or starts the image names the version of the package', async () => {
   const { version } = packageJson
   expect(await read('bake.hcl')).toContain(`variable "VERSION" {\n  default = "${version}"`)
+  const guide = await readFile(join(root, 'docs', 'guide', 'install.md'), 'utf8')
+  expect(new Set(guide.match(/(?<=walhook[:-]|VERSION=)\d+\.\d+\.\d+/g))).toEqual(new Set([version]))
   const { 'x-walhook': service } = parse(await read('compose.yaml'), { merge: true })
   expect(service).toMatchObject({
     image: `\${WALHOOK_IMAGE:-walhook:${version}}`,

@@ -208,8 +208,8 @@ test('a wrong option is answered with the usage of its command', async () => {
   expect(stderr).not.toContain('walhook serve')
 })
 
-test('--version prints the version of the package', async () => {
-  expect(await runWalhook(null, ['--version'])).toEqual({
+test.each(['--version', '-v', 'version'])('%s prints the version of the package', async asked => {
+  expect(await runWalhook(null, [asked])).toEqual({
     code: 0,
     stdout: `walhook ${packageJson.version}\n`,
     stderr: '',

@@ -22,6 +22,26 @@ test('the widest column is cut where a line would be too long, and none below ei
   )
 })
 
+test('an ID and a time are never cut: a part of one names nothing', () => {
+  const row = ['11-29 16:41:25', 'user 1234567890 update', '1883211537311596577']
+  const [, line] = formatTable(['AT', 'ABOUT', 'ID'], [row], { columns: 50, hasColours: false }).split('\n')
+  expect(line).toBe('11-29 16:41:25  user 1234567…  1883211537311596577')
+})
+
+test('signs that take two columns, or none, keep a table straight', () => {
+  const table = (columns: number) =>
+    formatTable(
+      ['NAME', 'X'],
+      [
+        ['日本語の名前', 'a'],
+        ['e\u0301 🙂', 'b'],
+      ],
+      { columns, hasColours: false },
+    )
+  expect(table(80)).toBe('NAME          X\n日本語の名前  a\ne\u0301 🙂          b')
+  expect(table(12).split('\n')[1]).toBe('日本語の…  a')
+})
+
 test('colours take no room', () => {
   const cells = [{ text: 'on', colour: 'green' }, 'b'] as const
   expect(formatTable(['STATE', 'X'], [cells], { columns: 80, hasColours: true })).toBe(

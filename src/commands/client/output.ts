@@ -79,20 +79,23 @@ function stateOf(webhook: ShownWebhook): Cell {
 
 export function attemptsTable(attempts: readonly ShownAttempt[]): [string[], Cell[][]] {
   return [
-    ['STARTED', 'OUTCOME', 'STATUS', 'ABOUT', 'EVENT', 'TRY', 'MS', 'NEXT', 'ID'],
+    ['STARTED (UTC)', 'OUTCOME', 'STATUS', 'ABOUT', 'EVENT', 'TRY', 'MS', 'NEXT (UTC)', 'ID'],
     attempts.map(attempt => [
-      attempt.started_at,
+      timeOf(attempt.started_at),
       outcomeOf(attempt),
       String(attempt.response?.status ?? attempt.error?.class ?? ''),
       aboutOf(attempt),
       attempt.event_id ?? '',
       String(attempt.number),
       String(Math.round(attempt.duration_ms)),
-      attempt.next_attempt_at ?? '',
+      timeOf(attempt.next_attempt_at ?? ''),
       attempt.id,
     ]),
   ]
 }
+
+/** Day and time of a time of the API, in UTC. */
+const timeOf = (text: string) => text.slice(5, 19).replace('T', ' ')
 
 export function attemptTable(attempt: ShownAttempt): [string[], Cell[][]] {
   const { request, response, ...facts } = attempt

@@ -23,9 +23,16 @@ export function harmless(text: string, keepLines = false): string {
 }
 
 const textOf = (cell: Cell) => harmless(typeof cell === 'string' ? cell : cell.text)
-const widthOf = (text: string) => [...text].length
+/** Signs of East Asia and emoji take two columns, marks none. https://www.unicode.org/reports/tr11/ */
+const wide =
+  /[\p{Script=Han}\p{Script=Hangul}\p{Script=Hiragana}\p{Script=Katakana}\p{Emoji_Presentation}\u3000-\u303e\uff01-\uff60]/u
+const columnsOf = (sign: string) => (wide.test(sign) ? 2 : /\p{M}/u.test(sign) ? 0 : 1)
+const widthOf = (text: string) => [...text].reduce((sum, sign) => sum + columnsOf(sign), 0)
 
-/** A table for people: columns as wide as their content, the widest cut if a line would be too long. */
+/**
+ * A table for people: columns as wide as their content, the widest cut if a line would be too long. IDs and times stay whole:
+ * a part of one names nothing.
+ */
 export function formatTable(
   heads: readonly string[],
   rows: readonly (readonly Cell[])[],
@@ -34,11 +41,13 @@ export function formatTable(
   const widths = heads.map((head, i) =>
     Math.max(widthOf(head), ...rows.map(row => widthOf(textOf(row[i] ?? '')))),
   )
+  const isCut = heads.map((_, i) => rows.some(row => !/^[\dTZ .:-]*$/.test(textOf(row[i] ?? ''))))
   const total = () => widths.reduce((sum, width) => sum + width + between.length, -between.length)
   while (total() > (columns ?? Number.POSITIVE_INFINITY)) {
-    const widest = widths.indexOf(Math.max(...widths))
-    if (widths[widest]! <= narrowest) break
-    widths[widest]! -= Math.min(total() - columns!, widths[widest]! - narrowest)
+    const most = Math.max(...widths.filter((_, i) => isCut[i]))
+    if (most <= narrowest) break
+    const widest = widths.findIndex((width, i) => isCut[i] && width === most)
+    widths[widest]! -= Math.min(total() - columns!, most - narrowest)
   }
   const paint = (text: string, colour: Colour | 'bold' | null) =>
     hasColours && colour !== null && text !== '' ? `\u001b[${codes[colour]}m${text}\u001b[0m` : text
@@ -56,6 +65,11 @@ export function formatTable(
 }
 
 function cut(text: string, width: number): string {
-  const signs = [...text]
-  return signs.length <= width ? text : `${signs.slice(0, width - 1).join('')}…`
+  if (widthOf(text) <= width) return text
+  let start = ''
+  for (const sign of text) {
+    if (widthOf(start) + columnsOf(sign) >= width) break
+    start += sign
+  }
+  return `${start}…`
 }
