@@ -150,7 +150,7 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
       ? [capture, createCaptureAlerts({ outbox: upkeep, slotName, state: capture.state })]
       : []),
     ...(roles.has('delivery')
-      ? [dispatcher, createReplays({ outbox: upkeep, log }), openAlerts(config, upkeep, log)]
+      ? [dispatcher, createReplays({ outbox: upkeep, log }), ...openAlerts(config, upkeep, log)]
       : []),
     ...(roles.has('capture') || roles.has('delivery') ? [wakeUps] : []),
   ]
@@ -324,7 +324,7 @@ function openDelivery(
 }
 
 /** Sends alerts to webhooks and by mail. */
-function openAlerts({ mail, alertTo = [], publicUrls }: Config, outbox: Outbox, log: Log): Service {
+function openAlerts({ mail, alertTo = [], publicUrls }: Config, outbox: Outbox, log: Log): Service[] {
   const [first] = publicUrls
   const publicUrl = first ? `${first.protocol}://${first.host}` : null
   return createAlerts({ outbox, mail: mail ?? null, toCapture: alertTo, publicUrl, log })

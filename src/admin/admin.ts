@@ -5,7 +5,7 @@ import type { Rates } from '../control/access/rates.ts'
 import type { Sessions } from '../control/access/sessions.ts'
 import type { Control } from '../control/kit/control.ts'
 import { describeError, type Log } from '../runtime/log.ts'
-import { enterRoutes, isForFrame, linkIsOver } from './enter.ts'
+import { enterRoutes } from './enter.ts'
 import { assetRoutes } from './kit/assets.ts'
 import { html } from './kit/html.ts'
 import { bareLayout } from './kit/layout.ts'
@@ -46,7 +46,7 @@ export function createAdmin(
   signInRoutes(open, options)
 
   const guarded = new Hono<AdminEnv>().use(
-    requireSession(sessions, c => (frames.length > 0 && isForFrame(c) ? linkIsOver(c, frames) : toLogIn(c)), {
+    requireSession(sessions, c => toLogIn(c, frames), {
       frames,
       rates: options.rates,
       onOften: c => errorPage(c, textsOf(c).errors.tooOften, 429),

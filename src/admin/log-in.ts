@@ -3,10 +3,17 @@ import type { Sessions } from '../control/access/sessions.ts'
 import type { SignIn } from '../control/access/sign-in.ts'
 import { isOwnPath } from '../domain/access/own-path.ts'
 import { signInProblems } from '../domain/access/sign-in.ts'
-import { linkIsOver } from './enter.ts'
+import { isForFrame, linkIsOver } from './enter.ts'
 import { type Html, html } from './kit/html.ts'
 import { bareLayout } from './kit/layout.ts'
-import { type AdminEnv, dropSession, keepLanguage, keepSession, sessionOf } from './kit/session.ts'
+import {
+  type AdminEnv,
+  allowFrames,
+  dropSession,
+  keepLanguage,
+  keepSession,
+  sessionOf,
+} from './kit/session.ts'
 import { logOutAtProvider, type SignInPages } from './sign-in.ts'
 import type { Texts } from './texts/en.ts'
 import { isLanguage, textsOf } from './texts/texts.ts'
@@ -85,18 +92,45 @@ export function logOutRoutes(
   )
 }
 
-/** Redirects to the log-in, and from there back. */
-export function toLogIn(c: Context): Response {
+/** Redirects to the log-in, and from there back. A form that was sent returns, and a part of a page stays: no input is lost. */
+export async function toLogIn(c: Context, frames: readonly string[]): Promise<Response> {
   const { pathname, search } = new URL(c.req.url)
-  const to = c.req.method === 'GET' ? pathname + search : '/'
-  const logIn = to === '/' ? '/login' : `/login?to=${encodeURIComponent(to)}`
+  const isForm = c.req.method === 'POST'
   if (c.req.header('hx-request') === 'true') {
-    c.header('hx-redirect', '/login')
-    return c.body(null, 204)
+    if (!isForm) {
+      c.header('hx-redirect', '/login')
+      return c.body(null, 204)
+    }
+    c.header('hx-retarget', '#stale')
+    c.header('hx-reswap', 'outerHTML')
+    return c.html(overNotice(textsOf(c)))
   }
   // A browser would follow a redirect, and take the log-in for the live part.
   if (c.req.header('accept')?.includes('text/event-stream')) return c.body(null, 401)
-  return c.redirect(logIn, 303)
+  const typed = isForm ? [...new URLSearchParams(await c.req.text())] : []
+  if (typed.length > 0) return sendAgain(c, { path: pathname, typed, frames })
+  if (frames.length > 0 && isForFrame(c)) return linkIsOver(c, frames)
+  const to = c.req.method === 'GET' ? pathname + search : '/'
+  return c.redirect(to === '/' ? '/login' : `/login?to=${encodeURIComponent(to)}`, 303)
+}
+
+const overNotice = (t: Texts): Html =>
+  html`<p class="notice warn" id="stale" role="alert">${t.logIn.over}. ${t.logIn.overHere} <a href="/login" target="_blank">${t.logIn.inNewTab}</a></p>`
+
+type Sent = {
+  readonly path: string
+  readonly typed: readonly (readonly [string, string])[]
+  readonly frames: readonly string[]
+}
+
+/** The form that was sent without a session, to be sent again with one. */
+function sendAgain(c: Context, { path, typed, frames }: Sent): Response {
+  if (isForFrame(c)) allowFrames(c, frames)
+  const t = textsOf(c)
+  const body = html`<form method="post" action="${path}" class="card log-in"><h1>${t.logIn.over}</h1>
+<p>${t.logIn.overHere}</p><p><a href="/login" target="_blank">${t.logIn.inNewTab}</a></p>
+${typed.map(([name, value]) => html`<input type="hidden" name="${name}" value="${value}">`)}<button class="main">${t.logIn.sendAgain}</button></form>`
+  return c.html(bareLayout(t, { title: t.logIn.over, path: '/', body }), 401) as Response
 }
 
 /** A path of ours from a request, or the start page: never another site. */

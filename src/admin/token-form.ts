@@ -2,7 +2,7 @@ import type { createToken } from '../control/access/tokens.ts'
 import { type Role, roles } from '../domain/access/role.ts'
 import { longestTenant } from '../domain/event/tenant.ts'
 import { parseExpiry } from '../domain/value/expiry.ts'
-import { needed } from './form/webhook-form.ts'
+import { needed, tenantField } from './form/webhook-form.ts'
 import { errorAttributes, errorSummary, errorsOf, errorText, type FieldError } from './kit/errors.ts'
 import { type Html, html } from './kit/html.ts'
 import type { Texts } from './texts/en.ts'
@@ -99,13 +99,8 @@ ${errorText(errors, `role-${roles[0]}`)}
 <div class="field"><label for="user_id">${f.user}</label>
 <input id="user_id" name="user_id" value="${typed.userId}" autocomplete="off"${attributes('user_id', 'user-hint')}>
 <p class="hint" id="user-hint">${f.userHint}</p>${errorText(errors, 'user_id')}</div>
-${
-  at.choosesTenant &&
-  html`<div class="field"><label for="tenant">${t.tenants.field}</label>
-<input id="tenant" name="tenant" value="${typed.tenant}" autocomplete="off"${attributes('tenant', 'tenant-hint')}>
-<p class="hint" id="tenant-hint">${t.tenants.fieldHint}</p>${errorText(errors, 'tenant')}</div>
-`
-}<div class="pair even"><div class="field"><label for="expires">${f.expires}</label>
+${tenantField({ t }, { isChosen: at.choosesTenant, tenant: typed.tenant, errors })}
+<div class="pair even"><div class="field"><label for="expires">${f.expires}</label>
 <select id="expires" name="expires"${attributes('expires')}>${expiries.map(
     value =>
       html`<option value="${value}"${typed.expires === value && html` selected`}>${t.tokens.form.expiries[value]}</option>`,

@@ -56,7 +56,7 @@ export const tokenPages = [
     role,
     place,
     tenants: 'own',
-    handle: async call => formPage(call, blankToken),
+    handle: async call => formPage(call, { ...blankToken, tenant: call.caller.tenant ?? '' }),
   }),
   page({
     method: 'post',

@@ -175,6 +175,14 @@ test('a form sent twice makes one webhook, and shows the secret of that one', as
   expect((await at.call('GET', '/api/webhooks')).json.data).toHaveLength(2)
 })
 
+test('a second click while the first is under way shows what the first has made', async () => {
+  const form = filled({ key: 'two clicks' })
+  const answers = await Promise.all([1, 2, 3].map(() => at.post('/couplings/new', form)))
+  expect(answers.map(({ status }) => status)).toEqual([201, 201, 201])
+  expect(new Set(answers.map(({ text }) => /whsec_[\w+/=]+/.exec(text)![0])).size).toBe(1)
+  expect((await at.call('GET', '/api/webhooks')).json.data).toHaveLength(1)
+})
+
 test('what is wrong is said at its field, and what was typed stays', async () => {
   const { status, text } = await at.post('/couplings/new', [
     ...Object.entries(filled({ name: html, url: 'https://10.0.0.1/', batch: 'on', max_events: '1' })),
@@ -229,6 +237,14 @@ test('a change that comes after another is not made, and stored headers are neve
   const late = await at.post(`/couplings/${id}`, form)
   expect(late.status).toBe(409)
   expect(late.text).toContain('Somebody else changed this webhook while you had it open')
+  // What was typed is there, and is saved by whoever still wants it.
+  expect(late.text).toContain('name="header_name" value="x-new"')
+  const now = /name="version" value="(\d+)"/.exec(late.text)![1]!
+  const again = await at.post(`/couplings/${id}`, [
+    ...form.filter(([name]) => name !== 'version'),
+    ['version', now],
+  ])
+  expect(again.headers.get('location')).toBe('/couplings?done=saved')
   await at.post(`/couplings/${id}/test`, {})
   expect(receiver.arrivals.at(-1)!.headers['x-key']).toBe('hidden-value')
 })

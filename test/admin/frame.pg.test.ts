@@ -125,3 +125,23 @@ test('what htmx asks for without a session sends the whole page to the log-in', 
   })
   expect((await at.get('/couplings', null, { accept: 'text/event-stream' })).status).toBe(401)
 })
+
+test('what somebody has typed while their session ended comes back to them, to be sent again; a part of a page is left', async () => {
+  const form = { name: 'CRM "of" <b>', header_value: 'line', trigger: 'user.new' }
+  const over = await at.post('/tokens/new', form, null)
+  expect(over.status).toBe(401)
+  expect(over.text).toContain('<form method="post" action="/tokens/new"')
+  expect(over.text).toContain('name="name" value="CRM &quot;of&quot; &lt;b&gt;"')
+  expect(over.text).toContain('name="header_value" value="line"')
+  const part = await at.post('/couplings/preview', form, null, { ...ours, 'hx-request': 'true' })
+  expect({ status: part.status, at: part.headers.get('hx-retarget') }).toEqual({ status: 200, at: '#stale' })
+  expect(part.text).toContain('Your session has ended. What you typed is still here.')
+  const foreign = { ...ours, origin: 'https://evil.example', 'sec-fetch-site': 'cross-site' }
+  expect((await at.post('/tokens/new', form, null, foreign)).text).not.toContain('CRM')
+})
+
+test('the browser keeps a session for a day longer than it counts: what is sent in that time is read', async () => {
+  const { headers } = await at.post('/login', { token: adminToken }, null)
+  const kept = Date.parse(/expires=([^;]+)/i.exec(headers.get('set-cookie')!)![1]!) - Date.now()
+  expect(kept / 3_600_000).toBeCloseTo(36, 1)
+})

@@ -123,11 +123,12 @@ test('the pages say which file manages a webhook, only show it, and let an admin
   expect(taken.text).toContain('Save changes')
 })
 
+const alert = { ...crm, triggers: ['webhook.failing'] }
+
 test('a tenant applies its own file, whatever others have under its names, and touches nothing of theirs', async () => {
   const acme = await at.token('admin', { tenant: 'acme' })
   const ofAcme = (webhooks: object, more: object = {}) =>
     at.call('POST', '/api/apply', { source: 'a.yaml', webhooks, ...more }, acme)
-  const alert = { ...crm, triggers: ['webhook.failing'] }
   await apply({ CRM: crm, Bravo: { ...alert, tenant: 'bravo' } })
   expect((await ofAcme({ CRM: alert })).json.webhooks).toMatchObject([{ name: 'CRM', action: 'create' }])
   expect((await ofAcme({ CRM: { ...alert, tenant: 'bravo' } })).status).toBe(422)
@@ -140,4 +141,13 @@ test('a tenant applies its own file, whatever others have under its names, and t
   expect(
     (await all()).map(({ name, tenant }: { name: string; tenant: string }) => `${name} ${tenant}`),
   ).toEqual(['CRM null', 'CRM acme'])
+})
+
+test('one that goes to another tenant is made there and deleted here; its secret is shown where it was made', async () => {
+  await apply({ CRM: { ...alert, tenant: 'acme' } })
+  const moved = await apply({ CRM: { ...alert, tenant: 'bravo' } }, { prune: true })
+  const [made, gone] = moved.json.webhooks
+  expect(made).toMatchObject({ action: 'create', secret: expect.stringMatching(/^whsec_/) })
+  expect(gone).toMatchObject({ action: 'delete' })
+  expect(gone).not.toHaveProperty('secret')
 })

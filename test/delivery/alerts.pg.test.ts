@@ -1,5 +1,8 @@
+import { once } from 'node:events'
+import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { expect, test } from 'vitest'
 import { createAlerts } from '../../src/delivery/alerts/alerts.ts'
+import { openMail } from '../../src/delivery/alerts/mail.ts'
 import { readMailTrouble } from '../../src/outbox/records/alert-mails.ts'
 import { noteIncident } from '../../src/outbox/records/incidents.ts'
 import type { Log } from '../../src/runtime/log.ts'
@@ -13,13 +16,14 @@ function run(at: TestOutbox, smtpUrl: string | null) {
   const write = (name: string, facts?: object) => void lines.push(`${name} ${JSON.stringify(facts)}`)
   const log = { info: write, warn: write, error: write, debug: write } as unknown as Log
   const ending = new AbortController()
-  const running = createAlerts({
+  const services = createAlerts({
     outbox: at.outbox,
     mail: smtpUrl === null ? null : { smtpUrl, from: 'walhook <walhook@example.com>' },
     toCapture: ['ops@example.com', 'chef@example.com'],
     publicUrl: 'https://walhook.example.com',
     log,
-  }).run(ending.signal)
+  })
+  const running = Promise.all(services.map(service => service.run(ending.signal)))
   return {
     lines,
     async [Symbol.asyncDispose]() {
@@ -96,4 +100,49 @@ test('without an SMTP server mails wait, and webhooks are told', async () => {
   await until(() => service.lines.some(line => line.startsWith('alert.told')), { what: 'the alert' })
   expect(await at.count('alert_mails', 'due_at <= now()')).toBe(2)
   expect(await at.count('deliveries')).toBe(1)
+})
+
+/** A server that says something now and then, and never the last word. */
+async function startTalker() {
+  const sockets = new Set<Socket>()
+  const server = createServer(socket => {
+    sockets.add(socket)
+    const timer = setInterval(() => socket.write('250-and\r\n'), 20)
+    socket.on('error', () => {}).on('close', () => clearInterval(timer))
+    socket.write('220 mail\r\n')
+  })
+  await once(server.listen(0, '127.0.0.1'), 'listening')
+  return {
+    url: `smtp://127.0.0.1:${(server.address() as AddressInfo).port}`,
+    sockets: () => sockets.size,
+    areClosed: () => [...sockets].every(socket => socket.destroyed),
+    end() {
+      for (const socket of sockets) socket.destroy()
+    },
+    async [Symbol.asyncDispose]() {
+      this.end()
+      await new Promise(resolve => server.close(resolve))
+    },
+  }
+}
+
+test('a mail server that never comes to an end keeps no alert from a webhook', async () => {
+  await using at = await openTestOutbox()
+  await using talker = await startTalker()
+  await using _service = run(at, talker.url)
+  await noteIncident(at.outbox.pool, blocked)
+  await until(() => talker.sockets() > 0, { what: 'a mail under way' })
+  await noteIncident(at.outbox.pool, { kind: 'capture.lagging', of: slotName })
+  await until(async () => (await at.count('incidents', 'told_at is not null')) === 2, {
+    what: 'the second alert',
+  })
+  talker.end()
+})
+
+test('such a mail fails in its time, and its connection is closed', async () => {
+  await using talker = await startTalker()
+  await using mail = await openMail({ smtpUrl: talker.url, from: 'walhook@example.com' }, 200)
+  const sent = await mail.send({ to: 'a@example.com', subject: 's', text: 't', messageId: '<1@example.com>' })
+  expect(sent).not.toBeNull()
+  await until(() => talker.areClosed(), { what: 'the connection to close' })
 })

@@ -21,10 +21,14 @@ beforeAll(async () => {
   const database = resources.use(await createTestDatabase())
   psql = resources.use(await connect(database.url))
   await psql.query(
-    'create table users (id integer primary key, name text); create table companies (id integer primary key)',
+    'create table users (id integer primary key, name text, org text); create table companies (id integer primary key)',
   )
+  const mapping = join(folder, 'walhook.yaml')
+  await writeFile(mapping, 'entities: { user: { table: users, tenant: org }, company: { table: companies } }')
   receiver = resources.use(await startTestReceiver())
-  server = resources.use(startWalhook(database, { WALHOOK_ALLOW_TARGETS: '127.0.0.1' }))
+  server = resources.use(
+    startWalhook(database, { WALHOOK_ALLOW_TARGETS: '127.0.0.1', WALHOOK_CONFIG: mapping }),
+  )
   await server.ready()
   url = await server.url()
 })
@@ -185,6 +189,17 @@ test('a variable that is not set is an error that names it and where it is', asy
   expect(twice.stderr).toMatch(/line 3, column 3: .*unique/)
 })
 
+test('a name is the one that is written: none is lost behind another that YAML reads as the same, or becomes another', async () => {
+  const lost = await apply('webhooks:\n  1e3: { url: x }\n  "1000": { url: y }\n')
+  expect(lost.stderr).toMatch(/line 3, column 3: .*unique/)
+  const other = await apply('webhooks:\n  0x10: { url: x }\n  2026: { url: x }\n')
+  expect(other.stderr).toBe(
+    `walhook: ${join(folder, 'webhooks.yaml')}: webhooks: the name 0x10 is read as 16: write it in quotes\n`,
+  )
+  const merged = await apply('webhooks:\n  A: { <<: [1] }\n')
+  expect(merged.stderr).toMatch(/webhooks\.yaml: Merge sources/)
+})
+
 test('what is exported is applied without a difference', async () => {
   await apply(file, [], withUrl())
   await server.api('POST', '/api/webhooks', {
@@ -195,6 +210,15 @@ test('what is exported is applied without a difference', async () => {
     update_fields: null,
     is_active: false,
   })
+  // As seen by everybody, it would get what no other tenant may know of.
+  const whole = {
+    ...{ name: 'Whole', tenant: '5', url: receiver.url, triggers: ['user.update', 'user.delete'] },
+    ...{ is_active: false, alert_to: ['a@example.com'], previous: true, traceparent: true },
+    ...{ update_fields: ['user.name'], filter: { 'user.name': 'A' } },
+    ...{ filter_entering: 'update', filter_leaving: 'delete', mode: 'latest', log_bodies: 'none' },
+    batch: { max_events: 2, max_wait_ms: 0 },
+  }
+  await server.api('POST', '/api/webhooks', whole)
   const exported = await walhook(['export'])
   expect(exported).toMatchObject({ code: 0, stderr: '' })
   expect(exported.stdout).not.toMatch(/token-of-crm|a-key-of-hand|whsec_/)
@@ -205,10 +229,22 @@ test('what is exported is applied without a difference', async () => {
     CRM_X_PRICE: `\${5}`,
     BY_HAND_ODD_X_KEY: 'a-key-of-hand',
   }
+  const { components } = (await server.api('GET', '/api/openapi.json')) as {
+    components: { schemas: { WrittenWebhook: { properties: object } } }
+  }
+  const fields = Object.keys(components.schemas.WrittenWebhook.properties)
+  const apart = ['filter_entering', 'headers', 'client_certificate', 'client_key', 'secret']
+  const [, ofWhole = ''] = exported.stdout.split('  Whole:\n')
+  expect([...ofWhole.matchAll(/^ {4}(\w+):/gm)].map(([, name]) => name).sort()).toEqual(
+    fields.filter(field => !apart.includes(field)).sort(),
+  )
   const dry = await apply(exported.stdout, ['--dry-run'], values)
   expect(dry.stderr).toBe('')
-  expect(dry.stdout).toMatch(
-    /~ By hand: \$\{odd\}.*\n {4}managed_by: null → webhooks\.yaml\nWould be: 0 created, 1 changed/,
+  expect(dry.stdout).toMatch(/~ Whole .*\n {4}managed_by: null → webhooks\.yaml\n/)
+  expect(dry.stdout).toMatch(/~ By hand: \$\{odd\}.*\n {4}managed_by: null → webhooks\.yaml\n/)
+  expect(dry.stdout).toContain('Would be: 0 created, 2 changed, 0 deleted.')
+  expect((await walhook(['export', '--tenant', '5'])).stdout).toMatch(
+    /^webhooks:\n {2}Whole:\n {4}tenant: "5"\n/,
   )
   const own = await walhook(['export', '--source', 'webhooks.yaml'])
   expect((await apply(own.stdout, ['--dry-run'], values)).stdout).toContain('Nothing to do')

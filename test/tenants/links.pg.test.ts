@@ -17,9 +17,11 @@ const wish = { tenant: 'acme', role: 'admin', name: 'Jane', user_id: 7, language
 const link = async (more: object = {}, token?: string) =>
   await at.call('POST', '/api/sessions', { ...wish, ...more }, token)
 const pathOf = (url: string) => url.replace('https://walhook.test', '')
-const https = { 'x-forwarded-proto': 'https' }
+/** What a browser sends with which somebody goes there. */
+const visit = { 'sec-fetch-mode': 'navigate' }
+const https = { 'x-forwarded-proto': 'https', ...visit }
 const enter = async (url: string, headers: Record<string, string> = {}) =>
-  await at.send(pathOf(url), { headers })
+  await at.send(pathOf(url), { headers: { ...visit, ...headers } })
 const cookiesOf = (headers: Headers) =>
   headers
     .getSetCookie()
@@ -153,6 +155,35 @@ test('a link and its session end with the token that made it, and a late or inve
   expect((await enter(late)).status).toBe(410)
   expect((await enter(`https://walhook.test/enter?link=whl_${'a'.repeat(43)}`)).status).toBe(410)
   expect((await enter('https://walhook.test/enter')).status).toBe(410)
+})
+
+test('a link that programs look at, or a browser fetches ahead, is still good for the person who follows it', async () => {
+  const { url } = (await link()).json
+  const looks = [{}, { 'sec-fetch-mode': 'cors' }, { ...visit, 'sec-purpose': 'prefetch;prerender' }]
+  for (const headers of looks) {
+    const looked = await at.send(pathOf(url), { headers })
+    expect(looked).toMatchObject({ status: 200, text: expect.stringContaining('<form action="/enter"') })
+    expect(looked.headers.getSetCookie()).toEqual([])
+    expect(looked.headers.get('referrer-policy')).toBe('no-referrer')
+  }
+  // Over http a browser does not say that somebody goes there: they press the button.
+  expect((await at.send(`${pathOf(url)}&open=true`, {})).status).toBe(303)
+  expect((await enter(url)).status).toBe(410)
+})
+
+test('a form that was shown to one tenant makes nothing for another whose link was opened since', async () => {
+  const cookieFor = async (tenant: string) =>
+    cookiesOf((await enter((await link({ tenant })).json.url)).headers)
+  const [ofAcme, ofBravo] = [await cookieFor('acme'), await cookieFor('bravo')]
+  const webhook = { name: 'CRM', url: 'https://1.1.1.1/hook', is_active: 'true', trigger: 'user.new' }
+  const token = { name: 'CRM', role: 'viewer', expires: 'never' }
+  const forms = { '/couplings/new': webhook, '/tokens/new': token }
+  for (const [path, form] of Object.entries(forms)) {
+    const page = await at.send(path, { headers: { cookie: ofAcme } })
+    const tenant = /name="tenant" value="(\w+)"/.exec(page.text)![1]!
+    expect((await at.post(path, { ...form, tenant }, null, { ...ours, cookie: ofBravo })).status).toBe(422)
+    expect((await at.post(path, { ...form, tenant }, null, { ...ours, cookie: ofAcme })).status).toBe(201)
+  }
 })
 
 test('a token of a tenant makes links for its tenant alone; a viewer makes none', async () => {

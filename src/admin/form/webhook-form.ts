@@ -61,7 +61,7 @@ ${at.mayChange && defaultButton(id === null ? f.create : f.save)}
 ${errorSummary(f.someWrong, errors)}<fieldset class="plain"${!at.mayChange && html` disabled`}>
 <section class="card grid">
 ${textField(at, { name: 'name', label: f.name, hint: f.nameHint, value: typed.name, isNeeded: true })}
-${at.choosesTenant && textField(at, { name: 'tenant', label: t.tenants.field, hint: t.tenants.fieldHint, value: typed.tenant })}
+${id === null && tenantField(at, { isChosen: at.choosesTenant, tenant: typed.tenant, errors })}
 <fieldset class="choice"><legend>${f.isActive}</legend>
 <label><input type="radio" name="is_active" value="true"${typed.isActive && html` checked`}> ${f.active}</label>
 <label><input type="radio" name="is_active" value="false"${!typed.isActive && html` checked`}> ${f.inactive}</label>
@@ -91,6 +91,20 @@ ${
 </form>`
 }
 
+/** The tenant of a new webhook or token. Without a choice, a hidden field: another tab may have changed the session since. */
+export function tenantField(
+  { t }: Pick<FormAt, 't'>,
+  at: { readonly isChosen: boolean; readonly tenant: string; readonly errors: readonly FieldError[] },
+): Html {
+  const { isChosen, tenant, errors } = at
+  if (!isChosen)
+    return html`<input type="hidden" id="tenant" name="tenant" value="${tenant}">${errorText(errors, 'tenant')}`
+  return textField(
+    { errors },
+    { name: 'tenant', label: t.tenants.field, hint: t.tenants.fieldHint, value: tenant },
+  )
+}
+
 /** The target of Enter, which presses the form's first button: otherwise the one that sends a test. */
 function defaultButton(text: string): Html {
   return html`<button class="unseen" tabindex="-1" aria-hidden="true">${text}</button>`
@@ -100,7 +114,7 @@ function defaultButton(text: string): Html {
 export const needed = html` required pattern=".*\\S.*" data-local`
 
 function textField(
-  { errors }: At,
+  { errors }: Pick<At, 'errors'>,
   field: { name: string; label: string; hint: string; value: string; isNeeded?: boolean },
 ): Html {
   const { name, label, hint, value, isNeeded = false } = field

@@ -26,11 +26,14 @@ export function wrongField(t: Texts, name: string): PageAnswer {
   return { show: 'page', title: t.errors.conflictTitle, status: 422, body }
 }
 
+/** A browser shows the answer to the second click; the first may still wait for a name server. */
+const secondClickWaitsMs = 15_000
+
 /**
  * The idempotency key of a form, against double clicks and reloads. The hidden field `key` is new each time the form is
  * shown; `what` names the operation.
  */
-export function formKey(what: string, form: URLSearchParams): { key: string; hash: Buffer } {
+export function formKey(what: string, form: URLSearchParams) {
   const hash = createHash('sha256').update(`${what}\n${form}`).digest()
-  return { key: `form ${hash.toString('hex')}`, hash }
+  return { key: `form ${hash.toString('hex')}`, hash, waitMs: secondClickWaitsMs }
 }

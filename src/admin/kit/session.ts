@@ -4,6 +4,7 @@ import type { Rates } from '../../control/access/rates.ts'
 import type { LoggedIn, Sessions } from '../../control/access/sessions.ts'
 import type { Caller } from '../../control/kit/control.ts'
 import { isFromOurPage } from '../../domain/access/same-origin.ts'
+import { dayMs } from '../../domain/value/duration.ts'
 import type { Visit } from '../../gate/passage.ts'
 import { type Language, languageCookie } from '../texts/texts.ts'
 
@@ -53,9 +54,13 @@ const cookieName = (c: Context) => (isHttps(c) ? '__Host-walhook_session' : 'wal
 
 type Kept = Omit<Extract<LoggedIn, { ok: true }>, 'ok'> & { readonly isInFrames?: boolean }
 
-/** Sets the session cookie: hidden from scripts, and over https only sent over https. */
+/**
+ * Sets the session cookie: hidden from scripts, and over https only sent over https. The browser keeps it for a day longer than the session,
+ * so that the gate reads a form that is sent too late, and the page returns it.
+ */
 export function keepSession(c: Context, { caller, session, expiresAt, isInFrames = false }: Kept): void {
-  setCookie(c, cookieName(c), session, { ...attributes(c, caller, isInFrames), expires: expiresAt })
+  const expires = new Date(expiresAt.getTime() + dayMs)
+  setCookie(c, cookieName(c), session, { ...attributes(c, caller, isInFrames), expires })
 }
 
 /** The session cookie of a request, or null. */

@@ -32,6 +32,7 @@ import { type PageAnswer, type PageCall, page } from '../kit/page.ts'
 import { snippetParts } from '../kit/snippets.ts'
 import { attemptView } from '../log/attempt-view.ts'
 import { tenantBadge } from '../tenant/badge.ts'
+import type { Texts } from '../texts/en.ts'
 import { allProblems, tenantOf } from './judge.ts'
 import { webhookPage } from './page.ts'
 import { managedNotice, paceLine, type WebhookTab, webhookState, webhookTabs } from './state.ts'
@@ -46,7 +47,7 @@ export const webhookEditPages = [
     role: 'admin',
     place,
     tenants: 'own',
-    handle: call => formPage(call, null, blank),
+    handle: call => formPage(call, null, { ...blank, tenant: call.caller.tenant ?? '' }),
   }),
   page({
     method: 'post',
@@ -131,6 +132,7 @@ export const webhookEditPages = [
       const wasOff = !webhook.isActive || webhook.disabledReason !== null
       const done = wasOff && typed.isActive ? `activated&id=${params.id}` : 'saved'
       if (changed.ok) return { show: 'redirect', to: `/couplings?done=${done}` }
+      if (changed.kind === 'stale') return await formPage(call, webhook, typed, { isStale: true })
       if (changed.kind !== 'invalid') return failedAnswer(t, changed)
       return await formPage(call, webhook, typed, { problems: shownProblems(t, changed.problems) })
     },
@@ -215,7 +217,11 @@ async function formPage(
   call: PageCall,
   webhook: Webhook | null,
   typed: Typed,
-  { problems = [], tried = nothing }: { problems?: readonly ShownProblem[]; tried?: Html } = {},
+  {
+    problems = [],
+    tried = nothing,
+    isStale = false,
+  }: { problems?: readonly ShownProblem[]; tried?: Html; isStale?: boolean } = {},
 ): Promise<PageAnswer> {
   const { t, control, caller, may, nowMs } = call
   const mayChange = may('admin') && (webhook === null || webhook.managedBy === null)
@@ -247,10 +253,14 @@ async function formPage(
   return {
     show: 'page',
     title: webhook === null ? t.couplings.new : t.couplings.tabs.settings,
-    status: problems.length > 0 ? 422 : 200,
-    body: html`${webhook && html`${webhookTabs(t, webhook.id, 'settings', tabsFor(call))}<div class="state-line">${webhookState(t, webhook, nowMs)}${paceLine(call, webhook.id)}${tenantBadge(call, webhook, '/couplings')}</div>${call.query.get('done') === 'taken' && html`<p class="notice good" role="status">${t.managed.taken}</p>`}${managedNotice(t, webhook, may('admin'))}`}${form}`,
+    status: isStale ? 409 : problems.length > 0 ? 422 : 200,
+    body: html`${webhook && html`${webhookTabs(t, webhook.id, 'settings', tabsFor(call))}${isStale && staleNotice(t, webhook)}<div class="state-line">${webhookState(t, webhook, nowMs)}${paceLine(call, webhook.id)}${tenantBadge(call, webhook, '/couplings')}</div>${call.query.get('done') === 'taken' && html`<p class="notice good" role="status">${t.managed.taken}</p>`}${managedNotice(t, webhook, may('admin'))}`}${form}`,
   }
 }
+
+/** Another change was saved meanwhile: the input stays, and saving again replaces that change. */
+const staleNotice = (t: Texts, { id }: Webhook): Html =>
+  html`<div class="notice bad" role="alert" tabindex="-1" autofocus><p>${t.errors.stale}</p><p><a href="/audit?webhook=${id}" target="_blank">${t.errors.staleWhat}</a></p></div>`
 
 /** Tests the typed settings without saving them; without a script the form returns with the result. */
 async function tryUnsaved(call: PageCall, webhook: Webhook | null): Promise<PageAnswer> {

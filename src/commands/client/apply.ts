@@ -6,6 +6,7 @@ import { type Command, Misuse, parseOnce, report, say } from '../kit/command.ts'
 import { openCall } from './call.ts'
 import { atMost } from './options.ts'
 import { refused } from './output.ts'
+import { harmless } from './table.ts'
 import { readWebhooksFile, withoutValues } from './webhooks-file.ts'
 
 type Difference = { readonly field: string; readonly from?: unknown; readonly to?: unknown }
@@ -60,7 +61,7 @@ export const apply: Command = {
     const lines = values.json
       ? [JSON.stringify(answer.value, null, 2)]
       : [...linesOf(answer.value), summaryOf(answer.value, values)]
-    for (const line of lines) say(hide(line))
+    for (const line of lines) say(harmless(hide(line), true))
     return 0
   },
 }

@@ -11,28 +11,31 @@ type Page = { readonly data: readonly ShownWebhook[]; readonly next_cursor: stri
 
 /** Writes the webhooks of a running walhook as a file for `walhook apply`. */
 export const exportWebhooks: Command = {
-  usage: `  walhook export [--source NAME]      write the webhooks of the walhook that runs at WALHOOK_URL as YAML, for
-                                      walhook apply: all of them, or those that the file NAME manages. Secrets are
-                                      references to environment variables, which a comment lists`,
+  usage: `  walhook export [--source NAME] [--tenant NAME]
+                                      write the webhooks of the walhook that runs at WALHOOK_URL as YAML, for
+                                      walhook apply: all of them, or those that the file NAME manages, or of a tenant.
+                                      Secrets are references to environment variables, which a comment lists`,
   async run(args) {
     const { values, positionals } = parseOnce({
       args,
       allowPositionals: true,
-      options: { source: { type: 'string' } },
+      options: { source: { type: 'string' }, tenant: { type: 'string' } },
     })
     atMost(positionals, 0, 'export')
     const config = readClientConfig()
     report(config.warnings)
     if (!config.ok) return report(config.problems)
     const call = openCall(config.config)
+    const { source, tenant } = values
     const all: ShownWebhook[] = []
     for (let cursor: string | number | null = 0; cursor !== null; ) {
-      const page: Answer<Page> = await call('GET', `/api/webhooks?limit=100&cursor=${cursor}`)
+      const query = new URLSearchParams({ limit: '100', cursor: `${cursor}`, ...(tenant && { tenant }) })
+      const page: Answer<Page> = await call('GET', `/api/webhooks?${query}`)
       if (!page.ok) return refused(page)
       all.push(...page.value.data)
       cursor = page.value.next_cursor
     }
-    const chosen = all.filter(({ managed_by }) => values.source === undefined || managed_by === values.source)
+    const chosen = all.filter(({ managed_by }) => source === undefined || managed_by === source)
     const problems = inTheWay(chosen)
     if (problems.length > 0) return refused({ ok: false, lines: problems })
     process.stdout.write(fileOf(chosen))
@@ -47,16 +50,18 @@ function inTheWay(webhooks: readonly ShownWebhook[]): string[] {
       'the token may not read the URLs of webhooks. Fix: make one with: walhook token NAME --role admin',
     ]
   const byName = Map.groupBy(webhooks, ({ name }) => name)
-  return [...byName]
-    .filter(([, its]) => its.length > 1)
-    .map(
-      ([name, its]) =>
-        `webhooks ${its.map(({ id }) => id).join(', ')} are all called ${JSON.stringify(name)}: give one of them another name`,
-    )
+  return [...byName].filter(([, its]) => its.length > 1).map(([name, its]) => sameName(name, its))
+}
+
+function sameName(name: string, its: readonly ShownWebhook[]): string {
+  const isOfOneTenant = new Set(its.map(({ tenant }) => tenant)).size < its.length
+  const mend = isOfOneTenant ? 'give one of them another name' : 'export each tenant by itself, with --tenant'
+  return `webhooks ${its.map(({ id }) => id).join(', ')} are all called ${JSON.stringify(name)}: ${mend}`
 }
 
 /** The defaults, which a file may omit, in the order of writing. */
 const defaults: Readonly<Record<string, unknown>> = {
+  tenant: null,
   url: undefined,
   is_active: true,
   triggers: undefined,

@@ -1,4 +1,4 @@
-import { LineCounter, parseDocument } from 'yaml'
+import { type Document, isMap, isScalar, LineCounter, parseDocument } from 'yaml'
 
 /** The webhooks of a file, for the API; or every problem of the file itself, in lines. */
 export type WebhooksFile =
@@ -16,7 +16,11 @@ export type WebhooksFile =
  */
 export function readWebhooksFile(text: string, lookUp: (name: string) => string | undefined): WebhooksFile {
   const lines = new LineCounter()
-  const document = parseDocument(text, { merge: true, lineCounter: lines, prettyErrors: false })
+  const document = parseDocument(text, {
+    ...{ merge: true, lineCounter: lines, prettyErrors: false },
+    // `1e3` and `"1000"` are one name.
+    uniqueKeys: (a, b) => isScalar(a) && isScalar(b) && String(a.value) === String(b.value),
+  })
   if (document.errors.length > 0) {
     const problems = document.errors.map(({ message, pos: [from] }) => {
       const { line, col } = lines.linePos(from)
@@ -24,11 +28,16 @@ export function readWebhooksFile(text: string, lookUp: (name: string) => string 
     })
     return { ok: false, problems }
   }
-  const content: unknown = document.toJS({ maxAliasCount: 100 })
+  const read = contentOf(document)
+  if (!read.ok) return { ok: false, problems: [read.problem] }
+  const { content } = read
   if (!isMapping(content)) return { ok: false, problems: ['it must begin with webhooks:'] }
-  const problems = Object.keys(content)
-    .filter(key => key !== 'webhooks')
-    .map(key => `${key}: there is no such part: a file of webhooks has webhooks: only`)
+  const problems = [
+    ...Object.keys(content)
+      .filter(key => key !== 'webhooks')
+      .map(key => `${key}: there is no such part: a file of webhooks has webhooks: only`),
+    ...otherNames(document.get('webhooks', true)),
+  ]
   const { webhooks = null } = content
   if (!('webhooks' in content)) problems.push('webhooks: is missing')
   if (webhooks !== null && !isMapping(webhooks))
@@ -38,6 +47,24 @@ export function readWebhooksFile(text: string, lookUp: (name: string) => string 
   return problems.length > 0
     ? { ok: false, problems }
     : { ok: true, webhooks: resolved as Record<string, unknown>, secrets }
+}
+
+/** The content, or why there is none: too many aliases, or a merge of something else than a mapping. */
+function contentOf(document: Document): { ok: true; content: unknown } | { ok: false; problem: string } {
+  try {
+    return { ok: true, content: document.toJS({ maxAliasCount: 100 }) }
+  } catch (error) {
+    return { ok: false, problem: (error as Error).message }
+  }
+}
+
+/** Names that YAML reads as another text. */
+function otherNames(webhooks: unknown): string[] {
+  const keys = isMap(webhooks) ? webhooks.items.map(({ key }) => key) : []
+  return keys.flatMap(key => {
+    if (!isScalar(key) || typeof key.value === 'string' || String(key.value) === key.source) return []
+    return [`webhooks: the name ${key.source} is read as ${key.value}: write it in quotes`]
+  })
 }
 
 const isMapping = (value: unknown): value is Record<string, unknown> =>

@@ -9,11 +9,13 @@ import {
   storeAnswer,
   takeKey,
 } from '../../outbox/records/idempotency.ts'
+import { sleep } from '../../runtime/sleep.ts'
 import type { Caller, Control } from './control.ts'
 import { conflict, type Failed } from './result.ts'
 
 /** Longer than any call takes: an unfinished one was cut off. */
 const cutOffAfterMs = 60_000
+const lookEveryMs = 100
 
 export type Once =
   /** The answer of this call, or (`isReplay`) of the first one. */
@@ -33,30 +35,32 @@ export type Once =
  *   state
  * - answered: from the end of the call
  *
- * One of two simultaneous calls takes the key, the other gets a conflict. Answers are sealed: they may contain a signing
- * secret or a token.
+ * One of two simultaneous calls takes the key, the other waits `waitMs` for its answer, and then gets a conflict. Answers are
+ * sealed: they may contain a signing secret or a token.
  */
 export async function once(
   control: Pick<Control, 'outbox' | 'sealKey' | 'randomBytes'>,
   caller: Caller,
-  request: { readonly key: string; readonly hash: Buffer },
+  request: { readonly key: string; readonly hash: Buffer; readonly waitMs?: number },
   work: () => Promise<string | null>,
 ): Promise<Once> {
   const { outbox } = control
   const key: CallKey = { holder: caller.tokenId ?? 0, key: keyOf(caller, request.key) }
 
-  if (!(await takeKey(outbox, key, request.hash))) {
+  const waitsUntilMs = performance.now() + (request.waitMs ?? 0)
+  while (!(await takeKey(outbox, key, request.hash))) {
     const found = await findKey(outbox, key)
-    if (!found) return { state: 'failed', failure: goingOn, mayEnd: true }
-    if (!found.requestHash.equals(request.hash)) return { state: 'other_request' }
-    if (found.answer === null)
-      return found.ageMs < cutOffAfterMs
-        ? { state: 'failed', failure: goingOn, mayEnd: true }
-        : { state: 'failed', failure: cutOff, mayEnd: false }
-    const opened = unseal(control.sealKey, answerPurpose(key), found.answer)
-    return opened.ok
-      ? { state: 'answered', answer: opened.text, isReplay: true }
-      : { state: 'failed', failure: unreadable, mayEnd: false }
+    if (found && !found.requestHash.equals(request.hash)) return { state: 'other_request' }
+    if (typeof found?.answer === 'string') {
+      const opened = unseal(control.sealKey, answerPurpose(key), found.answer)
+      return opened.ok
+        ? { state: 'answered', answer: opened.text, isReplay: true }
+        : { state: 'failed', failure: unreadable, mayEnd: false }
+    }
+    const isCutOff = found !== null && found.ageMs >= cutOffAfterMs
+    if (isCutOff) return { state: 'failed', failure: cutOff, mayEnd: false }
+    if (performance.now() >= waitsUntilMs) return { state: 'failed', failure: goingOn, mayEnd: true }
+    await sleep(lookEveryMs)
   }
 
   await pruneKeys(outbox)
@@ -69,11 +73,11 @@ export async function once(
   return { state: 'answered', answer, isReplay: false }
 }
 
-/** Callers from a link have keys with a blank, which no other key has. */
-function keyOf({ kind, tenant, name, userId }: Caller, key: string): string {
-  if (kind !== 'link') return key
-  return `link ${createHash('sha256')
-    .update(JSON.stringify([tenant, name, userId, key]))
+/** Callers from a link or a provider have keys with a blank, which no other key has. */
+function keyOf({ kind, tenant, name, userId, subject }: Caller, key: string): string {
+  if (kind !== 'link' && kind !== 'oidc') return key
+  return `${kind} ${createHash('sha256')
+    .update(JSON.stringify([tenant, name, userId, key, ...(subject === undefined ? [] : [subject])]))
     .digest('hex')}`
 }
 

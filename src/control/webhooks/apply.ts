@@ -39,10 +39,11 @@ export async function applyWebhooks(
   if (wish.isDry || todo.length === 0) return { ok: true, value: steps.map(step => shown(step)) }
   const done = await carryOut(control, caller, wish, todo)
   if (!done.ok) return done
-  return { ok: true, value: steps.map(step => shown(step, done.value.get(step.name))) }
+  return { ok: true, value: steps.map(step => shown(step, done.value.get(step))) }
 }
 
-type Done = ReadonlyMap<string, { readonly id: number; readonly secret?: string }>
+/** By step: two tenants may have webhooks of one name. */
+type Done = ReadonlyMap<Step, { readonly id: number; readonly secret?: string }>
 
 /** Rolls everything back. */
 class Undo extends Error {
@@ -59,7 +60,7 @@ async function carryOut(
   wish: ApplyWish,
   todo: readonly Step[],
 ): Promise<Result<Done>> {
-  const done = new Map<string, { id: number; secret?: string }>()
+  const done = new Map<Step, { id: number; secret?: string }>()
   const back: number[] = []
   try {
     await transaction(control.outbox.pool, async db => {
@@ -75,7 +76,7 @@ async function carryOut(
         const result = await carryOutOne(control, caller, db, step)
         if (!result.ok) throw new Undo(result.kind === 'stale' ? meanwhile(step.name) : result)
         const { webhook, secret } = result.value
-        if (webhook) done.set(step.name, { id: webhook.id, ...(secret !== undefined && { secret }) })
+        if (webhook) done.set(step, { id: webhook.id, ...(secret !== undefined && { secret }) })
         if (webhook && step.before && isLikelyBack(step.before, webhook)) back.push(webhook.id)
       }
       const count = (action: Step['action']) => todo.filter(step => step.action === action).length

@@ -26,32 +26,40 @@ export type AlertOptions = {
 }
 
 /**
- * The service that tells incidents: as events to webhooks that have the trigger, and by mail. Any number of processes run it; each
- * incident is told by one of them.
+ * The services that send alerts: to webhooks with the trigger, and by mail. Any number of processes run them, and one of them sends
+ * each alert. Webhooks never wait for the mail server.
  */
-export function createAlerts(options: AlertOptions): Service {
+export function createAlerts(options: AlertOptions): Service[] {
   const { outbox, log } = options
-  return {
+  const telling: Service = {
     name: 'alerts',
     async run(signal) {
-      const mail = options.mail && (await openMail(options.mail))
       let tidiedAtMs = Number.NEGATIVE_INFINITY
-      try {
-        while (!signal.aborted) {
-          for (const id of await untoldIncidents(outbox)) await tell(id)
-          if (mail) await Promise.all((await takeMails(outbox, mailsAtOnce)).map(due => send(mail, due)))
-          if (performance.now() - tidiedAtMs > tidyEveryMs) {
-            tidiedAtMs = performance.now()
-            await endLostWithoutGaps(outbox)
-            await pruneIncidents(outbox)
-          }
-          await sleep(lookEveryMs, signal)
+      while (!signal.aborted) {
+        for (const id of await untoldIncidents(outbox)) await tell(id)
+        if (performance.now() - tidiedAtMs > tidyEveryMs) {
+          tidiedAtMs = performance.now()
+          await endLostWithoutGaps(outbox)
+          await pruneIncidents(outbox)
         }
-      } finally {
-        mail?.close()
+        await sleep(lookEveryMs, signal)
       }
     },
   }
+  if (options.mail === null) return [telling]
+  const settings = options.mail
+  const mailing: Service = {
+    name: 'alert_mails',
+    async run(signal) {
+      await using mail = await openMail(settings)
+      while (!signal.aborted) {
+        const due = await takeMails(outbox, mailsAtOnce)
+        await Promise.all(due.map(one => send(mail, one)))
+        if (due.length < mailsAtOnce) await sleep(lookEveryMs, signal)
+      }
+    },
+  }
+  return [telling, mailing]
 
   async function tell(incidentId: number): Promise<void> {
     // A day of its own, where the newest event is so old that its day is gone.

@@ -11,12 +11,14 @@ export type Mail = {
 
 const connectMs = 10_000
 const silenceMs = 30_000
+/** The limit for a whole mail: a slow server may never be silent. Shorter than its lease in `outbox/records/alert-mails.ts`. */
+const wholeMs = 60_000
 
 /**
  * Opens a way to the SMTP server, a connection for each mail: there are few. The library takes 20 MB of memory, and is loaded where it is
  * needed.
  */
-export async function openMail({ smtpUrl, from }: MailSettings) {
+export async function openMail({ smtpUrl, from }: MailSettings, withinMs = wholeMs) {
   const { createTransport } = await import('nodemailer')
   const transport = createTransport({
     url: smtpUrl,
@@ -30,7 +32,7 @@ export async function openMail({ smtpUrl, from }: MailSettings) {
     /** Null: the server has accepted it. Else why not, by codes: a text of the server may name an address. */
     async send(mail: Mail): Promise<string | null> {
       try {
-        await transport.sendMail({ from, ...mail })
+        await transport.sendMail({ from, ...mail, signal: AbortSignal.timeout(withinMs) })
         return null
       } catch (error) {
         const { code, responseCode } = error as { code?: string; responseCode?: number }
@@ -39,7 +41,7 @@ export async function openMail({ smtpUrl, from }: MailSettings) {
           .join(', ')
       }
     },
-    close: () => transport.close(),
+    [Symbol.asyncDispose]: async () => transport.close(),
   }
 }
 

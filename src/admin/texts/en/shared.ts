@@ -32,6 +32,11 @@ export const shared = {
     missing: 'Enter your token.',
     wrong: 'This token is unknown, expired or revoked. Check that you copied all of it.',
     slow: (wait: number) => `Too many wrong tokens from your network. Wait ${seconds(wait)}, then try again.`,
+    over: 'Your session has ended',
+    overHere:
+      'What you typed is still here. Log in in another tab, or open the couplings there from the application that led here. Then send it again.',
+    inNewTab: 'Log in in a new tab',
+    sendAgain: 'Send again',
     loggedOut: 'You are logged out.',
     loggedOutEverywhere: 'You are logged out here and on every other device that used this token.',
   },
@@ -48,7 +53,8 @@ export const shared = {
     tooLarge: 'The form is too large. Nothing was changed.',
     staleTitle: 'Changed in the meantime',
     stale:
-      'Somebody else changed this webhook while you had it open. Nothing was saved. Open it again and repeat your change.',
+      'Somebody else changed this webhook while you had it open. Nothing was saved. What you typed is below: save it again to replace their change.',
+    staleWhat: 'What they changed',
     conflictTitle: 'Not possible',
     someWrong: 'Correct what is wrong, and try again.',
     wrongField: (name: string) =>

@@ -10,6 +10,8 @@ export const tenants = {
       'Leave it empty for everybody’s entities. Otherwise only those of this tenant. It cannot be changed later.',
     tokensLead: 'Whoever has a token can log in here and call the API.',
     administrator: 'Administrator',
+    open: 'Open the couplings',
+    openNow: 'Open',
     linkOver: 'This page must be opened again',
     linkOverWhat: 'Its link was used, or its time is over. Open it again from the application that led here.',
     noWebhooks: 'You have no webhooks yet.',

@@ -33,6 +33,11 @@ export const shared: typeof english = {
     wrong: 'Dit token is onbekend, verlopen of ingetrokken. Controleer of je het helemaal hebt gekopieerd.',
     slow: wait =>
       `Er kwamen te veel verkeerde tokens vanaf jouw netwerk. Wacht ${seconds(wait)} en probeer het dan opnieuw.`,
+    over: 'Je sessie is afgelopen',
+    overHere:
+      'Wat je hebt ingevuld is er nog. Log in op een ander tabblad, of open de koppelingen daar vanuit de applicatie die hierheen leidde. Verzend het daarna opnieuw.',
+    inNewTab: 'Inloggen op een nieuw tabblad',
+    sendAgain: 'Opnieuw verzenden',
     loggedOut: 'Je bent uitgelogd.',
     loggedOutEverywhere: 'Je bent uitgelogd, hier en op elk ander apparaat dat dit token gebruikte.',
   },
@@ -49,7 +54,8 @@ export const shared: typeof english = {
     tooLarge: 'Het formulier is te groot. Er is niets gewijzigd.',
     staleTitle: 'Intussen gewijzigd',
     stale:
-      'Iemand heeft deze webhook gewijzigd terwijl jij hem open had. Er is niets opgeslagen. Open hem opnieuw en maak je wijziging nog een keer.',
+      'Iemand anders heeft deze koppeling gewijzigd terwijl je haar open had. Er is niets opgeslagen. Wat je hebt ingevuld staat hieronder: sla het opnieuw op om hun wijziging te vervangen.',
+    staleWhat: 'Wat zij hebben gewijzigd',
     conflictTitle: 'Dit kan niet',
     someWrong: 'Verbeter wat niet klopt en probeer het opnieuw.',
     wrongField: name =>

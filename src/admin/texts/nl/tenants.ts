@@ -9,6 +9,8 @@ export const tenants = {
       'Laat leeg voor de gegevens van iedereen. Anders alleen die van deze organisatie. Dit kan later niet worden gewijzigd.',
     tokensLead: 'Wie een token heeft, kan hier inloggen en de API gebruiken.',
     administrator: 'Beheerder',
+    open: 'Open de koppelingen',
+    openNow: 'Open',
     linkOver: 'Deze pagina moet opnieuw worden geopend',
     linkOverWhat:
       'De link is gebruikt of de tijd is om. Open de pagina opnieuw vanuit de applicatie die hierheen leidde.',
