@@ -5,7 +5,7 @@ import type { Authenticator } from '../control/access/authenticate.ts'
 import type { Rates } from '../control/access/rates.ts'
 import type { Control } from '../control/kit/control.ts'
 import { namedAlertSchemas } from '../domain/alert/alert-schema.ts'
-import { tokenIn } from '../gate/passage.ts'
+import { mostJsonBytes, tokenIn } from '../gate/passage.ts'
 import { describeError, type Log } from '../runtime/log.ts'
 import { shared } from '../runtime/shared.ts'
 import { addressOf, admit } from './kit/admit.ts'
@@ -24,8 +24,6 @@ export type Health = { readonly ok: boolean; readonly status: string; readonly r
 const usualKeepMs = 1_000
 /** Deployments and load balancers wait for a part that is not ready. */
 const redKeepMs = 100
-
-const maxBodyBytes = 64 * 1024
 
 /**
  * The HTTP interface for programs: `/api` with a bearer token; without one its description, liveness, readiness (each part of
@@ -57,13 +55,12 @@ export function createApi(options: {
   }
 
   const guarded = new Hono<ApiEnv>()
-    .use(
-      '/api/*',
-      bodyLimit({
-        maxSize: maxBodyBytes,
-        onError: c => problem(c, 413, `The body is too large: at most ${maxBodyBytes} bytes are allowed.`),
-      }),
-    )
+    .use('/api/*', async (c, next) => {
+      const maxSize = mostJsonBytes(c.req.path)
+      const onError = (c: Context) =>
+        problem(c, 413, `The body is too large: at most ${maxSize} bytes are allowed.`)
+      return await bodyLimit({ maxSize, onError })(c, next)
+    })
     .use('/api/*', admit({ authenticate, rates: options.rates }))
   mount(guarded, routes, control)
   const document = openApiDocument(routes, packageJson.version, namedAlertSchemas)

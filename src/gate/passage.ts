@@ -49,16 +49,20 @@ const atProvider = /^\/login\/oidc(\/callback)?$/
 const large = /^\/(api\/webhooks\/\d+\/log|api\/events\/|couplings\/\d+\/log\/\d|events\/\d+$)/
 const slow = /^\/(api\/webhooks\/\d+\/test|couplings\/(\d+\/)?(test|try|judge-url)|logout|logout-everywhere)$/
 /** Its name is resolved before the URL is saved. */
-const keepsUrl = /^\/(api\/webhooks(\/\d+)?|couplings\/(new|\d+))$/
+const keepsUrl = /^\/(api\/webhooks(\/\d+)?|api\/apply|couplings\/(new|\d+))$/
 const isSlow = (method: string, path: string) =>
   slow.test(path) || (method !== 'GET' && method !== 'HEAD' && keepsUrl.test(path))
 
 /** Strangers send forms too: a token fits, and nothing large. */
 const openFormBytes = 8 * 1024
 const jsonBytes = 64 * 1024
+/** A file of a thousand webhooks. */
+const fileBytes = 1024 * 1024
 /** Twenty custom headers of 4 KB, percent-encoded. */
 const formBytes = 256 * 1024
 
+/** The limit of a call's body. */
+export const mostJsonBytes = (path: string) => (path === '/api/apply' ? fileBytes : jsonBytes)
 /** The paths of ops, on every host. */
 export const isForOps = (path: string) => forOps.test(path)
 /** The API's paths; every other path is a page. */
@@ -87,7 +91,7 @@ export function passageOf(
   const found =
     text === null ? ({ is: 'invented' } as const) : (forPrograms ? judgeToken : judgeSession)(text)
   if (found.is === 'invented') return isForOps(path) ? { ...open, kind: 'ops' } : open
-  const maxBodyBytes = forPrograms ? jsonBytes : formBytes
+  const maxBodyBytes = forPrograms ? mostJsonBytes(path) : formBytes
   if (found.is === 'perhaps') return { ...open, kind: 'stranger', maxBodyBytes }
   return {
     kind: large.test(path) ? 'large' : isSlow(method, path) ? 'slow' : 'usual',

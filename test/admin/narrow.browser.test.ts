@@ -1,3 +1,6 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import type { Page } from 'playwright-core'
 import { afterAll, beforeAll, expect } from 'vitest'
 import type { Page as Served } from '../../src/admin/kit/page.ts'
@@ -12,11 +15,19 @@ const browser = useBrowser()
 let site: Awaited<ReturnType<typeof startSampleSite>>
 const longName = 'Koppelingsverantwoordelijkheidsoverdrachtsregistratiesysteem'
 const longPath = `/${'eindpunt'.repeat(30)}`
+const longTenant = 'Organisatie'.repeat(18)
+let folder = ''
 let ids: Readonly<Record<string, string>>
 
 beforeAll(async () => {
   if (!hasBrowser) return
-  site = await startSampleSite(() => 503)
+  folder = await mkdtemp(join(tmpdir(), 'walhook-narrow-'))
+  const mapping = join(folder, 'walhook.yaml')
+  await writeFile(
+    mapping,
+    'entities: { user: { table: users }, company: { table: companies, tenant: name } }',
+  )
+  site = await startSampleSite(() => 503, { WALHOOK_CONFIG: mapping })
   const { api } = site.walhook
   const webhook = await api('POST', '/api/webhooks', {
     name: longName,
@@ -33,6 +44,10 @@ beforeAll(async () => {
     triggers: ['user.update'],
   })
   const token = await api('POST', '/api/tokens', { name: longName, role: 'viewer', user_id: 'x'.repeat(100) })
+  const ofTenant = { name: longName, tenant: longTenant }
+  await api('POST', '/api/tokens', { ...ofTenant, role: 'viewer' })
+  await api('POST', '/api/webhooks', { ...ofTenant, url: site.receiver.url, triggers: ['company.new'] })
+  await site.sql(`update companies set name = '${longTenant}' where id = 1`)
   await site.sql(`update users set company_role = '${'Rol'.repeat(60)}' where id = 1`)
   const attempts = await until(
     async () => {
@@ -43,6 +58,9 @@ beforeAll(async () => {
     },
     { what: 'a request that failed' },
   )
+  const { data: events } = (await api('GET', `/api/events?tenant=${longTenant}`)) as {
+    data: { id: string }[]
+  }
   await api('PATCH', `/api/webhooks/${webhook.id}`, { name: `${longName}3`, is_active: false })
   await api('PATCH', `/api/webhooks/${webhook.id}`, { is_active: true })
   await api('POST', `/api/webhooks/${plain.id}/replays`, {
@@ -56,9 +74,13 @@ beforeAll(async () => {
     ':attempt': attempt,
     token: String(token.id),
     webhook: String(webhook.id),
+    ofTenant: String(events[0]!.id),
   }
 })
-afterAll(() => site?.[Symbol.asyncDispose]())
+afterAll(async () => {
+  await site?.[Symbol.asyncDispose]()
+  if (folder) await rm(folder, { recursive: true })
+})
 
 /** What of a page is outside of its card, table or notice: text, fields and buttons; or cut off without dots. */
 const outside = `(() => {
@@ -123,6 +145,8 @@ browserTest('at 360 pixels in Dutch nothing leaves its card on any page, whateve
     `/audit?webhook=${ids[':id']}`,
     `/events?entity_type=user&entity_id=${'x'.repeat(200)}`,
     '/couplings?search=nothing',
+    `/events/${ids.ofTenant}`,
+    ...['/couplings', '/events', '/tokens'].map(path => `${path}?tenant=${longTenant}`),
     '/nowhere',
   ]
   const found: string[] = []

@@ -123,6 +123,12 @@ test('the pages say which file manages a webhook, only show it, and let an admin
   expect(taken.text).toContain('Save changes')
 })
 
+test('a file holds a thousand webhooks', async () => {
+  const many = Object.fromEntries(Array.from({ length: 1_000 }, (_, i) => [`Partner ${i}`, crm]))
+  const { status, json } = await apply(many, { dry_run: true })
+  expect({ status, steps: json.webhooks?.length }).toEqual({ status: 200, steps: 1_000 })
+})
+
 const alert = { ...crm, triggers: ['webhook.failing'] }
 
 test('a tenant applies its own file, whatever others have under its names, and touches nothing of theirs', async () => {

@@ -43,6 +43,8 @@ test.each<[string, object, string, string, number]>([
   ['GET /api/webhooks', token, 'usual', 'token 7', 65_536],
   ['POST /api/webhooks', token, 'slow', 'token 7', 65_536],
   ['PATCH /api/webhooks/7', token, 'slow', 'token 7', 65_536],
+  ['POST /api/apply', token, 'slow', 'token 7', 1_048_576],
+  ['POST /api/apply', { authorization: 'Bearer wrong' }, 'free', '192.0.2.1', 0],
   ['POST /api/webhooks/7/test', token, 'slow', 'token 7', 65_536],
   ['GET /api/webhooks/7/log', token, 'large', 'token 7', 65_536],
   ['GET /api/webhooks/7/log/12', token, 'large', 'token 7', 65_536],

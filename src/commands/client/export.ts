@@ -1,7 +1,7 @@
 import { stringify } from 'yaml'
 import { readClientConfig } from '../../config.ts'
 import { redacted } from '../../domain/shown/redact.ts'
-import { type Command, parseOnce, report } from '../kit/command.ts'
+import { type Command, Misuse, parseOnce, report } from '../kit/command.ts'
 import { type Answer, openCall } from './call.ts'
 import { atMost } from './options.ts'
 import { refused, type ShownWebhook } from './output.ts'
@@ -22,14 +22,19 @@ export const exportWebhooks: Command = {
       options: { source: { type: 'string' }, tenant: { type: 'string' } },
     })
     atMost(positionals, 0, 'export')
+    const { source, tenant } = values
+    if (tenant === '') throw new Misuse('--tenant is empty')
     const config = readClientConfig()
     report(config.warnings)
     if (!config.ok) return report(config.problems)
     const call = openCall(config.config)
-    const { source, tenant } = values
     const all: ShownWebhook[] = []
     for (let cursor: string | number | null = 0; cursor !== null; ) {
-      const query = new URLSearchParams({ limit: '100', cursor: `${cursor}`, ...(tenant && { tenant }) })
+      const query = new URLSearchParams({
+        limit: '100',
+        cursor: `${cursor}`,
+        ...(tenant !== undefined && { tenant }),
+      })
       const page: Answer<Page> = await call('GET', `/api/webhooks?${query}`)
       if (!page.ok) return refused(page)
       all.push(...page.value.data)

@@ -32,7 +32,11 @@ export function mailOf(
 }
 
 function sentences(alert: AlertTrigger, told: Told): { what: string; mend: string | null } {
-  const name = told.webhook === null ? '' : `Webhook ${told.webhook.id} (${told.webhook.name})`
+  // A line break in a name would write lines of its own.
+  const name =
+    told.webhook === null
+      ? ''
+      : `Webhook ${told.webhook.id} (${told.webhook.name.replaceAll(/[\s\p{C}]+/gu, ' ')})`
   const mendOfCapture = told.facts.code ? mendOf(told.facts.code as CaptureCode) : null
   switch (alert) {
     case 'webhook.failing':

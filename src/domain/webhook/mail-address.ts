@@ -1,6 +1,6 @@
 /** Whether a text is one e-mail address: no list, no display name, and no way to inject a header. */
 export function isMailAddress(text: string): boolean {
-  return text.length <= 254 && /^[^\s@,;:<>"()[\]\\]+@[^\s@,;:<>"()[\]\\]+$/.test(text)
+  return text.length <= 254 && /^[^\s\p{C}@,;:<>"()[\]\\]+@[^\s\p{C}@,;:<>"()[\]\\]+$/u.test(text)
 }
 
 /** An address without the part that identifies a person. */
