@@ -34,7 +34,7 @@ type Asked = {
   readonly mayBegin: () => boolean
 }
 
-/** One request over a connection, which is given back or ended with it. Never rejects. */
+/** One request over a connection, which is then returned or ended. Never rejects. */
 export function exchange(connections: Connections, connection: Connection, asked: Asked): Promise<Exchanged> {
   const { promise, resolve } = Promise.withResolvers<Exchanged>()
   const one: Exchange = {

@@ -26,12 +26,12 @@ export type DispatcherOptions = {
   deliver: Deliver
   /** Waits after the first, second, … failed attempt, in ms. */
   scheduleMs: readonly number[]
-  /** Requests in flight at once: for one webhook at the best, and for all of them; see `createPlaces`. */
+  /** The maximum requests in flight, per webhook and in all; see `createPlaces`. */
   maxInFlightPerWebhook: number
   maxInFlight: number
-  /** The longest that an attempt may take. */
+  /** The time limit of an attempt. */
   deadlineMs: number
-  /** How long a shutdown waits for requests in flight before it cuts them off. */
+  /** How long a shutdown waits for requests in flight. */
   drainMs: number
   nowMs: () => number
   random: () => number
@@ -39,30 +39,30 @@ export type DispatcherOptions = {
   onSettled: (settlements: readonly Settlement[]) => void
 }
 
-/** What this process has appended itself: of `previousEventId` it is known that nothing is in between. */
+/** This process' own appends: there is no event between `previousEventId` and the first. */
 export type AppendedEvents = {
   readonly previousEventId: TimeId
   readonly lastEventId: TimeId
-  /** Null: too many to be kept in memory. */
+  /** Null: too many to keep in memory. */
   readonly events: readonly LogEvent[] | null
 }
 
-/** Longer than any sound statement and pause between two beats takes. */
+/** Longer than any healthy statement or pause between beats. */
 const stalledAfterMs = 20_000
 const afterFailureMs = 1_000
 const forgetPrefix = 'forget:'
 
 /**
- * The service that delivers: becomes a holder, and serves its shares (`serve`) until the end, or until somebody has taken over from it: then
- * it begins anew, knowing nothing. `appended` hands over what this process captures itself; `wake` tells that somebody else
- * has changed something: the payload of a notification, or null for all that there may be.
+ * The service that delivers: becomes a holder and serves its shares (`serve`) until the end, or until another process takes
+ * over; then it starts again from scratch. `appended` passes this process' appends; `wake` passes notifications, or null for
+ * possible changes of any kind.
  */
 export function createDispatcher(options: DispatcherOptions): Service & {
   wake(told: string | null): void
   appended(events: AppendedEvents): void
-  /** At what pace this process sends to a webhook. */
+  /** This process' pace of a webhook. */
   paceOf: Places['paceOf']
-  /** Why nothing is delivered although something may be due, in words; null: all is well. */
+  /** Why nothing is delivered although deliveries may be due, in words; null: all is well. */
   stall(): string | null
 } {
   const { outbox, log, deadlineMs } = options
@@ -91,7 +91,7 @@ export function createDispatcher(options: DispatcherOptions): Service & {
     waker.wake()
   }
 
-  /** Nothing: its name is too long to be told; no key of a table is. */
+  /** An empty payload: the name is too long for one, and for a key of the table. */
   function forget(told: string) {
     if (told === '') return
     const [entityType, entityId] = JSON.parse(told)
@@ -128,7 +128,7 @@ export function createDispatcher(options: DispatcherOptions): Service & {
           await sleep(afterFailureMs, signal)
         }
       }
-      // What it has left is for another process.
+      // Its pending work is for another process.
       await tellWake(outbox).catch(() => {})
     },
   }
@@ -142,7 +142,7 @@ function stallOf({ heardAtMs, settler }: Serving, nowMs: number): string | null 
   return `${what} for ${Math.round(Math.max(silentMs, settlingMs) / 1000)} s`
 }
 
-/** Somebody else has changed something; null: whatever there may be. */
+/** Another process changed something; null: anything may have changed. */
 function heed(serving: Serving, told: string | null): void {
   if (told === 'shares') {
     wantBeat(serving)

@@ -20,7 +20,7 @@ const tickMs = 100
 const lookEveryMs = 5_000
 const settleWithinMs = 5_000
 
-/** A life as a holder, before anything is read. */
+/** A new life as a holder, before anything is read. */
 export function openServing(options: ServeOptions & { readonly tail: Tail }): Serving {
   const { outbox, membership, places, waker, clockMs, log, tail } = options
   const { holderId } = membership
@@ -66,8 +66,8 @@ export function openServing(options: ServeOptions & { readonly tail: Tail }): Se
 }
 
 /**
- * Keeps this process's shares, reads what their streams bring, sends what has a place, and settles what has ended, until `signal` ends it or
- * somebody has taken over from it. One loop does it all; what is asked of the database meanwhile wakes it.
+ * Holds this process' shares, reads their streams, sends and settles, until `signal`, or until another process takes over.
+ * One loop does it all; finished queries wake it.
  */
 export async function serve(serving: Serving, signal: AbortSignal): Promise<void> {
   const { machine, reader, settler, underWay, membership, waker, clockMs, next } = serving
@@ -86,7 +86,7 @@ export async function serve(serving: Serving, signal: AbortSignal): Promise<void
     await waker.wait(Math.max(0, Math.min(next.beatMs, next.tickMs, dueMs) - clockMs()), signal)
   }
   try {
-    // What has ended hears that it is not settled here any more.
+    // Finished requests learn that they are not settled here any more.
     settler.wanted()
     await (serving.isFenced ? underWay.idleWithin(serving.deadlineMs) : stop(serving))
   } finally {
@@ -96,7 +96,7 @@ export async function serve(serving: Serving, signal: AbortSignal): Promise<void
   }
 }
 
-/** What is looked at now and then. */
+/** The periodic checks. */
 function tick(serving: Serving, nowMs: number): void {
   const { machine, reader, underWay, next } = serving
   const { holderId } = serving.membership
@@ -110,7 +110,7 @@ function tick(serving: Serving, nowMs: number): void {
   next.tickMs = nowMs + (isQuiet ? beatEveryMs : tickMs)
 }
 
-/** Gives everything up in order: the shares at once, what is under way when it has ended. */
+/** Gives everything up in order: shares at once, requests in flight when they end. */
 async function stop(serving: Serving): Promise<void> {
   const { machine, keeper, settler, underWay, clockMs, log } = serving
   await serving.beating
@@ -119,7 +119,7 @@ async function stop(serving: Serving): Promise<void> {
   const deadlineMs = clockMs() + serving.drainMs
   const keepAlive = setInterval(() => beat(serving, clockMs()), beatEveryMs)
   try {
-    // The shares go first: others send what is not under way here.
+    // Shares first: others send what is not in flight here.
     while (machine.leaving.size > 0 && clockMs() < deadlineMs + settleWithinMs) {
       settler.wanted()
       await giveBackTaken(serving)
@@ -132,7 +132,7 @@ async function stop(serving: Serving): Promise<void> {
     serving.cutOff.abort()
     await underWay.idleWithin(settleWithinMs)
     settler.giveUp()
-    // What waited behind a request that has failed meanwhile need not wait until this process would be taken for dead.
+    // Deliveries blocked by a failed request need not wait for a takeover.
     await giveBackTaken(serving)
   } finally {
     clearInterval(keepAlive)

@@ -16,7 +16,7 @@ import { giveUp, setAside } from '../stream/tasks.ts'
 import type { Membership } from './membership.ts'
 import type { createProgress } from './progress.ts'
 
-/** Keeps this process's part of the shares: what is free, its own, and those of the dead. */
+/** Keeps this process' part of the shares: its own, free ones, and those of dead holders. */
 export function createShareKeeper(options: {
   outbox: Outbox
   membership: Membership
@@ -37,23 +37,23 @@ export function createShareKeeper(options: {
     const living = holders.filter(({ isLeaving }) => !isLeaving).map(({ id }) => id)
     const { claim, release } = planShares({ me: holderId, holders: living, shares })
     for (const share of release) if (machine.main.has(share)) beginRelease(machine, share, holderId)
-    // Also what was claimed before, where the database went away in the middle of this.
+    // Includes shares of an earlier claim whose answer was lost.
     const isMissing = ({ share }: { share: number }) => !machine.main.has(share)
     if (claim === 0 && !shares.some(each => each.holderId === holderId && isMissing(each))) return
     const claimed = (await claimShares(outbox, { holderId, most: claim })).filter(isMissing)
     if (claimed.length === 0) return
     const taken = claimed.map(({ share }) => share)
-    // A webhook that fell behind there has its place with the share, and each has its queue.
+    // Positions of lagging webhooks come with the share, and each webhook has its queue.
     const own = await readStreams(outbox, taken)
     await readSettings(reader)
-    // Before anything is read: what a dead holder may have under way blocks its entities.
+    // Before anything is read: a dead holder's requests block their entities.
     await askForAside(reader, taken)
     acquire(machine, claimed, own)
     log.info('delivery.shares', { held: machine.main.size })
   }
 
   return {
-    /** Shows that this process lives. Returns false where it does not count as a holder any more. */
+    /** Sends a heartbeat. False: this process is no longer a holder. */
     async beat(reach: TimeId, isIdle: boolean): Promise<boolean> {
       const heard = await membership.renew(reach, isIdle)
       if (!heard) return false
@@ -63,7 +63,7 @@ export function createShareKeeper(options: {
       return true
     },
 
-    /** Begins to give up all shares. */
+    /** Begins to release all shares. */
     releaseAll(): void {
       isStopping = true
       for (const share of machine.main.keys()) beginRelease(machine, share, holderId)
@@ -113,8 +113,8 @@ async function takeOverDead(
 }
 
 /**
- * Begins to give a share up: what is unsent of it is forgotten, or becomes rows where something after it was sent; what is under way becomes
- * rows that this process has taken, and settles. Rows that were taken and are not sent are given back.
+ * Begins to release a share: its unsent tasks are dropped, or become rows if later ones were sent; tasks in flight become
+ * rows that this process settles. Other taken rows are returned.
  */
 function beginRelease(machine: Machine, share: number, holderId: number): void {
   machine.leaving.add(share)

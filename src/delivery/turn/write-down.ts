@@ -7,7 +7,7 @@ import type { Serving } from './serving.ts'
 export const beatEveryMs = 700
 const saveEveryMs = 500
 
-/** Shows that this process lives, and lets the main streams go on. */
+/** Sends a heartbeat, which extends the main streams' reach. */
 export function beat(serving: Serving, nowMs: number): void {
   if (serving.beating) return
   const { machine, underWay, keeper, next, log } = serving
@@ -33,7 +33,7 @@ export function wantBeat({ next, waker }: Serving): void {
   waker.wake()
 }
 
-/** Begins to write down how far the streams have come: what waits for it at once, the rest when it is time. */
+/** Starts saving positions: at once if something waits for them, otherwise periodically. */
 export function save(serving: Serving, nowMs: number): void {
   if (serving.saving) return
   const { next, log } = serving
@@ -48,7 +48,7 @@ export function save(serving: Serving, nowMs: number): void {
     })
 }
 
-/** Writes it down, and gives up the shares of which nothing is open any more. */
+/** Saves positions, and releases shares without open tasks. */
 export async function saveNow(serving: Serving, most: number): Promise<void> {
   const { machine, progress, outbox, keeper } = serving
   const { holderId } = serving.membership

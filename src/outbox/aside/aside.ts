@@ -7,18 +7,18 @@ import { isSkipped } from '../log/waits.ts'
 /**
  * A row of `deliveries` is an event that could not be sent at once:
  *
- * | state | due_at | taken_by | who moves it on |
+ * | state | due_at | taken_by | ended by |
  * |---|---|---|---|
  * | waiting | finite | null | `pickDue`, when it is due |
- * | behind | infinity | null | whoever ends an older one of its entity: the oldest that is left becomes due |
+ * | behind | infinity | null | the end of an older row of its entity: the oldest remaining one becomes due |
  * | in a batch | infinity | null | its batch (batches.due_at, taken_by) |
- * | taken | finite | a holder | its settlement; after a death the takeover: due when nothing is under way any more |
+ * | taken | finite | a holder | its settlement; or a takeover: due when no request can be in flight |
  *
- * The oldest row of an entity is `behind` only while a newer one is taken: one was asked for by hand while the other was under way. Whoever
- * writes `infinity` has locked the row that it waits for, or writes that with it.
+ * The oldest row of an entity is `behind` only while a newer one is taken: it was requested by hand meanwhile. A writer of
+ * `infinity` has locked the row that blocks it, or writes that too.
  *
- * Statements here know the keys of what they look for. `offset 0` keeps an `exists` from being turned into a join: where the statistics are
- * of a time when the table was empty, it would be read whole.
+ * Statements look rows up by key. `offset 0` keeps an `exists` from becoming a join, which would read the whole table if its
+ * statistics are from when it was empty.
  */
 export type AsideRow = {
   readonly webhookId: number
@@ -30,13 +30,13 @@ export type AsideRow = {
   readonly withPrevious: boolean
   readonly asNew: boolean
   readonly asDelete: boolean
-  /** In how many ms it is due; null: behind an older one of its entity, or at once where nothing older waits any more. */
+  /** In how many ms it is due; null: behind an older row of its entity, or at once if there is none. */
   readonly dueInMs: number | null
-  /** The holder that is sending it; null: nobody is. */
+  /** The holder that is sending it; null: none. */
   readonly takenBy: number | null
 }
 
-/** The entity of a row at its webhook. */
+/** The map key of a row's entity at its webhook. */
 const entityKey = (of: Pick<AsideRow, 'webhookId' | 'entityType' | 'entityId'>) =>
   JSON.stringify([of.webhookId, of.entityType, of.entityId])
 
@@ -45,11 +45,11 @@ export const dueInMs = (dueAt: string, from: string) =>
   `(extract(epoch from nullif(${dueAt}, 'infinity') - ${from}) * 1000)::float8`
 
 /**
- * - s:      rows in the order of their events; `is_first` of its entity.
- * - older:  locked, so that nobody ends it before this has committed: who ends it sees these rows.
+ * - s: rows in the order of their events; `is_first` of its entity
+ * - older: locked, so that it does not end before this commits: its end then sees these rows
  *
- * A row that is there already was asked for by hand meanwhile, and stays as it is. Nothing is kept of a webhook that is gone, or an event that
- * was forgotten; nor what was not tried, and was cancelled while it was on its way here.
+ * An existing row was requested by hand meanwhile, and stays. Skipped: rows of deleted webhooks or erased events, and
+ * unattempted ones that were cancelled meanwhile.
  */
 const setAsideStatement = statement(
   'set_aside',
@@ -91,12 +91,12 @@ on conflict (webhook_id, entity_type, entity_id, event_id) do nothing
 returning d.webhook_id, ${dueInMs('d.due_at', now)} as due_in_ms`,
 )
 
-/** What is due at a webhook, in ms from now. */
+/** The time until a webhook's row is due, in ms. */
 export type Due = { readonly webhookId: number; readonly dueInMs: number }
 
 /**
- * Sets rows aside, those of an entity in the order of their events, within a transaction that has the holder's lock. Returns
- * when they are due; what waits behind others is left out.
+ * Sets rows aside, those of an entity in event order, in a transaction with the holder's lock. Returns when they are due,
+ * without blocked ones.
  */
 export async function setAside(client: pg.ClientBase, rows: readonly AsideRow[]): Promise<Due[]> {
   if (rows.length === 0) return []
@@ -106,12 +106,12 @@ export async function setAside(client: pg.ClientBase, rows: readonly AsideRow[])
     return { ...row, isFirst: !seen.has(key) && Boolean(seen.add(key)) }
   })
   const { rows: written } = await setAsideStatement(client, { aside })
-  // What was left out may have been the first of its entity: then the next one waits for nothing.
+  // If the first row of an entity was skipped, the next one is not blocked.
   const woken = written.length < rows.length ? await wakeNext(client, rows) : []
   return [...dues(written), ...woken]
 }
 
-/** Of what has been written, all that has a time. */
+/** The written rows with a time. */
 export function dues(rows: readonly { webhook_id: number; due_in_ms: number | null }[]): Due[] {
   return rows.flatMap(row =>
     row.due_in_ms === null ? [] : [{ webhookId: row.webhook_id, dueInMs: row.due_in_ms }],
@@ -126,14 +126,14 @@ export type RowEntity = {
 }
 const entities = rows<RowEntity>(ofRowEntity)
 
-/** Waits for whoever picks one of them at this moment, and may put it back as behind. */
+/** Waits for concurrent picks, which may put a row back as behind. */
 const lockOldest = statement(
   'lock_oldest',
   { entities },
   p => `select 1 from ${p.entities('s')} cross join ${oldestOfS('1', 's.webhook_id', 'for no key update')} o`,
 )
 
-/** Not what is taken or in a batch: that moves on by itself. */
+/** Taken and batched rows continue by themselves. */
 const wakeOldest = statement(
   'wake_oldest',
   { entities },
@@ -149,7 +149,7 @@ where d.ctid = oldest.ctid
 returning d.webhook_id, ${dueInMs('d.due_at', now)} as due_in_ms`,
 )
 
-/** Makes due what waited behind rows that this transaction has ended. Returns when what is left of these entities is due. */
+/** Makes rows due that this transaction has unblocked. Returns when the rest of these entities is due. */
 export async function wakeNext(client: pg.ClientBase, ended: readonly RowEntity[]): Promise<Due[]> {
   if (ended.length === 0) return []
   const entities = [...new Map(ended.map(entity => [entityKey(entity), entity])).values()]

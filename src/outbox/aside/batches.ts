@@ -9,18 +9,18 @@ import { waitForStreamMs, waitingForStream } from './pulled.ts'
 import type { Shipment } from './shipment.ts'
 
 export type ClaimedBatches = {
-  /** Another process has taken over: nothing was claimed, and nothing is ours. */
+  /** Another process has taken over: nothing was claimed. */
   readonly isFenced: boolean
   readonly shipments: readonly Shipment[]
-  /** When more can be claimed although nothing tells of it, in ms; null where nothing waits for that. */
+  /** When more can be claimed without a notification, in ms; null: nothing waits. */
   readonly lookAgainInMs: number | null
-  /** How many rows still wait to be put into a batch, counted up to twice what one may hold. */
+  /** How many rows wait for a batch, counted up to twice its size. */
   readonly fresh: number
 }
 
 /**
- * How many rows wait to be put into a batch, up to a number, the oldest of them, whether one was asked for by hand, and whether
- * a batch is due. Locks nothing.
+ * How many rows wait for a batch, up to a number; the oldest of them; whether one was requested by hand; and whether a batch
+ * is due. Locks nothing.
  */
 const whatWaits = statement(
   'what_waits_for_a_batch',
@@ -48,7 +48,7 @@ from (
 ) fresh`,
 )
 
-/** When the earliest is due of what is not due yet, or could not go: batches, rows that are tried again, and those that wait for their stream; in ms from now. */
+/** When the next batch, retry, or row that waits for its stream is due, in ms from now. */
 const nextDue = statement(
   'next_due_of_batches',
   { webhookId: 'int', shares: 'smallint[]' },
@@ -70,10 +70,10 @@ left join lateral (
 )
 
 /**
- * Claims for a webhook that wants batches. A batch that waits goes again, whole and under its id. Rows that are due become new
- * ones, the oldest first; what is of one entity is in one batch, in its order. The last batch goes when it is full, or when one
- * of its events has waited for company as long as it may: `lookAgainInMs` tells how long that is. A batch is committed before
- * it is sent, so it is the same again after a crash. A holder claims for a webhook once at a time.
+ * Claims for a webhook with batches. A pending batch is sent again whole, under its id. Due rows form new ones, the oldest
+ * first; an entity's rows are in one batch, in order. The last batch is sent when full, or when one of its events has waited
+ * its maximum: `lookAgainInMs`. A batch commits before it is sent, so it is the same after a crash. A holder makes one claim
+ * per webhook at a time.
  */
 export async function claimBatches(outbox: Outbox, input: BatchInput): Promise<ClaimedBatches> {
   const { webhookId, shares, batch, holderId } = input
@@ -105,7 +105,7 @@ export async function claimBatches(outbox: Outbox, input: BatchInput): Promise<C
   return claimed ?? { isFenced: true, shipments: [], lookAgainInMs: null, fresh: 0 }
 }
 
-/** When there is something to claim: what waits for company until then, or what is due earlier. */
+/** When there is something to claim: the end of the wait for more events, or anything due earlier. */
 async function earliest(
   db: pg.Pool | pg.ClientBase,
   { webhookId, shares }: BatchInput,
@@ -116,7 +116,7 @@ async function earliest(
   return waitMs === null || dueInMs === null ? (waitMs ?? dueInMs) : Math.min(waitMs, dueInMs)
 }
 
-/** What was sent alone gives way to what is newer, where only the latest state is wanted; what was sent together is sent again as it was. */
+/** Drops superseded rows of a webhook with mode `latest`, except batches, which are sent again unchanged. */
 async function withoutSuperseded(
   client: pg.ClientBase,
   { mode, webhookId, readUpTo }: BatchInput,

@@ -27,7 +27,7 @@ select array(
        ) as without`,
 )
 
-/** Which entities have rows, so that what is newer has to join them; and the webhooks `without` any row at all. */
+/** The entities with rows, which newer events must join; and the webhooks `without` any row. */
 export async function blockedEntities(
   outbox: Outbox,
   input: {
@@ -49,7 +49,7 @@ export async function blockedEntities(
   return { blocked: asked.map(({ place }) => blocked.has(place)), without: rows[0].without }
 }
 
-/** The webhooks that have rows, and the earliest in each share. Only what can be taken counts. */
+/** The webhooks with rows, and the earliest of each share. Only takeable rows count. */
 const webhooksWithAsideStatement = statement(
   'webhooks_with_aside',
   { shares: 'smallint[]' },
@@ -72,7 +72,7 @@ from w cross join lateral (
 ) due`,
 )
 
-/** The webhooks that have rows or batches, and in how many ms the first in these shares is due; null: none is. */
+/** The webhooks with rows or batches, and the ms until the first in these shares is due; null: none. */
 export async function webhooksWithAside(
   outbox: Outbox,
   shares: readonly number[],

@@ -4,8 +4,8 @@ import { oldestOfS } from '../database/row-keys.ts'
 import { statement } from '../database/statement.ts'
 
 /**
- * Of webhooks that want no batches any more, those that nobody is sending: each of their events waits by itself, due when its
- * batch was. A batch that is being sent is dissolved when it has failed.
+ * Dissolves idle batches of webhooks without batching: each event becomes a single row, due when its batch was. A batch in
+ * flight is dissolved when it has failed.
  */
 const dissolve = statement(
   'dissolve_batches',
@@ -29,7 +29,7 @@ with dissolved as (
 update walhook.deliveries d set batch_id = null, due_at = member.due_at from member where d.ctid = member.ctid`,
 )
 
-/** Run in a transaction that has the lock of each holder whose rows it may touch. */
+/** Needs the lock of each holder of the rows. */
 export async function dissolveBatches(client: pg.ClientBase, webhookIds: readonly number[]): Promise<void> {
   if (webhookIds.length > 0) await dissolve(client, { webhookIds: [...new Set(webhookIds)] })
 }
@@ -40,7 +40,7 @@ where webhook_id = any($1) and id = any($2) and taken_by is null and not exists 
   select 1 from walhook.deliveries where webhook_id = b.webhook_id and batch_id = b.id offset 0
 )`
 
-/** Ends batches of which nothing is left. */
+/** Deletes empty batches. */
 export async function endEmptyBatches(
   client: pg.ClientBase,
   webhookIds: readonly number[],

@@ -5,8 +5,8 @@ import { endEmptyBatches } from './dissolve-batches.ts'
 import { type Delivery, deliveryColumns, fromRow, itsEvent, type Shipment } from './shipment.ts'
 
 /**
- * Batches of a webhook that are due in some shares, those that are due for longest first, with their members; one without
- * members comes with nulls. `is_behind`: an older event of a member's entity is not in the batch; `older_in_ms`: when it is due.
+ * The due batches of a webhook in some shares, the longest due first, with their members (nulls if empty). `is_behind`: an
+ * older event of a member's entity is outside; `older_in_ms`: when that is due.
  */
 const dueBatches = statement(
   'due_batches',
@@ -40,7 +40,7 @@ from due left join lateral (
 order by due.due_at, due.id, m.event_id`,
 )
 
-/** A batch that is taken, or put off for so long. */
+/** A batch to take, or to postpone by this long. */
 type Moved = { readonly id: TimeId; readonly laterMs: number | null }
 
 const moveBatches = statement(
@@ -58,15 +58,15 @@ set taken_by = case when s.later_ms is null then ${p.holderId} end,
 from ${p.batches('s')} where b.webhook_id = ${p.webhookId} and b.id = s.id`,
 )
 
-/** How soon a batch that waits behind an older event is looked at again, at the earliest. */
+/** The earliest next look at a blocked batch. */
 const putOffMs = 1_000
 
-/** A batch that is due, and for how long it waits behind an older event of one of its entities, or null. */
+/** A due batch, and how long an older event of one of its entities blocks it, or null. */
 type DueBatch = Moved & { readonly deliveries: readonly Delivery[] }
 
 /**
- * Takes up to `limit` due batches of a webhook, each as it was composed. One that waits behind an older event, asked for by
- * hand since, is put off; one of which nothing is left ends. Run in a transaction that has the holder's lock.
+ * Takes up to `limit` due batches of a webhook, unchanged. A batch blocked by an older event, requested by hand, is
+ * postponed; an empty one is deleted. Needs the holder's lock.
  */
 export async function pickDueBatches(
   client: pg.ClientBase,

@@ -17,7 +17,7 @@ const given = {
 
 type Given = { readonly [Name in keyof typeof given]: string }
 
-/** Of a table with `due_at`, what waits in the given time, a page of it; not where a dead holder's requests may be under way. */
+/** A page of a table's rows due within the given time, without those that a dead holder may have in flight. */
 const pageOf = (p: Given, table: 'deliveries' | 'batches') => `
 select x.*
 from generate_series(0, ${shareCount - 1}) as s (share)
@@ -30,7 +30,7 @@ cross join lateral (
 ) x
 order by x.due_at limit ${pageSize}`
 
-/** Whether the receiver asked to wait with what attempts `a` like these sent; where it spoke for the whole webhook, its hold keeps it. */
+/** Whether the receiver's response to these attempts `a` asked for the wait; a Retry-After for the whole webhook is its hold. */
 const isAskedToWait = (p: Given, about: string) => `
 exists (
   select 1 from walhook.attempts a
@@ -38,7 +38,7 @@ exists (
     and a.response_headers ? 'retry-after' and a.status <> all (${p.pressed})
 )`
 
-/** Moves what is `early` of a `page`. Locked rows are passed over: nobody is waited for. */
+/** Moves the `early` part of a `page`. Skips locked rows. */
 const move = (table: 'deliveries' | 'batches') => `
 ${moment}, locked as materialized (
   select l.ctid from early cross join lateral (
@@ -76,12 +76,12 @@ with page as materialized (${pageOf(p, 'batches')}), early as materialized (
 ), ${move('batches')}`,
 )
 
-/** The first retries of the schedule, by their number, and the longest wait for one of them. */
+/** The schedule's early retries, and their longest wait. */
 export type EarlyRetries = { readonly count: number; readonly longestMs: number }
 
 /**
- * Makes due at once what waits for an early retry of a webhook whose receiver is back, by pages, each in a commit of its
- * own. Returns how many rows and batches that were; `onPage` hears of each page that moved any.
+ * Makes the early retries of a recovered webhook due at once, one commit per page. Returns the number of rows and batches;
+ * `onPage` gets each page.
  */
 export async function bringForward(
   outbox: Outbox,
@@ -90,7 +90,7 @@ export async function bringForward(
   onPage: () => void = () => {},
 ): Promise<number> {
   if (early.count === 0) return 0
-  // A wait is spread by a tenth; what began to wait was tried before.
+  // Waits vary by a tenth; the retry was scheduled after an attempt.
   const withinMs = early.longestMs * 1.2
   const since = firstIdAt(Math.max(0, Math.floor(Date.now() - 2 * withinMs)))
   const values = { webhookId, count: early.count, withinMs, since, pressed: pressedStatuses }

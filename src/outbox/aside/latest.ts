@@ -16,24 +16,24 @@ import type { Delivery } from './shipment.ts'
 
 export type Superseded = { readonly delivery: Delivery; readonly supersededBy: TimeId }
 
-/** What is written of an event that is superseded. `isNew`: it is a `new`, or takes the place of one. */
+/** A superseded event. `isNew`: it is a `new`, or replaces one. */
 type Ended = Entity &
   Pick<Waiting, 'eventId' | 'attempts'> & {
     readonly supersededBy: TimeId
     readonly isNew: boolean
-    /** Null: it was not asked about. */
+    /** Null: not in the request. */
     readonly delivery: Delivery | null
   }
 
 type Asked = {
   readonly webhookId: number
-  /** Of each entity, in order, the oldest that waits: from the stream, or rows that are taken. Nothing older is to be sent. */
+  /** The oldest pending deliveries of each entity, in order: from the stream, or taken rows. No older one is sent. */
   readonly deliveries: readonly Delivery[]
-  /** Up to where the webhook's stream has been read: what is beyond it still waits in the log. */
+  /** The read position of the webhook's stream: later events are still in the log. */
   readonly readUpTo: (share: number) => TimeId
 }
 
-/** How many events are looked at, of all entities, beyond those that are asked about. */
+/** The maximum of further events examined, for all entities. */
 const mostLookedAt = 2_000
 
 type Run = {
@@ -43,10 +43,10 @@ type Run = {
 }
 
 /**
- * What is around the deliveries of some entities:
+ * The surroundings of some entities' deliveries:
  *
- * - before: the event before the first one, if it was superseded, says whether a `new` is among what the first one takes the place of
- * - after:  what waits behind the last one, as rows and in the log, in order, up to `most` of each
+ * - before: the event before the first, if superseded: it shows whether the first replaces a `new`
+ * - after: what follows the last one, as rows and in the log, in order, up to `most` of each
  */
 const around = statement(
   'around_entities',
@@ -106,10 +106,7 @@ left join lateral (
 ) after on true`,
 )
 
-/**
- * The rows of superseded deliveries go, where there are any, and what became of them is kept. Where that is known already it is
- * renewed: of several that superseded it, one after the other, the last one counts.
- */
+/** Deletes the rows of superseded deliveries, and records their end. A later supersession replaces an earlier record. */
 const supersede = statement(
   'supersede',
   {
@@ -150,9 +147,8 @@ const eventsById = statement(
 )
 
 /**
- * Decides, for a webhook that wants only the latest state, which of the deliveries that would be sent next are superseded by what
- * waits behind them, in memory (`deliveries`), as rows or in the log; and commits it, so that whatever is asked about later finds it.
- * `send` are the others, in the form in which they are sent.
+ * Decides which of the next deliveries of a webhook with mode `latest` are superseded by later ones, in memory
+ * (`deliveries`), as rows or in the log; and commits that. `send`: the others, in their form.
  */
 export async function latestOf(
   outbox: Outbox,
@@ -161,7 +157,7 @@ export async function latestOf(
   isFenced: boolean
   send: readonly Delivery[]
   superseded: readonly Superseded[]
-  /** When rows are due that waited behind what is superseded. */
+  /** When rows are due that superseded ones blocked. */
   left: readonly Due[]
 }> {
   const { ended, ...judged } = await judge(outbox.pool, asked)
@@ -173,7 +169,7 @@ export async function latestOf(
   return written ?? { isFenced: true, send: [], superseded: [], left: [] }
 }
 
-/** The same within a transaction that has the holder's lock. */
+/** The same in a transaction with the holder's lock. */
 export async function keepLatestOf(
   client: pg.ClientBase,
   asked: Asked,
@@ -197,7 +193,7 @@ async function writeEnded(
   )
 }
 
-/** Whether a delivery is sent as `new` if it takes the place of one. */
+/** Whether a delivery that replaces a `new` is sent as one. */
 function takesForm({ actionType, attempts }: Pick<Waiting, 'actionType' | 'attempts'>): boolean {
   return actionType === 'update' && attempts === 0
 }
@@ -233,7 +229,7 @@ async function judge(
 
 type Sent = { readonly delivery: Delivery; readonly asNew: boolean }
 
-/** What is sent as `new` from now on is made anew of its event: an `update` may tell values that a `new` has not. */
+/** Rebuilds the body of a delivery sent as `new`: an `update` may contain earlier values that a `new` lacks. */
 async function inForm(db: pg.Pool | pg.ClientBase, send: readonly Sent[]): Promise<Delivery[]> {
   const changed = send.filter(({ delivery, asNew }) => asNew && !delivery.asNew)
   if (changed.length === 0) return send.map(({ delivery }) => delivery)
@@ -247,7 +243,7 @@ async function inForm(db: pg.Pool | pg.ClientBase, send: readonly Sent[]): Promi
   })
 }
 
-/** One event that waits: as it was asked about, as a row behind that, or in the log. */
+/** A pending event: from the request, a row after it, or in the log. */
 type Known = Waiting & { readonly delivery: Delivery | null; readonly isRow: boolean }
 
 function judgeRun(
@@ -270,21 +266,21 @@ function judgeRun(
   const carrierOf = new Map(superseded.map(({ eventId, supersededBy }) => [eventId, supersededBy]))
   const { entityType, entityId } = run[0]!
   const ended: Ended[] = []
-  // What is superseded hands its form on to what follows it, until that is sent.
+  // A superseded event passes its form on to the next, until one is sent.
   let isNew = false
   for (const each of all) {
     const supersededBy = carrierOf.get(each.eventId)
     isNew = each.asNew || each.actionType === 'new' || (isNew && takesForm(each))
     const { eventId, attempts, delivery } = each
     if (supersededBy === undefined) isNew = false
-    // What is in the log only is judged when it is read.
+    // Events in the log only are judged when they are read.
     else if (each.isRow)
       ended.push({ entityType, entityId, eventId, attempts, supersededBy, isNew, delivery })
   }
   return { send: send.flatMap(({ delivery, asNew }) => (delivery ? [{ delivery, asNew }] : [])), ended }
 }
 
-/** What waits behind, in order. What is a row and in the log at once counts as the row, which comes first. */
+/** The later events, in order. An event that is a row and in the log counts as the row, which comes first. */
 // biome-ignore lint/suspicious/noExplicitAny: rows of the statement above
 function behindOf(around: readonly any[]): Known[] {
   const behind = new Map<TimeId, Known>()

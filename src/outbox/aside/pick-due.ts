@@ -10,8 +10,8 @@ import { type Delivery, deliveryColumns, fromRow, itsEvent } from './shipment.ts
 import { isTaken } from './taken.ts'
 
 /**
- * Takes rows that are due. Each share's are read in their order, so that nothing has to be sorted but what may be taken. One that
- * has changed in the moment before it was locked is not where it was found, and is left to the next time.
+ * Takes due rows. Each share is read in index order, so that only candidates are sorted. A row that changed before it was
+ * locked is left for the next time.
  */
 const takeDue = statement(
   'take_due',
@@ -45,9 +45,9 @@ type Key = { readonly entityType: string; readonly entityId: string; readonly ev
 const keys = rows<Key>(ofEvent)
 
 /**
- * Puts back what is behind an older row of its entity, or behind one that is under way: an event was sent by its stream while the row
- * waited, and has a row of its own since then, with the holder that sends it. A statement of its own, which sees what was ended until the
- * rows were locked. Whoever ends the other one waits for this, and makes the row due then.
+ * Puts back rows that an older row or one in flight blocks: the stream sent an event meanwhile, which has a row with its
+ * holder now. A separate statement, which sees rows ended before the lock. The end of the other row waits for this, and makes
+ * the row due.
  */
 const putBackBehind = statement(
   'put_back_behind',
@@ -100,12 +100,12 @@ cross join lateral (
 ) d`,
 )
 
-/** Rows that were taken, and when the earliest of those that are left is due; null: none is. */
+/** The taken rows, and when the next one is due; null: none. */
 export type Picked = { readonly deliveries: readonly Delivery[]; readonly nextDueInMs: number | null }
 
 /**
- * Takes up to `limit` rows of a webhook that are due, the oldest of their entities only: from now on this holder sends them.
- * Nothing, where it is fenced.
+ * Takes up to `limit` due rows of a webhook, only the oldest of each entity: this holder sends them now. None if it is
+ * fenced.
  */
 export async function pickDue(
   outbox: Outbox,

@@ -2,8 +2,8 @@ import { placeIn, waitsInLog } from '../log/waits.ts'
 import { stateAt } from '../log/wanted.ts'
 
 /**
- * Events of entity `k` that the stream of a webhook has still to bring, or may have under way, from its place `k.settled_up_to` to
- * `k.up_to`: wanted, and neither delivered, ended, cancelled nor rows. The oldest first.
+ * The events of entity `k` that a webhook's stream may still send, between its position `k.settled_up_to` and `k.up_to`:
+ * wanted, and neither delivered, ended, cancelled nor rows. The oldest first.
  */
 export const openInStream = (webhookId: string, k: string, most: string) => `
 select e.id
@@ -17,8 +17,8 @@ where ${waitsInLog(webhookId, { e: 'e', s: 's', settled: `${k}.settled_up_to`, m
 order by e.id`
 
 /**
- * A part of a statement: what was pulled out of the log by hand (a skip of its entity says so) while the stream had still to bring
- * something older of the entity, and has still to. It waits for that: the stream alone knows where it is.
+ * A CTE: rows requested by hand (with a skip of their entity in the log) before the stream has sent an older event of the
+ * entity. They wait for the stream, which knows its position.
  */
 export const waitingForStream = (webhookId: string) => `
 waiting_for_stream as materialized (
@@ -45,5 +45,5 @@ exists (
   offset 0
 )`
 
-/** How soon it is looked at again. */
+/** The interval of checking them again. */
 export const waitForStreamMs = 50

@@ -6,13 +6,13 @@ import { ofBatch, ofRow, rowOfS } from '../database/row-keys.ts'
 import { rows, statement } from '../database/statement.ts'
 import { wakeNext } from './aside.ts'
 
-/** Whether row `d` is under way, by itself or in its batch. */
+/** Whether row `d` is in flight, alone or in its batch. */
 export const isTaken = (d: string) => `(
   ${d}.taken_by is not null or ${d}.batch_id is not null and exists (
     select 1 from walhook.batches where webhook_id = ${d}.webhook_id and id = ${d}.batch_id and taken_by is not null
   ))`
 
-/** A row that a holder has taken. */
+/** A row taken by a holder. */
 export type TakenRow = {
   readonly webhookId: number
   readonly entityType: string
@@ -21,7 +21,7 @@ export type TakenRow = {
 }
 export type TakenBatch = { readonly webhookId: number; readonly batchId: TimeId }
 
-/** What the tables say that a holder has taken: more than it knows of where the answer to a commit was lost. */
+/** The rows of a holder by the tables, which has more than its memory if the answer to a commit was lost. */
 export async function readTaken(
   outbox: Outbox,
   holderId: number,
@@ -78,7 +78,7 @@ with s as materialized (
 update walhook.batches b set taken_by = null from s where b.ctid = s.row`,
 )
 
-/** Gives back what was taken and not sent: it is due as before. */
+/** Returns taken rows without sending them: they are due as before. */
 export async function giveBack(
   outbox: Outbox,
   taken: { holderId: number; deliveries: readonly TakenRow[]; batches?: readonly TakenBatch[] },

@@ -7,12 +7,11 @@ import { moment, now, rows, statement } from '../database/statement.ts'
 import { wakeChannel } from '../log/append.ts'
 
 /**
- * What an admin does to a webhook's deliveries is one transaction, or page by page: it stops every holder for that moment, so nothing is
- * taken, settled or sent newly meanwhile. What is under way by then stays as it is. Afterwards the rows are as this leaves them, and
- * what waits in the log is passed over by the skips.
+ * An admin's operation is one transaction, or page by page. It stops every holder meanwhile, so that nothing is taken,
+ * settled or newly sent. Requests in flight continue; skips make the streams pass over pending events in the log.
  */
 
-/** Whether a webhook may be given deliveries. Locked against deletion until the transaction ends. */
+/** Whether a webhook may get deliveries; locks it against deletion. */
 const lockWebhookStatement = `
 select is_active and disabled_at is null as may_send, disabled_reason
 from walhook.webhooks where id = $1 for key share`
@@ -22,7 +21,7 @@ export type NotSending =
   | { readonly state: 'no_webhook' }
   | { readonly state: 'inactive'; readonly disabledReason: string | null }
 
-/** Stops every holder, and says whether the webhook may be given deliveries. The first statement of a transaction. */
+/** Stops every holder, and returns whether the webhook may get deliveries. The first statement of a transaction. */
 export async function lockToSend(
   client: pg.PoolClient,
   webhookId: number,
@@ -35,21 +34,21 @@ export async function lockToSend(
   return { ok: true }
 }
 
-/** Once this has committed, every process that delivers looks at the webhook anew. */
+/** Makes every delivering process look at the webhook again after the commit. */
 export async function tellByHand(client: pg.ClientBase, webhookId: number): Promise<void> {
   await client.query('select pg_notify($1, $2)', [wakeChannel, `hand:${webhookId}`])
 }
 
 const entities = rows<Entity>(ofEntity)
 
-/** When something of a share may be sent: now, unless a request of a holder that is gone may still be under way. */
+/** When a share's row may be sent: now, unless a dead holder's request may be in flight. */
 const soonest = (row: string) =>
   `greatest(${now}, (select wait_until from walhook.shares where share = ${row}.share))`
 
 /**
- * Of entities whose rows were changed, the oldest row is due where it is one of those, and the others wait behind it; unless something of
- * the entity is under way: then all wait behind that. A batch with one of them is due. Here as elsewhere `offset 0` has each entity looked
- * up by itself: where the statistics know of an empty queue, Postgres would rather read all of it.
+ * Of the entities of changed rows, the oldest row becomes due if it is one of them, and the others wait behind it; behind a
+ * request in flight, all wait. A batch with one of them becomes due. `offset 0` keeps lookups by key, whatever the
+ * statistics.
  */
 export const makeDue = statement(
   'by_hand_make_due',

@@ -14,18 +14,18 @@ import { askedPlaces } from './ask.ts'
 import { tellByHand } from './by-hand.ts'
 import { countPage, type Skipped } from './count-skipped.ts'
 
-/** Which of a webhook's waiting events: all, those of one entity, or one. */
+/** A part of a webhook's pending events: all, one entity's, or one. */
 export type Waiting = {
   readonly webhookId: number
   readonly entity: Entity | null
   readonly eventId: TimeId | null
-  /** No newer event than this: what comes while a cancellation runs is not meant. */
+  /** The newest event to cancel: later ones are not meant. */
   readonly upTo: TimeId
 }
 
 /**
- * The oldest rows of a webhook that nobody is sending, up to some number, end as cancelled: in the order of the key, so that they are
- * read from it. Returns of each entity how many they were, and the oldest.
+ * Cancels a webhook's oldest untaken rows, up to a number, in key order so that the index is read. Returns the count and the
+ * oldest row per entity.
  */
 const cancelRowsWhere = (
   name: string,
@@ -59,7 +59,7 @@ const cancelRowsOfWebhook = cancelRowsWhere(
 
 type Changed = Entity & { readonly oldest: TimeId }
 
-/** Entities of which the oldest row was cancelled, and another one is the oldest now. */
+/** Entities whose oldest row was cancelled. */
 const movedOn = statement(
   'moved_on',
   {
@@ -74,8 +74,8 @@ where first.event_id > s.oldest`,
 )
 
 /**
- * Cancels up to `limit` waiting rows, as a transaction of its own: they end as cancelled. What is under way is not touched, and is settled as
- * ever. Returns how many; `isMore`: there may be others.
+ * Cancels up to `limit` pending rows in a transaction of its own. Requests in flight continue, and are settled as usual.
+ * Returns the number; `isMore`: there may be others.
  */
 export async function cancelRows(
   client: pg.PoolClient,
@@ -115,8 +115,8 @@ returning id`,
 )
 
 /**
- * Has the streams of a webhook pass over what waits in the log, as a transaction of its own. What is being sent goes on. Null: nothing
- * can wait there. `isUnsure`: the one event that is meant may be under way.
+ * Makes a webhook's streams skip pending events in the log, in a transaction of its own. Requests in flight continue. Null:
+ * nothing pending there. `isUnsure`: the requested event may be in flight.
  */
 export async function skipWaiting(
   client: pg.PoolClient,

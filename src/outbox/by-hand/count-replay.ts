@@ -8,15 +8,15 @@ import { conditionsOf, isWantedNow, type ReplaySource, type Versions } from './r
 
 type Range = Extract<ReplaySource, { of: 'range' }>
 
-/** How many events are looked at from either end of a range. */
+/** The number of events examined at each end of a range. */
 const lookAtMost = 10_000
 
-/** `behind`: only of entities after this one, as replays go on. */
+/** `behind`: only entities after this one, as for a continued replay. */
 type CountedAs = { readonly tenant: string | null; readonly lookAt?: number; readonly behind?: Entity | null }
 
 /**
- * How many events a replay of a range means. All of a short one are counted. Of a long one its oldest and its newest events are, and the
- * rest is estimated by the statistics of Postgres: it takes as long whether there are thousands or millions. `tenant` is the webhook's.
+ * The number of events in a replay of a range: exact for a short one; for a long one both ends are counted and the middle is
+ * estimated by Postgres' statistics, in constant time. `tenant` is the webhook's.
  */
 export async function countReplay(
   outbox: Pick<Outbox, 'pool'>,
@@ -36,7 +36,7 @@ export async function countReplay(
   return { count: Math.max(meant, Math.round((all * meant) / lookedAt)), isExact: false }
 }
 
-/** A tenant's events, and no look at another's. */
+/** One tenant's events. */
 const ofTenant = (given: (value: unknown) => string, tenant: string | null) =>
   tenant === null ? '' : ` and (e.tenant = ${given(tenant)} or e.tenant_before = ${given(tenant)})`
 
@@ -70,7 +70,7 @@ async function countPart(
   return { lookedAt: rows[0].looked_at, meant: rows[0].meant, last: rows[0].last }
 }
 
-/** How many events there are in a range, as Postgres plans with. */
+/** The planner's estimate of the events in a range. */
 async function estimate({ pool }: Pick<Outbox, 'pool'>, { from, to }: Range, tenant: string | null) {
   const { values, given } = parameters()
   const { rows } = await pool.query(
@@ -81,10 +81,10 @@ async function estimate({ pool }: Pick<Outbox, 'pool'>, { from, to }: Range, ten
   return Number(rows[0]['QUERY PLAN'][0].Plan['Plan Rows'])
 }
 
-/** When a webhook was last off, and in which versions; `until` null: it is still off. */
+/** The last inactive time of a webhook, with its versions; `until` null: it is still inactive. */
 export type TimeOff = { readonly since: Date; readonly until: Date | null; readonly versions: Versions }
 
-/** When a webhook was off last: inactive, or disabled. Null: never, as far as is known. */
+/** When a webhook was last inactive or disabled; null: never, as far as known. */
 export async function lastTimeOff(
   { pool }: Pick<Outbox, 'pool'>,
   webhookId: number,
@@ -115,7 +115,7 @@ where f.version = (select version from off)`,
   return { since, until, versions: { from, to } }
 }
 
-/** From when on events are kept: the beginning of the oldest day; null: there is none. */
+/** The start of the oldest stored day of events; null: none. */
 export async function eventsKeptSince({ pool }: Pick<Outbox, 'pool'>): Promise<Date | null> {
   const { rows } = await pool.query(`
 select min(substring(pg_get_expr(c.relpartbound, c.oid) from 'FROM \\(''?(-?\\d+)')::bigint) as first

@@ -9,7 +9,7 @@ import type { Count } from '../reading/queue-depth.ts'
 import { askFor } from './ask.ts'
 import { lockToSend, type NotSending } from './by-hand.ts'
 
-/** Which events are sent to a webhook once more. Ranges hold their beginning and not their end. */
+/** The events to send again. Ranges include their beginning and exclude their end. */
 export type ReplaySource =
   | {
       readonly of: 'range'
@@ -17,34 +17,34 @@ export type ReplaySource =
       readonly to: TimeId
       /** As user.new; null: every event. */
       readonly triggers: readonly string[] | null
-      /** Only what was appended while the webhook was off. */
+      /** Only events appended while the webhook was inactive. */
       readonly missed?: Versions | null
     }
   | { readonly of: 'ids'; readonly ids: readonly TimeId[] }
-  /** What failed in a range of time, and was not delivered since. */
+  /** Events that failed in a time range and were not delivered since. */
   | { readonly of: 'failed'; readonly from: Date; readonly to: Date }
 
-/** From the version on in which a webhook was off, and before the one in which it was on again; null: it still is. */
+/** From the version in which a webhook became inactive, up to the one in which it was active again; null: it is not. */
 export type Versions = { readonly from: number; readonly to: number | null }
 
 export type Replayed =
   | NotSending
-  /** What it was told after a page: nothing of that page stays. */
+  /** `onPage` returned false: the last page was rolled back. */
   | { readonly state: 'stopped' }
   | {
       readonly state: 'queued'
-      /** How many deliveries were made, or begin anew. */
+      /** The number of new or restarted deliveries. */
       readonly queued: number
-      /** The last entity that was done, where there are more; null at the end. */
+      /** The last finished entity if there are more; null at the end. */
       readonly next: Entity | null
     }
 
-/** An attempt gets its id when it is logged, which may be later than it began: this bounds the days to look at. */
+/** An attempt gets its id when it is logged, which may be later than it began: this bounds the days to search. */
 const longestLoggingMs = 3_600_000
 
 /**
- * The events of which an attempt failed in a range of time and that were not delivered since: they are dead, or wait after a failure. Of all
- * failed attempts and of all events of their batches; or of the `newest`, and of as many events of batches.
+ * The events with a failed attempt in a time range and no delivery since: dead, or pending after a failure. From all failed
+ * attempts and their batches, or from the `newest` only.
  */
 function failedEvents(
   given: (value: unknown) => string,
@@ -75,7 +75,7 @@ with failed as (
   }
 }
 
-/** What a range says of an event besides its id. */
+/** The conditions of a range, besides ids. */
 export function conditionsOf(
   given: (value: unknown) => string,
   { triggers, missed }: Pick<Extract<ReplaySource, { of: 'range' }>, 'triggers' | 'missed'>,
@@ -87,7 +87,7 @@ export function conditionsOf(
   ].filter(condition => typeof condition === 'string')
 }
 
-/** Whether the webhook, as it is now and if it were on, wants the event `e`. */
+/** Whether the webhook would want event `e` now if it were active. */
 export const isWantedNow = (webhookId: string) => `exists (
   select 1 from (
     select id as webhook_id, true as is_active, null::text as disabled_reason, triggers, update_fields,
@@ -96,7 +96,7 @@ export const isWantedNow = (webhookId: string) => `exists (
   ) n
   where ${wants('e', 'n')})`
 
-/** The events of a source by entity, those behind the entity `after`; `onlyWanted`: by the webhook's triggers and filter. */
+/** The events of a source by entity, after the entity `after`; `onlyWanted`: by the webhook's triggers and filter. */
 function query(
   webhookId: number,
   source: ReplaySource,
@@ -109,7 +109,7 @@ function query(
     source.of === 'range' && `e.id >= ${given(source.from)} and e.id < ${given(source.to)}`,
     source.of === 'ids' && `e.id = any(${given(source.ids)})`,
     ...(source.of === 'range' ? conditionsOf(given, source) : []),
-    // Nobody sends a tenant what is another's.
+    // A tenant's webhook never gets another tenant's events.
     source.of === 'range' && source.missed
       ? isWantedNow(given(webhookId))
       : `exists (
@@ -125,12 +125,12 @@ order by entity_type, entity_id, event_id`
   return { text, values }
 }
 
-/** An event may have failed ten times. No more attempts than this are read for a count, and no more events of batches. */
+/** An event may have failed ten times. The limit of attempts, and of batch events, read for a count. */
 const mostReadForCount = 50_000
 
 /**
- * How many events the source `failed` means, counted up to `most`: beyond it, and where so many failed that not all of
- * them are read, `isExact` is false, and there are at least as many.
+ * How many events the source `failed` has, counted up to `most`; beyond that, or if too many attempts failed, `isExact` is
+ * false and the count is a lower bound.
  */
 export async function countFailed(
   outbox: Outbox,
@@ -151,10 +151,10 @@ export async function countFailed(
 }
 
 /**
- * Sends events to a webhook once more, by hand: also those that are older than it and, unless `onlyWanted`, those that it has no
- * trigger for. They are found once, in the order of their entities, and queued page by page of about `pageEvents`, a commit each, until
- * `isTimeOver` says so; a call with `after` goes on behind that entity. All that is meant of an entity goes into one commit, however much
- * that is, so that its events stay in their order. `onQueued` runs once, in the first commit that changes something.
+ * Sends events to a webhook again by hand, also those from before its creation and, unless `onlyWanted`, without a trigger.
+ * They are found once, in entity order, and queued in pages of about `pageEvents`, a commit each, until `isTimeOver`; a call
+ * with `after` continues after that entity. All events of an entity are in one commit, so that their order is kept.
+ * `onQueued` runs once, in the first commit with a change.
  */
 export async function replay(outbox: Outbox, input: Input, on: Callbacks): Promise<Replayed> {
   const client = await outbox.pool.connect()
@@ -164,7 +164,7 @@ export async function replay(outbox: Outbox, input: Input, on: Callbacks): Promi
     client.release()
     return replayed
   } catch (error) {
-    // With it go its transaction and its cursor.
+    // This also ends its transaction and cursor.
     client.release(true)
     throw error
   }
@@ -175,7 +175,7 @@ type EntityEvent = Entity & { readonly eventId: TimeId }
 type Input = {
   webhookId: number
   source: ReplaySource
-  /** Only events of which the webhook has the trigger, and that its filter does not exclude. */
+  /** Only events that the webhook's triggers and filter permit. */
   onlyWanted?: boolean
   after: Entity | null
   pageEvents: number
@@ -183,7 +183,7 @@ type Input = {
 type Callbacks = {
   isTimeOver: () => boolean
   onQueued?: (client: pg.PoolClient) => Promise<void>
-  /** At the end of each page, in its transaction; false: nothing of it may stay. */
+  /** At the end of each page, in its transaction; false rolls it back. */
   onPage?: (client: pg.PoolClient, page: PageQueued) => Promise<boolean>
 }
 export type PageQueued = { readonly lookedAt: number; readonly queued: number; readonly after: Entity }
@@ -198,10 +198,10 @@ async function replayOn(client: pg.PoolClient, input: Input, on: Callbacks): Pro
     await client.query('rollback')
     return first.refusal
   }
-  // Nothing waits while they are found.
+  // No lock is held during the search.
   await client.query('commit')
   await client.query('begin')
-  // Found as a whole at this commit, and kept by the server: neither a long transaction nor all of it in our memory.
+  // A cursor `with hold`: neither a long transaction nor the whole result in memory.
   const onlyWanted = input.onlyWanted === true
   const { text, values } = query(webhookId, source, { after: after ?? beforeAll, onlyWanted })
   await client.query(`declare found cursor with hold for ${text}`, values)
@@ -236,7 +236,7 @@ async function replayOn(client: pg.PoolClient, input: Input, on: Callbacks): Pro
 
 const beforeAll: Entity = { entityType: '', entityId: '' }
 
-/** What the cursor holds, in pages that end where an entity ends. */
+/** The cursor's content, in pages that end between entities. */
 async function* pagesOf(client: pg.PoolClient, pageEvents: number): AsyncGenerator<EntityEvent[], undefined> {
   const waiting: EntityEvent[] = []
   for (;;) {

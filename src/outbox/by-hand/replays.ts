@@ -12,7 +12,7 @@ export type NewReplay = {
   readonly to: TimeId
   readonly triggers: readonly string[] | null
   readonly missed: Versions | null
-  /** It begins behind this entity: the replay before was stopped there. */
+  /** It continues after this entity, where the earlier replay was stopped. */
   readonly after: Entity | null
   readonly counted: number
   readonly isExact: boolean
@@ -20,10 +20,10 @@ export type NewReplay = {
   readonly actorTenant: string | null
 }
 
-/** Of each webhook, so many that have ended are kept. */
+/** The number of finished replays kept per webhook. */
 const mostEnded = 100
 
-/** Notes a replay, and drops what has ended long ago. Null: there is no such webhook, or it is off. */
+/** Stores a replay, and deletes old ones. Null: no such webhook, or it is inactive. */
 export async function insertReplay(client: pg.PoolClient, of: NewReplay): Promise<ReplayJob | null> {
   const { rows } = await client.query(
     `insert into walhook.replays
@@ -45,7 +45,7 @@ export async function insertReplay(client: pg.PoolClient, of: NewReplay): Promis
   return rows[0] ? fields<ReplayJob>(rows[0]) : null
 }
 
-/** Of a webhook, newest first, at most `limit`, those before the id `before` where one is given. */
+/** A webhook's replays, newest first, at most `limit`, before the id `before`. */
 export async function listReplays(
   { pool }: Pick<Outbox, 'pool'>,
   webhookId: number,
@@ -70,10 +70,13 @@ export async function findReplay(
   return rows[0] ? fields<ReplayJob>(rows[0]) : null
 }
 
-/** The last replay of what a webhook missed from a version on. `isSent`: it reaches all; otherwise it was ended behind the entity `after`. */
+/**
+ * The last replay of what a webhook missed from a version on. `isSent`: it reached the end; otherwise it was stopped after
+ * the entity `after`.
+ */
 export type MissedReplay = { readonly id: number; readonly isSent: boolean; readonly after: Entity | null }
 
-/** Null: there was none. */
+/** Null: none. */
 export async function findMissedReplay(
   db: Pick<pg.Pool | pg.PoolClient, 'query'>,
   webhookId: number,
@@ -117,7 +120,7 @@ export async function findFailedRest(
   return { last: { id, isSent: false, after }, from, to, versions: { from: from_version, to: to_version } }
 }
 
-/** Notes why a replay does not go on. The next page that commits takes it away. */
+/** Records why a replay pauses. The next committed page clears it. */
 export async function noteProblem(
   { pool }: Pick<Outbox, 'pool'>,
   id: number,
@@ -129,7 +132,7 @@ export async function noteProblem(
   ])
 }
 
-/** Ends a replay that is running. Null: it is not. */
+/** Ends a running replay. Null: it is not running. */
 export async function endReplay(
   db: Pick<pg.Pool | pg.PoolClient, 'query'>,
   id: number,
@@ -144,7 +147,7 @@ export async function endReplay(
 
 type Taken = { readonly job: ReplayJob; readonly after: Entity | null; readonly missed: Versions | null }
 
-/** Takes the replay that has waited longest, for `leaseMs`; null: none is to be worked on. */
+/** Takes the replay that waited longest, with a lease of `leaseMs`; null: none. */
 export async function takeReplay({ pool }: Pick<Outbox, 'pool'>, leaseMs: number): Promise<Taken | null> {
   const { rows } = await pool.query(
     `update walhook.replays set taken_until = clock_timestamp() + $1::float8 * interval '1 ms'
@@ -164,8 +167,8 @@ export async function takeReplay({ pool }: Pick<Outbox, 'pool'>, leaseMs: number
 }
 
 /**
- * Queues what a replay means, page by page, until `isTimeOver`. A page and what the replay says of it commit together: whoever goes on
- * begins behind the last one, and of two that work on the same one, one queues nothing.
+ * Queues a replay's events page by page, until `isTimeOver`. A page and the replay's progress commit together: another
+ * process continues after it, and one of two simultaneous workers queues nothing.
  */
 export async function workOnReplay(
   outbox: Outbox,

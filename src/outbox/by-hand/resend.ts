@@ -9,11 +9,11 @@ import { concernsFilter, isMeantFor, isOfTenant } from '../log/wanted.ts'
 import { askFor } from './ask.ts'
 import { lockToSend, type NotSending } from './by-hand.ts'
 
-/** What became of the wish to send one event to a webhook once more. */
+/** The result of resending one event. */
 export type Resent =
   | NotSending
   | { readonly state: 'no_event' | 'in_flight' }
-  /** The webhook has not the event's trigger. */
+  /** The webhook lacks the event's trigger. */
   | { readonly state: 'not_wanted'; readonly trigger: string }
   /** Its filter excludes the event. */
   | { readonly state: 'filtered' }
@@ -21,18 +21,18 @@ export type Resent =
       readonly state: 'queued'
       readonly entityType: string
       readonly entityId: string
-      /** The event of the entity that is on its way or comes first, or null: this one is next. */
+      /** The event of the entity to be sent first, or null: this one is next. */
       readonly behind: TimeId | null
-      /** A newer event of the entity was delivered, or is on its way: the receiver gets an older state after it. */
+      /** A newer event of the entity was delivered, or is in flight: the receiver gets an older state after it. */
       readonly newerDelivered: boolean
     }
 
-/** How many of an entity's next events are looked at for one that was delivered: every holder waits meanwhile. */
+/** How many later events are searched for a delivered one: every holder waits meanwhile. */
 const newerEvents = 1_000
 
 /**
- * Of an entity: what is in flight, as a row or by the stream, the oldest row, and whether a newer event than `eventId` was delivered, of the
- * next `newerEvents`.
+ * An entity's request in flight, as a row or by the stream, its oldest row, and whether one of the `newerEvents` after
+ * `eventId` was delivered.
  */
 const aroundEvent = statement(
   'around_event',
@@ -67,9 +67,9 @@ select e.entity_type, e.action_type, ${isMeantFor('e', 'w')} as is_meant, ${conc
 from walhook.events e join walhook.webhooks w on w.id = $1 where e.id = $2`
 
 /**
- * Sends an event to a webhook once more, whatever became of it before and, unless `onlyWanted`, whether the webhook has its trigger or not:
- * a replay of one event. It goes at its place in the order of its entity, and begins with the first attempt. What is under way right now
- * is left alone. Run as a transaction of its own.
+ * Resends one event to a webhook, whatever its state and, unless `onlyWanted`, without a trigger: a replay of one event. It
+ * takes its place in the entity's order, and starts with attempt 1. A request in flight is left alone. A transaction of its
+ * own.
  */
 export async function resendEvent(
   client: pg.PoolClient,
@@ -79,7 +79,7 @@ export async function resendEvent(
   const webhook = await lockToSend(client, webhookId)
   if (!webhook.ok) return webhook.refusal
   const { rows: found } = await client.query(meantStatement, [webhookId, eventId])
-  // Nobody sends a tenant what is another's.
+  // A tenant's webhook never gets another tenant's events.
   if (!found[0]?.is_of_tenant) return { state: 'no_event' }
   if (input.onlyWanted) {
     const { entity_type, action_type, is_meant, is_filtered } = found[0]

@@ -11,21 +11,21 @@ import { type Incident, incidentColumns, toIncident } from '../records/incidents
 import { newAlertId } from './alert-ids.ts'
 import { makeDue, tellByHand } from './by-hand.ts'
 
-/** An alert that was told, for the log. */
+/** A sent alert, for the log. */
 export type ToldAlert = {
   readonly alert: AlertTrigger
   readonly incidentId: number
   readonly webhookId: number | null
   /** Null: no webhook has the trigger. */
   readonly eventId: TimeId | null
-  /** How many webhooks get it, and how many addresses. */
+  /** The number of webhooks and mail recipients. */
   readonly webhooks: number
   readonly mails: number
 }
 
 type Untold = { readonly incident: Incident; readonly alert: AlertTrigger }
 
-/** What an incident still has to tell: that it began, and then that it ended. Its time to gather must be over. */
+/** The unsent alerts of an incident: its beginning after the gathering time, then its end. */
 const untold = `
 (i.told_at is null and i.opened_at <= now() - (case i.kind
   ${Object.entries(incidentPaces)
@@ -33,7 +33,7 @@ const untold = `
     .join(' ')} end)
 or (i.told_at is not null and i.tells_end and i.end_told_at is null))`
 
-/** The ids of incidents that have something to tell. */
+/** The ids of incidents with unsent alerts. */
 export async function untoldIncidents({ pool }: Pick<Outbox, 'pool'>): Promise<number[]> {
   const { rows } = await pool.query({
     name: 'untold_incidents',
@@ -44,9 +44,9 @@ export async function untoldIncidents({ pool }: Pick<Outbox, 'pool'>): Promise<n
 }
 
 /**
- * Tells what an incident has to tell: an event, a row of deliveries for each webhook that has the trigger, and the mails, in one
- * commit with the note that it is told. No event is kept that no webhook has the trigger for. So it is told once, whoever tries, and whenever a process is killed. Null: somebody else
- * has told it.
+ * Sends an incident's alert: an event, a delivery row per webhook with the trigger, and the mails, in one commit with the
+ * mark that it is sent. So each alert is sent once, whatever process crashes. Without a webhook no event is stored. Null:
+ * another process sent it.
  */
 export async function tellIncident(
   outbox: Outbox,
@@ -68,7 +68,7 @@ export async function tellIncident(
     }
     const eventId = await insertAlert(client, event, incident.webhookId)
     const webhookIds = await insertRows(client, alert, incident.webhookId, eventId)
-    // Nobody's event would only be counted among the application's.
+    // Without receivers, the event would be counted among the application's.
     if (webhookIds.length === 0) await client.query('delete from walhook.events where id = $1', [eventId])
     const entities = [{ entityType: event.entityType, entityId: event.entityId }]
     for (const webhookId of webhookIds) {
@@ -109,8 +109,8 @@ async function findName(client: pg.ClientBase, id: number | null): Promise<Told[
 }
 
 /**
- * An event that no stream wants: it is for the webhook 0, which there is not. Its place is where everything is committed
- * already (`newAlertId`), so the order in which events become visible stays as it is; capture does not hear of it.
+ * An event that no stream delivers: it is for the nonexistent webhook 0. Its id is below committed events (`newAlertId`), so
+ * the order of visibility stays; capture does not see it.
  */
 async function insertAlert(
   client: pg.ClientBase,
@@ -130,7 +130,7 @@ async function insertAlert(
   return id
 }
 
-/** For each webhook that has the trigger and is sent to, and may know of the one that it is about, but not that one itself. */
+/** For each active webhook with the trigger that may know of the subject, except the subject itself. */
 async function insertRows(
   client: pg.ClientBase,
   trigger: AlertTrigger,

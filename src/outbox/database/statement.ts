@@ -2,8 +2,7 @@ import type pg from 'pg'
 import { type ColumnType, column, type ItemOf } from './binary-array.ts'
 
 /**
- * SQL with names. A statement says what it is given; its text uses these names, and whoever runs it gives values under the
- * same names:
+ * SQL with named parameters. A statement declares its parameters, its text uses their names, and callers pass values by name:
  *
  *     const cancelEntities = statement(
  *       'cancel_entities',
@@ -34,13 +33,13 @@ export function statement<const Given extends Record<string, Parameter>>(
     })
     return await db.query({ name, text, values: flat })
   }
-  /** The text as Postgres gets it, for whoever looks at its plan. */
+  /** The text for Postgres, to inspect its plan. */
   return Object.assign(run, { text })
 }
 
 type Db = { query(config: pg.QueryConfig): Promise<pg.QueryResult> }
 
-/** Types of a single value, as Postgres calls them, with what they are in TypeScript. */
+/** Types of single values, by Postgres' name, with their TypeScript types. */
 type Scalars = {
   boolean: boolean
   smallint: number
@@ -57,7 +56,7 @@ type Scalars = {
 }
 type Parameter = keyof Scalars | Rows<never>
 
-/** Many rows, sent column by column. */
+/** Many rows, sent by column. */
 type Rows<Given> = {
   readonly names: readonly string[]
   readonly types: readonly string[]
@@ -78,8 +77,8 @@ type Written<P> = P extends string ? string : (alias: string) => string
 function writeParameter(parameter: Parameter, from: number): string | ((alias: string) => string) {
   if (typeof parameter === 'string') return `$${from + 1}::${parameter}`
   const { names, types } = parameter
-  // Out of subqueries, so that the planner does not see how long the arrays are: it would plan anew for each short one, at many
-  // times the cost of running it.
+  // In subqueries, which hide the arrays' lengths from the planner: it would plan each short one anew, at many times the cost
+  // of execution.
   const arrays = types.map((type, i) => `(select $${from + i + 1}::${type}[])`)
   return alias => `unnest(${arrays.join(', ')}) as ${alias} (${names.join(', ')})`
 }
@@ -91,7 +90,7 @@ function writeParameter(parameter: Parameter, from: number): string | ((alias: s
 export const moment = 'moment as materialized (select clock_timestamp() as now)'
 export const now = '(select now from moment)'
 
-/** Describes rows by their columns: the type as Postgres calls it, and where the value is in an item. */
+/** Describes rows by column: Postgres' type, and the value of an item. */
 export function rows<Item>(
   columns: {
     readonly [Name in string]: {
@@ -107,7 +106,7 @@ export function rows<Item>(
   }
 }
 
-/** Rows whose columns are arrays already, each under its name; a null is a column of nulls. */
+/** Rows given as arrays by column; null: a column of nulls. */
 export function arrays<const Columns extends Record<string, readonly [ColumnType, unknown]>>(
   columns: Columns,
 ): Rows<{ readonly [Name in keyof Columns]: Buffer | null }> {
@@ -116,7 +115,7 @@ export function arrays<const Columns extends Record<string, readonly [ColumnType
   return { names, types, columnsOf: given => names.map(name => given[name]) }
 }
 
-/** The values of a statement that is put together from what is asked: each stands in its text by its place. */
+/** The values of a dynamically built statement, by position. */
 export function parameters() {
   const values: unknown[] = []
   return { values, given: (value: unknown) => `$${values.push(value)}` }

@@ -6,19 +6,19 @@ import { dayMs, partitionName } from './partitions.ts'
 
 type Client = Pick<pg.ClientBase, 'query'>
 
-/** So many webhooks are named at most. */
+/** The maximum number of named webhooks. */
 const mostNamed = 10
 
-/** The webhooks, of those that are there, that have rows about events of a day ($1 to $2): what was set aside, or is in a batch. */
+/** The existing webhooks with rows or batches about events of a day ($1 to $2). */
 const setAsideStatement = `
 select distinct d.webhook_id from walhook.deliveries d join walhook.webhooks w on w.id = d.webhook_id
 where d.event_id >= $1 and d.event_id < $2 limit ${mostNamed}`
 
 /**
- * The webhooks whose place is before an event of a day that they want: $1 to $2, in the table `day`.
+ * The webhooks whose position is before an event of a day that they want: $1 to $2, in the table `day`.
  *
- * - places: where each webhook is in each share: at a place of its own, or where all are that keep up
- * - behind: those that are before the end of the day
+ * - places: each webhook's position per share: its own, or the main stream's
+ * - behind: those before the end of the day
  */
 const behindStatement = (day: string) => `
 with places as (
@@ -40,7 +40,7 @@ where exists (
 )
 order by 1 limit ${mostNamed}`
 
-/** The webhooks that still wait for events of a day, about ten of them at most. The day need not be attached any more, nor be there. */
+/** The webhooks that still need events of a day, at most about ten. The day may be detached or gone. */
 export async function whoHoldsDay(client: Client, startMs: number): Promise<number[]> {
   const range = [firstIdAt(startMs), firstIdAt(startMs + dayMs)]
   const day = partitionName('events', startMs)
@@ -51,7 +51,7 @@ export async function whoHoldsDay(client: Client, startMs: number): Promise<numb
   return [...new Set(ids)].sort((a, b) => a - b)
 }
 
-/** Whether a request that the log has sent one of a day's events. */
+/** Whether a logged request contains one of a day's events. */
 export async function isShownByLog(
   client: Client,
   startMs: number,
@@ -65,7 +65,7 @@ export async function isShownByLog(
   return rows[0].yes
 }
 
-/** The oldest event of a batch in the log: the index can't be asked for a range. */
+/** The oldest event of a batch in the log: the index does not support ranges. */
 export async function oldestEventInBatch(client: Client): Promise<bigint | null> {
   const { rows } = await client.query(
     `select min(e.event_id) as oldest from walhook.attempts, unnest(event_ids) as e (event_id) where event_ids is not null`,

@@ -3,19 +3,18 @@ import { firstIdAt } from '../../domain/value/time-id.ts'
 import { type Outbox, transaction } from '../database/database.ts'
 
 const partitionedTables = ['events', 'attempts', 'ended_deliveries'] as const
-/** A table that is kept in days. */
+/** A table partitioned by day. */
 export type DayOf = (typeof partitionedTables)[number]
 
 export const dayMs = 86_400_000
 const daysAhead = 7
 
-/** Any number that nothing else in the database locks: the letters of "walhook". */
+/** A unique number of advisory locks: "walh". */
 const advisoryLock = 0x77616c68
 
 /**
- * Makes the daily partitions of events, attempts and ended deliveries for yesterday, today and the next seven days (UTC) where
- * they are missing, at the clock `nowMs`. Yesterday, because the clocks of two machines may differ around
- * midnight. Any number of processes may call it at once.
+ * Creates the missing daily partitions of events, attempts and ended deliveries from yesterday (clocks may differ around
+ * midnight) to seven days ahead, in UTC at the clock `nowMs`. Concurrent calls are safe.
  */
 export async function ensurePartitions(outbox: Outbox, nowMs: number): Promise<void> {
   const today = Math.floor(nowMs / dayMs) * dayMs
@@ -32,8 +31,9 @@ export async function ensurePartitions(outbox: Outbox, nowMs: number): Promise<v
     await client.query('select pg_advisory_xact_lock($1)', [advisoryLock])
     for (const { table, name, startMs } of wanted.filter(partition => missing.has(partition.name))) {
       if (!(await partitionsMissing(client, [name])).has(name)) continue
-      // Made by itself and then attached: "create … partition of" would wait for every open transaction on the parent,
-      // and all appends behind it. https://www.postgresql.org/docs/current/sql-altertable.html
+      // Created alone and attached: "create … partition of" waits for every open transaction on the parent, and appends wait
+      // behind it.
+      // https://www.postgresql.org/docs/current/sql-altertable.html
       await client.query(
         `create table walhook.${name} (like walhook.${table} including defaults including constraints)`,
       )
@@ -50,14 +50,14 @@ export function partitionName(table: DayOf, startMs: number): string {
   return `${table}_${new Date(startMs).toISOString().slice(0, 10).replaceAll('-', '')}`
 }
 
-/** The first millisecond of a day that is written as in a partition's name: 20260131. */
+/** The first millisecond of a day as in a partition's name: 20260131. */
 export function startOfDay(digits: string): number {
   return Date.parse(`${digits.slice(0, 4)}-${digits.slice(4, 6)}-${digits.slice(6)}T00:00:00Z`)
 }
 
 async function partitionsMissing(db: pg.Pool | pg.PoolClient, names: string[]): Promise<Set<string>> {
   const { rows } = await db.query<{ name: string }>(
-    // Not by to_regclass: it may answer from a cache that has not heard yet of what another process has made.
+    // Not by to_regclass, whose cache may miss another process' partition.
     `select name from unnest($1::text[]) as name
      where not exists (select 1 from pg_class where relname = name and relnamespace = 'walhook'::regnamespace)`,
     [names],

@@ -2,16 +2,15 @@ import { lookedAt, pieceFor, type Span, type Traffic } from '../../domain/shown/
 import type { TimeId } from '../../domain/value/time-id.ts'
 import { type Outbox, transaction } from '../database/database.ts'
 
-/** Requests that are looked at for one answer, at most; on a sample about half as many. */
+/** The maximum of requests read per answer; a sample has about half as many. */
 const mostSeen = 20_000
-/** Where there are more of them, this share of every eighth stretch first says how many. */
+/** Above that, this share of every eighth bucket is counted first. */
 const probeShare = 1 / 100
 const probeEvery = 8
 
 /**
- * What was sent in pieces of time, over all webhooks, or those of a tenant, that have sent anything since the first. It walks the primary key
- * of attempts, a piece of a webhook at a time, and stops at a number of rows. Kept from sorting, as the figures of the
- * list of couplings are, and for the same reason.
+ * Requests in pieces of time, of all webhooks or of a tenant's, that have sent anything since the first piece. Walks the
+ * primary key of attempts piece by piece, limited in rows. Sorting is disabled, as for the webhook list.
  */
 const trafficStatement = `
 select bucket, count(*)::int as requests, (count(*) filter (where outcome <> 'delivered'))::int as failed
@@ -58,8 +57,8 @@ async function count(
 }
 
 /**
- * Counts the requests of a span. Up to 20,000 of them are counted exactly; of more a sample, pieces of time spread
- * evenly, so that it costs about the same however much is sent. It grows with the number of webhooks that send.
+ * Counts the requests of a span: exact up to 20,000, otherwise sampled from evenly spread pieces, at a constant cost per
+ * sending webhook.
  */
 export async function readTraffic(
   outbox: Outbox,
@@ -75,7 +74,7 @@ export async function readTraffic(
   for (;;) {
     const sample = await count(outbox, lookedAt(span, pieceMs), tenant)
     if (sample.seen < mostSeen || pieceMs === 1) return trafficOf(span, sample, pieceMs / span.bucketMs)
-    // More than was to be expected: it came in bursts, and what was not reached would be missing.
+    // More than estimated, in bursts: the cut-off part would be missing.
     pieceMs = Math.max(1, Math.floor(pieceMs / 8))
   }
 }

@@ -4,17 +4,17 @@ import { asHolder } from '../database/fence.ts'
 import { fields } from '../database/fields.ts'
 import { rows, statement } from '../database/statement.ts'
 
-/** The place of a webhook that is behind, in one share. One that keeps up has none: the share's place is its own. */
+/** The position of a webhook that lags, in one share. Webhooks that keep up share the share's position. */
 export type OwnPlace = {
   readonly webhookId: number
   readonly share: number
-  /** Everything up to here that the webhook wants is delivered or set aside. */
+  /** Every wanted event up to here is delivered or set aside. */
   readonly settledUpTo: TimeId
-  /** Nothing newer has been sent. */
+  /** No later event was sent. */
   readonly maySendUpTo: TimeId
 }
 
-/** The places of the webhooks that are behind in these shares. */
+/** The positions of webhooks that lag in these shares. */
 export async function readStreams(outbox: Outbox, shares: readonly number[]): Promise<OwnPlace[]> {
   const { rows } = await outbox.pool.query({
     name: 'read_streams',
@@ -44,7 +44,7 @@ from ${p.places('p')}
 where s.share = p.share and s.holder_id = ${p.holderId}`,
 )
 
-/** Of a webhook that was deleted meanwhile nothing is left. */
+/** A deleted webhook has none. */
 const saveStreams = statement(
   'save_streams',
   {
@@ -85,20 +85,20 @@ with gone as materialized (
 delete from walhook.streams t using gone where t.ctid = gone.ctid`,
 )
 
-/** How far a holder has come. */
+/** A holder's progress. */
 export type Progress = {
   readonly holderId: number
-  /** Of the webhooks that keep up, in the shares that it serves. */
+  /** The positions of its main streams. */
   readonly main: readonly Share[]
-  /** Webhooks that are behind, or fall behind now. */
+  /** The positions of webhooks that lag, or begin to. */
   readonly streams: readonly OwnPlace[]
-  /** Webhooks that have caught up: from now on the share's place is theirs. */
+  /** Webhooks that caught up: the share's position is theirs now. */
   readonly gone: readonly Place[]
 }
 
 /**
- * Saves how far a holder has come, in one commit; places only move on. Nothing newer than what is saved here may be sent
- * before it has returned. False: the holder is fenced, and nothing is saved.
+ * Saves a holder's progress in one commit; positions only rise. Later events than saved here may only be sent after it
+ * returns. False: it is fenced, and nothing was saved.
  */
 export async function saveProgress(outbox: Outbox, progress: Progress): Promise<boolean> {
   const { holderId, main, streams, gone } = progress

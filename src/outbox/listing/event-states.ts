@@ -5,26 +5,26 @@ import { statement } from '../database/statement.ts'
 import { isSkipped, waitsInLog } from '../log/waits.ts'
 import { stateAt, wantedColumns, wants } from '../log/wanted.ts'
 
-/** Of more webhooks that belong to nobody, or to the tenant that asks, the oldest are looked at. */
+/** The maximum of webhooks without a tenant, or of the asking tenant; the oldest count. */
 const mostWebhooks = 1_000
-/** Of the webhooks of all tenants whose events are looked at together. */
+/** The maximum of webhooks of all the events' tenants. */
 const mostOfTenants = 5_000
 
-/** Ids of attempts are given by the database, whose clock may be behind. */
+/** The database assigns attempt ids, and its clock may be behind. */
 const hour = 3_600_000n << 20n
 
 const settledUpTo = 'coalesce(o.settled_up_to, m.settled_up_to)'
 const attempts = `webhook_id, started_at + duration_ms * interval '1 ms' as at`
 
 /**
- * For each of the events how many webhooks have it in each state: of a tenant's webhooks, or (null) of nobody's and of those whose tenant
- * the event is of. `least` and `most` are the ends of the ids, by which Postgres passes over other days.
+ * How many webhooks have each event in each state: a tenant's webhooks, or (null) those without a tenant and of the event's
+ * tenant. `least` and `most` bound the ids, so that Postgres skips other days.
  *
- * - e, w:       the events, and the webhooks that may have them
- * - accepted:   by an attempt, by itself or in a batch, also where it is kept beyond the log's time; `case` keeps it from becoming a join
- * - ended:      dead, cancelled or superseded; what was accepted since then is delivered
- * - aside:      it waits as a row, and is retrying once it was tried
- * - pairs:      it waits in the log, beyond the webhook's place, or was cancelled there
+ * - e, w: the events, and their possible webhooks
+ * - accepted: by an attempt, single or batched, also beyond the log's retention; `case` prevents a join
+ * - ended: dead, cancelled or superseded; a later success counts as delivered
+ * - aside: a row: pending, or retrying after an attempt
+ * - pairs: in the log beyond the webhook's position, or cancelled there
  */
 const statesOfEvents = statement(
   'states_of_events',
@@ -105,7 +105,7 @@ with e as materialized (
 select id, state, count(*)::int as count from settled group by id, state`,
 )
 
-/** How the deliveries of these events are, over the webhooks of a tenant, or (null) of all that may know of them. */
+/** The states of these events' deliveries, at a tenant's webhooks or all (null). */
 export async function readEventStates(
   client: pg.ClientBase,
   ids: readonly TimeId[],
@@ -123,7 +123,7 @@ export async function readEventStates(
   return counts
 }
 
-/** How many webhooks are looked at for each event, without those of the tenants of single events. */
+/** The number of webhooks per event, without those of single events' tenants. */
 export async function countWebhooks(client: pg.ClientBase, tenant: string | null): Promise<number> {
   const { rows } = await client.query(
     `select count(*)::int as count from (

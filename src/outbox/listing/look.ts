@@ -7,39 +7,39 @@ import { fields } from '../database/fields.ts'
 import { parameters } from '../database/statement.ts'
 import { type EventLine, lineColumns } from '../reading/events.ts'
 
-/** Which events. What is absent is not asked for. */
+/** The filter of a list. Absent fields do not filter. */
 export type EventFilter = {
   readonly entityType?: string | undefined
   readonly entityId?: string | undefined
   readonly actions?: readonly (ActionType | AlertAction)[] | undefined
-  /** Stored at or after this moment, and before this one, by their ids. */
+  /** Stored from this moment on, and before this one, by id. */
   readonly from?: Date | undefined
   readonly to?: Date | undefined
-  /** In which at least one webhook has them, or that none was sent. */
+  /** At least one webhook has them in this state, or none was sent them. */
   readonly state?: EventState | undefined
 }
 
 export type EventPage = {
   readonly filter: EventFilter
-  /** Those that this tenant may know of; null: all. */
+  /** The events that this tenant may see; null: all. */
   readonly tenant: string | null
-  /** By whose eyes actions and states are judged; null: by those of whoever sees all. */
+  /** The tenant whose view decides actions and states; null: the one of callers that see all. */
   readonly seenBy: string | null
   readonly limit: number
   readonly before: TimeId | null
 }
 
-/** `next`: before which event to go on; null: nothing older is left. `isPartial`: looking has ended before the page was full. */
+/** `next`: the event to continue before; null: the end. `isPartial`: the search stopped before the page was full. */
 export type Looked<Item> = {
   readonly items: readonly Item[]
   readonly next: TimeId | null
   readonly isPartial: boolean
 }
 
-/** Events that are looked at for one page at most, whatever fits. */
+/** The maximum of events examined per page. */
 export const mostLookedAt = 5_000
 
-/** The ends of the ids that may be meant: `from` and above, below `before`. */
+/** The bounds of possible ids: `from` and above, below `before`. */
 export function rangeOf({ filter: { from, to }, before }: EventPage): { from: TimeId; before: TimeId } {
   const end = to ? firstIdAt(to.getTime()) : afterAll
   return {
@@ -48,12 +48,12 @@ export function rangeOf({ filter: { from, to }, before }: EventPage): { from: Ti
   }
 }
 
-/** Which index leads to the events that are looked at. */
+/** The index that selects the events to examine. */
 type Index = 'entity' | 'tenant' | 'log'
 
 /**
- * The newest events above `above` that fit, whatever their state. At most 5,000 are looked at, by the index that leads closest. An entity
- * of a tenant may have so many events of another that they hide its own: then they are looked for among the tenant's.
+ * The newest matching events above `above`, in any state. Examines at most 5,000, by the most selective index. Another
+ * tenant's events of an entity may hide its own: then the tenant's index is used.
  */
 export async function look(
   client: pg.ClientBase,
@@ -86,7 +86,7 @@ async function lookBy(
   return { items, next, isPartial: next !== null }
 }
 
-/** The last of the events that are looked at, where there may be more below it. */
+/** The last examined event, if there may be more below. */
 async function endOfLook(client: pg.ClientBase, page: EventPage, above: TimeId, index: Index) {
   const { values, given } = parameters()
   const { rows } = await client.query(
@@ -96,7 +96,7 @@ async function endOfLook(client: pg.ClientBase, page: EventPage, above: TimeId, 
   return rows[0].count < mostLookedAt ? null : rows[0].last
 }
 
-/** Events of a range, newest first: of a tenant, the ends of two indexes. */
+/** The events of a range, newest first; for a tenant from two indexes. */
 function lookedAt(
   page: EventPage,
   above: TimeId,
@@ -122,7 +122,7 @@ function lookedAt(
   }
 }
 
-/** Those of some ids that fit, newest first. */
+/** The matching ones of some ids, newest first. */
 export async function findFitting(
   client: pg.ClientBase,
   page: EventPage,
@@ -147,7 +147,7 @@ function fits({ filter, tenant, seenBy }: EventPage, given: (value: unknown) => 
   return conditions.join(' and ')
 }
 
-/** What an event is to a tenant that may know of it, as `actionFor` of the domain says. */
+/** The action of an event for a tenant, like `actionFor` of the domain. */
 const actionSeenBy = (tenant: string | null, given: (value: unknown) => string) =>
   tenant === null
     ? 'e.action_type'

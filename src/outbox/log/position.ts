@@ -4,20 +4,20 @@ import type { TimeId } from '../../domain/value/time-id.ts'
 import type { Outbox } from '../database/database.ts'
 import { fields } from '../database/fields.ts'
 
-/** How far a slot's changes are stored. */
+/** The stored progress of a slot. */
 export type Position = {
-  /** Of the Postgres cluster that was captured: its changes can't be continued with another's. */
+  /** The captured Postgres cluster: changes of another one can't follow. */
   readonly systemIdentifier: string
-  /** Every transaction up to and including this commit is in the outbox. */
+  /** Every transaction up to this commit is in the outbox. */
   readonly commitLsn: Lsn
-  /** How far the slot may have been confirmed; null where an older walhook did not note it. */
+  /** The furthest confirmed position of the slot; null: an older walhook did not record it. */
   readonly confirmedLsn: Lsn | null
   readonly lastEventId: TimeId
-  /** Up to where the WAL went when events last told what the tables have; null where they never did. */
+  /** The end of the WAL when events last took values from tables; null: never. */
   readonly readLsn: Lsn | null
 }
 
-/** The position of a slot, or null where it has never been captured into this outbox. */
+/** The position of a slot, or null: never captured into this outbox. */
 export async function readPosition(outbox: Outbox, slotName: string): Promise<Position | null> {
   const { rows } = await outbox.pool.query(
     `select system_identifier, commit_lsn, confirmed_lsn, last_event_id, read_lsn from walhook.positions where slot_name = $1`,
@@ -35,7 +35,7 @@ export async function readPosition(outbox: Outbox, slotName: string): Promise<Po
     : null
 }
 
-/** Whether a slot was captured into this outbox before, which need not be migrated yet. */
+/** Whether a slot was captured into this outbox, which may be unmigrated. */
 export async function hasPosition(db: pg.Pool, slotName: string): Promise<boolean> {
   const { rows } = await db.query(`select to_regclass('walhook.positions') is not null as exists`)
   if (!rows[0].exists) return false
@@ -43,8 +43,8 @@ export async function hasPosition(db: pg.Pool, slotName: string): Promise<boolea
 }
 
 /**
- * Records where the capture of a slot begins. Changes nothing where a position of it is already there; refused by
- * `positions_only_one` where another slot's is: one process appends to an outbox, so that ids rise in the order of commits.
+ * Records the start of a slot's capture. An existing position stays; another slot's is refused by `positions_only_one`: one
+ * process appends to an outbox, so that ids rise in commit order.
  */
 export async function createPosition(
   db: pg.Pool | pg.PoolClient,
@@ -59,8 +59,8 @@ export async function createPosition(
 }
 
 /**
- * Notes that the slot is confirmed up to `confirmedLsn` at most, the position being `commitLsn`. Returns false where
- * it is not: another process captures now.
+ * Records that the slot is confirmed at most up to `confirmedLsn`, if the position is `commitLsn`. False: another process
+ * captures now.
  */
 export async function noteConfirmed(
   outbox: Outbox,
@@ -75,7 +75,7 @@ export async function noteConfirmed(
   return rowCount === 1
 }
 
-/** Sets the position of a slot that begins anew: from `commitLsn` on, in this cluster. Ids go on rising. */
+/** Restarts a slot's position at `commitLsn` in this cluster. Ids continue to rise. */
 export async function restartPosition(
   db: pg.PoolClient,
   slotName: string,
@@ -90,7 +90,7 @@ export async function restartPosition(
   return rows[0].last_event_id
 }
 
-/** The slots other than this one that have been captured into this outbox. */
+/** The other slots captured into this outbox. */
 export async function otherSlots(db: pg.Pool | pg.PoolClient, slotName: string): Promise<string[]> {
   const { rows } = await db.query(
     'select slot_name from walhook.positions where slot_name <> $1 order by 1',
@@ -99,7 +99,7 @@ export async function otherSlots(db: pg.Pool | pg.PoolClient, slotName: string):
   return rows.map(row => row.slot_name)
 }
 
-/** Takes back the note of what is confirmed to `lsn`, where the WAL behind it is another one now. */
+/** Resets the confirmed position to `lsn`, since the WAL after it was replaced. */
 export async function takeBackNote(outbox: Outbox, slotName: string, lsn: Lsn): Promise<void> {
   await outbox.pool.query(
     'update walhook.positions set confirmed_lsn = $2 where slot_name = $1 and confirmed_lsn > $2',
@@ -107,7 +107,7 @@ export async function takeBackNote(outbox: Outbox, slotName: string, lsn: Lsn): 
   )
 }
 
-/** Lets a slot go on with the outbox of another one: with its position, and whatever belongs to that. */
+/** Renames a slot in the outbox, with its position and records. */
 export async function renameSlot(client: pg.PoolClient, from: string, to: string): Promise<void> {
   for (const table of ['positions', 'gaps', 'backfills', 'resyncs'])
     await client.query(`update walhook.${table} set slot_name = $2 where slot_name = $1`, [from, to])

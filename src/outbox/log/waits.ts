@@ -1,8 +1,8 @@
 import { wants } from './wanted.ts'
 
-/** What became of an event `e` of the log at a webhook, each an expression over indexes. `offset 0` keeps it from becoming a join. */
+/** The result of an event `e` at a webhook, as expressions over indexes. `offset 0` keeps them from becoming joins. */
 
-/** Whether the webhook has received it, by itself or in a batch. Ids of attempts may be an hour behind those of events. */
+/** Whether the webhook has received it, single or batched. Ids of attempts may be an hour behind those of events. */
 export const isDelivered = (webhookId: string, e: string) => `(
   exists (
     select 1 from walhook.attempts
@@ -16,7 +16,7 @@ export const isDelivered = (webhookId: string, e: string) => `(
 export const isEnded = (webhookId: string, e: string) => `
 exists (select 1 from walhook.ended_deliveries where webhook_id = ${webhookId} and event_id = ${e}.id offset 0)`
 
-/** Whether an admin has cancelled it while it waited in the log. */
+/** Whether an admin cancelled it in the log. */
 export const isSkipped = (webhookId: string, e: string, id = `${e}.id`, and = 'true') => `
 exists (
   select 1 from walhook.skips k
@@ -32,7 +32,7 @@ exists (
   offset 0
 )`
 
-/** Rows of deliveries `from` end so, whatever ended them before. */
+/** Records the end of the delivery rows `from`, replacing an earlier one. */
 export const recordEnded = (state: 'cancelled' | 'dead', from: string) => `
 insert into walhook.ended_deliveries (webhook_id, event_id, entity_type, entity_id, state, attempts)
 select webhook_id, event_id, entity_type, entity_id, '${state}', attempts from ${from}
@@ -41,8 +41,8 @@ on conflict (webhook_id, event_id) do update
       ended_at = excluded.ended_at`
 
 /**
- * Whether it still is to be sent by the stream, by the webhook's state `s`: `settled` is the stream's place, and up to `maySend` it may be
- * under way. Of the skips, only those count that are meant by `skips`.
+ * Whether the stream still has to send it, by the webhook's state `s`: `settled` is the stream's position, and up to
+ * `maySend` it may be in flight. `skips` selects the skips that count.
  */
 export const waitsInLog = (
   webhookId: string,
@@ -57,8 +57,8 @@ export const waitsInLog = (
 end`
 
 /**
- * The place of a webhook in share `share`: what is settled, and up to where it may have been sent what it wants. Both are expressions of
- * whoever asks, so the names in here are nobody else's.
+ * A webhook's position in `share`: settled, and the end of what may have been sent. The arguments are expressions of the
+ * caller, so the names in here are unique.
  */
 export const placeIn = (webhookId: string, share: string) => `
 select coalesce(its_own.settled_up_to, its_share.settled_up_to) as settled_up_to,
@@ -69,7 +69,7 @@ left join walhook.holders its_holder on its_holder.id = its_share.holder_id
 left join walhook.streams its_own on its_own.webhook_id = ${webhookId} and its_own.share = its_share.share
 where its_share.share = ${share}`
 
-/** Its places in all shares, as arrays by share from 1 on, and the least of what is settled. */
+/** Its positions by share, as arrays from 1 on, and the lowest settled one. */
 export const placesOf = (webhookId: string) => `
 select array_agg(p.settled_up_to order by m.share) as settled, array_agg(p.may_send_up_to order by m.share) as may_send,
        min(p.settled_up_to) as least

@@ -4,30 +4,30 @@ import type { TimeId } from '../../domain/value/time-id.ts'
 import type { Outbox } from '../database/database.ts'
 import { fields } from '../database/fields.ts'
 
-/** An event in one line of a list: without its data, which may be a megabyte. */
+/** An event as a line of a list, without its data. */
 export type EventLine = Pick<EventFacts, 'changed' | 'omitted'> &
   OfTenant & {
     readonly id: TimeId
     readonly entityType: string
     readonly entityId: string
     readonly actionType: ActionType
-    /** When its transaction committed in the source. */
+    /** The commit time in the source. */
     readonly committedAt: Date
   }
 
-/** An event as the outbox shows it. */
+/** An event, as the outbox shows it. */
 export type ShownEvent = EventFacts &
   EventLine & {
     readonly body: string
-    /** It has so many bytes, more than are read to be shown: its body is empty. Absent otherwise. */
+    /** The size of a body too large to be read: it is empty. Absent otherwise. */
     readonly tooLargeBytes?: number
   }
 
-/** What an event's line has. */
+/** The columns of an event's line. */
 export const lineColumns =
   'id, entity_type, entity_id, action_type, committed_at, changed, omitted, tenant, tenant_before'
 
-/** An event, or null where there is none, or none any more. */
+/** An event, or null. */
 export async function findEvent(outbox: Outbox, id: TimeId): Promise<ShownEvent | null> {
   const { rows } = await outbox.pool.query(
     `select ${lineColumns}, bytes, case when bytes <= $2 then body end as body, case when bytes <= $2 then previous end as previous
@@ -46,13 +46,13 @@ export async function findEvent(outbox: Outbox, id: TimeId): Promise<ShownEvent 
     : { ...line, body, previous }
 }
 
-/** The same in one line. */
+/** The same as a line. */
 export async function findEventLine(outbox: Outbox, id: TimeId): Promise<EventLine | null> {
   const { rows } = await outbox.pool.query(`select ${lineColumns} from walhook.events where id = $1`, [id])
   return rows[0] ? fields(rows[0]) : null
 }
 
-/** The newest event, or null where there is none yet. */
+/** The newest event, or null. */
 export async function findLastEvent(outbox: Outbox): Promise<EventLine | null> {
   const { rows } = await outbox.pool.query(
     `select ${lineColumns} from walhook.events order by id desc limit 1`,
@@ -60,7 +60,7 @@ export async function findLastEvent(outbox: Outbox): Promise<EventLine | null> {
   return rows[0] ? fields(rows[0]) : null
 }
 
-/** Whether an event of this type is stored, of an entity that the mapping may have had once. */
+/** Whether an event of this entity type, maybe no longer mapped, is stored. */
 export async function isStoredType({ pool }: Pick<Outbox, 'pool'>, entityType: string): Promise<boolean> {
   const { rows } = await pool.query(
     'select exists (select 1 from walhook.events where entity_type = $1) as is_stored',

@@ -7,15 +7,12 @@ import { stateAt } from '../log/wanted.ts'
 import { triesOf } from './attempt-lines.ts'
 import type { EventLine } from './events.ts'
 
-/**
- * The last attempt of an event, by itself or in a batch, also where it is kept beyond the log's time. $4 lets Postgres
- * pass over the days before the event.
- */
+/** The last attempt of an event, single or batched, including those kept beyond retention. $4 lets Postgres skip earlier days. */
 const tries = (which: string) => `
   select started_at + duration_ms * interval '1 ms' as at, number, outcome, error_message
   from (${triesOf('$1', '$4', 'webhook_id = w.id')}) a where ${which} order by id desc limit 1`
 
-/** Of rows `o` of deliveries: when the request with it is due, or by whom it is being sent. */
+/** When the request of delivery rows `o` is due, or its holder. */
 const withBatch = `
 select o.event_id, o.attempts, o.is_manual,
        coalesce(nullif(coalesce(b.due_at, o.due_at), 'infinity'), clock_timestamp()) as due_at,
@@ -26,19 +23,19 @@ from walhook.deliveries o
 left join walhook.batches b on b.webhook_id = o.webhook_id and b.id = o.batch_id
 where o.webhook_id = w.id and o.entity_type = $2 and o.entity_id = $3`
 
-/** How many older events of an entity are looked at, to find the one that is sent first. */
+/** How many older events of an entity are searched for the one to be sent first. */
 const olderLookedAt = 100
 
 /**
- * What is known of an event ($1, of the entity $2 $3) and each webhook, a few index entries each.
+ * The facts of an event ($1, of entity $2 $3) and each webhook, by a few index entries each.
  *
- * - s:      the webhook's settings by the version ($9) that the event notes; of an older event, those when it came ($5)
- * - d:      its row, where it is set aside
- * - first:  the entity's oldest row
- * - rival:  what is being sent of the entity while an older one was asked for by hand
- * - p:      the webhook's place in the share ($10)
- * - tenants: those of the caller's tenant ($11), or nobody's and those of the event's tenants ($12 and $13), unless one is named
- * - older:  the oldest event of the entity that waits in the log before this one
+ * - s: the webhook's settings by the event's version ($9), or when an older event came ($5)
+ * - d: its row
+ * - first: the entity's oldest row
+ * - rival: the entity's row in flight, while an older one was requested by hand
+ * - p: the webhook's position in the share ($10)
+ * - tenants: the caller's tenant ($11), or none and the event's ($12, $13), unless one webhook is requested
+ * - older: the entity's oldest pending event in the log before this one
  */
 const factsStatement = `
 select w.name, w.id as webhook_id, w.tenant as webhook_tenant, w.is_active as webhook_is_active, w.disabled_at as webhook_disabled_at,
@@ -106,7 +103,7 @@ limit $7`
 
 const hourMs = 3_600_000
 
-/** What is known of an event and each webhook, or one of them, by rising id after `after`. */
+/** The facts of an event and each webhook, or one, in ascending order of id after `after`. */
 export async function readExplainFacts(
   outbox: Outbox,
   event: EventLine,
@@ -131,7 +128,7 @@ export async function readExplainFacts(
     event.id,
     event.entityType,
     event.entityId,
-    // Ids of attempts are given by the database, whose clock may be behind.
+    // The database assigns attempt ids, and its clock may be behind.
     firstIdAt(cameAtMs - hourMs),
     new Date(cameAtMs + 1),
     which.webhookId,
@@ -168,13 +165,13 @@ function toFacts(event: ExplainFacts['event'], row: any): ExplainFacts {
   }
 }
 
-/** The columns of a row that begin so, as fields. */
+/** The columns with this prefix, as fields. */
 function part<T>(row: object, prefix: string): T {
   const columns = Object.entries(row).filter(([name]) => name.startsWith(prefix))
   return fields(Object.fromEntries(columns.map(([name, value]) => [name.slice(prefix.length), value])))
 }
 
-/** Its own request, where there is one or it is the entity's next; else the one that it waits behind. */
+/** Its own request, if it has one or is the entity's next; otherwise the request that blocks it. */
 // biome-ignore lint/suspicious/noExplicitAny: a row of the statement above
 function toWaiting(id: TimeId, row: any): ExplainFacts['waiting'] {
   const { attempts } = row

@@ -1,7 +1,7 @@
-/** `n:` and `e:` in `walhook.forgotten`, of an attempt or entity with these columns. */
+/** `n:` and `e:` in `walhook.forgotten`, for an attempt or entity with these columns. */
 export const entityMark = (type: string, id: string) => `'n:' || md5(${type} || chr(10) || ${id})`
 
-/** Whether what an attempt `a` brings is of somebody who was forgotten since it began. An empty table costs next to nothing. */
+/** Whether an attempt `a` is about an entity that was erased since it began. An empty table costs almost nothing. */
 export const isForgotten = `
 (case when exists (select 1 from walhook.forgotten) then exists (
   select 1 from walhook.forgotten f

@@ -1,10 +1,10 @@
 import type { TimeId } from '../../domain/value/time-id.ts'
 import type { Outbox } from '../database/database.ts'
 
-/** How many attempts of a webhook the log always has, however old they are. */
+/** The number of a webhook's attempts that are always kept. */
 const alwaysThere = 10
 
-/** Of the last attempts of each webhook, those of days that end before $1. */
+/** The last attempts of each webhook, from days that end before $1. */
 const lastAttemptsStatement = `
 select w.id as webhook_id, last.id
 from walhook.webhooks w
@@ -13,7 +13,7 @@ cross join lateral (
 ) last
 where last.id < $1`
 
-/** The columns of a row as they are, without what was sent and answered: that has had its time. */
+/** The columns of a row, without the expired bodies. */
 const copyStatement = `
 insert into walhook.kept_attempts
 select (jsonb_populate_record(a, jsonb_build_object(
@@ -26,8 +26,8 @@ on conflict (webhook_id, id) do nothing`
 const webhooksAtOnce = 100
 
 /**
- * Copies the attempts before the id `before` that are among the last ten of their webhook to where they outlive the log's
- * days: how they went, and not what was sent and answered.
+ * Copies attempts before the id `before` that are among their webhook's last ten to a table without retention, without
+ * bodies.
  */
 export async function keepLastAttempts(outbox: Outbox, before: TimeId): Promise<void> {
   const { rows } = await outbox.pool.query<{ webhook_id: number; id: TimeId }>(lastAttemptsStatement, [
@@ -39,7 +39,7 @@ export async function keepLastAttempts(outbox: Outbox, before: TimeId): Promise<
   }
 }
 
-/** Removes what is kept of webhooks that are gone, and what is not among the last ten any more. */
+/** Deletes kept attempts of deleted webhooks, and those beyond the last ten. */
 export async function pruneKeptAttempts(outbox: Outbox): Promise<void> {
   await outbox.pool.query(`
     delete from walhook.kept_attempts k

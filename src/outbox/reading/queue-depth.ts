@@ -4,25 +4,24 @@ import { fields } from '../database/fields.ts'
 import { isDelivered, isEnded, isSetAside, isSkipped, placesOf } from '../log/waits.ts'
 import { stateAt, wantedColumns, wants } from '../log/wanted.ts'
 
-/** Something that is counted up to a bound only: where `isExact` is false, there are at least as many. */
+/** A bounded count: if `isExact` is false, it is a lower bound. */
 export type Count = { readonly count: number; readonly isExact: boolean }
 
-/** Raw events that are looked at to count what waits, for each delivery that would be counted. */
+/** Events scanned per counted delivery. */
 const lookedAtPerCounted = 2
 
 /**
- * Rows of a webhook, at most so many, as a subquery of both expressions. In the order of the primary key, so that they
- * are read from it: where any will do, Postgres would rather look through all queues until it has found enough, and where
- * there are none it looks through everything.
+ * At most `most` rows of a webhook, as a subquery. Ordered by the primary key so that it is read: otherwise Postgres would
+ * scan all queues.
  */
 const rowsOf = (webhookId: string, most: string) => `
 select 1 from walhook.deliveries where webhook_id = ${webhookId}
 order by webhook_id, entity_type, entity_id, event_id limit ${most}`
 
 /**
- * For each of the webhooks $1: how many rows it has and how many events wait for it in the log, each up to $2 and one
- * more; `looked_at` of the log, $3 at most. What has a row is not counted twice, and what was delivered, ended or
- * cancelled ahead of the place is not counted at all; that is asked only where there is any.
+ * For each of the webhooks $1: its rows, and its pending events in the log, each up to $2 plus one; scans $3 events. Events
+ * with a row, and delivered, ended or cancelled ones beyond the position are not counted; that is checked only if there are
+ * any.
  */
 const countsStatement = `
 select w.id, rows.n as rows, log.n as ahead, log.looked_at
@@ -49,7 +48,7 @@ cross join lateral (
   left join lateral (${stateAt('w.id', 'e.webhooks_version')}) s on true
 ) log`
 
-/** Of each webhook: its rows and what waits in the log, where `lookAt` events of it are looked at. */
+/** Rows and pending events of each webhook, scanning `lookAt` events. */
 export async function readCounts(
   db: Pick<pg.Pool | pg.ClientBase, 'query'>,
   webhookIds: readonly number[],
@@ -60,9 +59,8 @@ export async function readCounts(
 }
 
 /**
- * How many deliveries of each webhook wait or are in flight, counted up to `most`: those that are set aside, and the
- * events that it wants beyond its place in the log. Where so many others lie in between that not all are looked at, there
- * may be more than are counted.
+ * How many deliveries of each webhook are pending or in flight, counted up to `most`: rows, and wanted events beyond its
+ * position. If unwanted ones exceed the scan, there may be more.
  */
 export async function countWaitingOf(
   outbox: Outbox,
@@ -79,14 +77,14 @@ export async function countWaitingOf(
   )
 }
 
-/** How many deliveries of a webhook wait or are in flight, counted up to `most`. */
+/** How many deliveries of a webhook are pending or in flight, counted up to `most`. */
 export async function countWaiting(outbox: Outbox, webhookId: number, most: number): Promise<Count> {
   return (await countWaitingOf(outbox, [webhookId], most)).get(webhookId)!
 }
 
 /**
- * How far webhook `w` is behind, as an expression: its rows, and the events beyond its least place, whether it wants them
- * or not; each up to so many. Cheap enough to be asked of every webhook.
+ * A webhook's distance from the head, as an expression: its rows, and all events beyond its lowest position, each bounded.
+ * Cheap enough for every webhook.
  */
 export const distanceOf = (most: string) => `(
   (select count(*) from (${rowsOf('w.id', most)}) t)

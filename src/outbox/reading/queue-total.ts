@@ -3,31 +3,30 @@ import type { Outbox } from '../database/database.ts'
 import { readCounts } from './queue-depth.ts'
 
 const countedExactly = 10_000
-/** Events of the log times webhooks: as many pairs are looked at to count what waits in the log exactly. */
+/** Pairs of event and webhook that are examined for an exact count. */
 const mostPairs = 50_000
-/** An estimate takes webhooks that are behind to be at so many different places. */
+/** An estimate assumes this many different positions of lagging webhooks. */
 const places = 9
 
-/** What waits, over all webhooks. */
+/** The pending deliveries of all webhooks. */
 export type QueueDepth = {
-  /** Deliveries that wait or are in flight: those that have a row, and those in the log. */
+  /** Pending or in flight, as rows and in the log. */
   readonly deliveries: number
-  /** Those that have a row: failed, behind one that failed, asked for by hand, or in a batch. */
+  /** Rows: failed, blocked, requested by hand, or batched. */
   readonly setAside: number
-  /** Entities of a webhook that have such rows. */
+  /** Entities of a webhook with such rows. */
   readonly lanes: number
   readonly deadDeliveries: number
-  /** Webhooks that are behind, and have places of their own in the log. */
+  /** Webhooks that lag, with positions of their own. */
   readonly streamsBehind: number
-  /** The age of the oldest event that an active webhook still has to be sent, in ms; 0: there is none. */
+  /** The age of the oldest pending event of an active webhook, in ms; 0: none. */
   readonly oldestPendingMs: number
 }
 
 /**
- * How much waits. Rows and dead deliveries are exact up to 10,000 each; so are entities of rows. Beyond that rows are
- * Postgres's own estimate, and 10,000 dead stand for any greater number. What waits in the log is counted where it is
- * little, and else estimated from its length and from how many webhooks want an event: asking stays cheap however long the
- * queue is.
+ * The pending deliveries. Rows, their entities and dead deliveries are exact up to 10,000 each; beyond that rows are
+ * Postgres' estimate, and dead ones stay at 10,000. A short backlog in the log is counted, a long one estimated from its
+ * length and the average fan-out, so that the cost is bounded.
  */
 export async function queueDepth(outbox: Outbox): Promise<QueueDepth> {
   const [rows, log, deadDeliveries] = await Promise.all([
@@ -48,7 +47,7 @@ export async function queueDepth(outbox: Outbox): Promise<QueueDepth> {
 
 const ageOf = (id: string) => `(extract(epoch from clock_timestamp()) * 1000 - (${id} >> 20))::float8`
 
-/** Of rows beyond 10,000, entities are taken to be as many of them as of the first. */
+/** Beyond 10,000 rows, the entities are extrapolated. */
 async function readRows(outbox: Outbox) {
   const { rows } = await outbox.pool.query(`
     with first as materialized (
@@ -74,7 +73,7 @@ async function countDead(outbox: Outbox): Promise<number> {
   return rows[0]!.dead
 }
 
-/** The dead deliveries of these webhooks, counted up to one more than `most`. */
+/** The dead deliveries of these webhooks, counted up to `most` plus one. */
 export async function countDeadOf({ pool }: Outbox, ids: readonly number[], most: number): Promise<number> {
   const { rows } = await pool.query(
     `select count(*)::int as dead
@@ -86,7 +85,7 @@ export async function countDeadOf({ pool }: Outbox, ids: readonly number[], most
   return rows[0].dead
 }
 
-/** Where the places are, and how much of the log lies beyond the least of them, up to what is counted exactly. */
+/** The positions, and the length of the log beyond the lowest, bounded. */
 const depthStatement = `
 with own as (
   select o.webhook_id, o.settled_up_to, w.is_active and w.disabled_at is null as is_active
@@ -125,8 +124,8 @@ async function countInLog(outbox: Outbox): Promise<number> {
 }
 
 /**
- * - main:    the places of the main streams
- * - own:     of all places of webhooks that are behind, a few that are spread evenly over them
+ * - main: the positions of the main streams
+ * - own: an even sample of the positions of lagging webhooks
  * - fan_out: how many active webhooks have the trigger of a recent event, on average
  */
 const spreadStatement = `
@@ -146,7 +145,7 @@ select array(select settled_up_to from walhook.shares) as main,
        coalesce((select sum(r.n * a.n) / (select sum(n) from recent) from recent r join asked a using (trigger)), 0)::float8
          as fan_out`
 
-/** As if each webhook that is behind wanted as much as any, and each share had as many events. */
+/** Assumes that lagging webhooks want as much as any, and that shares are equal. */
 async function estimateInLog(outbox: Outbox): Promise<number> {
   const { rows } = await outbox.pool.query(spreadStatement)
   const { main, own, own_count: ownCount, active, fan_out: fanOut } = rows[0]
@@ -165,7 +164,7 @@ async function estimateInLog(outbox: Outbox): Promise<number> {
   return Math.round(ofMain + ofOwn)
 }
 
-/** Postgres's own estimate of how many events lie beyond a place: it plans, and reads nothing. */
+/** Postgres' estimate of the events beyond a position: planned only, not executed. */
 async function estimateBeyond(outbox: Outbox, id: bigint): Promise<number> {
   const { rows } = await outbox.pool.query(
     `explain (format json) select 1 from walhook.events where id > ${id}::bigint`,

@@ -11,21 +11,21 @@ import {
 } from '../../domain/delivery/health.ts'
 import { fields } from '../database/fields.ts'
 
-/** What an attempt says of its webhook: sent to `url`, which may no longer be the webhook's. */
+/** An attempt's news of its webhook; `url` may no longer be the webhook's. */
 export type WebhookNews = News & {
   readonly webhookId: number
   readonly url: string
-  /** How long ago the attempt began. */
+  /** The time since the attempt began. */
   readonly startedMsAgo: number
-  /** In how many ms what has failed is tried again; null: it is not. */
+  /** The ms until the next attempt; null: none. */
   readonly nextTryMs: number | null
   /** It failed for a cause of our own. */
   readonly isOurs: boolean
-  /** It sent nothing but alerts: what becomes of these is nobody's alert. */
+  /** It sent only alerts: their failure causes no alert. */
   readonly isOfAlert: boolean
 }
 
-/** A webhook whose health may have to be written, locked. */
+/** A locked webhook whose health may change. */
 export type LockedHealth = Health & {
   readonly webhookId: number
   readonly url: string
@@ -36,8 +36,8 @@ export type LockedHealth = Health & {
 }
 
 /**
- * Locks the webhooks of which the news may change something, and only those: of one that is well, a success
- * changes nothing, and of one that fails, a failure does once a minute, and when its time is up.
+ * Locks only the webhooks whose health may change: a success does not change a healthy one, and a failure changes a failing
+ * one once a minute, and when its time is up.
  */
 const lockHealthStatement = `
 select w.id as webhook_id, w.url, w.failing_since, w.held_until, w.failed_for_ms::float8, w.failed_at, w.next_try_at, w.activated_at,
@@ -55,10 +55,7 @@ where w.id = any($1) and (
 order by w.id
 for no key update of w`
 
-/**
- * Locks what `saveHealth` may write. It comes before any row of a delivery, as in the deletion of a
- * webhook.
- */
+/** Locks what `saveHealth` may write, before any delivery row, as the deletion of a webhook does. */
 export async function lockHealth(
   client: pg.PoolClient,
   news: readonly WebhookNews[],
@@ -91,7 +88,7 @@ set failing_since = $2, held_until = $3, failed_for_ms = $5, failed_at = $6, nex
     disabled_reason = coalesce(disabled_reason, $4)
 where id = $1`
 
-/** A success so soon after the first failure may be another entity's. */
+/** An earlier success after the first failure may be another entity's. */
 const recoveredAfterMs = 60_000
 
 /** A webhook that walhook has disabled, and why. */
@@ -103,18 +100,18 @@ export type Disabled = {
   readonly isOfAlert: boolean
 }
 
-/** What the news have made of webhooks. */
+/** The changes of webhook health. */
 export type SavedHealth = {
   readonly disabled: readonly Disabled[]
-  /** Those that have failed for a while and fail no more. */
+  /** Webhooks that had failed for a while and work again. */
   readonly recovered: readonly number[]
-  /** Those that fail no more, however short they did. */
+  /** Webhooks that work again, however short the failure. */
   readonly wellAgain: readonly number[]
-  /** Those that have failed for a minute, and not only with alerts. */
+  /** Webhooks failing for a minute, not only with alerts. */
   readonly failing: readonly number[]
 }
 
-/** Writes what the news make of the locked webhooks, where they change anything. */
+/** Writes the changed health of locked webhooks. */
 export async function saveHealth(
   client: pg.PoolClient,
   locked: readonly LockedHealth[],
@@ -125,7 +122,7 @@ export async function saveHealth(
   const wellAgain: number[] = []
   const failing: number[] = []
   for (const { webhookId, url, hasDead, now, failingTime, activatedAt, ...health } of locked) {
-    // What was under way when the webhook was activated, or got its URL, was meant for what it was before.
+    // A request from before the activation, or to an earlier URL, does not count.
     const isOfNow = ({ startedMsAgo }: WebhookNews) => now.getTime() - startedMsAgo >= activatedAt.getTime()
     const own = news.filter(one => one.webhookId === webhookId && one.url === url && isOfNow(one))
     if (own.length === 0) continue
@@ -174,7 +171,7 @@ function whyDisabled(own: readonly WebhookNews[], { gone }: News): Pick<Disabled
   return { code: gone === null ? 'failed_too_long' : 'gone', isOfAlert: causes.every(one => one.isOfAlert) }
 }
 
-/** For how long a webhook has failed, with these news; null where it does not. */
+/** How long a webhook has failed, including these news; null: it does not. */
 function failingTimeOf(
   news: readonly WebhookNews[],
   before: { failingTime: FailingTime | null; failingSince: Date | null; now: Date },

@@ -4,19 +4,19 @@ import type { Outbox } from '../database/database.ts'
 import { fields } from '../database/fields.ts'
 import { statement } from '../database/statement.ts'
 
-/** Something that happened to a webhook or to capture, and is told once. */
+/** A problem of a webhook or of capture, alerted once. */
 export type Incident = {
   readonly id: number
   readonly kind: IncidentKind
-  /** The id of a webhook, or the name of a slot. */
+  /** A webhook's id, or a slot's name. */
   readonly subject: string
   readonly webhookId: number | null
   readonly openedAt: Date
   readonly lastAt: Date
-  /** How often it has happened. */
+  /** The number of occurrences. */
   readonly count: number
   readonly facts: IncidentFacts
-  /** Null: it goes on. */
+  /** Null: it is open. */
   readonly endedAt: Date | null
 }
 
@@ -28,7 +28,7 @@ export type Happening = {
   readonly facts?: IncidentFacts
 }
 
-/** Of what happens once at a time: an incident in which nothing has happened for long, or that is a day old, is over. */
+/** Ends incidents of single occurrences without a recent one, or after a day. */
 const endRested = statement(
   'end_rested_incident',
   { kind: 'text', subject: 'text', restMs: 'float8', mostMs: 'float8' },
@@ -38,7 +38,7 @@ where kind = ${p.kind} and subject = ${p.subject} and ended_at is null
   and (last_at < now() - ${p.restMs} * interval '1 ms' or opened_at < now() - ${p.mostMs} * interval '1 ms')`,
 )
 
-/** The unique index on open incidents lets one in, whoever else finds the same at this moment. None of a webhook that is gone. */
+/** A unique index permits one open incident per subject and kind. None for a deleted webhook. */
 const openOrAdd = statement(
   'open_incident',
   {
@@ -66,12 +66,12 @@ set count = i.count + case when ${p.isCounted} then excluded.count else 0 end, l
 returning id`,
 )
 
-/** So many gaps are named. */
+/** The maximum of named gaps. */
 const mostLost = 20
 
 /**
- * Notes that something happened, in the transaction that makes it so, where there is one: opens an incident, or adds to the
- * open one. Nothing is noted in the quiet time after the one before.
+ * Records an occurrence, if possible in the transaction that causes it: opens an incident or adds to the open one. Ignored
+ * during the quiet time after the last.
  */
 export async function noteIncident(db: pg.Pool | pg.ClientBase, happening: Happening): Promise<void> {
   const { kind, of, count = 1, facts = {} } = happening
@@ -93,7 +93,7 @@ update walhook.incidents set ended_at = now(), tells_end = ${p.tellsEnd}
 where subject = ${p.subject} and kind = any(${p.kinds}) and ended_at is null`,
 )
 
-/** Ends what is open of these kinds; `tellsEnd`: that is an alert too. */
+/** Ends open incidents of these kinds; `tellsEnd`: the end is an alert too. */
 export async function endIncidents(
   db: pg.Pool | pg.ClientBase,
   of: number | string,
@@ -103,7 +103,7 @@ export async function endIncidents(
   await endOpen(db, { kinds, subject: String(of), tellsEnd })
 }
 
-/** Whether any incident of these kinds is open of a subject. */
+/** Whether a subject has an open incident of these kinds. */
 export async function hasOpenIncident(
   { pool }: Pick<Outbox, 'pool'>,
   subject: string,
@@ -117,7 +117,7 @@ export async function hasOpenIncident(
   return rows[0].yes
 }
 
-/** Gaps that have been closed by a resync are no incident any more. */
+/** Ends incidents of gaps that a resync has closed. */
 export async function endLostWithoutGaps({ pool }: Pick<Outbox, 'pool'>): Promise<void> {
   await pool.query(`
     update walhook.incidents i set ended_at = now()
@@ -133,7 +133,7 @@ export const toIncident = (row: pg.QueryResultRow): Incident => ({
   count: Number(row.count),
 })
 
-/** Incidents, the newest first, at most `limit`, those before the id `before`, if one is given; `isOpen`: only those that go on. */
+/** Incidents, newest first, at most `limit`, before the id `before`; `isOpen`: open ones only. */
 export async function listIncidents(
   { pool }: Pick<Outbox, 'pool'>,
   page: { limit: number; before: number | null; isOpen: boolean },
@@ -148,7 +148,7 @@ export async function listIncidents(
 
 const prunedAfterDays = 90
 
-/** Deletes what has long ended. */
+/** Deletes incidents that ended long ago. */
 export async function pruneIncidents({ pool }: Pick<Outbox, 'pool'>): Promise<void> {
   await pool.query(
     `delete from walhook.incidents where ended_at < now() - $1 * interval '1 day' and told_at is not null`,

@@ -2,7 +2,7 @@ import type pg from 'pg'
 import type { Role } from '../../domain/access/role.ts'
 import { fields } from '../database/fields.ts'
 
-/** Whom a link lets in, and where to. */
+/** A link's user and page. */
 export type Link = {
   readonly tenant: string
   readonly role: Role
@@ -12,7 +12,10 @@ export type Link = {
   readonly path: string
 }
 
-/** Stores a link by its SHA-256: of a stored token or, by its MAC, of the configured one. It ends no later than that token. */
+/**
+ * Stores a link by its SHA-256, of a stored token or, by MAC, of the configured one. It expires with that token at the
+ * latest.
+ */
 export async function insertLink(
   client: pg.PoolClient,
   link: Link & { hash: Buffer; tokenId: number | null; tokenMac: Buffer | null; forMs: number },
@@ -30,7 +33,7 @@ export async function insertLink(
   return { expiresAt: rows[0].expires_at }
 }
 
-/** Takes a link away, and says whom it lets in; null where it has ended, was used, or never was, or its token is revoked or expired. */
+/** Uses up a link and returns its content; null: it is expired, used or unknown, or its token is revoked or expired. */
 export async function takeLink(
   client: pg.PoolClient,
   hash: Buffer,
@@ -46,7 +49,7 @@ export async function takeLink(
   return rows[0] ? fields(rows[0]) : null
 }
 
-/** Forgets links that nobody has used in time. */
+/** Deletes expired links. */
 export async function pruneLinks(client: pg.PoolClient): Promise<void> {
   await client.query('delete from walhook.session_links where expires_at < now()')
 }

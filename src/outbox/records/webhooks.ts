@@ -5,7 +5,7 @@ import type { Outbox } from '../database/database.ts'
 import { fields } from '../database/fields.ts'
 import { webhooksOf } from '../database/row-keys.ts'
 
-/** What is shown of a webhook: all but its secrets. */
+/** The columns of a webhook without its secrets. */
 export const columns = `
 id, tenant, name, url, is_active, triggers, alert_to, managed_by, previous, traceparent, update_fields, filter, filter_entering, filter_leaving, mode, log_bodies, batch_max_events, batch_max_wait_ms,
 header_names, client_certificate, previous_secret_expires_at, disabled_at, disabled_reason, failing_since, failed_for_ms,
@@ -35,13 +35,13 @@ export function toWebhook(row: pg.QueryResultRow): Webhook {
 type Db = Pick<Outbox, 'pool'> | pg.PoolClient
 const toQuery = (db: Db) => ('pool' in db ? db.pool : db)
 
-/** The two columns are null together. */
+/** Both columns are null together. */
 export function toBatching(row: pg.QueryResultRow): Batching | null {
   const { batch_max_events: maxEvents, batch_max_wait_ms: maxWaitMs } = row
   return maxEvents === null || maxWaitMs === null ? null : { maxEvents, maxWaitMs }
 }
 
-/** What an admin chooses. */
+/** An admin's settings. */
 export type WebhookInput = Pick<Webhook, 'name' | 'url' | 'isActive' | 'triggers'> & {
   readonly [Field in
     | 'previous'
@@ -57,10 +57,10 @@ export type WebhookInput = Pick<Webhook, 'name' | 'url' | 'isActive' | 'triggers
     | 'managedBy']?: Webhook[Field] | undefined
 }
 
-/** Custom headers: their names, and the envelope with their values. */
+/** Custom headers: names, and the envelope of their values. */
 export type SealedHeaders = { readonly names: readonly string[]; readonly envelope: string | null }
 
-/** A client certificate: what may be shown of it, and the envelope with it and its key; null: none. */
+/** A client certificate: its public part, and the envelope with its key; null: none. */
 export type SealedIdentity = { readonly shown: ShownCertificate; readonly envelope: string } | null
 
 type Change = { [Field in keyof WebhookInput]?: WebhookInput[Field] | undefined } & {
@@ -68,7 +68,7 @@ type Change = { [Field in keyof WebhookInput]?: WebhookInput[Field] | undefined 
   readonly sealedIdentity?: SealedIdentity | undefined
 }
 
-/** The columns of the fields that are given; what is undefined is not. */
+/** The columns of the given fields; undefined ones are absent. */
 function columnsOf({ batch, sealedHeaders, sealedIdentity, ...plain }: Change) {
   return {
     name: plain.name,
@@ -106,7 +106,7 @@ const certificateColumn = ({ subject, fingerprint, expiresAt }: ShownCertificate
 
 const given = (columns: object) => Object.entries(columns).filter(([, value]) => value !== undefined)
 
-/** `secret` is the encrypted envelope of the signing secret, `id` one of `nextWebhookId`, or absent for the next one. */
+/** `secret`: the envelope of the signing secret; `id`: from `nextWebhookId`, or absent for the next one. */
 export async function insertWebhook(
   db: Db,
   {
@@ -131,7 +131,7 @@ export async function insertWebhook(
   return toWebhook(rows[0])
 }
 
-/** Webhooks by rising id, at most `limit`, those after the id `after`; of a tenant, or (null) of all. */
+/** Webhooks in ascending order of id, at most `limit`, after the id `after`; of a tenant or all (null). */
 export async function listWebhooks(
   { pool }: Outbox,
   page: { limit: number; after: number; tenant: string | null },
@@ -144,7 +144,7 @@ export async function listWebhooks(
   return rows.map(toWebhook)
 }
 
-/** A webhook that nobody else changes until the transaction ends. */
+/** Locks a webhook. */
 export async function lockWebhook(client: pg.PoolClient, id: number): Promise<Webhook | null> {
   return await findWebhook(client, id, 'for update')
 }
@@ -156,10 +156,10 @@ export async function findWebhook(db: Db, id: number, lock: '' | 'for update' = 
   return rows[0] ? toWebhook(rows[0]) : null
 }
 
-/** Any number that nothing else in the database locks: the letters of "walhook", and three. */
+/** A unique number of advisory locks: "walh", plus three. */
 const applyLock = 0x77616c6b
 
-/** Lets nobody else apply a file until the transaction ends, and says which of these names a webhook of its tenant has by now. */
+/** Locks out other applications of files, and returns which of these names the tenant's webhooks have. */
 export async function lockApplies(
   client: pg.PoolClient,
   named: readonly { readonly name: string; readonly tenant: string | null }[],
@@ -173,7 +173,7 @@ export async function lockApplies(
   return rows.map(({ name }) => name)
 }
 
-/** The names of these webhooks, by their ids; one that there is not, or not of this tenant (null: of any), has none. */
+/** The names of these webhooks by id, without missing ones and other tenants' (null: any tenant). */
 export async function webhookNames(
   { pool }: Outbox,
   ids: readonly number[],
@@ -186,7 +186,7 @@ export async function webhookNames(
   return new Map(rows.map(({ id, name }) => [id, name]))
 }
 
-/** Whether a change activates the webhook anew, or gives it another URL ($2: the URL, $3: whether it is to be active). */
+/** Whether a change activates the webhook, or changes its URL ($2: the URL, $3: active). */
 const isNew = `(url <> $2::text or ($3::boolean and (not is_active or disabled_at is not null))) is true`
 const forgottenWhenNew = ['failing_since', 'failed_for_ms', 'failed_at', 'next_try_at', 'held_until']
 const setAnyway = [
@@ -197,9 +197,8 @@ const setAnyway = [
 ]
 
 /**
- * Changes the fields that are given. Setting `isActive` to true also ends a disabling by walhook, and what
- * waited meanwhile goes on. A webhook that is activated anew, or gets another URL, begins
- * with a clean sheet: what its receiver did before is forgotten.
+ * Changes the given fields. Activation also ends a disabling by walhook, and pending deliveries continue. An activation or a
+ * new URL resets the health.
  */
 export async function updateWebhook(db: Db, id: number, change: Change): Promise<Webhook | null> {
   const { url = null, isActive = false } = change
@@ -216,8 +215,8 @@ export async function updateWebhook(db: Db, id: number, change: Change): Promise
 }
 
 /**
- * Deletes a webhook, with its places in the log; its attempts stay until their time. In a transaction that has stopped every holder:
- * none of them sets anything aside for it afterwards. Returns whether there was one.
+ * Deletes a webhook with its positions; attempts stay until they expire. In a transaction that has stopped every holder, so
+ * that none sets anything aside later. Returns whether it existed.
  */
 export async function deleteWebhook(client: pg.PoolClient, id: number): Promise<boolean> {
   const { rowCount } = await client.query('delete from walhook.webhooks where id = $1', [id])
@@ -228,7 +227,7 @@ export async function deleteWebhook(client: pg.PoolClient, id: number): Promise<
 
 const rowsAtOnce = 10_000
 
-/** Deletes what waited for webhooks that are gone, page by page: nobody sends it any more, and nobody waits for this. */
+/** Deletes the rows of deleted webhooks, page by page: nobody sends them. */
 export async function deleteLeftovers({ pool }: Pick<Outbox, 'pool'>): Promise<void> {
   for (const table of ['deliveries', 'batches', 'ended_deliveries']) {
     const { rows } = await pool.query(`

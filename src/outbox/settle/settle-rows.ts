@@ -9,12 +9,12 @@ import { newTimeIds } from '../database/time-ids.ts'
 import { recordEnded } from '../log/waits.ts'
 import type { EndedRow, MovedBatch, MovedRow, SettledRows } from './settled-rows.ts'
 
-/** Nobody else changes what a holder has taken: it is still where it is found. */
+/** Only the holder changes its rows: each is where it was found. */
 const itsRow = `left join ${rowOfS('ctid, taken_by, batch_id, attempts as tried')} d on true`
 
 /**
- * Whether a row is as it was when it was sent: the holder has it, by itself or in a batch, and it was tried as often. It is not where it was
- * cancelled meanwhile; nor where this settlement has committed before, although its answer was lost, and the row was taken once more.
+ * Whether a row is as it was when sent: taken by the holder, alone or batched, with as many attempts. Otherwise it was
+ * cancelled, or this settlement committed before without an answer, and the row was taken again.
  */
 const isStillIts = (holderId: string) => `
 case when s.from_batch is null then d.taken_by = ${holderId} else d.batch_id = s.from_batch end and d.tried = s.tried`
@@ -27,7 +27,7 @@ const ofAttempt = {
 
 type Member = Delivery & { readonly batchId: TimeId }
 
-/** Of the events of batches those that are left in them; `is_held`: the holder still has the batch. */
+/** The remaining events of batches; `is_held`: the holder still has the batch. */
 const heldMembersStatement = statement(
   'held_members',
   { holderId: 'int', members: rows<Member>({ ...ofRow, ...ofBatch }) },
@@ -41,7 +41,7 @@ ${itsRow}
 where b.taken_by = ${p.holderId}`,
 )
 
-/** What `settledRows` has to know of the batches among the shipments. */
+/** The facts of batches that `settledRows` needs. */
 export async function readHeldBatches(
   client: pg.ClientBase,
   holderId: number,
@@ -68,7 +68,7 @@ export async function readHeldBatches(
   }
 }
 
-/** What died is kept; a row that somebody has ended meanwhile stays ended as it was. */
+/** Records dead deliveries; an earlier end stays. */
 const endStatement = statement(
   'end_rows',
   {
@@ -120,7 +120,7 @@ where d.ctid = s.row
 returning d.webhook_id, ${dueInMs('d.due_at', now)} as due_in_ms`,
 )
 
-/** A new one is inserted; one that failed is nobody's any more; one that is due no more ends. */
+/** New batches are inserted, failed ones released, finished ones deleted. */
 const moveBatchesStatement = statement(
   'move_batches',
   {
@@ -147,7 +147,7 @@ on conflict (webhook_id, id) do update set due_at = excluded.due_at, taken_by = 
 returning b.webhook_id, ${dueInMs('b.due_at', now)} as due_in_ms`,
 )
 
-/** What died, of the application's events; an alert that died is nobody's alert. */
+/** Dead deliveries of the application's events; a dead alert causes no alert. */
 const countDead = (
   rows: readonly { webhook_id: number; entity_type: string }[],
 ): ReadonlyMap<number, number> =>
@@ -161,8 +161,8 @@ const countDead = (
   )
 
 /**
- * Writes what becomes of shipments, in a transaction that has the holder's lock. Returns when what is left of them is due, and
- * how many have died of each webhook.
+ * Writes the results of shipments, in a transaction with the holder's lock. Returns when the rest is due, and the dead
+ * deliveries by webhook.
  */
 export async function settleRows(
   client: pg.ClientBase,
@@ -175,7 +175,7 @@ export async function settleRows(
     moved.length > 0 ? moveStatement(client, { holderId, moved }) : null,
     batches.length > 0 ? moveBatchesStatement(client, { batches }) : null,
     setAside(client, aside),
-    // Also of what is tried again: by hand, something older may have come before it meanwhile.
+    // For retries too: an older row may have been requested by hand meanwhile.
     wakeNext(client, [...ended.filter(({ isRow }) => isRow), ...moved]),
   ])
   return {

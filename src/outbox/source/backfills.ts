@@ -19,7 +19,7 @@ export type BackfillInput = Pick<
   'slotName' | 'entityType' | 'webhookId' | 'actionType' | 'rowsPerSecond'
 >
 
-/** Records the wish. Null where one for the same rows and receivers is open already. */
+/** Stores a backfill. Null: one for the same rows and receivers is open. */
 export async function insertBackfill(db: Db, input: BackfillInput): Promise<Backfill | null> {
   const { rows } = await db.query(
     `insert into walhook.backfills (slot_name, entity_type, webhook_id, action_type, rows_per_second)
@@ -36,7 +36,7 @@ export async function findBackfill(outbox: Outbox, id: number): Promise<Backfill
   return rows[0] ? toBackfill(rows[0]) : null
 }
 
-/** Backfills of a slot, newest first, at most `limit`, those before the id `before` where one is given. */
+/** A slot's backfills, newest first, at most `limit`, before the id `before`. */
 export async function listBackfills(
   outbox: Outbox,
   slotName: string,
@@ -51,7 +51,7 @@ export async function listBackfills(
   return rows.map(toBackfill)
 }
 
-/** Who began each: the audit has it from the same transaction, and so at the same moment. */
+/** Who started each: the audit has it from the same transaction, with an equal time. */
 export async function backfillStarters(
   outbox: Outbox,
   of: readonly Backfill[],
@@ -65,7 +65,7 @@ export async function backfillStarters(
   return new Map(rows.map(({ id, actor }) => [id, actor]))
 }
 
-/** Those that have failed in the last seven days, the newest first, but none that was begun again. */
+/** Backfills that failed in the last seven days and were not restarted, newest first. */
 export async function failedBackfills(outbox: Outbox, slotName: string): Promise<Backfill[]> {
   const { rows } = await outbox.pool.query({
     name: 'failed_backfills',
@@ -81,7 +81,7 @@ export async function failedBackfills(outbox: Outbox, slotName: string): Promise
   return rows.map(toBackfill)
 }
 
-/** Those that are to be worked off. */
+/** Open backfills. */
 export async function openBackfills(outbox: Outbox, slotName: string): Promise<Backfill[]> {
   const { rows } = await outbox.pool.query({
     name: 'open_backfills',
@@ -92,8 +92,8 @@ export async function openBackfills(outbox: Outbox, slotName: string): Promise<B
 }
 
 /**
- * Moves a backfill past a page, in the transaction that stores the page's events. Returns false where it does not stand
- * where the page began, or was ended meanwhile: then nothing of the page may stay.
+ * Moves a backfill past a page, in the transaction of the page's events. False: it is elsewhere or has ended, and the page
+ * must be rolled back.
  */
 export async function advanceBackfill(db: Db, step: PageDone): Promise<boolean> {
   const { rowCount } = await db.query(
@@ -107,7 +107,7 @@ export async function advanceBackfill(db: Db, step: PageDone): Promise<boolean> 
   return rowCount === 1
 }
 
-/** Ends an open backfill. Null where it is not open. */
+/** Ends an open backfill. Null: it is not open. */
 export async function endBackfill(
   db: Db,
   id: number,
@@ -121,7 +121,7 @@ export async function endBackfill(
   return rows[0] ? toBackfill(rows[0]) : null
 }
 
-/** Changes the pace of an open backfill. Null where it is not open. */
+/** Changes the pace of an open backfill. Null: it is not open. */
 export async function paceBackfill(db: Db, id: number, rowsPerSecond: number): Promise<Backfill | null> {
   const { rows } = await db.query(
     `update walhook.backfills set rows_per_second = $2
@@ -131,17 +131,17 @@ export async function paceBackfill(db: Db, id: number, rowsPerSecond: number): P
   return rows[0] ? toBackfill(rows[0]) : null
 }
 
-/** A webhook that a backfill is for: what keeps it from being sent anything, and how much waits for it already. */
+/** A receiver of a backfill: why it can't get anything, and its backlog. */
 export type BackfillReceiver = {
   readonly webhookId: number
   readonly isActive: boolean
   readonly isDisabled: boolean
   readonly hasTrigger: boolean
-  /** How far it is behind: rows, and events beyond its place whether it wants them or not, each counted up to `countTo`. */
+  /** Its distance: rows, and events beyond its position, wanted or not, each counted up to `countTo`. */
   readonly waiting: number
 }
 
-/** The webhook that is named, if it is still there; else every active one that has the trigger. */
+/** The named webhook, if it exists; otherwise every active one with the trigger. */
 export async function backfillReceivers(
   outbox: Outbox,
   wanted: { webhookId: number | null; trigger: string; countTo: number },

@@ -5,19 +5,19 @@ import { type Outbox, transaction } from '../database/database.ts'
 import { fields } from '../database/fields.ts'
 import { noteIncident } from '../records/incidents.ts'
 
-/** A range of the WAL whose changes could not be captured. */
+/** A range of the WAL whose changes were lost. */
 export type Gap = {
   readonly id: number
   readonly slotName: string
-  /** What one table tells of one entity type; both null: everything. */
+  /** One entity type's dependence on one table; both null: everything. */
   readonly entityType: string | null
   readonly tableName: string | null
   readonly reason: string
   readonly detail: string
   readonly fromLsn: Lsn
   /**
-   * From here on it is captured. Of everything: a resync tells what was lost. Of one table: it is back, whether a resync
-   * was asked for or not. Null: changes are lost still.
+   * Captured from here on. For everything: a resync sends what was lost. For one table: it is back, with or without a resync.
+   * Null: changes are still lost.
    */
   readonly toLsn: Lsn | null
   readonly foundAt: Date
@@ -35,10 +35,7 @@ export async function openGap(outbox: Outbox, gap: NewGap): Promise<boolean> {
   })
 }
 
-/**
- * Records a gap of a slot, unless one is open already; one whose resync is under way is then open again: changes are lost
- * once more. Returns whether that is news.
- */
+/** Records a slot's gap unless one is open; one that is being resynced opens again. Returns whether that is new. */
 export async function recordGap(client: pg.ClientBase, gap: NewGap): Promise<boolean> {
   const { rowCount } = await client.query(
     `insert into walhook.gaps (slot_name, reason, detail, from_lsn) values ($1, $2, $3, $4)
@@ -49,7 +46,7 @@ export async function recordGap(client: pg.ClientBase, gap: NewGap): Promise<boo
   return rowCount === 1
 }
 
-/** Changes were lost: the alert about it is part of the commit that says so. */
+/** Changes were lost: the alert commits with the gap. */
 export async function noteLost(
   client: pg.ClientBase,
   { slotName, reason, entityType, tableName }: Pick<Gap, 'slotName' | 'reason' | 'entityType' | 'tableName'>,
@@ -59,7 +56,7 @@ export async function noteLost(
   await noteIncident(client, { kind: 'capture.lost', of: slotName, facts: { code, lost } })
 }
 
-/** A slot's gaps, the open ones first, then the newest. */
+/** A slot's gaps, open ones first, then the newest. */
 export async function listGaps(outbox: Outbox, slotName: string): Promise<Gap[]> {
   const { rows } = await outbox.pool.query(
     `select * from walhook.gaps where slot_name = $1
@@ -69,7 +66,7 @@ export async function listGaps(outbox: Outbox, slotName: string): Promise<Gap[]>
   return rows.map(toGap)
 }
 
-/** A slot's gaps that have not ended, those of everything first. */
+/** A slot's open gaps, those of everything first. */
 export async function listOpenGaps(outbox: Outbox, slotName: string): Promise<Gap[]> {
   const { rows } = await outbox.pool.query({
     name: 'open_gaps',
@@ -79,7 +76,7 @@ export async function listOpenGaps(outbox: Outbox, slotName: string): Promise<Ga
   return rows.map(toGap)
 }
 
-/** How many of a slot's gaps have not ended: of everything, and of single tables. */
+/** The number of a slot's open gaps: of everything, and of single tables. */
 export async function countOpenGaps(
   outbox: Outbox,
   slotName: string,
@@ -89,7 +86,7 @@ export async function countOpenGaps(
   return { ofEverything: open.length - ofTables, ofTables }
 }
 
-/** Ends a gap in which nothing was lost after all. */
+/** Ends a gap that turned out to have lost nothing. */
 export async function withdrawGap(outbox: Outbox, id: number, why: string): Promise<void> {
   await outbox.pool.query(
     `update walhook.gaps set to_lsn = from_lsn, resynced_at = now(), detail = detail || '. Withdrawn: ' || $2
@@ -105,9 +102,8 @@ const toGap = (row: pg.QueryResultRow): Gap => ({
 })
 
 /**
- * The entities of a type that receivers know by the events that are still here, those not deleted last, without those that
- * have an event above `upToId`; in pages of at most `pageSize`: read through a cursor
- * inside the client's transaction, so that memory holds one page, whatever is appended meanwhile.
+ * The entities of a type that receivers know by stored events, not deleted last, and without an event above `upToId`; in
+ * pages of at most `pageSize` by a cursor in the client's transaction, so that memory holds one page.
  */
 export async function* knownEntityPages(
   client: pg.PoolClient,

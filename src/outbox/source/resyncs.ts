@@ -30,10 +30,7 @@ function toResync({
   }
 }
 
-/**
- * Begins the resyncs that end every open gap of a slot, in the transaction that has settled from where on everything is
- * captured: the slot's position.
- */
+/** Starts the resyncs that end every open gap of a slot, in the transaction that moves the slot's position. */
 export async function beginResyncs(
   client: pg.PoolClient,
   wanted: { slotName: string; entityTypes: readonly string[] },
@@ -48,10 +45,7 @@ export async function beginResyncs(
   await orderResyncs(client, { ...wanted, gapIds: rows.map(({ id }) => id) })
 }
 
-/**
- * Begins the resync of each of these entity types, which ends these gaps. One that is open already begins anew, for the
- * gaps that it had and these.
- */
+/** Starts the resync of each entity type, which ends these gaps. An open one starts again, for its old gaps too. */
 export async function orderResyncs(
   db: Db,
   wanted: { slotName: string; entityTypes: readonly string[]; gapIds: readonly number[] },
@@ -70,7 +64,7 @@ export async function orderResyncs(
   )
 }
 
-/** Those that are to be worked off. */
+/** Open resyncs. */
 export async function openResyncs(outbox: Outbox, slotName: string): Promise<Resync[]> {
   const { rows } = await outbox.pool.query({
     name: 'open_resyncs',
@@ -80,16 +74,16 @@ export async function openResyncs(outbox: Outbox, slotName: string): Promise<Res
   return rows.map(toResync)
 }
 
-/** A page of a resync that is done: of its rows, or of those entities that it has looked for. */
+/** A finished page of a resync: of its rows, or of the entities it looked for. */
 export type ResyncStep = PageDone &
   Pick<Resync, 'entityType' | 'knownUpTo' | 'phase' | 'orders' | 'fanOut'> & {
-    /** Of a partition: whether its rows are entities, or name the owners of a related list. Null: of none. */
+    /** Of a partition: its rows are entities, or owners of a related list. Null: no partition. */
     readonly part: 'entities' | 'owners' | null
   }
 
 /**
- * Moves a resync past a page, in the transaction that stores the page's `deletes` and other events. Returns false where it
- * does not stand where the page began: then nothing of the page may stay. With the last page of its last resync ends a gap.
+ * Moves a resync past a page, in the transaction of the page's `deletes` and other events. False: it is elsewhere, and the
+ * page must be rolled back. The last page of a gap's last resync ends the gap.
  */
 export async function advanceResync(db: Db, step: ResyncStep, deletes: number): Promise<boolean> {
   const isDone = step.isLast && (step.phase === 'deletes' || step.part !== null || step.fanOut !== null)
@@ -124,7 +118,7 @@ export async function advanceResync(db: Db, step: ResyncStep, deletes: number): 
   return true
 }
 
-/** Ends a resync whose entity the mapping does not have any more. */
+/** Ends a resync whose entity is no longer mapped. */
 export async function cancelResync(db: Db, id: number, { reason, code }: PageReason): Promise<void> {
   const { rows } = await db.query(
     `update walhook.resyncs set state = 'cancelled', reason = $2, code = $3, ended_at = now()
@@ -134,7 +128,7 @@ export async function cancelResync(db: Db, id: number, { reason, code }: PageRea
   if (rows[0]) await endGaps(db, rows[0].gap_ids)
 }
 
-/** Ends those gaps from whose end on everything is captured, and that have no open resync left. */
+/** Ends the gaps that are captured again and have no open resync. */
 async function endGaps(db: Db, gapIds: readonly number[]): Promise<void> {
   await db.query(
     `update walhook.gaps g set resynced_at = now()
@@ -146,12 +140,11 @@ async function endGaps(db: Db, gapIds: readonly number[]): Promise<void> {
 }
 
 /**
- * The events of a page as they are told, by what receivers know of each entity when everything before the page is
- * stored: a row that is there is an `update` of what they know, else `new`; what is gone is a `delete` of what they know,
- * else nothing.
+ * The events of a page, by what receivers know once everything before it is stored: an existing row is an `update` of a known
+ * entity, else `new`; a missing one is a `delete` of a known entity, else nothing.
  *
- * They know an entity if the last event up to `knownUpTo`, or the last `new` or `delete` after it, is not a `delete`: an
- * `update` that was captured since is not the first that a webhook without that trigger hears of it.
+ * An entity is known if the last event up to `knownUpTo`, or the last `new` or `delete` after it, is no `delete`: an `update`
+ * captured since is not the first event for a webhook without that trigger.
  */
 export async function asKnown(
   client: pg.PoolClient,
@@ -178,15 +171,15 @@ export async function asKnown(
   })
 }
 
-/** As many entities are looked at for one page. */
+/** The number of entities examined per page. */
 const scannedEntities = 10_000
 
 /**
- * Of the entities that have events, backwards by their ids from before `afterKey`: those of which nothing was told since
- * `knownUpTo`, and whose last event is not a `delete`. A resync has told every row that is there, so these seem to be gone.
+ * The entities with events, backwards by id from before `afterKey`, without an event since `knownUpTo`, and whose last event
+ * is no `delete`. A resync has sent every row, so these seem to be gone.
  *
- * Backwards, the index has them in this very order, the last event of each first. Forwards, PostgreSQL 15 reads and sorts
- * all events for each page. The index holds what is not null, which PostgreSQL 17 and later find out only by a comparison.
+ * Backwards, the index has them in this order, each entity's last event first; forwards, PostgreSQL 15 would sort all events
+ * per page. The index excludes nulls, which PostgreSQL 17 and later only recognize by a comparison.
  */
 export async function untoldEntities(
   client: pg.PoolClient,
