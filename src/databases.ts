@@ -130,7 +130,7 @@ export function unreadableProblem(
     code: 'secret_key',
     what: 'WALHOOK_SECRET_KEY',
     found: `the key ${id}${older ? ` (and the old one ${older.id})` : ''} does not open the secrets of these webhooks: ${names.join(', ')}${more}`,
-    mend: `give the key that they were made with, as WALHOOK_SECRET_KEY_OLD, and run "walhook rekey". If it is lost: update walhook.webhooks set is_active = false where id in (${ids}); start walhook, rotate their secrets, give their headers anew, and activate them`,
+    mend: `give the key that they were made with, as WALHOOK_SECRET_KEY_OLD, and run "walhook rekey". If it is lost: update walhook.webhooks set is_active = false where id in (${ids}); start walhook, rotate their secrets, set their headers again, and activate them`,
   }
 }
 

@@ -76,8 +76,8 @@ export const signInVariables = {
     },
   } satisfies Given<ReadonlyMap<string, Role>>,
   WALHOOK_OIDC_TENANT_CLAIM: claim(
-    'The claim with the [tenant](../guide/tenants.md) of whoever signs in. They see and change that tenant’s things alone; who has no such claim is not let in.',
-    'whoever signs in belongs to no tenant, and knows of all',
+    'The claim with the [tenant](../guide/tenants.md) of a user. They see and change that tenant’s things alone; a user without such a claim is not let in.',
+    'users belong to no tenant, and see all',
   ),
   WALHOOK_OIDC_ALL_TENANTS: {
     means:

@@ -73,7 +73,7 @@ const standard = (means: string, without: string) =>
 /** Every variable of walhook, in the order of its problems. */
 export const variables = {
   DATABASE_URL: databaseUrl(
-    'The source: the database whose changes walhook captures. Several hosts, of which walhook takes the primary: `postgres://user:password@a:5432,b:5432/database`, see [failover](../guide/operating.md#failover).',
+    'The source: the database whose changes walhook captures. With several hosts, walhook takes the primary: `postgres://user:password@a:5432,b:5432/database`, see [failover](../guide/operating.md#failover).',
     '`serve` refuses to start; `npm start` opens the playground',
   ),
   OUTBOX_DATABASE_URL: databaseUrl(
@@ -146,7 +146,7 @@ export const variables = {
   } satisfies Given<readonly PublicUrl[]>,
   WALHOOK_FRAME_ANCESTORS: {
     means:
-      'The origins whose pages may show walhook’s pages in a frame, separated by commas: `https://app.example.com`, or `https://*.example.com`. Only whoever came by a link of `POST /api/sessions` is shown there: see [tenants](../guide/tenants.md).',
+      'The origins whose pages may show walhook’s pages in a frame, separated by commas: `https://app.example.com`, or `https://*.example.com`. Only users of a link of `POST /api/sessions` see them there: see [tenants](../guide/tenants.md).',
     default: '',
     mend: 'write origins, as in https://app.example.com: https, without a path',
     parse(text) {

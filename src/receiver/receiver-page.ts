@@ -176,7 +176,7 @@ function say(text, isLive) {
 const events = new EventSource('/events?after=' + last)
 events.addEventListener('open', () => say('live', true))
 events.addEventListener('error', () => say('not connected; what came in stays here', false))
-// Another run of the receiver numbers from 1 again: the page begins anew with it.
+// Another run of the receiver numbers from 1 again: the page restarts with it.
 events.addEventListener('run', event => { if (event.data !== run) location.reload() })
 events.addEventListener('message', event => {
   document.getElementById('empty').hidden = true

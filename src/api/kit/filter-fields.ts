@@ -14,11 +14,11 @@ export const filterFields = {
     )
     .refine(fields => Object.keys(fields).length > 0, 'must name at least one field; null for no filter')
     .refine(fields => Object.keys(fields).length <= 50, 'must name at most 50 fields')
-    .meta({ id: 'Filter', description: 'By field: a value, or a list of which one must be equal.' })
+    .meta({ id: 'Filter', description: 'By field: a value, or a list of accepted values.' })
     .nullable()
     .meta({
       description:
-        'Only entities whose fields have these values, as in `{"user.company_id": 5, "user.gender": ["man", null]}`: a value, or a list of which one must be equal. Values are compared by type: `5` equals `5.0`, and not `"5"`. A field that is a list matches where one of its items does. All fields must match. Entity types that are not named are not filtered. A `delete` is sent where its `last` values match, and always where it has none. Everybody who may read the webhook sees the values. Null: no filter.',
+        'Only entities whose fields have these values, as in `{"user.company_id": 5, "user.gender": ["man", null]}`: a value, or a list of accepted values. Values are compared by type: `5` equals `5.0`, and not `"5"`. A field that is a list matches where one of its items does. All fields must match. Entity types that are not named are not filtered. A `delete` is sent where its `last` values match, and always where it has none. Everybody who may read the webhook sees the values. Null: no filter.',
     }),
   filter_entering: z.enum(enteringForms).meta({
     description:

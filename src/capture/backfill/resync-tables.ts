@@ -65,6 +65,6 @@ export async function describeTableResyncs(
     ...(await Promise.all(entities.map(entity => describeEntity(source, catalogue, entity)))),
     ...open
       .filter(({ entityType, part }) => part === null && typesOf(gaps).includes(entityType))
-      .map(resync => `Under way, and --yes begins it anew: ${describeProgress(resync)}`),
+      .map(resync => `Under way, and --yes starts it again: ${describeProgress(resync)}`),
   ]
 }

@@ -141,7 +141,7 @@ export function slotLine(facts: SourceFacts, slotName: string, publicationName: 
       code: 'slot_lost',
       what,
       found,
-      mend: 'changes are lost; to begin anew, run: walhook resync',
+      mend: 'changes are lost; to start again, run: walhook resync',
     })
   }
   const held = `${(slot.heldBackBytes / 1024 ** 2).toFixed(0)} MB of WAL are kept for it${flagsText(slot)}`

@@ -48,7 +48,7 @@ const mostNamed = 5
 export function describeTableGaps(open: readonly Gap[]): string {
   const named = open.slice(0, mostNamed).map(({ entityType, tableName, reason, fromLsn, toLsn }) => {
     const until = toLsn === null ? 'and are lost still' : `to ${formatLsn(toLsn)}`
-    return `changes of ${tableName} were lost (${reason}) from ${formatLsn(fromLsn)} ${until}; to tell each ${entityType} anew, run: walhook resync --entity ${entityType}`
+    return `changes of ${tableName} were lost (${reason}) from ${formatLsn(fromLsn)} ${until}; to send each ${entityType} again, run: walhook resync --entity ${entityType}`
   })
   const more = open.length > mostNamed ? ` and ${open.length - mostNamed} more` : ''
   return `${named.join('. ')}${more}`

@@ -46,7 +46,7 @@ export type Mapped = {
   readonly readLsn: Lsn | null
 }
 
-/** An entity type of which every entity is gone, and the writer of its deletes. */
+/** An entity type without any entity left, and the writer of its deletes. */
 export type Emptied = {
   readonly entityType: string
   deletionOf(known: KnownEntity): EventText

@@ -99,7 +99,7 @@ const keyTypeIn = perPair(
     relation.columns[placesOfKey(relation, key)[0] ?? -1]?.typeOid,
 )
 
-/** The event of a deleted entity of which only id and last tenant are known. */
+/** The event of a deleted entity with known id and last tenant only. */
 export function writeDeletion(
   catalogue: Catalogue,
   entity: EntityMapping,

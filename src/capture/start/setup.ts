@@ -104,7 +104,7 @@ async function obstaclesToBeginning(
       code: 'other_slot',
       what: `replication slot ${options.slotName}`,
       found: `not the slot ${other}, which this outbox was captured with so far: what happened since would be lost`,
-      mend: `set WALHOOK_SLOT=${other}; or, to go on with ${options.slotName} and tell every row anew, run: walhook resync`,
+      mend: `set WALHOOK_SLOT=${other}; or, to go on with ${options.slotName} and send every row again, run: walhook resync`,
     })
   return problems
 }

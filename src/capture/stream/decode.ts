@@ -36,8 +36,8 @@ const microsecondsTo2000 = 946_684_800_000_000n
 const meaningless = {
   O: 'where a replicated change came from',
   // PostgreSQL 18 sends it unrequested for a transaction that it considered streamed.
-  A: 'a streamed transaction, of which nothing was sent, is rolled back',
-  r: 'a prepared transaction, of which nothing was sent, is rolled back',
+  A: 'a streamed transaction without any message is rolled back',
+  r: 'a prepared transaction without any message is rolled back',
 } as const satisfies Record<string, string>
 
 /** Whether a message of this kind may always be skipped. */

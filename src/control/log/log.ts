@@ -49,7 +49,7 @@ export async function listLog(
 /** `isNext`: the announced retry is still to come, without another request in between. `label`: the entity's. */
 export type LogLine = AttemptLine & { readonly isNext: boolean; readonly label: string | null }
 
-/** The same as lines, without bodies, each of which may be a megabyte. */
+/** The same as lines, without bodies, which may be a megabyte each. */
 export async function listLogLines(
   control: Control,
   webhookId: number,

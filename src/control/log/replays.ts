@@ -32,7 +32,7 @@ export type ReplayPreview = Count & { readonly perSecond: number | null; readonl
 
 /**
  * What a webhook missed while it was last inactive, or before, where that replay failed. `replayId`: the replay that sends it;
- * `restOf`: a replay that ended early, of which the rest counts.
+ * `restOf`: a replay that ended early: its rest counts.
  */
 export type Missed = Count & {
   readonly since: Date

@@ -104,9 +104,9 @@ export async function rekey(
     const unreadable: Unreadable[] = []
     const changed: { id: number; sealed: Sealed }[] = []
     for (const { id, name, sealed } of await secrets.lockAllSealed(client)) {
-      const anew = reseal(sealKey, id, sealed, newNonce)
-      if (!anew) unreadable.push({ id, name })
-      else if (anew !== sealed) changed.push({ id, sealed: anew })
+      const renewed = reseal(sealKey, id, sealed, newNonce)
+      if (!renewed) unreadable.push({ id, name })
+      else if (renewed !== sealed) changed.push({ id, sealed: renewed })
     }
     if (unreadable.length > 0) return { ok: false, unreadable }
     for (const { id, sealed } of changed) await secrets.replaceSealed(client, id, sealed)

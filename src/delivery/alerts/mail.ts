@@ -5,7 +5,7 @@ export type Mail = {
   readonly to: string
   readonly subject: string
   readonly text: string
-  /** The same for every try: whoever gets a mail twice can tell. */
+  /** Equal for each attempt, so that a duplicate is recognizable. */
   readonly messageId: string
 }
 

@@ -105,7 +105,7 @@ export function judgeSource(before: Captured, now: Captured, publicationName: st
   if (before.publication && now.publication && before.publication.oid !== now.publication.oid)
     return {
       reason: 'publication remade',
-      detail: `the publication ${publicationName} was dropped and made anew, and the slot can't read what was written without it`,
+      detail: `the publication ${publicationName} was dropped and created again, and the slot can't read what was written without it`,
     }
   return null
 }
@@ -172,7 +172,7 @@ export function compareCaptured(
     losses.push({
       table: name,
       reason: 'table dropped',
-      detail: 'it was dropped with all that it held, of which no deletes are in the WAL',
+      detail: 'it was dropped with all its rows, without any delete in the WAL',
       isOver: true,
       fromLsn: was.seenLsn === undefined ? seenLsn : parseLsn(was.seenLsn),
     })
@@ -223,7 +223,7 @@ function lossOf(was: CapturedTable, table: CapturedTable, publicationChange: str
   if (was.oid !== table.oid)
     return {
       reason: 'table replaced',
-      detail: `the name belongs to another table now (OID ${table.oid}, ${was.oid} was captured): it was dropped and made anew, or renamed and another one put in its place`,
+      detail: `the name belongs to another table now (OID ${table.oid}, ${was.oid} was captured): it was dropped and created again, or renamed and replaced by another one`,
     }
   if (was.isUnmapped)
     return { reason: 'table unmapped', detail: 'the mapping had left it out, and names it again' }

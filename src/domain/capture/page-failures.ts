@@ -24,7 +24,7 @@ export const pageCodes = {
   },
   'page.timed_out': {
     sees: 'Reading or storing a page takes longer than a lock or a timeout allows.',
-    mend: 'end whoever holds a lock on the table (walhook check names it). If nobody does, create an index on the key, and on the owner column of each related table. It goes on by itself',
+    mend: 'end the session with a lock on the table (walhook check names it). If there is none, create an index on the key, and on the owner column of each related table. It goes on by itself',
   },
   'page.failed': {
     sees: 'The same page fails each time that it is tried, and no single row can be set aside for it.',

@@ -30,7 +30,7 @@ const entity = words({
       .nullable()
       .default(null)
       .describe(
-        'a list: only these columns, in this order. all: every one but those that look like credentials, also those that a migration adds later. Without it: the same, where new_columns says what becomes of later ones',
+        'a list: only these columns, in this order. all: every one but those that look like credentials, also those that a migration adds later. Without it: the same, and new_columns decides about later ones',
       ),
     omit: z.array(column).default([]).describe('columns that are left out'),
     rename: rename.default({}),
@@ -108,7 +108,7 @@ const mappingFile = words({
   new_columns: newColumns
     .optional()
     .describe(
-      'what becomes of columns that are added to a table after walhook has looked at it for the first time. send: they are judged like all others, and the log names them; ignore: only those that the mapping names are sent, and those of entities with include: all. Default: ignore in a file of version 2, else send',
+      'whether columns are sent that are added to a table after walhook first looked at it. send: they are judged like all others, and the log names them; ignore: only those that the mapping names are sent, and those of entities with include: all. Default: ignore in a file of version 2, else send',
     ),
   entities: z
     .record(

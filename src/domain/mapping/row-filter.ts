@@ -10,7 +10,7 @@ export type Test =
 
 export type Comparison = '<' | '<=' | '>' | '>='
 
-/** The conditions of several columns, all of which must hold. */
+/** The conditions of several columns: all must hold. */
 export type Conditions = readonly { readonly column: string; readonly tests: readonly Test[] }[]
 
 /** The rows of a table that are sent: those that match `where` and not `deletedWhen`. */

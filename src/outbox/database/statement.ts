@@ -77,7 +77,7 @@ type Written<P> = P extends string ? string : (alias: string) => string
 function writeParameter(parameter: Parameter, from: number): string | ((alias: string) => string) {
   if (typeof parameter === 'string') return `$${from + 1}::${parameter}`
   const { names, types } = parameter
-  // In subqueries, which hide the arrays' lengths from the planner: it would plan each short one anew, at many times the cost
+  // In subqueries, which hide the arrays' lengths from the planner: it would plan each short one again, at many times the cost
   // of execution.
   const arrays = types.map((type, i) => `(select $${from + i + 1}::${type}[])`)
   return alias => `unnest(${arrays.join(', ')}) as ${alias} (${names.join(', ')})`

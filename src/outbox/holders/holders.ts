@@ -16,7 +16,7 @@ import { wakeChannel } from '../log/append.ts'
  * |---|---|---|
  * | alive | its beat grows | itself: a beat each second |
  * | silent | the same beat for some seconds of another one's clock, the fewer where its session has ended | its next beat, or a takeover |
- * | gone | no row | nobody: what it still settles is logged, and changes nothing (it is fenced); it joins anew |
+ * | gone | no row | nobody: what it still settles is logged, and changes nothing (it is fenced); it joins again |
  */
 export type Holder = {
   readonly id: number

@@ -28,7 +28,7 @@ export function isRefused(error: unknown): boolean {
 const mostRefused = 3
 
 /**
- * Appends events of which some are refused: bisects to the refused ones, parks them with the reason, and stores the others.
+ * Appends events, some of them refused: bisects to those, parks them with the reason, and stores the others.
  * `client` is in a transaction, so that all become visible together.
  */
 export async function appendEach(

@@ -96,7 +96,7 @@ where p.least < $1`
 
 /**
  * Makes a copy harmless: cancels every pending delivery, deactivates every webhook, and deletes the slots' positions, so that
- * capture begins anew. Events and log stay. `deliveries` counts the first 10,000 of each webhook in the log.
+ * capture starts again. Events and log stay. `deliveries` counts the first 10,000 of each webhook in the log.
  */
 export async function discardWork(client: pg.PoolClient): Promise<{ deliveries: number; webhooks: number }> {
   await client.query(

@@ -1,7 +1,7 @@
 /** The contents of requests: triggers, their fields and examples. */
 export const catalogue = {
   catalogue: {
-    lead: 'What walhook sends: for each trigger its fields, their types and an example. For whoever builds a receiver. Descriptions in a JSON Schema are in English.',
+    lead: 'What walhook sends: for each trigger its fields, their types and an example. It is for developers of receivers. Descriptions in a JSON Schema are in English.',
     columns: { trigger: 'Trigger', when: 'What happened', fields: 'Fields', schema: 'Schema' },
     when: {
       new: 'Something is new, or is sent for the first time',

@@ -14,11 +14,11 @@ export const signIn = {
     logOutThere: (provider: string) => `Log out at ${provider}`,
     problems: {
       no_role: (provider: string) =>
-        `Your account at ${provider} has no role in walhook. Ask whoever manages accounts there for one.`,
+        `Your account at ${provider} has no role in walhook. Ask the administrator of accounts there for one.`,
       no_tenant: (provider: string) =>
-        `Your account at ${provider} belongs to no tenant, so there is nothing that you may see here. Ask whoever manages accounts there.`,
+        `Your account at ${provider} belongs to no tenant, so there is nothing that you may see here. Ask the administrator of accounts there.`,
       unclear_tenant: (provider: string) =>
-        `Your account at ${provider} does not say which one tenant you belong to. Ask whoever manages accounts there.`,
+        `Your account at ${provider} does not say which one tenant you belong to. Ask the administrator of accounts there.`,
       unreachable: (provider: string) =>
         `${provider} does not answer. Try again in a moment. Logging in with a token works.`,
       unusable: (provider: string) =>

@@ -4,7 +4,7 @@ export const system = {
   tokens: {
     title: 'Tokens',
     new: 'New token',
-    lead: 'Whoever has a token can log in here and call the API. The token in WALHOOK_ADMIN_TOKEN is not listed.',
+    lead: 'A token lets its holder log in here and call the API. The token in WALHOOK_ADMIN_TOKEN is not listed.',
     columns: {
       name: 'Name',
       role: 'Role',

@@ -8,7 +8,7 @@ export const tenants = {
     field: 'Tenant',
     fieldHint:
       'Leave it empty for everybody’s entities. Otherwise only those of this tenant. It cannot be changed later.',
-    tokensLead: 'Whoever has a token can log in here and call the API.',
+    tokensLead: 'A token lets its holder log in here and call the API.',
     administrator: 'Administrator',
     open: 'Open the couplings',
     openNow: 'Open',
