@@ -16,11 +16,11 @@ const tidyEveryMs = 60_000
 
 export type AlertOptions = {
   readonly outbox: Outbox
-  /** Null: no SMTP server is configured; mails wait. */
+  /** Null: no SMTP server; mails wait. */
   readonly mail: MailSettings | null
-  /** Who is told of capture by mail. */
+  /** The recipients of mails about capture. */
   readonly toCapture: readonly string[]
-  /** Where people find walhook, for links in mails; null: not known. */
+  /** walhook's public URL, for links in mails; null: unknown. */
   readonly publicUrl: string | null
   readonly log: Log
 }
@@ -62,7 +62,7 @@ export function createAlerts(options: AlertOptions): Service[] {
   return [telling, mailing]
 
   async function tell(incidentId: number): Promise<void> {
-    // A day of its own, where the newest event is so old that its day is gone.
+    // An old newest event has no partition any more: its day is created again.
     await ensurePartitions(outbox, await timeOfNewAlert(outbox))
     const told = await tellIncident(outbox, incidentId, options.toCapture)
     if (!told) return

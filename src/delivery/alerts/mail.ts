@@ -1,4 +1,4 @@
-/** How mails leave. */
+/** The SMTP server and the sender. */
 export type MailSettings = { readonly smtpUrl: string; readonly from: string }
 
 export type Mail = {
@@ -14,10 +14,7 @@ const silenceMs = 30_000
 /** The limit for a whole mail: a slow server may never be silent. Shorter than its lease in `outbox/records/alert-mails.ts`. */
 const wholeMs = 60_000
 
-/**
- * Opens a way to the SMTP server, a connection for each mail: there are few. The library takes 20 MB of memory, and is loaded where it is
- * needed.
- */
+/** Opens the way to the SMTP server, with a connection per mail. The library takes 20 MB of memory, and is loaded on demand. */
 export async function openMail({ smtpUrl, from }: MailSettings, withinMs = wholeMs) {
   const { createTransport } = await import('nodemailer')
   const transport = createTransport({
@@ -29,7 +26,7 @@ export async function openMail({ smtpUrl, from }: MailSettings, withinMs = whole
     disableUrlAccess: true,
   })
   return {
-    /** Null: the server has accepted it. Else why not, by codes: a text of the server may name an address. */
+    /** Null: accepted. Otherwise the reason as codes: the server's text may contain an address. */
     async send(mail: Mail): Promise<string | null> {
       try {
         await transport.sendMail({ from, ...mail, signal: AbortSignal.timeout(withinMs) })

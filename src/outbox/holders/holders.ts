@@ -21,16 +21,16 @@ import { wakeChannel } from '../log/append.ts'
 export type Holder = {
   readonly id: number
   readonly beat: bigint
-  /** Its session is there: it has not been killed, and its host answers. */
+  /** Its session exists: it was not killed, and its host answers. */
   readonly hasSession: boolean
   /** It stops: it gives its shares up one by one, claims none, and ends what it has under way. */
   readonly isLeaving: boolean
 }
 
-/** A lock that is held for as long as the session of a holder is there. */
+/** A lock held as long as a holder's session. */
 const sessionLocks = 0x73657373
 
-/** What a beat tells of the others, as of one moment. */
+/** A beat's view of the other holders, at one moment. */
 export type Beat = {
   readonly holders: readonly Holder[]
   readonly shares: readonly ShareOf[]
@@ -39,13 +39,13 @@ export type Beat = {
   readonly head: TimeId
 }
 
-/** A share and its place: everything up to it is delivered, set aside or not wanted. */
+/** A share and its position: everything up to it is delivered, set aside or unwanted. */
 export type HeldShare = {
   readonly share: number
   readonly settledUpTo: TimeId
 }
 
-/** Becomes a holder: nothing that it sends is under way `aliveMs` after its last beat. */
+/** Becomes a holder: none of its requests is in flight `aliveMs` after its last beat. */
 export async function join(
   outbox: Outbox,
   { aliveMs }: { aliveMs: number },
@@ -77,7 +77,7 @@ sessions as materialized (
     and database = (select oid from pg_database where datname = current_database())
 )`
 
-/** The others are read as they were when the statement began: of this holder, the beat before. */
+/** The others' rows are as of the statement's start; of this holder, the beat before. */
 const beatStatement = statement(
   'beat',
   { holderId: 'int', aliveMs: 'float8', maySendUpTo: 'bigint' },
@@ -99,8 +99,8 @@ const hearStatement = statement(
 )
 
 /**
- * Lives on for `aliveMs`, counted from no earlier than the call, and may send events up to `maySendUpTo`. Returns what it
- * hears of the others; null: it is fenced. It waits for no settlement.
+ * Extends the life by `aliveMs` from the call, and permits sending up to `maySendUpTo`. Returns the others' beats; null: it
+ * is fenced. It waits for no settlement.
  */
 export async function beat(
   outbox: Outbox,
@@ -109,7 +109,7 @@ export async function beat(
   return toBeat(await beatStatement(outbox.pool, given))
 }
 
-/** What a beat would tell, without one: it writes nothing. */
+/** A beat's view without a beat: it writes nothing. */
 export async function hear(outbox: Outbox, given: { holderId: number }): Promise<Beat | null> {
   return toBeat(await hearStatement(outbox.pool, given))
 }
@@ -124,8 +124,8 @@ function toBeat({ rows: [row] }: pg.QueryResult): Beat | null {
 }
 
 /**
- * The server asks after the host of an idle session each second, and ends it where nobody has answered for four. The host's system
- * answers, also for a process that is stopped or short of time.
+ * The server probes an idle session's host each second, and ends the session after four without an answer. The host's system
+ * answers even for a stopped process.
  * https://www.postgresql.org/docs/current/runtime-config-connection.html#RUNTIME-CONFIG-TCP-SETTINGS
  */
 const noticeCut = `
@@ -134,8 +134,8 @@ from (values ('tcp_user_timeout', '4s'), ('tcp_keepalives_idle', '1'), ('tcp_kee
              ('tcp_keepalives_count', '3')) as t (name, value)`
 
 /**
- * Keeps a session for a holder, which ends with its process, and with the link to its host: others see that it was killed, or cut off. Behind a pooler that shares sessions it
- * says nothing, and they wait longer. `onLost` is called when it has ended by itself.
+ * Keeps a session for a holder, which ends with its process or link: others see a kill or a cut. Behind a session-sharing
+ * pooler it shows nothing, and they wait longer. `onLost` is called when it ended by itself.
  */
 export async function holdSession(
   outbox: Outbox,
@@ -177,8 +177,8 @@ from free f
 where s.share = f.share`
 
 /**
- * Serves up to `most` free shares more from now on. Returns all that it serves, also those that were claimed when the answer was lost;
- * none, where it is fenced.
+ * Claims up to `most` free shares. Returns all its shares, including those of a claim whose answer was lost; none if it is
+ * fenced.
  */
 export async function claimShares(
   outbox: Outbox,
@@ -209,7 +209,7 @@ export async function releaseShares(
 ): Promise<void> {
   if (shares.length === 0) return
   await transaction(outbox.pool, async client => {
-    // What it settles at this moment counts on holding them.
+    // Running settlements rely on holding them.
     await lockHolderAlone(client, holderId)
     await client.query(
       'update walhook.shares set holder_id = null where holder_id = $1 and share = any($2::smallint[])',
@@ -227,8 +227,8 @@ export async function tellFree(client: pg.ClientBase): Promise<void> {
 }
 
 /**
- * Stops being a holder: everything that it sent is settled, and its progress saved. Shares that are left are free. What it
- * had taken all the same may be under way, and is due when that has ended.
+ * Stops being a holder, after all is settled and saved. Its shares become free; rows that it still has may be in flight, and
+ * become due when that is over.
  */
 export async function leave(outbox: Outbox, { holderId }: { holderId: number }): Promise<void> {
   await transaction(outbox.pool, async client => {
@@ -245,8 +245,8 @@ export async function leave(outbox: Outbox, { holderId }: { holderId: number }):
 }
 
 /**
- * By hand, something older of the entity may have come before what was taken: it waits for that, also where it is due by now. Until then
- * nobody makes rows of these shares due earlier.
+ * An older row requested by hand may precede a taken one, which waits for it even if due. Until then these shares' rows are
+ * not made due earlier.
  */
 const freeRowsStatement = `
 with freed as (
@@ -274,7 +274,7 @@ with freed as (
 )
 select webhook_id from freed`
 
-/** Makes what a holder had taken due when nothing of it is under way any more. */
+/** Makes a holder's rows due when none can be in flight. */
 export async function freeTaken(
   client: pg.ClientBase,
   { holderId, notBefore }: { holderId: number; notBefore: Date },

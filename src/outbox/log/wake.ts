@@ -35,7 +35,7 @@ export async function listenForWakes(
     watch: createWatch({ url }),
   })
   const lost = Promise.withResolvers<void>()
-  // Rejected before anybody awaits it when the connection ends early; the await below still sees it.
+  // An early loss rejects before anyone awaits; the await below still gets it.
   lost.promise.catch(() => {})
   client.on('error', lost.reject)
   client.on('end', () => lost.reject(new Error('the connection that listens for wake-ups was closed')))

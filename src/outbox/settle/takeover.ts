@@ -8,13 +8,13 @@ import { freeTaken, tellFree } from '../holders/holders.ts'
 import { isEnded, isSetAside, isSkipped } from '../log/waits.ts'
 import { formOf, stateAt, wants } from '../log/wanted.ts'
 
-/** What was left of a holder: how many events may be under way, and the shares that are free now. */
+/** A taken-over holder: how many events may be in flight, and its freed shares. */
 export type TakenOver = { readonly setAside: number; readonly shares: readonly number[] }
 
 /**
- * Takes over from a holder whose beat has stood still at `beat`. In one commit: what it may have sent is set aside, due when nothing
- * of it is under way any more; its places go on to behind that; its shares are free; and it is gone, so that nothing that it still
- * settles changes anything. Null: it lives after all, or another process takes over at this moment.
+ * Takes over from a holder whose heartbeat stopped at `beat`. In one commit: events that it may have sent become rows, due
+ * when no request can be in flight; its positions move past them; its shares are freed; and it is removed, so that its later
+ * settlements change nothing. Null: it lives, or another process takes over.
  */
 export async function takeOver(
   outbox: Outbox,
@@ -22,7 +22,7 @@ export async function takeOver(
 ): Promise<TakenOver | null> {
   const taken = await transaction(outbox.pool, async client => {
     if (!(await tryLockHolderAlone(client, deadId))) return 'busy'
-    // A few statements over much, and not many over little.
+    // Few statements over many rows.
     await client.query(
       'set local enable_hashjoin = on; set local enable_sort = on; set local plan_cache_mode = auto',
     )
@@ -43,18 +43,18 @@ export async function takeOver(
 
 type Dead = {
   readonly shares: readonly number[]
-  /** Of the main streams of these, everything is known up to the place of each, and up to this one. */
+  /** The lowest position of the main streams. */
   readonly least: TimeId
-  /** Up to where it may have sent; no place goes beyond what there is. */
+  /** The end of what it may have sent, up to the head of the log. */
   readonly maySendUpTo: TimeId
   readonly head: TimeId
-  /** Nothing of this holder is under way then, nor of one before it. */
+  /** After this, no request of this or an earlier holder is in flight. */
   readonly notBefore: Date
 }
 
 /**
- * What the head says was committed before the statements that follow, so they see all of it. Nobody moves the places meanwhile: only their
- * holder does, and its lock is ours.
+ * The head has committed before the next statements, which therefore see everything. Positions stay: only their holder moves
+ * them, and its lock is ours.
  */
 const findDead = statement(
   'find_dead',
@@ -72,18 +72,18 @@ where h.id = ${p.deadId} and h.beat = ${p.beat}
 for update of h skip locked`,
 )
 
-/** Attempts are logged after their event, by clocks that differ by less. */
+/** Attempts are logged after their event, by clocks with a smaller difference. */
 const dayOfIds = 86_400_000n << 20n
 
 /**
- * - interest: who has ever wanted events of a trigger, or updates that a filter may tell as something else
- * - pairs:    events after the place of a stream that may have been sent: of a share, for the webhooks that keep up, and of each
- *             webhook that is behind for itself
- * - open:     those that have not been delivered by themselves, and have no row and no end
- * - arrived:  those of them that were delivered in a batch: the index is asked about all at once
- * - waiting:  rows of the same entities, asked for by hand: they wait until nothing is under way, too
+ * - interest: who ever wanted events of a trigger, or updates that a filter may send as another action
+ * - pairs: events after a stream's position that may have been sent: of a share for webhooks that keep up, and of each
+ *   lagging webhook
+ * - open: those without a single delivery, row or end
+ * - arrived: those of them delivered in a batch, by one index query
+ * - waiting: rows of the same entities requested by hand, which wait too
  *
- * Everything is looked up by its key, however wrong the statistics are: no `exists` is turned into a join (`offset 0`).
+ * Everything is looked up by key, whatever the statistics: `offset 0` keeps `exists` from becoming a join.
  */
 const setAsideUnknown = statement(
   'set_aside_unknown',
@@ -178,8 +178,8 @@ select count(*)::int as count from set_aside`,
 )
 
 /**
- * The places go on to behind what may have been sent. What is appended from now on is beyond it, also where its id is not: a holder
- * begins no request so long after its last beat that anybody takes over.
+ * The positions move past what may have been sent. Later events are beyond it, even with lower ids: a holder begins no
+ * request that long after its last beat.
  */
 async function passOn(client: pg.ClientBase, { shares, maySendUpTo, head, notBefore }: Dead): Promise<void> {
   await client.query(
