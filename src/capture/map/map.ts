@@ -183,7 +183,7 @@ function compare(named: Touched, { judgeRow, findFacts }: Reading): Compared {
   const facts = found.ok ? found.value : { previous: null, changed: null }
   // A row that may begin to match is sent, whatever changed.
   const isSure = item.wasTold === 'yes' || item.folded.before === 'untouched'
-  return { ...item, facts: isSure ? facts : { ...facts, changed: null } }
+  return { ...item, facts: isSure || facts.changed === null ? facts : { ...facts, changed: null } }
 }
 
 /** The same without related fields that are unchanged by the transaction. */

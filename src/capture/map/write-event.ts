@@ -69,7 +69,7 @@ export function createEventWriter(
       actionType: state,
       body,
       facts: {
-        ...facts,
+        previous: facts.previous,
         changed: withMore(facts.changed, item.alsoChanged),
         omitted: (result ?? last)?.omitted ?? null,
       },

@@ -154,12 +154,10 @@ export function createGatherer(options: {
     gathered.isSpoiled = true
     truncations.add(mapped.emptied, ids.last())
     pages.observe(parts, mapped)
-    const placed = <T extends WebhookEvent | ParkedChange>(item: T): T => ({
-      ...item,
-      index: countOf(item.commitLsn) + item.index,
-    })
-    for (const event of mapped.events) addEvent(gathered, { ...placed(event), id: ids.next() }, trace)
-    gathered.parked.push(...mapped.parked.map(placed))
+    const indexOf = ({ commitLsn, index }: WebhookEvent | ParkedChange) => countOf(commitLsn) + index
+    for (const event of mapped.events)
+      addEvent(gathered, { ...event, index: indexOf(event), id: ids.next() }, trace)
+    gathered.parked.push(...mapped.parked.map(change => ({ ...change, index: indexOf(change) })))
     gathered.truncated.push(...mapped.truncated)
     gathered.changes += parts.reduce((sum, part) => sum + part.changes.length, 0)
     gathered.last = { commitLsn, committedAt }
