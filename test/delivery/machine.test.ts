@@ -1,4 +1,5 @@
 import { expect, test } from 'vitest'
+import { lookAtAll } from '../../src/delivery/stream/look.ts'
 import { openMachine } from '../../src/delivery/stream/machine.ts'
 import { forgetUnsent, tasksOf } from '../../src/delivery/stream/queue.ts'
 import { setSettings } from '../../src/delivery/stream/settings.ts'
@@ -134,3 +135,21 @@ test('what the stream brings of an entity joins its rows where one of them is in
   expect(ids()).toEqual([50n, 110n, 120n])
   expect(machine.toSetAside.map(({ row }) => row.eventId)).toEqual([110n])
 })
+
+test.each([
+  ['waits for the capacity of the process', {}, true, 60_000, false],
+  ['waits for its own pace', {}, false, 1_000, true],
+  ['is read just now', {}, false, 999, false],
+  ['is being sent for a moment', { state: 'sending', sentMs: 59_500 }, false, 60_000, false],
+  ['is being sent for a second', { state: 'sending', sentMs: 59_000 }, true, 60_000, true],
+  ['is settled after a moment', { state: 'settling', sentMs: 59_500 }, false, 60_000, false],
+  ['waits for a row', { state: 'behind' }, true, 1_000, true],
+] as const)(
+  'a webhook whose oldest event %s leaves the main stream or not',
+  (_, task, waits, nowMs, leaves) => {
+    const { machine, queue } = open()
+    Object.assign([...tasksOf(queue)][0]!, task)
+    lookAtAll(machine, { nowMs, holderId: 1, room: () => 1, waitsForCapacity: () => waits })
+    expect(machine.behind.has(queue)).toBe(leaves)
+  },
+)

@@ -28,6 +28,26 @@ function open(options: { most?: number; total?: number } = {}) {
   }
 }
 
+const capacity = (at: ReturnType<typeof open>, id: number) =>
+  at.waitsForCapacity(id, { url, isFailing: false })
+
+test('a webhook waits for capacity only while its receiver may have more, and unknown ones not for many that hang', () => {
+  const at = open({ total: 40 })
+  expect(capacity(at, 1)).toBe(true)
+  at.begin(1, { url, isFailing: false })
+  at.answer(1, 'delivered')
+  for (let id = 100; id < 160; id++) at.fill(id)
+  // The process has no room for those that nobody knows, and none of it hangs yet.
+  expect([at.room(200), capacity(at, 200)]).toEqual([0, true])
+  at.pass(1_500)
+  expect(capacity(at, 200)).toBe(false)
+  expect(capacity(at, 1)).toBe(true)
+  expect(capacity(at, 100)).toBe(false)
+  // Its pace is used up.
+  while (capacity(at, 1)) at.begin(1, { url, isFailing: false })
+  expect(at.room(1)).toBe(0)
+})
+
 /** Lets a webhook prove that it can take the most. */
 function grow(at: ReturnType<typeof open>, id: number) {
   for (let round = 0; round < 10; round++) for (let n = at.fill(id); n > 0; n--) at.answer(id, 'delivered')

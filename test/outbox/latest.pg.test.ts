@@ -29,7 +29,7 @@ async function claimLatest(at: TestOutbox, webhookId: number, limit = 100): Prom
 async function readLatest(at: TestOutbox, webhookId: number, after: bigint, count: number) {
   const page = await readLogFor(at.outbox, {
     limit: 1_000,
-    ...{ webhookId, shares: allShares, after },
+    ...{ webhookId, tenant: null, shares: allShares, after },
     ...{ scan: count, maxBytes: 1_000_000 },
   })
   const form = { attempts: 0, isManual: false, asNew: false, asDelete: false, withPrevious: false }

@@ -24,7 +24,7 @@ test.each(Object.entries(ages))(
   async (_, [before, after]) => {
     await using at = await openTestOutbox()
     const { pool } = at.outbox
-    const id = await at.webhook(['user.new'])
+    const id = await at.webhook(['user.new', 'user.update'])
     for (let i = 0; i < 200; i++) await at.webhook(['company.new'])
     await at.fill(1)
     const { rows: days } = await pool.query(
@@ -32,7 +32,10 @@ test.each(Object.entries(ages))(
     )
     for (const { day } of days) await pool.query(`alter table ${day} set (autovacuum_enabled = off)`)
     if (before) await pool.query(before)
+    const acme = await at.webhook(['user.new', 'user.delete'], true, { tenant: 'acme' })
+    await at.append('user 1 new acme', 'user 2 update bravo acme')
     const { first } = await at.fill(events)
+    await at.append('user 3 new acme')
     if (after) await pool.query(after)
 
     await using queue = openOutbox({
@@ -42,11 +45,12 @@ test.each(Object.entries(ages))(
       plans: 'by index',
     })
     const { outbox, rows } = countRows(queue)
+    const shares = Array.from({ length: 12 }, (_, share) => share)
     for (const place of [0n, first + BigInt(events / 2)]) {
       expect((await readLog(outbox, { after: place, limit: 100, maxBytes: 1e9 })).events.length).toBe(100)
-      const shares = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]
       const page = await readLogFor(outbox, {
         webhookId: id,
+        tenant: null,
         shares,
         after: place,
         scan: 100,
@@ -55,12 +59,22 @@ test.each(Object.entries(ages))(
       })
       expect(page.events.length).toBe(100)
     }
+    const ofTenant = {
+      webhookId: acme,
+      tenant: 'acme',
+      shares,
+      after: 0n,
+      scan: 100,
+      limit: 100,
+      maxBytes: 1e9,
+    }
+    expect((await readLogFor(outbox, ofTenant)).events.length).toBe(3)
     await readDeliverySettings(outbox, {
-      sinceVersion: 200,
-      ids: new Set(Array.from({ length: 201 }, (_, i) => i + 1)),
+      sinceVersion: 201,
+      ids: new Set(Array.from({ length: 202 }, (_, i) => i + 1)),
     })
     await append(outbox.pool, at.nextAppend('user 1 new'))
-    expect(rows.size).toBe(4)
+    expect(rows.size).toBe(5)
     expect([...rows].filter(([, count]) => count > 2_500)).toEqual([])
   },
 )

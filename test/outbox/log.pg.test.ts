@@ -8,7 +8,7 @@ import { headOfLog } from '../support/read-outbox.ts'
 
 const allShares = Array.from({ length: 12 }, (_, i) => i)
 const much = { limit: 1_000, maxBytes: 1e9 }
-const muchFor = { shares: allShares, scan: 1_000, limit: 1_000, maxBytes: 1e9 }
+const muchFor = { tenant: null, shares: allShares, scan: 1_000, limit: 1_000, maxBytes: 1e9 }
 
 test('the log is read on from a place, in pages bounded in events and in bytes', async () => {
   await using at = await openTestOutbox()
@@ -76,6 +76,34 @@ test('for one webhook only what it wants is read, of the shares that are asked f
   const byBytes = await read({ maxBytes: 1 })
   expect([byBytes.events.length, byBytes.readUpTo]).toEqual([1, ids[0]])
   expect(await read({ after: head })).toEqual({ events: [], readUpTo: head })
+})
+
+test('of a tenant only its own events are scanned, what came from it and went to another too', async () => {
+  await using at = await openTestOutbox()
+  const id = await at.webhook(['user.new', 'user.update', 'user.delete'], true, { tenant: 'acme' })
+  const others = Array.from({ length: 20 }, (_, n) => `user ${100 + n} new bravo`)
+  const lines = [
+    ...others,
+    'user 1 new acme',
+    ...others,
+    'user 1 update bravo acme',
+    'user 2 update acme bravo',
+  ]
+  const ids = await at.append(...lines, ...others, 'company 1 new')
+  const read = (more: object) =>
+    readLogFor(at.outbox, { webhookId: id, after: 0n, ...muchFor, tenant: 'acme', ...more })
+  const all = await read({})
+  expect(all).toEqual({
+    events: (await read({ tenant: null })).events,
+    readUpTo: await headOfLog(at.outbox),
+  })
+  expect(all.events.map(event => event.id)).toEqual([ids[20], ids[41], ids[42]])
+  const [first] = all.events
+  expect(await read({ scan: 1 })).toEqual({ events: [first], readUpTo: first!.id })
+  expect(await read({ scan: 2 })).toMatchObject({ readUpTo: all.events[1]!.id })
+  expect(await read({ limit: 1 })).toEqual({ events: [first], readUpTo: first!.id })
+  expect(await read({ shares: [] })).toEqual({ events: [], readUpTo: all.readUpTo })
+  expect(await read({ after: all.readUpTo + 5n })).toEqual({ events: [], readUpTo: all.readUpTo + 5n })
 })
 
 test('what an admin has cancelled is passed over: of an entity, or of all', async () => {

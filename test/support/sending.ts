@@ -59,6 +59,7 @@ async function pullOnce(at: TestOutbox, webhookId: number): Promise<void> {
     const page = await readLogFor(at.outbox, {
       limit: 1_000_000,
       webhookId,
+      tenant: null,
       shares: allShares,
       after,
       scan: 10_000,

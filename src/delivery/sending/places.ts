@@ -79,7 +79,13 @@ function createKnown(most: number) {
   }
 
   return {
-    ...{ webhooks, unknown, of },
+    ...{ webhooks, of },
+
+    /** A webhook at this URL, without a note of it. A changed URL is unknown. */
+    at(webhookId: number, receiver: Receiver): Webhook {
+      const known = webhooks.get(webhookId) ?? unknown(receiver)
+      return known.url === receiver.url ? known : { ...known, pace: firstPace(most) }
+    },
 
     /** Whether the last success of a webhook ended an outage. True once. */
     takeRecovery(webhookId: number): boolean {
@@ -108,22 +114,37 @@ function countSilent(total: number, nowMs: () => number) {
   /** Those that have requests under way. */
   const busy = new Set<Webhook>()
   let held = 0
+  let heldBySilent = 0
   let countedAtMs = Number.NEGATIVE_INFINITY
 
   const isSilent = ({ pace, inFlight, busySinceMs }: Webhook) =>
     pace.pauses > 0 || (inFlight > 0 && nowMs() - Math.max(busySinceMs, pace.answeredAtMs) > silentAfterMs)
   const counts = (webhook: Webhook) => isSilent(webhook) || !hasAnswered(webhook)
 
+  function count() {
+    if (nowMs() - countedAtMs < countEveryMs) return
+    countedAtMs = nowMs()
+    held = 0
+    heldBySilent = 0
+    for (const other of busy) {
+      if (counts(other)) held += other.inFlight
+      if (isSilent(other)) heldBySilent += other.inFlight
+    }
+  }
+
   return {
+    /** Whether a webhook's receiver may have another request; an unknown one waits for many silent ones. */
+    mayHaveMore(webhook: Webhook): boolean {
+      if (isSilent(webhook) || paceRoom(webhook.pace, webhook.inFlight, nowMs()) <= 0) return false
+      count()
+      return hasAnswered(webhook) || heldBySilent < total / 4
+    },
+
     /** How many more requests a webhook may have beside those of silent receivers. */
     roomBeside(webhook: Webhook): number {
       const most = isSilent(webhook) ? total / 2 : hasAnswered(webhook) ? total : (7 * total) / 8
       if (most === total) return total
-      if (nowMs() - countedAtMs >= countEveryMs) {
-        countedAtMs = nowMs()
-        held = 0
-        for (const other of busy) if (counts(other)) held += other.inFlight
-      }
+      count()
       return Math.ceil(most) - held
     },
     begins(webhook: Webhook): void {
@@ -156,19 +177,16 @@ function noteEnd(webhook: Webhook, ended: { answer: Answer; startedAtMs: number 
  * A request begins (`begin`), ends (`end`), and its settlement commits (`settled`). It counts until `end`; if settlements are
  * delayed, at most three times as many begin.
  */
-export function createPlaces(options: { most: number; total: number; nowMs: () => number }) {
-  const { most, total, nowMs } = options
-  const { webhooks, of, unknown, ...recoveries } = createKnown(most)
+export function createPlaces({ most, total, nowMs }: { most: number; total: number; nowMs: () => number }) {
+  const { webhooks, of, at, ...recoveries } = createKnown(most)
   const silent = countSilent(total, nowMs)
   let inFlight = 0
   let unsettled = 0
 
-  /** How many more requests a webhook may have to this URL. A changed URL is unknown. */
+  /** How many more requests a webhook may have to this URL. */
   function room(webhookId: number, receiver: Receiver): number {
-    const known = webhooks.get(webhookId) ?? unknown(receiver)
-    const webhook = known.url === receiver.url ? known : { ...known, pace: firstPace(most) }
-    const { pace } = webhook
-    const own = webhook.inFlight
+    const webhook = at(webhookId, receiver)
+    const { pace, inFlight: own } = webhook
     const least = Math.min(
       paceRoom(pace, own, nowMs()),
       fairShare(own, total - inFlight),
@@ -181,6 +199,10 @@ export function createPlaces(options: { most: number; total: number; nowMs: () =
 
   return {
     room,
+
+    /** Whether a webhook waits for the capacity of this process only: its receiver may have another request. */
+    waitsForCapacity: (webhookId: number, receiver: Receiver): boolean =>
+      silent.mayHaveMore(at(webhookId, receiver)),
 
     /** Whether no further request may begin. */
     isFull: () => inFlight >= total || unsettled >= mostUnsettled * total,

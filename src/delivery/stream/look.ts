@@ -1,5 +1,5 @@
 import type { Machine } from './machine.ts'
-import { forgetUnsent, isOpen, type Queue } from './queue.ts'
+import { forgetUnsent, isOpen, type Queue, type Task } from './queue.ts'
 import { leave } from './streams.ts'
 import { setAsideSlow } from './tasks.ts'
 
@@ -16,6 +16,8 @@ type Look = {
   readonly nowMs: number
   readonly holderId: number
   readonly room: (queue: Queue) => number
+  /** Whether a webhook waits for the capacity of this process only. */
+  readonly waitsForCapacity: (queue: Queue) => boolean
 }
 
 /**
@@ -29,13 +31,20 @@ export function lookAtAll(machine: Machine, look: Look): { isQuiet: boolean; isS
     const [oldest] = queue.fromMain
     if (oldest) isQuiet = false
     if (queue.ready.length > 0) machine.active.add(queue)
-    if (oldest && look.nowMs - oldest.sinceMs >= leaveAfterMs && !queue.isJoining) leave(machine, queue)
+    if (oldest && holdsBack(queue, oldest, look)) leave(machine, queue)
   }
   for (const queue of machine.behind) {
     if (lookAtOne(machine, queue, look)) isQuiet = false
     if (queue.isJoining) isSaveWanted = true
   }
   return { isQuiet, isSaveWanted }
+}
+
+/** Whether a webhook holds the main stream back. If this process lacks capacity, all wait alike and none leaves. */
+function holdsBack(queue: Queue, oldest: Task, { nowMs, waitsForCapacity }: Look): boolean {
+  if (queue.isJoining || nowMs - oldest.sinceMs < leaveAfterMs) return false
+  if (oldest.state === 'sending' || oldest.state === 'settling') return nowMs - oldest.sentMs >= leaveAfterMs
+  return oldest.state !== 'ready' || !isOpen(queue, nowMs) || !waitsForCapacity(queue)
 }
 
 /** Checks a lagging webhook. Returns whether another check is due soon. */

@@ -20,6 +20,8 @@ const mostFromMain = 1_500
 const scannedEvents = 4_000
 /** The lagging webhooks read for at once. */
 const mostReading = 3
+/** So many are found at once, and read one after another. */
+const mostFound = 100
 const page = { limit: wholePage.events, maxBytes: wholePage.bytes }
 
 /** Reads the changed webhooks, before anything else. */
@@ -108,21 +110,40 @@ export async function readMainPage(reader: Reader): Promise<void> {
   reader.mainPage = { after, events, upTo }
 }
 
-/** Starts reading pages for lagging webhooks, a few at a time, in turns. */
-export function readOwnPages(reader: Reader): void {
-  const { machine, tail, asking } = reader
-  for (const queue of [...machine.behind]) {
-    if (reader.reading >= mostReading) return
-    if (queue.busy.has('reading')) continue
-    const more = portionOf(reader, queue)
-    const own = more.events === 0 ? null : ownReadUpTo(machine, queue)
-    if (own === null || own >= tail.fromId()) continue
+/** How much to read for a lagging webhook, and from where; null: nothing is missing. */
+function missingPage(reader: Reader, queue: Queue): { after: TimeId; portion: Portion } | null {
+  const { machine, tail } = reader
+  if (queue.busy.has('reading') || !machine.behind.has(queue)) return null
+  const portion = portionOf(reader, queue)
+  const after = portion.events === 0 ? null : ownReadUpTo(machine, queue)
+  return after === null || after >= tail.fromId() ? null : { after, portion }
+}
+
+/** Finds lagging webhooks whose next page is missing, in turns. */
+export function findMissingPages(reader: Reader): void {
+  const { behind } = reader.machine
+  reader.toRead.length = 0
+  for (const queue of [...behind]) {
+    if (reader.toRead.length >= mostFound) break
+    if (!missingPage(reader, queue)) continue
     // To the end of the queue.
-    machine.behind.delete(queue)
-    machine.behind.add(queue)
-    onceFor(asking, queue, 'reading', () => {
+    behind.delete(queue)
+    behind.add(queue)
+    reader.toRead.push(queue)
+  }
+  reader.isPageMissing = reader.toRead.length > 0
+}
+
+/** Starts reading the missing pages, a few at a time. */
+export function readOwnPages(reader: Reader): void {
+  while (reader.reading < mostReading) {
+    const queue = reader.toRead.shift()
+    if (!queue) return
+    const missing = missingPage(reader, queue)
+    if (!missing) continue
+    onceFor(reader.asking, queue, 'reading', () => {
       reader.reading++
-      return readOwnPage(reader, queue, own, more).finally(() => reader.reading--)
+      return readOwnPage(reader, queue, missing.after, missing.portion).finally(() => reader.reading--)
     })
   }
 }
@@ -136,7 +157,8 @@ async function readOwnPage(
   const { outbox, machine, tail } = reader
   const tailFromId = tail.fromId()
   const shares = [...machine.main.keys()].filter(share => !machine.leaving.has(share))
-  const about = { webhookId: queue.id, shares, after, scan: scannedEvents, limit, maxBytes }
+  const { id: webhookId, settings } = queue
+  const about = { webhookId, tenant: settings.tenant, shares, after, scan: scannedEvents, limit, maxBytes }
   const { events, readUpTo } = await readLogFor(outbox, about)
   if (!isUnderstood(reader, events)) return await readSettings(reader)
   const upTo = events.length === 0 && readUpTo === after && tailFromId > after ? tailFromId : readUpTo

@@ -2,6 +2,7 @@ import { isAsked, once } from './asking.ts'
 import { check } from './checking.ts'
 import {
   fillTail,
+  findMissingPages,
   isMainPageMissing,
   readMainPage,
   readOwnPages,
@@ -50,8 +51,9 @@ export function ask(reader: Reader): number {
   if (wanted.taken) once(asking, 'taken', () => giveBackUnknown(reader))
   if (machine.toCheck.length > 0) once(asking, 'check', () => check(reader))
   if (isMainPageMissing(reader)) once(asking, 'main', () => readMainPage(reader))
-  if (reader.isOwnTurn) readOwnPages(reader)
-  const ownAtMs =
-    tail.upToId() > reader.ownUpTo && machine.behind.size > 0 ? reader.ownAtMs : Number.POSITIVE_INFINITY
+  if (reader.isOwnTurn) findMissingPages(reader)
+  readOwnPages(reader)
+  const isOwnDue = machine.behind.size > 0 && (reader.isPageMissing || tail.upToId() > reader.ownUpTo)
+  const ownAtMs = isOwnDue ? reader.ownAtMs : Number.POSITIVE_INFINITY
   return Math.min(ownAtMs, pickDueRows(reader))
 }

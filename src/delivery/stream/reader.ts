@@ -36,6 +36,10 @@ export type Reader = {
   mainPage: Page | null
   /** The number of lagging webhooks being read for. */
   reading: number
+  /** The lagging webhooks whose next page is missing. */
+  toRead: Queue[]
+  /** Whether the last search found any. */
+  isPageMissing: boolean
   /** When lagging webhooks are checked next, and the tail's end at the last check. */
   ownAtMs: number
   ownUpTo: TimeId
@@ -68,6 +72,8 @@ export function openReader(
     headId: null,
     mainPage: null,
     reading: 0,
+    toRead: [],
+    isPageMissing: false,
     ownAtMs: 0,
     ownUpTo: 0n,
     isOwnTurn: true,

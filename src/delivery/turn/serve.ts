@@ -100,7 +100,11 @@ export async function serve(serving: Serving, signal: AbortSignal): Promise<void
 function tick(serving: Serving, nowMs: number): void {
   const { machine, reader, underWay, next } = serving
   const { holderId } = serving.membership
-  const look = lookAtAll(machine, { nowMs, holderId, room: queue => roomOf(serving, queue) })
+  const look = lookAtAll(machine, {
+    ...{ nowMs, holderId },
+    room: queue => roomOf(serving, queue),
+    waitsForCapacity: ({ id, settings }) => serving.places.waitsForCapacity(id, settings),
+  })
   if (look.isSaveWanted) serving.isSaveWanted = true
   if (nowMs >= next.lookMs) {
     next.lookMs = nowMs + lookEveryMs

@@ -55,17 +55,33 @@ export async function readLog(
   return { events, readUpTo: events.at(-1)?.id ?? from.after }
 }
 
+type ReadFor = Record<'webhookId' | 'tenant' | 'shares' | 'after' | 'scan' | 'limit' | 'maxBytes', string>
+
 /**
  * - scanned: the next events of the log, of all shares
  * - wanted: those of the given shares that the webhook wants and no admin cancelled
  * - fitting: as many of them as fit
  */
-const readForStatement = statement(
-  'read_log_for',
-  { webhookId: 'int', shares: 'smallint[]', after: 'bigint', scan: 'int', limit: 'int', maxBytes: 'bigint' },
-  p => `
+const readFor = (
+  name: string,
+  { scanned, upTo }: { scanned(p: ReadFor): string; upTo(p: ReadFor): string },
+) =>
+  statement(
+    name,
+    {
+      ...{
+        webhookId: 'int',
+        tenant: 'text',
+        shares: 'smallint[]',
+        after: 'bigint',
+        scan: 'int',
+        limit: 'int',
+      },
+      maxBytes: 'bigint',
+    },
+    p => `
 with scanned as (
-  select * from walhook.events where id > ${p.after} order by id limit ${p.scan}
+  ${scanned(p)} order by id limit ${p.scan}
 ), wanted as (
   select ${eventColumns}, sum(${bytesOf}) over (order by e.id) - (${bytesOf}) as bytes_before,
          row_number() over (order by e.id) as place
@@ -78,12 +94,32 @@ with scanned as (
 )
 select told.*, e.*
 from (
-  select (select max(id) from scanned) as scanned_up_to, (select count(*) from wanted) as wanted,
+  select (${upTo(p)}) as scanned_up_to, (select count(*) from wanted) as wanted,
          (select count(*) from fitting) as fitting
 ) told
 left join fitting e on true
 order by e.id`,
-)
+  )
+
+const readForNobodys = readFor('read_log_for', {
+  scanned: p => `select * from walhook.events where id > ${p.after} and ${p.tenant} is null`,
+  upTo: () => 'select max(id) from scanned',
+})
+
+/** Events of the tenant only: however many others there are. Behind the last of them, nothing of the log is left to scan. */
+const readForTenants = readFor('read_log_for_tenant', {
+  scanned(p) {
+    const part = (of: string) =>
+      `(select * from walhook.events where ${of} and id > ${p.after} order by id limit ${p.scan})`
+    const both = [
+      part(`tenant = ${p.tenant}`),
+      part(`tenant_before = ${p.tenant} and tenant is distinct from ${p.tenant}`),
+    ]
+    return `select * from (${both.join(' union all ')}) either`
+  },
+  upTo: p => `case when (select count(*) from scanned) < ${p.scan}
+    then greatest(${p.after}, (select max(id) from walhook.events)) else (select max(id) from scanned) end`,
+})
 
 /**
  * Reads the log for one webhook that lags: the events of `shares` that it wants and that were not cancelled. Scans at most
@@ -93,6 +129,8 @@ export async function readLogFor(
   outbox: Pick<Outbox, 'pool'>,
   from: {
     readonly webhookId: number
+    /** Null: it belongs to nobody. */
+    readonly tenant: string | null
     readonly shares: readonly number[]
     readonly after: TimeId
     readonly scan: number
@@ -100,7 +138,8 @@ export async function readLogFor(
     readonly maxBytes: number
   },
 ): Promise<LogPage> {
-  const { rows } = await readForStatement(outbox.pool, { ...from, maxBytes: BigInt(from.maxBytes) })
+  const read = from.tenant === null ? readForNobodys : readForTenants
+  const { rows } = await read(outbox.pool, { ...from, maxBytes: BigInt(from.maxBytes) })
   const { scanned_up_to, wanted, fitting } = rows[0]
   const events = rows.filter(row => row.id !== null).map(fromRow)
   const readUpTo = wanted > fitting ? events.at(-1)!.id : (scanned_up_to ?? from.after)

@@ -1,0 +1,78 @@
+import { expect, test } from 'vitest'
+import { openMachine } from '../../src/delivery/stream/machine.ts'
+import { ask, takeIn } from '../../src/delivery/stream/read.ts'
+import { noteHead, openReader } from '../../src/delivery/stream/reader.ts'
+import { setSettings } from '../../src/delivery/stream/settings.ts'
+import { acquire, leave } from '../../src/delivery/stream/streams.ts'
+import { createTail } from '../../src/delivery/stream/tail.ts'
+import type { Outbox } from '../../src/outbox/database/database.ts'
+import type { DeliverySettings } from '../../src/outbox/holders/delivery-settings.ts'
+
+const settings = (id: number) =>
+  ({
+    ...{
+      id,
+      tenant: 'acme',
+      url: 'https://crm.example.com/',
+      mode: 'every',
+      batch: null,
+      withPrevious: false,
+    },
+    ...{ isActive: true, heldInMs: null, previousSecretEndsInMs: null, states: [], skips: [] },
+  }) as unknown as DeliverySettings
+
+test('of many webhooks that lag, one is read after another: the end of a read begins the next, and a check is due soon', async () => {
+  let nowMs = 1_000
+  const machine = openMachine(() => nowMs)
+  const webhooks = Array.from({ length: 50 }, (_, i) => settings(i + 1))
+  setSettings(machine, { version: 1, webhooks, gone: [] })
+  acquire(machine, [{ share: 0, settledUpTo: 0n }], [])
+  for (const queue of machine.queues.values()) leave(machine, queue)
+  const asked: { webhookId: number; end: () => void }[] = []
+  const pool = {
+    async query({ name, values }: { name: string; values: unknown[] }) {
+      const told = { scanned_up_to: 1_000n, wanted: 0n, fitting: 0n, id: null }
+      if (name !== 'read_log_for_tenant') return { rows: [] }
+      const { promise, resolve } = Promise.withResolvers<void>()
+      asked.push({ webhookId: values[0] as number, end: resolve })
+      await promise
+      return { rows: [told] }
+    },
+  }
+  let wakes = 0
+  const reader = openReader({
+    ...{
+      outbox: { pool } as unknown as Outbox,
+      holderId: 1,
+      machine,
+      tail: createTail(),
+      clockMs: () => nowMs,
+    },
+    ...{ room: () => 1, send() {}, fenced() {}, failed() {} },
+    wake: () => wakes++,
+  })
+  noteHead(reader, 1_000n)
+  reader.wanted.head = false
+  takeIn(reader)
+  const dueMs = ask(reader)
+  expect(asked.map(({ webhookId }) => webhookId)).toEqual([1, 2, 3])
+  // Not at the next heartbeat only.
+  expect(dueMs - nowMs).toBeLessThan(100)
+  for (let n = 3; n < 50; n++) {
+    const before = wakes
+    asked[n - 3]!.end()
+    while (wakes === before) await new Promise(setImmediate)
+    takeIn(reader)
+    expect(reader.isOwnTurn).toBe(false)
+    ask(reader)
+    expect(asked.length).toBe(n + 1)
+  }
+  expect(new Set(asked.map(({ webhookId }) => webhookId)).size).toBe(50)
+  // All are read.
+  for (const { end } of asked) end()
+  await new Promise(setImmediate)
+  nowMs += 1_000
+  takeIn(reader)
+  expect(ask(reader)).toBe(Number.POSITIVE_INFINITY)
+  expect(asked.length).toBe(50)
+})
