@@ -32,7 +32,7 @@ const statements = ({ webhooks, attempts, others }: Amount, fromMs: number) => {
            case n % 3 when 0 then 'new' else 'update' end, 1, 'https://crm.example.com/hooks', '{"content-type":"application/json"}',
            to_timestamp(((${at('n', more)}) >> 20) / 1000.0), 20 + n % 200, case when n % 20 = 0 then 500 else 200 end,
            '{"content-type":"text/plain"}', 'ok', case when n % 20 = 0 then 'refused' else 'delivered' end,
-           case when n % 20 = 0 then 'http' end, case when n % 20 = 0 then 'answered 500' end
+           case when n % 20 = 0 then 'http_error' end, case when n % 20 = 0 then 'answered 500' end
     from generate_series(1, ${events}) n cross join generate_series(0, ${each - 1}) k`
   const ended = (table: string, columns: string, values: string, which: string) => `
     insert into walhook.${table} (webhook_id, event_id, entity_type, entity_id, attempts, ${columns})

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { latestOf } from '../../src/outbox/aside/latest.ts'
 import { cancelRows, skipWaiting } from '../../src/outbox/by-hand/cancel.ts'
+import { countReplay } from '../../src/outbox/by-hand/count-replay.ts'
 import { forgetEntity } from '../../src/outbox/by-hand/forget.ts'
 import { replay } from '../../src/outbox/by-hand/replay.ts'
 import { resendEvent } from '../../src/outbox/by-hand/resend.ts'
@@ -110,5 +111,30 @@ test.each(Object.keys(ages))(
     expect(judged.superseded.length).toBeGreaterThanOrEqual(59)
     const [worst, most] = [...counted.rows].sort(([, a], [, b]) => b - a)[0]!
     expect(most, worst).toBeLessThan(8_000)
+  },
+)
+
+test.each(Object.keys(ages))(
+  'what a replay would send is counted at the ends of its range, with statistics: %s',
+  async age => {
+    await using at = await openTestOutbox()
+    const webhookId = await at.webhook(['user.new'])
+    const ofTenant = await at.webhook(['user.new'], true, { tenant: 'acme' })
+    await ages[age]!(at, webhookId)
+    await at.append('user 1 new acme', 'user 2 new bravo')
+    await at.fill(waiting)
+    await at.append('user 3 update bravo acme', 'user 4 new acme')
+    if (age === 'of today') await at.outbox.pool.query('analyze')
+    const counted = countRows(at.outbox)
+    const range = { of: 'range', from: 0n, to: 2n ** 62n, triggers: null } as const
+    const missed = { ...range, missed: { from: 0, to: null } }
+    for (const source of [range, missed]) {
+      const all = await countReplay(counted.outbox, webhookId, source, { tenant: null, lookAt: 100 })
+      expect(all).toMatchObject({ isExact: false })
+      const own = await countReplay(counted.outbox, ofTenant, source, { tenant: 'acme', lookAt: 100 })
+      expect(own).toEqual({ count: 2, isExact: true })
+    }
+    const [worst, most] = [...counted.rows].sort(([, a], [, b]) => b - a)[0]!
+    expect(most, worst).toBeLessThan(2_000)
   },
 )

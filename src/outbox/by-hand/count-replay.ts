@@ -1,6 +1,6 @@
 import type { Entity } from '../../domain/event/entity.ts'
 import { type TimeId, timeOf } from '../../domain/value/time-id.ts'
-import type { Outbox } from '../database/database.ts'
+import { type Outbox, planTransactionByIndex, transaction } from '../database/database.ts'
 import { parameters } from '../database/statement.ts'
 import { isMeantFor } from '../log/wanted.ts'
 import type { Count } from '../reading/queue-depth.ts'
@@ -44,7 +44,7 @@ async function countPart(
   { pool }: Pick<Outbox, 'pool'>,
   webhookId: number,
   range: Range,
-  part: Required<CountedAs> & { order: string; after?: TimeId | null },
+  part: Required<CountedAs> & { order: 'asc' | 'desc'; after?: TimeId | null },
 ): Promise<{ lookedAt: number; meant: number; last: TimeId | null }> {
   const { values, given } = parameters()
   const webhook = given(webhookId)
@@ -57,16 +57,26 @@ async function countPart(
       ? isWantedNow(webhook)
       : `exists (select 1 from walhook.webhooks w where w.id = ${webhook} and ${isMeantFor('e', 'w')})`,
   ]
-  const { rows } = await pool.query(
-    `select count(*)::int as looked_at, max(e.id) as last, (count(*) filter (where ${matches.join(' and ')}))::int as meant
-     from (
-       select e.* from walhook.events e
-       where e.id >= ${given(range.from)} and e.id < ${given(range.to)} and e.id > ${given(part.after ?? -1n)}
-         ${ofTenant(given, part.tenant)}
-       order by e.id ${part.order === 'asc' ? 'asc' : 'desc'} limit ${given(part.lookAt)}
-     ) e`,
-    values,
-  )
+  const ids = `id >= ${given(range.from)} and id < ${given(range.to)} and id > ${given(part.after ?? -1n)}`
+  const end = `order by id ${part.order} limit ${given(part.lookAt)}`
+  const those = (of: string) => `(select * from walhook.events where ${of} and ${ids} ${end})`
+  const tenant = part.tenant === null ? null : given(part.tenant)
+  const lookedAt =
+    tenant === null
+      ? [those('true')]
+      : [
+          those(`tenant = ${tenant}`),
+          those(`tenant_before = ${tenant} and tenant is distinct from ${tenant}`),
+        ]
+  const { rows } = await transaction(pool, async client => {
+    // From the end of an index, whatever the statistics say.
+    await planTransactionByIndex(client)
+    return await client.query(
+      `select count(*)::int as looked_at, max(e.id) as last, (count(*) filter (where ${matches.join(' and ')}))::int as meant
+       from (select * from (${lookedAt.join(' union all ')}) either ${end}) e`,
+      values,
+    )
+  })
   return { lookedAt: rows[0].looked_at, meant: rows[0].meant, last: rows[0].last }
 }
 
