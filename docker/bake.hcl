@@ -1,5 +1,6 @@
-# The image for amd64 and arm64, with provenance and an SBOM attached:
+# The image for amd64 and arm64, with provenance and an SBOM attached, by a builder of its own:
 #
+#   docker buildx create --use
 #   docker buildx bake -f docker/bake.hcl --set '*.tags=registry.example.com/walhook:0.2.0' --push
 #
 # CI builds the machine's own platform only, without buildx: what is built for arm64 has to be tried where it runs.
