@@ -2,7 +2,7 @@ import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import type { ActionType } from '../../src/domain/event/event.ts'
 import type { Filter, FilterFields } from '../../src/domain/event/filter.ts'
-import { firstMismatch, matchEvent } from '../../src/domain/event/filter.ts'
+import { firstMismatch, isExactNumber, matchEvent } from '../../src/domain/event/filter.ts'
 import { openFields } from '../../src/domain/event/json-fields.ts'
 import { toldAs, triggersHeard, type Wantable } from '../../src/domain/event/wanted.ts'
 
@@ -65,6 +65,13 @@ test.each<[string, FilterFields[string], boolean]>([
   ['"2026-11-28"', '2026-11-28', true],
 ])('the value %s and the filter %j: %s', (value, wanted, is) => {
   expect(matches(value, wanted)).toBe(is)
+})
+
+test('a number with more digits than JavaScript keeps is not exact', () => {
+  const exact = [0, 5, -1.5, 0.1, 1e-300, 123456789.012345, 9007199254740991]
+  const rounded = [9007199254740992, 1e300, 0.12345678901234566, -1234567890.1234567, Infinity, NaN]
+  expect(exact.filter(value => !isExactNumber(value))).toEqual([])
+  expect(rounded.filter(isExactNumber)).toEqual([])
 })
 
 test('a field that result lacks does not match; one that is not known counts as a match', () => {

@@ -4,6 +4,7 @@ import {
   type Filter,
   type FilterFields,
   type FilterValue,
+  isExactNumber,
   leavingForms,
 } from '../../domain/event/filter.ts'
 import { errorAttributes, errorText, type FieldError } from '../kit/errors.ts'
@@ -85,7 +86,7 @@ function meant(line: string): FilterValue[] {
   if (text === '') return []
   if (text === noValue) return [null]
   if (text === 'true' || text === 'false') return [text === 'true', text]
-  const isNumber = /^-?\d+(\.\d+)?$/.test(text) && Math.abs(Number(text)) <= Number.MAX_SAFE_INTEGER
+  const isNumber = /^-?\d+(\.\d+)?$/.test(text) && isExactNumber(Number(text))
   return isNumber ? [Number(text), text] : [text]
 }
 

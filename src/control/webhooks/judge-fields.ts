@@ -1,4 +1,4 @@
-import { type FilterFields, type FilterValue, splitField } from '../../domain/event/filter.ts'
+import { type FilterFields, type FilterValue, isExactNumber, splitField } from '../../domain/event/filter.ts'
 import { type Trigger, triggersFor } from '../../domain/event/trigger.ts'
 import { because, type Reason } from '../../domain/shown/reason.ts'
 import { nearest } from '../../domain/value/nearest.ts'
@@ -69,16 +69,13 @@ const longestValue = 1_000
 
 /** Refuses values that never match, or match something else. */
 function judgeValue(pointer: string, value: FilterValue): FieldProblem[] {
-  if (typeof value === 'number' && !isExact(value))
+  if (typeof value === 'number' && !isExactNumber(value))
     return [wrongField(pointer, because('filter.number', { value: String(value) }))]
   if (typeof value !== 'string') return []
   if (value.length > longestValue)
     return [wrongField(pointer, because('filter.long', { characters: value.length, most: longestValue }))]
   return value.includes('\0') || !value.isWellFormed() ? [wrongField(pointer, because('filter.text'))] : []
 }
-
-/** JavaScript can't represent greater integers exactly. */
-const isExact = (value: number) => Number.isFinite(value) && Math.abs(value) <= Number.MAX_SAFE_INTEGER
 
 /** The actions for entering and leaving entities must be triggers of the webhook. */
 export function judgeFilterForms({

@@ -7,6 +7,16 @@ export type FilterValue = string | number | boolean | null
 /** By `<entity>.<field>`: the required value, or the list of accepted values. */
 export type FilterFields = { readonly [field: string]: FilterValue | readonly FilterValue[] }
 
+/**
+ * Whether a number is what its JSON said: an integer up to 2^53 - 1, or at most 15 significant digits. JavaScript rounds others.
+ * https://tc39.es/ecma262/#sec-number.max_safe_integer
+ */
+export function isExactNumber(value: number): boolean {
+  if (Number.isInteger(value)) return Number.isSafeInteger(value)
+  const digits = String(Math.abs(value)).replace(/e.*$/, '').replace('.', '').replace(/^0+/, '')
+  return Number.isFinite(value) && digits.length <= 15
+}
+
 /** The actions for an update that makes an entity match. */
 export const enteringForms = ['update', 'new'] as const
 /** The actions for an update that ends the match. */

@@ -88,7 +88,7 @@ export const reasonTexts: ReasonTexts = {
   'filter.no_value': ({ field }) =>
     `The list of ${field} is empty: no entity would match. Name at least one value, or leave the field out.`,
   'filter.number': ({ value }) =>
-    `${value} is beyond 9007199254740991: JSON numbers of that size are not read exactly. Filter on another field.`,
+    `${value} has more digits than a JSON number keeps exactly (15, or whole numbers up to 9007199254740991). Filter on another field.`,
   'filter.long': ({ characters, most }) =>
     `The value has ${characters} characters. At most ${most} are allowed.`,
   'filter.text': () =>

@@ -86,7 +86,7 @@ export const reasonsNl: ReasonTexts = {
   'filter.no_value': ({ field }) =>
     `De lijst van ${field} is leeg: niets zou overeenkomen. Noem minstens één waarde, of laat het veld weg.`,
   'filter.number': ({ value }) =>
-    `${value} is groter dan 9007199254740991: zulke getallen worden in JSON niet precies gelezen. Filter op een ander veld.`,
+    `${value} heeft meer cijfers dan een JSON-getal precies bewaart (15, of hele getallen tot en met 9007199254740991). Filter op een ander veld.`,
   'filter.long': ({ characters, most }) => `De waarde heeft ${characters} tekens. Er mogen er ${most} zijn.`,
   'filter.text': () =>
     'De waarde bevat een NUL-teken of een half teken: geen tekst in Postgres heeft dat. Laat het teken weg.',
