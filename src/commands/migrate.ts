@@ -20,7 +20,7 @@ export const migrate: Command = {
 /** Migrates walhook's own tables, and nothing else. */
 export async function migrateOutbox(config: Config) {
   await using outbox = openOutbox({ url: config.outboxUrl!, maxConnections: 2, onError: () => {} })
-  const problem =
-    (await problemOfConnecting('OUTBOX_DATABASE_URL', outbox)) ?? (await problemOfEncoding(outbox))
+  const variable = config.outboxUrl === config.databaseUrl ? 'DATABASE_URL' : 'OUTBOX_DATABASE_URL'
+  const problem = (await problemOfConnecting(variable, outbox)) ?? (await problemOfEncoding(outbox))
   return problem ? { ok: false as const, problem } : describeMigration(await migrateSchema(outbox))
 }

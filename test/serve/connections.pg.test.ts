@@ -49,20 +49,26 @@ test('a wrong password, and none where one is asked for, are told at once', asyn
   const expected =
     'no connection: the server asks for a password, and the URL has none. Fix: write it into the URL: postgres://user:password@host:5432/database'
   expect(await refusal(database, { DATABASE_URL: none })).toEqual([`DATABASE_URL: ${expected}`])
-  for (const [args, variable] of [
-    [['migrate'], 'OUTBOX_DATABASE_URL'],
-    [['token', 'CI'], 'OUTBOX_DATABASE_URL'],
-  ] as const)
-    expect(await runWalhook(database, args, { DATABASE_URL: none })).toEqual({
-      code: 1,
-      stdout: '',
-      stderr: `${variable}: ${expected}\n`,
-    })
+  for (const args of [['migrate'], ['token', 'CI']])
+    for (const variable of ['DATABASE_URL', 'OUTBOX_DATABASE_URL'])
+      expect(await runWalhook(database, args, { [variable]: none })).toEqual({
+        code: 1,
+        stdout: '',
+        stderr: `${variable}: ${expected}\n`,
+      })
   expect(await runWalhook(database, ['check'], { DATABASE_URL: none })).toEqual({
     code: 1,
     stdout: `error    DATABASE_URL: ${expected}\n`,
     stderr: '',
   })
+})
+
+test('a password that is not percent-encoded is met with how to write it', async () => {
+  const raw = database.url.replace(/:\/\/[^@]*@/, '://walhook:p@no-such-host.invalid/w@')
+  const [line] = await refusal(database, { DATABASE_URL: raw })
+  expect(line).toMatch(
+    /^DATABASE_URL: no connection: .* \(a password has %40 for @, %2F for \/ and %23 for #\)$/,
+  )
 })
 
 test('an unknown role is named', async () => {
