@@ -68,7 +68,7 @@ test.each<[string, object, string]>([
     '/expires_at',
   ],
   ['an end that is no time', { name: 'CI', role: 'viewer', expires_at: 'soon' }, '/expires_at'],
-  ['a token of one’s own', { name: 'CI', role: 'viewer', token: 'whk_mine' }, ''],
+  ['a token of one’s own', { name: 'CI', role: 'viewer', token: 'whk_mine' }, '/token'],
 ])('%s is a wrong field', async (_what, body, pointer) => {
   const { status, json } = await at.call('POST', '/api/tokens', body)
   expect({ status, pointers: json.errors.map((one: { pointer: string }) => one.pointer) }).toEqual({
