@@ -274,19 +274,31 @@ create table walhook.alert_mails (
   CHECK ((attempts >= 0))
 );
 
+create table walhook.attempt_heads (
+  webhook_id integer not null,
+  id bigint not null,
+  url text not null,
+  request_headers jsonb not null,
+  response_headers jsonb,
+  used_until timestamp with time zone not null,
+  PRIMARY KEY (webhook_id, id),
+  CHECK ((jsonb_typeof(request_headers) = 'object'::text)),
+  CHECK ((jsonb_typeof(response_headers) = 'object'::text))
+);
+
 create table walhook.attempts (
   webhook_id integer not null,
   id bigint default walhook.new_time_id() not null,
   trigger text not null,
   event_id bigint,
   request_body text,
-  message_id text not null,
+  message_id text,
   entity_type text collate "C",
   entity_id text collate "C",
   action_type text,
   number smallint not null,
-  url text not null,
-  request_headers jsonb not null,
+  url text,
+  request_headers jsonb,
   started_at timestamp with time zone not null,
   duration_ms double precision not null,
   phases jsonb,
@@ -302,6 +314,13 @@ create table walhook.attempts (
   with_previous boolean default false not null,
   event_ids bigint[],
   has_bodies boolean default true not null,
+  head_id bigint,
+  dns_ms real,
+  connect_ms real,
+  tls_ms real,
+  first_byte_ms real,
+  body_ms real,
+  own_headers text,
   PRIMARY KEY (webhook_id, id),
   CHECK (
 CASE
@@ -310,6 +329,8 @@ CASE
 END),
   CHECK (((array_position(event_ids, NULL::bigint) IS NULL) AND (cardinality(event_ids) > 0))),
   CHECK (((error_class IS NULL) = (error_message IS NULL))),
+  CHECK (((message_id IS NOT NULL) OR (event_id IS NOT NULL))) NOT VALID,
+  CHECK (((num_nulls(head_id, url) = 1) AND (num_nulls(head_id, request_headers) = 1))) NOT VALID,
   CHECK (((outcome = 'delivered'::text) <= (next_attempt_at IS NULL))),
   CHECK (((outcome = 'delivered'::text) <= COALESCE(((status >= 200) AND (status <= 299)), false))),
   CHECK (((outcome = 'refused'::text) <= (status IS NOT NULL))),
@@ -559,13 +580,13 @@ create table walhook.kept_attempts (
   trigger text not null,
   event_id bigint,
   request_body text,
-  message_id text not null,
+  message_id text,
   entity_type text collate "C",
   entity_id text collate "C",
   action_type text,
   number smallint not null,
-  url text not null,
-  request_headers jsonb not null,
+  url text,
+  request_headers jsonb,
   started_at timestamp with time zone not null,
   duration_ms double precision not null,
   phases jsonb,
@@ -581,6 +602,13 @@ create table walhook.kept_attempts (
   with_previous boolean not null,
   event_ids bigint[],
   has_bodies boolean default true not null,
+  head_id bigint,
+  dns_ms real,
+  connect_ms real,
+  tls_ms real,
+  first_byte_ms real,
+  body_ms real,
+  own_headers text,
   PRIMARY KEY (webhook_id, id)
 );
 

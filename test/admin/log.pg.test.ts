@@ -229,7 +229,7 @@ test('of a body that is very long a page shows the first part, and says how much
 test('a command of a request with hidden headers keeps them hidden, and says so', async () => {
   const { id } = await failing(1)
   await at.outbox.pool.query(
-    `update walhook.attempts set request_headers = '{"authorization": "[redacted]", "content-length": "9"}'`,
+    `update walhook.attempt_heads set request_headers = '{"authorization": "[redacted]", "content-length": "9"}'`,
   )
   const { text } = await at.get(log(id, `/${(await attempts())[0]}`))
   expect(text).toContain('authorization: [redacted]')
@@ -242,7 +242,11 @@ test('what receivers answer, and names, are text on every page', async () => {
   await at.outbox.pool.query('update walhook.webhooks set name = $1', [html])
   await at.outbox.pool.query(
     `update walhook.attempts set status = 500, outcome = 'refused', response_body = $1, error_message = $1,
-       response_headers = jsonb_build_object('x-html', $1::text), url = $1`,
+       response_headers = jsonb_build_object('x-html', $1::text)`,
+    [html],
+  )
+  await at.outbox.pool.query(
+    `update walhook.attempt_heads set url = $1, request_headers = jsonb_build_object('x-html', $1::text)`,
     [html],
   )
   for (const path of [log(id), log(id, `/${(await attempts())[0]}`), `/events/${event}`, '/events'])

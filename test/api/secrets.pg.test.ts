@@ -137,6 +137,7 @@ test('custom headers are sent, changed one by one, and shown nowhere', async () 
     (await at.call('GET', `/api/audit?webhook_id=${id}`)).text,
     JSON.stringify((await at.outbox.pool.query('select * from walhook.webhooks')).rows),
     JSON.stringify((await at.outbox.pool.query('select a::text from walhook.attempts a')).rows),
+    JSON.stringify((await at.outbox.pool.query('select h::text from walhook.attempt_heads h')).rows),
   ]
   for (const text of seen) expect(text).not.toContain('hunter')
   expect(seen[1]).toContain('"header_values_changed":{"to":["x-key"]}')

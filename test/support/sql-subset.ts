@@ -8,6 +8,7 @@ export const placedTables: readonly string[] = [
   'deliveries',
   'batches',
   'attempts',
+  'attempt_heads',
   'ended_deliveries',
   'shares',
   'streams',

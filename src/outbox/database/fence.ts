@@ -10,7 +10,7 @@ import { type Outbox, repeatableTransaction } from './database.ts'
  * - work by hand, and the settlement of a share that the holder no longer serves: exclusive, of all holders.
  *
  * Not row locks of `holders`: overlapping shared locks would block even the holder's heartbeat. Lock order: holders,
- * webhooks, shares and streams, deliveries and batches, ended deliveries and attempts.
+ * webhooks, heads of attempts, shares and streams, deliveries and batches, ended deliveries and attempts.
  */
 const holderLocks = 0x686f6c64
 

@@ -2,6 +2,7 @@ import pg from 'pg'
 import { firstIdAt } from '../../domain/value/time-id.ts'
 import type { Outbox } from '../database/database.ts'
 import { pruneStates } from '../holders/prune-states.ts'
+import { pruneHeads } from '../reading/attempt-head.ts'
 import { keepLastAttempts, pruneKeptAttempts } from '../reading/kept-attempts.ts'
 import { isShownByLog, oldestEventInBatch, whoHoldsDay } from './held-days.ts'
 import { type DayOf, dayMs, partitionName, startOfDay } from './partitions.ts'
@@ -90,6 +91,7 @@ async function dropDays(
     for (const day of log) await drop(day)
   }
   await pruneKeptAttempts(outbox)
+  await pruneHeads(outbox)
 
   const ofEvents = days.filter(({ table }) => table !== 'attempts')
   const oldestInBatch = ofEvents.length === 0 ? null : await oldestEventInBatch(client)

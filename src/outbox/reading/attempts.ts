@@ -1,12 +1,12 @@
 import type pg from 'pg'
-import type { Attempt } from '../../domain/delivery/attempt.ts'
+import type { Attempt, Phase } from '../../domain/delivery/attempt.ts'
 import type { EventFacts } from '../../domain/event/event.ts'
 import { mostShownBytes } from '../../domain/shown/shown.ts'
 import { afterAll, firstIdAt, type TimeId } from '../../domain/value/time-id.ts'
 import type { Outbox } from '../database/database.ts'
-import { fields } from '../database/fields.ts'
 import { parameters, rows, statement } from '../database/statement.ts'
 import { eventBodyOf, readBatchBodies } from './attempt-bodies.ts'
+import { divide, headColumns, headRows, headsOf, joinHead, noteHeads, unite } from './attempt-head.ts'
 import { attemptsAbout, type LogFilter } from './attempts-about.ts'
 import { isForgotten } from './forgotten.ts'
 
@@ -35,24 +35,29 @@ type Entry = {
 const insertStatement = statement(
   'insert_attempts',
   {
-    attempts: rows<Entry>({
+    heads: headRows,
+    attempts: rows<Entry & ReturnType<typeof divide>>({
       webhook_id: ['int', ({ attempt }) => attempt.webhookId],
       trigger: ['text', ({ attempt }) => attempt.trigger],
       event_id: ['bigint', ({ attempt }) => attempt.eventId],
       request_body: ['text', ({ attempt, isBodyKept }) => (isBodyKept ? attempt.request.body : null)],
-      message_id: ['text', ({ attempt }) => attempt.messageId],
+      message_id: ['text', row => row.messageId],
       entity_type: ['text', ({ attempt }) => attempt.entityType],
       entity_id: ['text', ({ attempt }) => attempt.entityId],
       action_type: ['text', ({ attempt }) => attempt.actionType],
       number: ['smallint', ({ attempt }) => attempt.number],
-      url: ['text', ({ attempt }) => attempt.request.url],
-      request_headers: ['text', ({ attempt }) => JSON.stringify(attempt.request.headers)],
+      head_id: ['bigint', ({ head }) => head.id],
+      own_headers: ['text', row => row.ownHeaders],
       started_at: ['timestamptz', ({ attempt }) => attempt.startedAt],
       duration_ms: ['float8', ({ attempt }) => attempt.durationMs],
-      phases: ['text', ({ attempt }) => JSON.stringify(attempt.phases)],
+      dns_ms: ['float8', ({ attempt: { phases } }) => phases.dns ?? null],
+      connect_ms: ['float8', ({ attempt: { phases } }) => phases.connect ?? null],
+      tls_ms: ['float8', ({ attempt: { phases } }) => phases.tls ?? null],
+      first_byte_ms: ['float8', ({ attempt: { phases } }) => phases.first_byte ?? null],
+      body_ms: ['float8', ({ attempt: { phases } }) => phases.body ?? null],
       remote_address: ['text', ({ attempt }) => attempt.remoteAddress],
       status: ['smallint', ({ attempt: { response } }) => response?.status ?? null],
-      response_headers: ['text', ({ attempt: { response } }) => response && JSON.stringify(response.headers)],
+      response_headers: ['text', row => row.responseHeaders],
       response_body: ['text', ({ attempt: { response } }) => response?.body ?? null],
       response_truncated: ['boolean', ({ attempt: { response } }) => response?.truncated ?? false],
       outcome: ['text', ({ attempt }) => attempt.outcome],
@@ -64,15 +69,16 @@ const insertStatement = statement(
     }),
   },
   p => `
+with heads as (${noteHeads(p.heads)})
 insert into walhook.attempts (
-  webhook_id, trigger, event_id, request_body, message_id, entity_type, entity_id, action_type, number, url,
-  request_headers, started_at, duration_ms, phases, remote_address, status, response_headers, response_body,
+  webhook_id, trigger, event_id, request_body, message_id, entity_type, entity_id, action_type, number, head_id, own_headers,
+  started_at, duration_ms, dns_ms, connect_ms, tls_ms, first_byte_ms, body_ms, remote_address, status, response_headers, response_body,
   response_truncated, outcome, error_class, error_message, next_attempt_at, with_previous,
   event_ids, has_bodies)
 select
   webhook_id, trigger, event_id, case when has_bodies then request_body when trigger = 'test' then '' end, message_id,
-  entity_type, case when is_forgotten and entity_id is not null then '${forgottenId}' else entity_id end, action_type, number, url,
-  request_headers::jsonb, started_at, duration_ms, phases::jsonb, remote_address, status,
+  entity_type, case when is_forgotten and entity_id is not null then '${forgottenId}' else entity_id end, action_type, number, head_id, own_headers,
+  started_at, duration_ms, dns_ms, connect_ms, tls_ms, first_byte_ms, body_ms, remote_address, status,
   case when has_bodies then response_headers::jsonb end, case when has_bodies then response_body end, response_truncated, outcome, error_class, error_message, clock_timestamp() + next_in_ms * interval '1 ms',
   with_previous, event_ids::bigint[], has_bodies
 from (
@@ -94,7 +100,8 @@ export async function insertAttempts(
   db: pg.Pool | pg.PoolClient,
   attempts: readonly Entry[],
 ): Promise<{ id: TimeId; nextAttemptAt: Date | null }[]> {
-  const { rows } = await insertStatement(db, { attempts })
+  const divided = attempts.map(entry => ({ ...entry, ...divide(entry.attempt) }))
+  const { rows } = await insertStatement(db, { heads: headsOf(divided), attempts: divided })
   return rows.map(row => ({ id: row.id, nextAttemptAt: row.next_attempt_at }))
 }
 
@@ -218,9 +225,10 @@ function firstWithin<T extends { readonly bytes: number }>(items: readonly T[], 
 /** The shown columns, except the request's body. */
 const shownColumns = `
 a.webhook_id, a.id, a.trigger, a.event_id, a.event_ids, a.message_id, a.entity_type, a.entity_id, a.action_type, a.number,
-a.url, a.request_headers, a.started_at, a.duration_ms, a.phases, a.remote_address, a.status, a.response_headers,
+a.url, a.request_headers, a.own_headers, a.started_at, a.duration_ms, a.phases, a.dns_ms, a.connect_ms, a.tls_ms,
+a.first_byte_ms, a.body_ms, a.remote_address, a.status, a.response_headers,
 a.response_body, a.response_truncated, a.outcome, a.error_class, a.error_message, a.next_attempt_at, a.with_previous,
-a.has_bodies, e.action_type as event_action_type, e.changed, e.omitted`
+a.has_bodies, e.action_type as event_action_type, e.changed, e.omitted, ${headColumns}`
 
 /** The chosen attempts as shown, without too large bodies by `sizes`. */
 async function readAttempts(
@@ -237,7 +245,7 @@ async function readAttempts(
   const read = await outbox.pool.query(
     `select ${shownColumns}, ${unlessTooLarge('a.request_body')} as request_body,
             ${unlessTooLarge('e.body')} as event_body, ${unlessTooLarge('e.previous')} as previous
-     from ${wholeLog} left join walhook.events e on e.id = a.event_id ${which}`,
+     from ${wholeLog} left join walhook.events e on e.id = a.event_id ${joinHead} ${which}`,
     [...values, [...tooLarge.keys()]],
   )
   const rows = eachOnce(read.rows as AttemptRow[])
@@ -245,32 +253,51 @@ async function readAttempts(
     outbox,
     rows.filter(({ id }) => !tooLarge.has(id)),
   )
-  return rows.map(row => {
-    const { request_headers, request_body, response_headers, response_body, response_truncated, ...rest } =
-      row
-    const { url, status, with_previous, event_body, event_action_type, ...told } = rest
-    const { previous, changed, omitted, ...facts } = told
-    return {
-      ...fields<Omit<LoggedAttempt, 'request' | 'response' | 'facts'>>(facts),
-      phases: row.phases ?? {},
-      request: {
-        url,
-        headers: request_headers,
-        body: row.has_bodies ? (request_body ?? bodies.get(row.id) ?? eventBodyOf(row)) : '',
-      },
-      response:
-        status === null
-          ? null
-          : {
-              status,
-              headers: response_headers ?? {},
-              body: response_body ?? '',
-              truncated: response_truncated,
-            },
-      ...(row.has_bodies && tooLarge.has(row.id) && { tooLargeBytes: tooLarge.get(row.id)! }),
-      facts: event_body === null ? null : { previous, changed, omitted },
-    }
-  })
+  return rows.map(row => ({
+    ...toAttempt(row, row.request_body ?? bodies.get(row.id)),
+    ...(row.has_bodies && tooLarge.has(row.id) && { tooLargeBytes: tooLarge.get(row.id)! }),
+  }))
+}
+
+const phaseNames = ['dns', 'connect', 'tls', 'first_byte', 'body'] as const satisfies readonly Phase[]
+
+/** `body` is absent where it is to be made of the row's event. */
+function toAttempt(row: AttemptRow, body: string | undefined): LoggedAttempt {
+  const { messageId, request, responseHeaders } = unite(row)
+  const { status, previous, changed, omitted } = row
+  const timed = phaseNames.filter(name => row[`${name}_ms`] !== null)
+  return {
+    id: row.id,
+    webhookId: row.webhook_id,
+    trigger: row.trigger,
+    eventId: row.event_id,
+    eventIds: row.event_ids,
+    messageId,
+    entityType: row.entity_type,
+    entityId: row.entity_id,
+    actionType: row.action_type,
+    number: row.number,
+    startedAt: row.started_at,
+    durationMs: row.duration_ms,
+    remoteAddress: row.remote_address,
+    outcome: row.outcome,
+    errorClass: row.error_class,
+    errorMessage: row.error_message,
+    nextAttemptAt: row.next_attempt_at,
+    hasBodies: row.has_bodies,
+    phases: row.phases ?? Object.fromEntries(timed.map(name => [name, row[`${name}_ms`]])),
+    request: { ...request, body: row.has_bodies ? (body ?? eventBodyOf(row)) : '' },
+    response:
+      status === null
+        ? null
+        : {
+            status,
+            headers: responseHeaders,
+            body: row.response_body ?? '',
+            truncated: row.response_truncated,
+          },
+    facts: row.event_body === null ? null : { previous, changed, omitted },
+  }
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: as node-postgres gives it

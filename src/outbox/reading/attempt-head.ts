@@ -1,0 +1,150 @@
+import { createHash } from 'node:crypto'
+import type { Attempt } from '../../domain/delivery/attempt.ts'
+import { messageId } from '../../domain/event/event.ts'
+import type { Outbox } from '../database/database.ts'
+import { rows } from '../database/statement.ts'
+
+type Headers = Readonly<Record<string, string>>
+
+/** What attempts of a webhook have in common, its headers as JSON. */
+type Head = {
+  readonly webhookId: number
+  readonly id: bigint
+  readonly url: string
+  readonly requestHeaders: string
+  readonly responseHeaders: string | null
+}
+
+/** Headers of requests with values of their own, which are stored in this order: names are only ever added at its end. */
+const ownNames = ['content-length', 'webhook-timestamp', 'webhook-signature', 'traceparent']
+
+/** Headers of answers that speak of the receiver's server, and not of the request. */
+const serverNames = new Set([
+  'access-control-allow-origin',
+  'alt-svc',
+  'cache-control',
+  'connection',
+  'content-type',
+  'pragma',
+  'referrer-policy',
+  'server',
+  'strict-transport-security',
+  'transfer-encoding',
+  'vary',
+  'x-content-type-options',
+  'x-frame-options',
+  'x-powered-by',
+  'x-xss-protection',
+])
+
+const maxKnown = 10_000
+const knownIds = new Map<string, bigint>()
+
+/** Equal heads have one id. */
+function idOf(text: string): bigint {
+  const known = knownIds.get(text)
+  if (known !== undefined) return known
+  const id = createHash('sha256').update(text).digest().readBigInt64BE()
+  if (knownIds.size >= maxKnown) knownIds.clear()
+  knownIds.set(text, id)
+  return id
+}
+
+/** The head of an attempt, and what the attempt has beside it: `messageId` is null where its event says it. */
+export function divide({ webhookId, eventId, messageId: id, request: { url, headers }, response }: Attempt) {
+  const request: Record<string, string | null> = { ...headers }
+  const own: string[] = []
+  for (const name of ownNames) {
+    const value = headers[name]
+    if (value === undefined) continue
+    own.push(value)
+    request[name] = null
+  }
+  if (headers['webhook-id'] === id) request['webhook-id'] = null
+  const answered = Object.entries(response?.headers ?? {})
+  const textOf = (entries: typeof answered) => response && JSON.stringify(Object.fromEntries(entries))
+  const requestHeaders = JSON.stringify(request)
+  const responseHeaders = textOf(answered.filter(([name]) => serverNames.has(name)))
+  const head = { webhookId, url, requestHeaders, responseHeaders }
+  return {
+    head: { ...head, id: idOf(`${url}\n${requestHeaders}\n${responseHeaders}`) },
+    ownHeaders: own.join('\n'),
+    responseHeaders: textOf(answered.filter(([name]) => !serverNames.has(name))),
+    messageId: eventId !== null && id === messageId(webhookId, eventId) ? null : id,
+  }
+}
+
+/** Heads, each once, in the order in which they are locked. */
+export function headsOf(divided: readonly { readonly head: Head }[]): Head[] {
+  const heads = new Map(divided.map(({ head }) => [`${head.webhookId} ${head.id}`, head]))
+  return [...heads.values()].sort((a, b) => a.webhookId - b.webhookId || (a.id < b.id ? -1 : 1))
+}
+
+export const headRows = rows<Head>({
+  webhook_id: ['int', head => head.webhookId],
+  id: ['bigint', head => head.id],
+  url: ['text', head => head.url],
+  request_headers: ['text', head => head.requestHeaders],
+  response_headers: ['text', head => head.responseHeaders],
+})
+
+/** Notes `given` heads for two days, each on one of them. Where all are noted it locks nothing, and writes nothing. */
+export const noteHeads = (given: (alias: string) => string) => `
+insert into walhook.attempt_heads (webhook_id, id, url, request_headers, response_headers, used_until)
+select webhook_id, id, url, request_headers::jsonb, response_headers::jsonb, now() + interval '2 days'
+from ${given('s')}
+where not exists (
+  select 1 from walhook.attempt_heads h
+  where h.webhook_id = s.webhook_id and h.id = s.id and h.used_until > now() + interval '1 day'
+  offset 0
+)
+on conflict (webhook_id, id) do update set used_until = excluded.used_until`
+
+/** Columns of the head `h` of an attempt `a`, and the join that finds it. */
+export const headColumns = `
+h.url as head_url, h.request_headers as head_request_headers, h.response_headers as head_response_headers`
+export const joinHead = `
+left join walhook.attempt_heads h on h.webhook_id = a.webhook_id and h.id = a.head_id`
+
+type Row = {
+  readonly webhook_id: number
+  readonly event_id: bigint | null
+  readonly message_id: string | null
+  readonly url: string | null
+  readonly request_headers: Headers | null
+  readonly response_headers: Headers | null
+  readonly own_headers: string
+  readonly head_url: string
+  readonly head_request_headers: Readonly<Record<string, string | null>>
+  readonly head_response_headers: Headers | null
+}
+
+/** Puts together what `divide` has divided. Of an answer that the log does not keep nothing is told. */
+export function unite(row: Row) {
+  const id = row.message_id ?? messageId(row.webhook_id, row.event_id!)
+  const responseHeaders = row.response_headers && { ...row.head_response_headers, ...row.response_headers }
+  const united = { messageId: id, responseHeaders: responseHeaders ?? {} }
+  if (row.request_headers !== null)
+    return { ...united, request: { url: row.url!, headers: row.request_headers } }
+  const common = row.head_request_headers
+  const own = row.own_headers.split('\n')
+  const there = ownNames.filter(name => common[name] === null)
+  const values: Record<string, string> = { 'webhook-id': id }
+  for (const [i, name] of there.entries()) values[name] = own[i]!
+  const headers = Object.entries(common).map(([name, value]) => [name, value ?? values[name]!])
+  return { ...united, request: { url: row.head_url, headers: Object.fromEntries(headers) as Headers } }
+}
+
+/** Removes the heads to which no attempt refers any more. */
+export async function pruneHeads(outbox: Outbox): Promise<void> {
+  await outbox.pool.query(`
+    delete from walhook.attempt_heads h
+    where used_until < now()
+      and not exists (
+        select 1 from walhook.attempts a
+        where a.webhook_id = h.webhook_id and a.id < (extract(epoch from h.used_until) * 1000)::bigint << 20
+      )
+      and not exists (
+        select 1 from walhook.kept_attempts k where k.webhook_id = h.webhook_id and k.head_id = h.id
+      )`)
+}
