@@ -526,7 +526,12 @@ test('what is wrong with a filter is told all at once, each at its place', async
     ].toSorted(),
   )
   const said = JSON.stringify(wrong.json.errors)
-  for (const part of ['Did you mean user.email?', 'is empty', 'whole numbers up to 9007199254740991', 'Add user.update'])
+  for (const part of [
+    'Did you mean user.email?',
+    'is empty',
+    'whole numbers up to 9007199254740991',
+    'Add user.update',
+  ])
     expect(said).toContain(part)
   const types = await at.call('POST', '/api/webhooks', {
     ...wanted,
