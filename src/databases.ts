@@ -163,14 +163,20 @@ export async function problemOfConnecting(
         mend: 'write it into the URL: postgres://user:password@host:5432/database',
       }
     const isRefusedHere = /ECONNREFUSED (127\.|::1)/.test(reason)
-    // A password with @ or / in it ends too early: the name that is not resolved is a piece of it.
     const isUnresolved = reason.includes('getaddrinfo')
+    // A password with @ and / in it ends too early: the unresolved name is a piece of it, and must not be shown.
+    const isPassword = isUnresolved && /^[^/]*\/\/[^/?#]*@[^/?#]*[/?#].*@/.test(url)
     const hint = isRefusedHere
       ? ' (in a container, localhost is the container itself)'
       : isUnresolved
         ? ' (a password has %40 for @, %2F for / and %23 for #)'
         : ''
     const mend = `check that the server runs, and the host, port, database, user and password of the URL${hint}`
-    return { code: 'no_connection', what: variable, found: `no connection: ${reason}`, mend }
+    return {
+      code: 'no_connection',
+      what: variable,
+      found: `no connection: ${isPassword ? 'the host of the URL does not resolve' : reason}`,
+      mend,
+    }
   }
 }

@@ -107,6 +107,8 @@ export function createApi(options: {
     })
 }
 
-/** `excluded` parts do not count: a load balancer asks only for what an answer needs. */
+/** `excluded` parts, and parts in an excluded state (`capture:gap`), do not count: a load balancer asks for what it needs. */
 const isReady = (parts: Record<string, Health>, excluded: readonly string[] = []) =>
-  Object.entries(parts).every(([name, { ok }]) => ok || excluded.includes(name))
+  Object.entries(parts).every(
+    ([name, { ok, status }]) => ok || excluded.includes(name) || excluded.includes(`${name}:${status}`),
+  )

@@ -421,6 +421,8 @@ test('readiness is red as soon as one part is, liveness is not, and metrics have
     ['exclude=capture', 200],
     ['exclude=delivery', 503],
     ['exclude=database', 503],
+    ['exclude=capture:lost', 200],
+    ['exclude=capture:gap', 503],
   ] as const)
     expect(await at.call('GET', `/readyz?${excluded}`, undefined, null)).toMatchObject({
       status,

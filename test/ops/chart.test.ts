@@ -131,7 +131,7 @@ test('a Service leads to pods that answer, also while capture is blocked, and a 
   const [{ startupProbe, readinessProbe, livenessProbe, lifecycle }] = spec.containers
   const pathOf = (probe: { httpGet: { path: string } }) => probe.httpGet.path
   expect([startupProbe, readinessProbe, livenessProbe].map(pathOf)).toEqual([
-    '/readyz',
+    '/readyz?exclude=capture:gap&exclude=capture:lost',
     '/readyz?exclude=capture&exclude=delivery',
     '/livez',
   ])

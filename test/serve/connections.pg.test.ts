@@ -69,6 +69,12 @@ test('a password that is not percent-encoded is met with how to write it', async
   expect(line).toMatch(
     /^DATABASE_URL: no connection: .* \(a password has %40 for @, %2F for \/ and %23 for #\)$/,
   )
+  // The name that does not resolve is a piece of the password.
+  expect(line).not.toContain('no-such-host')
+  const [other] = await refusal(database, {
+    DATABASE_URL: database.url.replace(/@[^:]*:/, '@no-such-host.invalid:'),
+  })
+  expect(other).toContain('no-such-host.invalid')
 })
 
 test('an unknown role is named', async () => {

@@ -140,9 +140,10 @@ spec:
             {{- include "walhook.env" $root | trim | nindent 12 }}
           ports:
             - { name: http, containerPort: 8080 }
-          # Until every part has worked once: an upgrade whose mapping is wrong stops here, and the pods before it go on.
+          # Until every part has worked once: an upgrade whose mapping is wrong stops here, and the pods before it go on. A gap
+          # stays until a resync, and stops no upgrade.
           startupProbe:
-            httpGet: { path: /readyz, port: http }
+            httpGet: { path: "/readyz?exclude=capture:gap&exclude=capture:lost", port: http }
             periodSeconds: 2
             timeoutSeconds: 5
             failureThreshold: 1800
