@@ -96,12 +96,14 @@ function hold(one: Exchange): void {
 function watch(those: UnderWay, dueMs: number): void {
   clearTimeout(those.timer ?? undefined)
   those.dueMs = dueMs
+  // A deadline may pass while others are looked at: Node.js warns of a negative time on stderr.
+  const waitMs = Math.max(1, dueMs - performance.now())
   those.timer = setTimeout(() => {
     those.timer = null
     const nowMs = performance.now()
     for (const each of those.all) if (deadlineOf(each) <= nowMs) end(each, overdue, false)
     if (those.all.size > 0) watch(those, Math.min(...[...those.all].map(deadlineOf)))
-  }, dueMs - performance.now()).unref()
+  }, waitMs).unref()
 }
 
 function handlerOf(one: Exchange): Dispatcher.DispatchHandler {
