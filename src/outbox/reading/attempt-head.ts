@@ -37,7 +37,9 @@ const serverNames = new Set([
   'x-xss-protection',
 ])
 
+/** 10 MB at most: a receiver may answer with other, long headers each time. */
 const maxKnown = 10_000
+const longestKnown = 1_000
 const knownIds = new Map<string, bigint>()
 
 /** Equal heads have one id. */
@@ -45,6 +47,7 @@ function idOf(text: string): bigint {
   const known = knownIds.get(text)
   if (known !== undefined) return known
   const id = createHash('sha256').update(text).digest().readBigInt64BE()
+  if (text.length > longestKnown) return id
   if (knownIds.size >= maxKnown) knownIds.clear()
   knownIds.set(text, id)
   return id
