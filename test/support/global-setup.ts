@@ -1,9 +1,11 @@
 import { randomBytes } from 'node:crypto'
+import { rm } from 'node:fs/promises'
 import { constants } from 'node:os'
-import { join, relative } from 'node:path'
+import { join } from 'node:path'
 import { Client } from 'pg'
 import type { TestProject } from 'vitest/node'
 import { databasePrefix, templateName } from './database-name.ts'
+import { memoryFolder } from './memory-folder.ts'
 import { startTestServer, type TestServer } from './postgres-server.ts'
 
 declare module 'vitest' {
@@ -13,14 +15,29 @@ declare module 'vitest' {
   }
 }
 
-/** Starts one Postgres for all test files of a run, if any of them needs it, and stops it at the end. */
+/**
+ * Gives the run a folder in memory for its temporary files, unless TMPDIR names one; starts one Postgres for all test files
+ * of the run, if any of them needs it. Both go at the end.
+ */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
+  const memory = process.env.TMPDIR ? null : await memoryFolder()
+  // The workers inherit it, and so do the programs that they start.
+  if (memory !== null) process.env.TMPDIR = memory
+  const stop = await startPostgres(project, memory ?? join(project.config.root, 'data'))
+  return async () => {
+    const keepsData = await stop()
+    if (memory !== null && !keepsData) await rm(memory, { recursive: true, force: true })
+  }
+}
+
+/** What it returns stops the server, and tells whether its data stay. */
+async function startPostgres(project: TestProject, dataRoot: string): Promise<() => Promise<boolean>> {
   const needsPostgres = project.vitest.state.getPaths().some(path => /\.(pg|browser)\.test\.ts$/.test(path))
   if (!needsPostgres && !project.config.watch) {
     project.provide('postgres', null)
-    return async () => {}
+    return async () => false
   }
-  const server = await startTestServer(process.env, join(project.config.root, 'data'))
+  const server = await startTestServer(process.env, dataRoot)
   // A signal ends the run without teardown: nothing may stay behind then either.
   const exitOn = (signal: 'SIGINT' | 'SIGTERM' | 'SIGHUP') => process.exit(128 + constants.signals[signal])
   process.once('SIGINT', exitOn).once('SIGTERM', exitOn).once('SIGHUP', exitOn).once('exit', server.abandon)
@@ -32,6 +49,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
     if (left.length > 0)
       process.stdout.write(`\nLeft behind by failed tests: ${left.join(', ')}\n${where(server)}\n`)
     await server.stop(left.length > 0)
+    return left.length > 0
   }
 }
 
@@ -54,6 +72,5 @@ async function leftBehind(url: string, runId: string): Promise<string[]> {
 function where({ keeps }: TestServer): string {
   if (keeps === 'on the server') return '(on the server of TEST_DATABASE_URL; drop them when you have looked)'
   if (keeps === 'nowhere') return '(gone with the container; set TEST_DATABASE_URL to keep them)'
-  const folder = relative(process.cwd(), keeps.dataDir)
-  return `(kept until the next run; to look at them: npx node test/support/reopen.ts ${folder})`
+  return `(kept until the next run; to look at them: npx node test/support/reopen.ts ${keeps.dataDir})`
 }
