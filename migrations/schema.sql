@@ -426,6 +426,19 @@ create table walhook.captured (
   FOREIGN KEY (slot_name) REFERENCES walhook.positions(slot_name) ON UPDATE CASCADE ON DELETE CASCADE
 );
 
+create table walhook.cells (
+  number integer generated always as identity not null,
+  name text collate "C" not null,
+  schema text collate "C" not null,
+  url text,
+  copied_up_to bigint not null,
+  added_at timestamp with time zone default now() not null,
+  PRIMARY KEY (name),
+  UNIQUE (number),
+  CHECK (((name ~ '^[a-z0-9][a-z0-9_-]{0,39}$'::text) AND (name <> 'main'::text))),
+  CHECK ((url ~~ 'v1:%'::text))
+);
+
 create table walhook.checksum_key (
   is_only boolean default true not null,
   key bytea not null,
@@ -632,6 +645,14 @@ create table walhook.parked_changes (
   PRIMARY KEY (commit_lsn, index_in_transaction),
   CHECK ((action_type = ANY (ARRAY['new'::text, 'update'::text, 'delete'::text]))),
   CHECK ((index_in_transaction >= 0))
+);
+
+create table walhook.placements (
+  webhook_id integer not null,
+  cell text collate "C" not null,
+  moving_to text collate "C",
+  PRIMARY KEY (webhook_id),
+  CHECK ((moving_to <> cell))
 );
 
 create table walhook.positions (

@@ -1,34 +1,24 @@
-import { randomBytes } from 'node:crypto'
 import packageJson from '../package.json' with { type: 'json' }
 import type { Health } from './api/api.ts'
 import { createMetrics, type Gauges } from './api/metrics/metrics.ts'
 import { createCaptureAlerts } from './capture/alerts.ts'
-import { estimateOf } from './capture/backfill/backfill-page.ts'
-import { readEntity } from './capture/backfill/read-entity.ts'
-import type { Capture } from './capture/capture.ts'
 import { openMappingLost } from './capture/check/mapping-lost.ts'
-import { entityShapes, fieldNames } from './capture/event-types/entity-shapes.ts'
 import { openReloadable } from './capture/reload.ts'
-import { readCatalogue } from './capture/source/catalogue.ts'
-import { untoldPrevious } from './capture/source/mapping-verdict.ts'
 import { readSlotStatus } from './capture/source/preflight.ts'
 import type { Config } from './config.ts'
-import { macOf } from './control/access/credentials.ts'
 import type { Control } from './control/kit/control.ts'
-import { createTestPlaces } from './control/kit/test-places.ts'
-import { type Connections, openDatabases } from './databases.ts'
+import { openDatabases } from './databases.ts'
 import { createAlerts } from './delivery/alerts/alerts.ts'
 import { openSender } from './delivery/sending/attempt.ts'
-import { createDeliver, type Deliver, type TraceRequests } from './delivery/sending/deliver.ts'
+import { createDeliver, type TraceRequests } from './delivery/sending/deliver.ts'
 import { createGuard } from './delivery/sending/guard.ts'
-import { sendTest, tryTest } from './delivery/sending/send-test.ts'
 import { createDispatcher } from './delivery/turn/dispatcher.ts'
 import { createReplays } from './delivery/turn/replays.ts'
-import { earlyRetries } from './domain/delivery/retry.ts'
-import { alertTriggers } from './domain/event/alert.ts'
-import { backfillAs, labels, tableKey, tenantTypes } from './domain/mapping/mapping.ts'
+import { tableKey } from './domain/mapping/mapping.ts'
 import type { Problem } from './domain/value/problem.ts'
 import { bindHttp, openHttp } from './http.ts'
+import { openControl, type Parts, type Reloadable } from './open-control.ts'
+import { createCells } from './outbox/cells/cells.ts'
 import type { Outbox } from './outbox/database/database.ts'
 import { keepDays } from './outbox/days/upkeep.ts'
 import { listenForWakes } from './outbox/log/wake.ts'
@@ -39,11 +29,8 @@ import { answerMs, captureHealth, databaseHealth, deliveryHealth } from './readi
 import { describeError, type Log } from './runtime/log.ts'
 import { openResources, type Resources } from './runtime/resources.ts'
 import { type Service, supervise } from './runtime/service.ts'
-import { shared } from './runtime/shared.ts'
 import { within } from './runtime/within.ts'
 import { openTracing } from './tracing.ts'
-
-type Reloadable = Awaited<ReturnType<typeof openReloadable>>
 
 export type App = {
   /** The API's address; null: this process has no role `api`. */
@@ -117,8 +104,10 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
     trace: tracing?.appends ?? null,
   })
   const { capture, mapping } = reloadable
+  const cells = createCells({ main: outbox, sealKey: config.sealKey!, open: connections.openCell })
+  await cells.refresh()
   const mappingLost = openMappingLost({ source: sourceOfCallers, outbox, slotName, mapping })
-  const parts = { config, databases: connections, reloadable, nowMs, capture, dispatcher, mappingLost }
+  const parts = { config, databases: connections, cells, reloadable, nowMs, capture, dispatcher, mappingLost }
   const metrics = createMetrics(() => readGauges(parts))
   const control = openControl(parts, { judgeTarget: guard.judge, deliver })
 
@@ -143,7 +132,7 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
     run: signal => keepDays(upkeep, { clock: databases.clock, keep: config.keep, log }, signal),
   }
   const wake = (told: string | null) => (told === 'slot' ? reloadable.slotFreed() : dispatcher.wake(told))
-  const wakeUps: Service = { name: 'wake-ups', run: signal => listenForWakes(outbox.url, wake, signal) }
+  const wakeUps: Service = { name: 'wake-ups', run: signal => listenForWakes(outbox, wake, signal) }
   const services = [
     days,
     ...(roles.has('capture')
@@ -171,16 +160,6 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
       close: () => resources.disposeAsync(),
     },
   }
-}
-
-type Parts = {
-  readonly config: Config
-  readonly databases: Connections
-  readonly reloadable: Reloadable
-  readonly nowMs: () => number
-  readonly capture: Capture
-  readonly dispatcher: ReturnType<typeof createDispatcher>
-  readonly mappingLost: ReturnType<typeof openMappingLost>
 }
 
 /** The state of each part of this process. */
@@ -220,82 +199,6 @@ async function readGauges(parts: Parts): Promise<Gauges> {
     mappingLost: lost?.length ?? null,
     tables: parts.reloadable.mapping().map(({ table }) => tableKey(table)),
   }
-}
-
-/** The interface of API, pages and commands to the other parts. */
-function openControl(
-  { config, databases, reloadable, nowMs, capture, dispatcher, mappingLost }: Parts,
-  { judgeTarget, deliver }: { judgeTarget: Control['judgeTarget']; deliver: Deliver },
-): Control {
-  const { outbox, sourceOfCallers } = databases
-  const { slotName, roles } = config
-  const { mapping } = reloadable
-  const captureState = () => ({
-    ...(roles.has('capture') ? capture.state() : { state: 'not a role of this process', reason: null }),
-    slotName,
-  })
-  // The source is asked once a second at most, however many forms are open.
-  const catalogue = shared(
-    1_000,
-    () => performance.now(),
-    () => readCatalogue(sourceOfCallers, mapping()),
-  )
-  return {
-    outbox,
-    nowMs,
-    sealKey: config.sealKey!,
-    get entityTypes() {
-      return mapping().map(({ entityType }) => entityType)
-    },
-    get tenantTypes() {
-      return tenantTypes(mapping())
-    },
-    get labels() {
-      return labels(mapping())
-    },
-    alerts: alertTriggers,
-    mostAttempts: config.scheduleMs.length + 1,
-    slotName,
-    backfillAs: entityType => backfillAs(mapping())(entityType),
-    readUntold: async () => untoldPrevious(await catalogue(), mapping()),
-    readMappingLost: mappingLost,
-    mappingState: () => ({ file: config.mappingFile ?? null, ...reloadable.state() }),
-    readFields: async () => fieldNames(await catalogue(), mapping()),
-    readShapes: async () => entityShapes(await catalogue(), mapping()),
-    judgeTarget,
-    async readRowsEstimate(entityType) {
-      const entity = mapping().find(each => each.entityType === entityType)
-      if (!entity) return null
-      return await within(answerMs, estimateOf(sourceOfCallers.pool, entity)).catch(() => null)
-    },
-    async readEntity(entityType, key) {
-      const entity = mapping().find(each => each.entityType === entityType)
-      if (!entity) return null
-      return await readEntity(sourceOfCallers, await readCatalogue(sourceOfCallers, [entity]), entity, key)
-    },
-    sendTest: (target, message) => sendTest(outbox, deliver, target, message),
-    tryTest: (target, message) => tryTest(deliver, target, message),
-    testPlaces: createTestPlaces(),
-    paceOf: roles.has('delivery') ? dispatcher.paceOf : () => null,
-    mostInFlight: config.maxInFlightPerWebhook,
-    earlyRetries: earlyRetries(config.scheduleMs),
-    captureState,
-    captureStatus: async () => ({
-      ...captureState(),
-      source: await within(answerMs, readSlotStatus(sourceOfCallers, slotName)).catch(() => null),
-      probeMs: capture.probeMs(),
-    }),
-    randomBytes,
-    adminMac: macOf(config.sealKey!, config.adminToken),
-    publicUrl: publicUrlOf(config),
-  }
-}
-
-/** walhook's first public URL, else the address it listens on. */
-function publicUrlOf({ publicUrls: [first], host, port }: Config): string {
-  return first
-    ? `${first.protocol}://${first.host}`
-    : `http://${host.includes(':') ? `[${host}]` : host}:${port}`
 }
 
 /** The only way out to receivers, for deliveries and tests. */

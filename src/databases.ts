@@ -40,6 +40,8 @@ export type Connections = {
   readonly upkeep: Outbox
   /** Of `/readyz`: the health of the outbox. */
   readonly health: Outbox
+  /** Of callers, to the cells besides main. */
+  openCell(cell: { readonly url: string; readonly schema: string }): Outbox
   /** The slow statement that capture waits for, in words; null: none. */
   captureWaitsFor(): string | null
 }
@@ -74,6 +76,8 @@ function openConnections(config: Config, log: Log, opened: Resources): Connectio
     outbox: outbox(4),
     upkeep: outbox(2),
     health: outbox(1, { onSession: refuseCopy }),
+    openCell: ({ url, schema }) =>
+      opened.use(openOutbox({ url, schema, maxConnections: 4, onError, onSlow })),
     captureWaitsFor: () => (slow && performance.now() - slow.atMs < recentMs ? slow.said : null),
   }
 }

@@ -72,7 +72,7 @@ test('after a failover, a pool and whoever listens go to the new primary, also w
   expect(await portOf(outbox)).toBe(pair.primary.port)
   const heard: (string | null)[] = []
   const stop = new AbortController()
-  const listen = () => listenForWakes(pair.url, told => heard.push(told), stop.signal)
+  const listen = () => listenForWakes(pair, told => heard.push(told), stop.signal)
   const first = listen()
   first.catch(() => {})
   await until(() => heard.includes(null), { what: 'the listener to listen' })

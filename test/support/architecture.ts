@@ -7,8 +7,9 @@ const everyPart = 'config.ts capture delivery api admin control outbox receiver 
 const mayImport: Record<string, readonly string[]> = {
   'main.ts': ['commands', 'config.ts', 'domain', 'runtime'],
   commands: ['app.ts', 'databases.ts', ...everyPart, '../playground/command.ts'],
-  'app.ts': ['databases.ts', 'http.ts', 'readiness.ts', 'tracing.ts', ...everyPart],
+  'app.ts': ['databases.ts', 'open-control.ts', 'http.ts', 'readiness.ts', 'tracing.ts', ...everyPart],
   'databases.ts': everyPart,
+  'open-control.ts': ['databases.ts', 'readiness.ts', ...everyPart],
   'tracing.ts': ['config.ts', 'delivery', 'outbox', 'domain', 'runtime'],
   'readiness.ts': ['api', 'capture', 'outbox', 'runtime'],
   'http.ts': ['config.ts', 'api', 'admin', 'gate', 'oidc', 'control', 'domain', 'runtime'],
@@ -51,6 +52,7 @@ const rooms: Record<string, readonly string[]> = {
     'event-types',
   ],
   outbox: [
+    'schema',
     'database',
     'records',
     'log',
@@ -63,6 +65,7 @@ const rooms: Record<string, readonly string[]> = {
     'settle',
     'by-hand',
     'days',
+    'cells',
   ],
   capture: [
     'source',

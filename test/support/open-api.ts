@@ -17,6 +17,8 @@ import { alertTriggers } from '../../src/domain/event/alert.ts'
 import type { EntityShape, Field } from '../../src/domain/event-types/shape.ts'
 import { parseSealKey } from '../../src/domain/webhook/seal.ts'
 import { parseTargetList } from '../../src/domain/webhook/target-list.ts'
+import { createCells } from '../../src/outbox/cells/cells.ts'
+import { openOutbox } from '../../src/outbox/database/database.ts'
 import { silentLog } from '../../src/runtime/log.ts'
 import { checkAnswer } from './check-answer.ts'
 import { openTestOutbox, slotName } from './open-outbox.ts'
@@ -50,8 +52,14 @@ export async function openTestApi(
     nowMs: () => Date.now(),
   })
   const tenantOfUser = (key: string) => (options.hasTenants ? (key === '7' ? 'acme' : 'bravo') : null)
+  const cells = createCells({
+    main: at.outbox,
+    sealKey,
+    open: cell => openOutbox({ ...cell, maxConnections: 4, onError() {} }),
+  })
   const control: Control = {
     outbox: at.outbox,
+    cells,
     nowMs,
     sealKey,
     entityTypes: ['user', 'company'],

@@ -12,6 +12,7 @@ import type { Problem } from '../../domain/value/problem.ts'
 import type { SealKey } from '../../domain/webhook/seal.ts'
 import type { Sealed } from '../../domain/webhook/webhook-secrets.ts'
 import type { EarlyRetries } from '../../outbox/aside/early-retries.ts'
+import type { Cells } from '../../outbox/cells/cells.ts'
 import type { Outbox } from '../../outbox/database/database.ts'
 import type { LoggedAttempt } from '../../outbox/reading/attempts.ts'
 import type { TestPlaces } from './test-places.ts'
@@ -46,7 +47,9 @@ export type MappingState = {
  * in.
  */
 export type Control = {
+  /** Of the webhook that an operation is about, else main's. */
   readonly outbox: Outbox
+  readonly cells: Cells
   /** The outbox's clock. */
   readonly nowMs: () => number
   readonly sealKey: SealKey

@@ -35,14 +35,15 @@ export function controlFor(control: Control, { tenant }: Pick<Caller, 'tenant'>)
   if (tenant === null) return control
   const isOurs = (entityType: string) => control.tenantTypes.includes(entityType)
   // An explicit list: new parts of `Control` are hidden from tenants by default.
-  const { outbox, nowMs, sealKey, mostAttempts, slotName, backfillAs, readUntold, judgeTarget } = control
+  const { outbox, cells, nowMs, sealKey, mostAttempts, slotName, backfillAs, readUntold, judgeTarget } =
+    control
   const { sendTest, tryTest, testPlaces, paceOf, mostInFlight, earlyRetries, randomBytes } = control
   const { adminMac, publicUrl } = control
   const nothing = async () => {
     throw new Error('this is not for tenants')
   }
   return {
-    ...{ outbox, nowMs, sealKey, mostAttempts, slotName, backfillAs, judgeTarget },
+    ...{ outbox, cells, nowMs, sealKey, mostAttempts, slotName, backfillAs, judgeTarget },
     ...{
       sendTest,
       tryTest,

@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { firstIdAt, type TimeId, timeOf } from '../../domain/value/time-id.ts'
 import type { Outbox } from '../database/database.ts'
+import { lockKey } from '../schema/in-schema.ts'
 
 const dayMs = 86_400_000
 
@@ -25,11 +26,11 @@ export async function timeOfNewAlert({ pool }: Pick<Outbox, 'pool'>): Promise<nu
 }
 
 /** A unique number of advisory locks: "walh", plus two. */
-const advisoryLock = 0x77616c6a
+const advisoryLock = lockKey(0x77616c6a)
 
 /** A new alert id, above earlier alerts and not above the newest event; exclusive until the transaction ends. */
 export async function newAlertId(client: pg.ClientBase): Promise<TimeId> {
-  await client.query('select pg_advisory_xact_lock($1)', [advisoryLock])
+  await client.query(`select pg_advisory_xact_lock(${advisoryLock})`)
   const from = firstIdAt(await newestMs(client)) + halfMs
   const { rows } = await client.query(
     `select coalesce(max(id), $1::bigint - 1) + 1 as id from walhook.events where id >= $1::bigint and id < $2::bigint`,

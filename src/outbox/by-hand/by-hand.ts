@@ -36,7 +36,7 @@ export async function lockToSend(
 
 /** Makes every delivering process look at the webhook again after the commit. */
 export async function tellByHand(client: pg.ClientBase, webhookId: number): Promise<void> {
-  await client.query('select pg_notify($1, $2)', [wakeChannel, `hand:${webhookId}`])
+  await client.query(`select pg_notify('${wakeChannel}', $1)`, [`hand:${webhookId}`])
 }
 
 const entities = rows<Entity>(ofEntity)

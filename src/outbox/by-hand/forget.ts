@@ -135,7 +135,7 @@ const longestPayload = 7_000
 async function tellForget(client: pg.ClientBase, { entityType, entityId }: Entity): Promise<void> {
   const payload = `forget:${JSON.stringify([entityType, entityId])}`
   if (Buffer.byteLength(payload) <= longestPayload)
-    await client.query('select pg_notify($1, $2)', [wakeChannel, payload])
+    await client.query(`select pg_notify('${wakeChannel}', $1)`, [payload])
 }
 
 type Page = { readonly counts: Partial<Forgotten>; readonly isMore: boolean }

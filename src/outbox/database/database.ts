@@ -1,12 +1,15 @@
 import pg from 'pg'
 import type { SlowStatement } from '../../domain/capture/backend.ts'
 import type { Problem } from '../../domain/value/problem.ts'
+import { mainSchema } from '../schema/in-schema.ts'
 import { type Watch, watchedPool } from './watched-client.ts'
 
 /** A connection pool to walhook's own tables. */
 export type Outbox = {
   readonly pool: pg.Pool
   readonly url: string
+  /** The schema of its tables: `walhook`, or a cell's. */
+  readonly schema: string
   [Symbol.asyncDispose](): Promise<void>
 }
 
@@ -38,9 +41,11 @@ const planByIndex = (scope: 'session' | 'local') =>
 /**
  * Opens a pool of at most `maxConnections` connections, each on demand. `onError` gets lost connections, which the pool
  * replaces; `onSlow` slow statements. `plans: 'by index'` is for claims and settlements, which look rows up by key.
+ * Statements name the schema `walhook`; with another `schema` they are written for that one.
  */
 export function openOutbox(options: {
   url: string
+  schema?: string
   maxConnections: number
   onError: (error: Error) => void
   onSlow?: (slow: SlowStatement) => void
@@ -70,6 +75,7 @@ export function openOutbox(options: {
   return {
     pool,
     url: options.url,
+    schema: options.schema ?? mainSchema,
     async [Symbol.asyncDispose]() {
       if (!pool.ending) await pool.end()
     },

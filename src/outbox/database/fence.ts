@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { lockKey } from '../schema/in-schema.ts'
 import { type Outbox, repeatableTransaction } from './database.ts'
 
 /**
@@ -12,7 +13,7 @@ import { type Outbox, repeatableTransaction } from './database.ts'
  * Not row locks of `holders`: overlapping shared locks would block even the holder's heartbeat. Lock order: holders,
  * webhooks, heads of attempts, shares and streams, deliveries and batches, ended deliveries and attempts.
  */
-const holderLocks = 0x686f6c64
+const holderLocks = lockKey(0x686f6c64)
 
 /** No holder has this id: its exclusive lock keeps others from joining. */
 const joining = 0
@@ -21,20 +22,19 @@ const joining = 0
 export async function lockHolder(client: pg.ClientBase, holderId: number): Promise<void> {
   await client.query({
     name: 'lock_holder',
-    text: 'select pg_advisory_xact_lock_shared($1, $2)',
-    values: [holderLocks, holderId],
+    text: `select pg_advisory_xact_lock_shared(${holderLocks}, $1)`,
+    values: [holderId],
   })
 }
 
 /** Waits for all of a holder's transactions. */
 export async function lockHolderAlone(client: pg.ClientBase, holderId: number): Promise<void> {
-  await client.query('select pg_advisory_xact_lock($1, $2)', [holderLocks, holderId])
+  await client.query(`select pg_advisory_xact_lock(${holderLocks}, $1)`, [holderId])
 }
 
 /** The same without waiting; false: it would have to. */
 export async function tryLockHolderAlone(client: pg.ClientBase, holderId: number): Promise<boolean> {
-  const { rows } = await client.query('select pg_try_advisory_xact_lock($1, $2) as is_ours', [
-    holderLocks,
+  const { rows } = await client.query(`select pg_try_advisory_xact_lock(${holderLocks}, $1) as is_ours`, [
     holderId,
   ])
   return rows[0].is_ours
@@ -51,8 +51,7 @@ export async function lockAllHolders(client: pg.ClientBase): Promise<void> {
   await lockHolderAlone(client, joining)
   // A separate statement: it sees all who joined before. In order, so that two of them never wait for each other.
   await client.query(
-    'select pg_advisory_xact_lock($1, id) from (select id from walhook.holders order by id offset 0) h',
-    [holderLocks],
+    `select pg_advisory_xact_lock(${holderLocks}, id) from (select id from walhook.holders order by id offset 0) h`,
   )
 }
 
@@ -93,11 +92,11 @@ export async function endStuckSessions(db: pg.Pool | pg.ClientBase, holderId: nu
     `select pg_terminate_backend(l.pid)
      from pg_locks l join pg_stat_activity a using (pid)
      where l.locktype = 'advisory' and l.database = a.datid and a.datname = current_database()
-       and l.classid = $1::bigint::oid and l.objid = $2::bigint::oid and l.objsubid = 2 and l.granted
+       and l.classid = ${holderLocks}::bigint::oid and l.objid = $1::bigint::oid and l.objsubid = 2 and l.granted
        and a.usename = current_user
        and (a.state like 'idle in transaction%' or a.wait_event_type = 'Client')
        and a.state_change < clock_timestamp() - interval '1 second'`,
-    [holderLocks, holderId],
+    [holderId],
   )
   return rows.length
 }

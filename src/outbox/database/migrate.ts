@@ -51,7 +51,7 @@ export async function migrate(outbox: Outbox): Promise<MigrationResult> {
     // Never destroyed: the pool is shared.
     db: new Kysely({ dialect: new PostgresDialect({ pool: outbox.pool }) }),
     provider: { getMigrations: () => Promise.resolve(known) },
-    migrationTableSchema: 'walhook',
+    migrationTableSchema: outbox.schema,
     migrationTableName: 'migrations',
     migrationLockTableName: 'migrations_lock',
   })

@@ -1,6 +1,7 @@
 import pg from 'pg'
 import { type Backend, isLost, type SlowStatement } from '../../domain/capture/backend.ts'
 import type { DatabaseServer } from '../../domain/database/database-url.ts'
+import { mainSchema, writeFor } from '../schema/in-schema.ts'
 import { answerMs, connectionConfig, findServer, overNewConnection, refuseUnsuitable } from './connecting.ts'
 import { guardParsing } from './guarded-parsing.ts'
 import { setUpSession } from './session-settings.ts'
@@ -47,9 +48,14 @@ export class WatchedClient extends pg.Client {
   #statement = ''
   #timer: NodeJS.Timeout | null = null
   #server: DatabaseServer | null = null
+  /** For another schema than the main one. */
+  readonly #write: ReturnType<typeof writeFor>
 
-  constructor(config: pg.ClientConfig & { watch: Watch; onSlow?: (slow: SlowStatement) => void }) {
+  constructor(
+    config: pg.ClientConfig & { watch: Watch; onSlow?: (slow: SlowStatement) => void; schema?: string },
+  ) {
     super(config)
+    this.#write = writeFor(config.schema ?? mainSchema)
     // A large answer over a slow link is no dead link, although the server waits for us.
     guardParsing(this, () => {
       this.#sinceMs = performance.now()
@@ -101,6 +107,7 @@ export class WatchedClient extends pg.Client {
 
   // biome-ignore lint/suspicious/noExplicitAny: one of many overloads, passed on as it is
   override query(...args: any[]): any {
+    if (this.#write) args[0] = writtenBy(this.#write, args[0])
     const [first] = args
     if (this.#unanswered++ === 0) {
       this.#sinceMs = performance.now()
@@ -182,6 +189,11 @@ export class WatchedClient extends pg.Client {
   }
 }
 
+/** A statement, as text or with its values, for another schema. */
+function writtenBy(write: (text: string) => string, query: string | { readonly text: string }) {
+  return typeof query === 'string' ? write(query) : { ...query, text: write(query.text) }
+}
+
 const backendsStatement = `
 select a.pid, a.state, a.wait_event_type, a.wait_event,
        (extract(epoch from clock_timestamp() - a.state_change) * 1000)::float8 as state_ms,
@@ -244,14 +256,15 @@ function toBackend(row: Record<string, string | null>): Backend {
 /** The options of a pool with watched connections and the session settings. */
 export function watchedPool(
   name: string,
-  options: { url: string; watch?: Watch; onSlow?: (slow: SlowStatement) => void },
+  options: { url: string; schema?: string; watch?: Watch; onSlow?: (slow: SlowStatement) => void },
 ): pg.PoolConfig {
-  const { url, watch = createWatch({ url }), onSlow } = options
+  const { url, schema, watch = createWatch({ url }), onSlow } = options
   return {
     ...connectionConfig(url, name),
     idleTimeoutMillis: 60_000,
     Client: WatchedClient,
     watch,
+    schema,
     onSlow,
     async onConnect(client: WatchedClient) {
       client.backendPid = await setUpSession(client)

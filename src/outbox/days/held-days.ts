@@ -45,7 +45,7 @@ export async function whoHoldsDay(client: Client, startMs: number): Promise<numb
   const range = [firstIdAt(startMs), firstIdAt(startMs + dayMs)]
   const day = partitionName('events', startMs)
   const { rows: aside } = await client.query(setAsideStatement, range)
-  const { rows: there } = await client.query('select to_regclass($1) is not null as yes', [`walhook.${day}`])
+  const { rows: there } = await client.query(`select to_regclass('walhook.${day}') is not null as yes`)
   const { rows: behind } = there[0].yes ? await client.query(behindStatement(day), range) : { rows: [] }
   const ids = [...aside, ...behind].map(row => row.webhook_id as number)
   return [...new Set(ids)].sort((a, b) => a - b)

@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { firstIdAt } from '../../domain/value/time-id.ts'
 import { type Outbox, transaction } from '../database/database.ts'
+import { lockKey } from '../schema/in-schema.ts'
 
 const partitionedTables = ['events', 'attempts', 'ended_deliveries'] as const
 /** A table partitioned by day. */
@@ -10,7 +11,7 @@ export const dayMs = 86_400_000
 const daysAhead = 7
 
 /** A unique number of advisory locks: "walh". */
-const advisoryLock = 0x77616c68
+const advisoryLock = lockKey(0x77616c68)
 
 /**
  * Creates the missing daily partitions of events, attempts and ended deliveries from yesterday (clocks may differ around
@@ -28,7 +29,7 @@ export async function ensurePartitions(outbox: Outbox, nowMs: number): Promise<v
   )
   if (missing.size === 0) return
   await transaction(outbox.pool, async client => {
-    await client.query('select pg_advisory_xact_lock($1)', [advisoryLock])
+    await client.query(`select pg_advisory_xact_lock(${advisoryLock})`)
     for (const { table, name, startMs } of wanted.filter(partition => missing.has(partition.name))) {
       if (!(await partitionsMissing(client, [name])).has(name)) continue
       // Created alone and attached: "create … partition of" waits for every open transaction on the parent, and appends wait

@@ -4,6 +4,7 @@ import type { Outbox } from '../database/database.ts'
 import { pruneStates } from '../holders/prune-states.ts'
 import { pruneHeads } from '../reading/attempt-head.ts'
 import { keepLastAttempts, pruneKeptAttempts } from '../reading/kept-attempts.ts'
+import { lockKey } from '../schema/in-schema.ts'
 import { isShownByLog, oldestEventInBatch, whoHoldsDay } from './held-days.ts'
 import { type DayOf, dayMs, partitionName, startOfDay } from './partitions.ts'
 
@@ -16,7 +17,7 @@ export type Retention = {
 }
 
 /** A unique number of advisory locks: "walh", plus one. */
-const advisoryLock = 0x77616c69
+const advisoryLock = lockKey(0x77616c69)
 
 /** In processing order. */
 const states = ['detaching', 'detached', 'attached'] as const
@@ -46,7 +47,7 @@ type Day = {
 export async function dropOldDays(outbox: Outbox, nowMs: number, keep: Retention): Promise<DroppedDays> {
   const client = await outbox.pool.connect()
   try {
-    const { rows } = await client.query('select pg_try_advisory_lock($1) as is_ours', [advisoryLock])
+    const { rows } = await client.query(`select pg_try_advisory_lock(${advisoryLock}) as is_ours`)
     let outcome: DroppedDays = { dropped: [], held: [] }
     if (rows[0].is_ours) {
       await client.query(`set lock_timeout = ${keep.waitForOthersMs ?? 5_000}`)

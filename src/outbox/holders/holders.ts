@@ -8,6 +8,7 @@ import { fields } from '../database/fields.ts'
 import { oldestOfS } from '../database/row-keys.ts'
 import { moment, now, statement } from '../database/statement.ts'
 import { wakeChannel } from '../log/append.ts'
+import { lockKey } from '../schema/in-schema.ts'
 
 /**
  * A holder is a process that delivers. Its row lives as long as it does:
@@ -28,7 +29,7 @@ export type Holder = {
 }
 
 /** A lock held as long as a holder's session. */
-const sessionLocks = 0x73657373
+const sessionLocks = lockKey(0x73657373)
 
 /** A beat's view of the other holders, at one moment. */
 export type Beat = {
@@ -154,7 +155,7 @@ export async function holdSession(
   client.on('end', lost)
   try {
     await client.query(noticeCut)
-    await client.query('select pg_advisory_lock($1, $2)', [sessionLocks, holderId])
+    await client.query(`select pg_advisory_lock(${sessionLocks}, $1)`, [holderId])
   } catch (error) {
     lost()
     throw error

@@ -6,7 +6,7 @@ import { wakeChannel } from './append.ts'
 
 /** Tells every process that something may be due, or that the slot is free. */
 export async function tellWake(outbox: Pick<Outbox, 'pool'>, what: '' | 'slot' = ''): Promise<void> {
-  await outbox.pool.query('select pg_notify($1, $2)', [wakeChannel, what])
+  await outbox.pool.query(`select pg_notify('${wakeChannel}', $1)`, [what])
 }
 
 const askEveryMs = 10_000
@@ -26,13 +26,14 @@ const askEveryMs = 10_000
  * https://www.postgresql.org/docs/current/sql-listen.html
  */
 export async function listenForWakes(
-  url: string,
+  { url, schema }: { readonly url: string; readonly schema?: string },
   onWake: (told: string | null) => void,
   signal: AbortSignal,
 ): Promise<void> {
   const client = new WatchedClient({
     ...connectionConfig(url, 'walhook listen'),
     watch: createWatch({ url }),
+    ...(schema !== undefined && { schema }),
   })
   const lost = Promise.withResolvers<void>()
   // An early loss rejects before anyone awaits; the await below still gets it.

@@ -4,6 +4,7 @@ import type { Batching, Webhook } from '../../domain/webhook/webhook.ts'
 import type { Outbox } from '../database/database.ts'
 import { fields } from '../database/fields.ts'
 import { webhooksOf } from '../database/row-keys.ts'
+import { lockKey } from '../schema/in-schema.ts'
 
 /** The columns of a webhook without its secrets. */
 export const columns = `
@@ -157,14 +158,14 @@ export async function findWebhook(db: Db, id: number, lock: '' | 'for update' = 
 }
 
 /** A unique number of advisory locks: "walh", plus three. */
-const applyLock = 0x77616c6b
+const applyLock = lockKey(0x77616c6b)
 
 /** Locks out other applications of files, and returns which of these names the tenant's webhooks have. */
 export async function lockApplies(
   client: pg.PoolClient,
   named: readonly { readonly name: string; readonly tenant: string | null }[],
 ): Promise<string[]> {
-  await client.query('select pg_advisory_xact_lock($1)', [applyLock])
+  await client.query(`select pg_advisory_xact_lock(${applyLock})`)
   const { rows } = await client.query(
     `select w.name from walhook.webhooks w
      join unnest($1::text[], $2::text[]) as n (name, tenant) on w.name = n.name and w.tenant is not distinct from n.tenant`,

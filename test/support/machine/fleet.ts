@@ -91,7 +91,7 @@ export async function openFleet(outbox: Outbox, receivers: Receivers, deadlineMs
   const living = () => all.filter(({ link }) => link.condition() === 'runs' || link.condition() === 'cut')
   const over = new AbortController()
   const listening = listenForWakes(
-    outbox.url,
+    outbox,
     told => {
       for (const process of all) if (process.link.condition() === 'runs') process.wake(told)
     },

@@ -1,0 +1,116 @@
+import { randomBytes } from 'node:crypto'
+import { estimateOf } from './capture/backfill/backfill-page.ts'
+import { readEntity } from './capture/backfill/read-entity.ts'
+import type { Capture } from './capture/capture.ts'
+import type { openMappingLost } from './capture/check/mapping-lost.ts'
+import { entityShapes, fieldNames } from './capture/event-types/entity-shapes.ts'
+import type { openReloadable } from './capture/reload.ts'
+import { readCatalogue } from './capture/source/catalogue.ts'
+import { untoldPrevious } from './capture/source/mapping-verdict.ts'
+import { readSlotStatus } from './capture/source/preflight.ts'
+import type { Config } from './config.ts'
+import { macOf } from './control/access/credentials.ts'
+import type { Control } from './control/kit/control.ts'
+import { createTestPlaces } from './control/kit/test-places.ts'
+import type { Connections } from './databases.ts'
+import type { Deliver } from './delivery/sending/deliver.ts'
+import { sendTest, tryTest } from './delivery/sending/send-test.ts'
+import type { createDispatcher } from './delivery/turn/dispatcher.ts'
+import { earlyRetries } from './domain/delivery/retry.ts'
+import { alertTriggers } from './domain/event/alert.ts'
+import { backfillAs, labels, tenantTypes } from './domain/mapping/mapping.ts'
+import type { Cells } from './outbox/cells/cells.ts'
+import { answerMs } from './readiness.ts'
+import { shared } from './runtime/shared.ts'
+import { within } from './runtime/within.ts'
+
+export type Reloadable = Awaited<ReturnType<typeof openReloadable>>
+
+/** The parts of a process that answers admins. */
+export type Parts = {
+  readonly config: Config
+  readonly databases: Connections
+  readonly cells: Cells
+  readonly reloadable: Reloadable
+  readonly nowMs: () => number
+  readonly capture: Capture
+  readonly dispatcher: ReturnType<typeof createDispatcher>
+  readonly mappingLost: ReturnType<typeof openMappingLost>
+}
+
+/** The interface of API, pages and commands to the other parts. */
+export function openControl(
+  { config, databases, cells, reloadable, nowMs, capture, dispatcher, mappingLost }: Parts,
+  { judgeTarget, deliver }: { judgeTarget: Control['judgeTarget']; deliver: Deliver },
+): Control {
+  const { outbox, sourceOfCallers } = databases
+  const { slotName, roles } = config
+  const { mapping } = reloadable
+  const captureState = () => ({
+    ...(roles.has('capture') ? capture.state() : { state: 'not a role of this process', reason: null }),
+    slotName,
+  })
+  // The source is asked once a second at most, however many forms are open.
+  const catalogue = shared(
+    1_000,
+    () => performance.now(),
+    () => readCatalogue(sourceOfCallers, mapping()),
+  )
+  return {
+    outbox,
+    cells,
+    nowMs,
+    sealKey: config.sealKey!,
+    get entityTypes() {
+      return mapping().map(({ entityType }) => entityType)
+    },
+    get tenantTypes() {
+      return tenantTypes(mapping())
+    },
+    get labels() {
+      return labels(mapping())
+    },
+    alerts: alertTriggers,
+    mostAttempts: config.scheduleMs.length + 1,
+    slotName,
+    backfillAs: entityType => backfillAs(mapping())(entityType),
+    readUntold: async () => untoldPrevious(await catalogue(), mapping()),
+    readMappingLost: mappingLost,
+    mappingState: () => ({ file: config.mappingFile ?? null, ...reloadable.state() }),
+    readFields: async () => fieldNames(await catalogue(), mapping()),
+    readShapes: async () => entityShapes(await catalogue(), mapping()),
+    judgeTarget,
+    async readRowsEstimate(entityType) {
+      const entity = mapping().find(each => each.entityType === entityType)
+      if (!entity) return null
+      return await within(answerMs, estimateOf(sourceOfCallers.pool, entity)).catch(() => null)
+    },
+    async readEntity(entityType, key) {
+      const entity = mapping().find(each => each.entityType === entityType)
+      if (!entity) return null
+      return await readEntity(sourceOfCallers, await readCatalogue(sourceOfCallers, [entity]), entity, key)
+    },
+    sendTest: (target, message) => sendTest(outbox, deliver, target, message),
+    tryTest: (target, message) => tryTest(deliver, target, message),
+    testPlaces: createTestPlaces(),
+    paceOf: roles.has('delivery') ? dispatcher.paceOf : () => null,
+    mostInFlight: config.maxInFlightPerWebhook,
+    earlyRetries: earlyRetries(config.scheduleMs),
+    captureState,
+    captureStatus: async () => ({
+      ...captureState(),
+      source: await within(answerMs, readSlotStatus(sourceOfCallers, slotName)).catch(() => null),
+      probeMs: capture.probeMs(),
+    }),
+    randomBytes,
+    adminMac: macOf(config.sealKey!, config.adminToken),
+    publicUrl: publicUrlOf(config),
+  }
+}
+
+/** walhook's first public URL, else the address it listens on. */
+function publicUrlOf({ publicUrls: [first], host, port }: Config): string {
+  return first
+    ? `${first.protocol}://${first.host}`
+    : `http://${host.includes(':') ? `[${host}]` : host}:${port}`
+}

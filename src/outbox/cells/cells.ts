@@ -1,0 +1,144 @@
+import type { TimeId } from '../../domain/value/time-id.ts'
+import type { SealKey } from '../../domain/webhook/seal.ts'
+import { describeError } from '../../runtime/log.ts'
+import { within } from '../../runtime/within.ts'
+import type { Outbox } from '../database/database.ts'
+import { countByCell, findPlacement, listCells, mainCell, place, type Registered, urlOf } from './registry.ts'
+
+/** An outbox for a set of webhooks. The first one, `main`, has the registry, and the log that the others copy. */
+export type Cell = { readonly name: string; readonly outbox: Outbox }
+
+/** How a cell is at the moment. */
+export type CellState = {
+  readonly name: string
+  /** It does not answer: its webhooks wait. */
+  readonly isAway: boolean
+  /** Why it is away, in words; null: it is not. */
+  readonly why: string | null
+  readonly webhooks: number | null
+  /** The newest event that it has; null: unknown. */
+  readonly copiedUpTo: TimeId | null
+  /** The events of the log that it lacks, at most `mostBehind`; null: unknown. */
+  readonly behind: number | null
+}
+
+export type Cells = {
+  readonly main: Cell
+  /** Main first. Cells added elsewhere are here after the next `refresh`. */
+  all(): readonly Cell[]
+  /** The cell of a webhook, whether that exists or not. */
+  of(webhookId: number): Promise<Cell>
+  /** The cell with the fewest webhooks that answers: for a new one, which `place` notes before it is stored there. */
+  emptiest(): Promise<Cell>
+  place(webhookId: number, cell: Cell): Promise<void>
+  states(): Promise<readonly CellState[]>
+  /** Reads the registry again. */
+  refresh(): Promise<void>
+}
+
+/** The limit of counting what a cell lacks. */
+export const mostBehind = 10_000
+const answerMs = 3_000
+
+/** The cells of one process. `open` opens the connections of one, each on demand. */
+export function createCells(options: {
+  readonly main: Outbox
+  readonly sealKey: SealKey
+  readonly open: (cell: { readonly name: string; readonly url: string; readonly schema: string }) => Outbox
+}): Cells {
+  const { sealKey, open } = options
+  const main: Cell = { name: mainCell, outbox: options.main }
+  let cells: readonly Cell[] = [main]
+  /** Cells whose URL can't be read, and why. */
+  let unreadable: ReadonlyMap<string, string> = new Map()
+
+  function openOne({
+    name,
+    schema,
+    url,
+  }: Registered): Cell | { readonly name: string; readonly why: string } {
+    try {
+      return { name, outbox: open({ name, schema, url: urlOf({ name, url }, main.outbox.url, sealKey) }) }
+    } catch (error) {
+      return { name, why: describeError(error) }
+    }
+  }
+
+  async function refresh() {
+    const registered = await listCells(main.outbox)
+    const known = new Map(cells.map(cell => [cell.name, cell]))
+    const opened = registered.map(one => known.get(one.name) ?? openOne(one))
+    cells = [main, ...opened.filter(one => 'outbox' in one)]
+    unreadable = new Map(opened.flatMap(one => ('why' in one ? [[one.name, one.why]] : [])))
+  }
+
+  async function named(name: string): Promise<Cell> {
+    const known = () => cells.find(cell => cell.name === name)
+    if (!known()) await refresh()
+    const cell = known()
+    if (!cell) throw new Error(unreadable.get(name) ?? `there is no cell ${name}`)
+    return cell
+  }
+
+  return {
+    main,
+    all: () => cells,
+    refresh,
+
+    async of(webhookId) {
+      const { cell } = await findPlacement(main.outbox.pool, webhookId)
+      return cell === mainCell ? main : await named(cell)
+    },
+
+    async emptiest() {
+      if (cells.length === 1) return main
+      const counts = await countByCell(main.outbox)
+      const byCount = [...cells].sort((a, b) => (counts.get(a.name) ?? 0) - (counts.get(b.name) ?? 0))
+      for (const cell of byCount) if (await answers(cell)) return cell
+      return main
+    },
+
+    place: (webhookId, cell) => place(main.outbox.pool, { webhookId, cell: cell.name, movingTo: null }),
+
+    async states() {
+      const states = await Promise.all(cells.map(cell => stateOf(cell, main)))
+      return [...states, ...[...unreadable].map(([name, why]) => away(name, why))]
+    },
+  }
+}
+
+function away(name: string, why: string): CellState {
+  return { name, isAway: true, why, webhooks: null, copiedUpTo: null, behind: null }
+}
+
+const answers = (cell: Cell): Promise<boolean> =>
+  within(answerMs, cell.outbox.pool.query('select')).then(
+    () => true,
+    () => false,
+  )
+
+async function stateOf({ name, outbox }: Cell, main: Cell): Promise<CellState> {
+  try {
+    const { webhooks, copiedUpTo } = await within(answerMs, readOwn(outbox))
+    const behind = name === mainCell ? 0 : await within(answerMs, countAfter(main.outbox, copiedUpTo))
+    return { name, isAway: false, why: null, webhooks, copiedUpTo, behind }
+  } catch (error) {
+    return away(name, describeError(error))
+  }
+}
+
+async function readOwn({ pool }: Outbox): Promise<{ webhooks: number; copiedUpTo: TimeId }> {
+  const { rows } = await pool.query(
+    `select (select count(*)::int from walhook.webhooks) as webhooks,
+            (select coalesce(max(last_event_id), 0) from walhook.positions) as copied`,
+  )
+  return { webhooks: rows[0].webhooks, copiedUpTo: rows[0].copied }
+}
+
+async function countAfter({ pool }: Outbox, id: TimeId): Promise<number> {
+  const { rows } = await pool.query(
+    `select count(*)::int as count from (select id from walhook.events where id > $1 limit ${mostBehind}) e`,
+    [id],
+  )
+  return rows[0].count
+}

@@ -1,0 +1,118 @@
+import type pg from 'pg'
+import type { TimeId } from '../../domain/value/time-id.ts'
+import { type SealKey, unseal } from '../../domain/webhook/seal.ts'
+import type { Outbox } from '../database/database.ts'
+import { fields } from '../database/fields.ts'
+
+/** The name of the first cell: the main outbox, which has the registry. */
+export const mainCell = 'main'
+
+/** A cell as the main outbox knows it. */
+export type Registered = {
+  /** Its ids begin at `number` × 20,000,000 (`beginIds`). */
+  readonly number: number
+  readonly name: string
+  readonly schema: string
+  /** The sealed URL of its database; null: the main outbox's. */
+  readonly url: string | null
+  /** It has the log at least up to here. */
+  readonly copiedUpTo: TimeId
+}
+
+const columns = 'number, name, schema, url, copied_up_to'
+
+/** The cells besides main, in the order in which they were added. */
+export async function listCells({ pool }: Pick<Outbox, 'pool'>): Promise<Registered[]> {
+  const { rows } = await pool.query(`select ${columns} from walhook.cells order by number`)
+  return rows.map(fields<Registered>)
+}
+
+/** What the envelope of a cell's URL is for. */
+export const urlPurpose = (name: string) => `cell ${name}`
+
+/** The URL of a cell's database. Throws if its envelope does not open. */
+export function urlOf(
+  { name, url }: Pick<Registered, 'name' | 'url'>,
+  mainUrl: string,
+  key: SealKey,
+): string {
+  if (url === null) return mainUrl
+  const opened = unseal(key, urlPurpose(name), url)
+  if (!opened.ok) throw new Error(`the URL of the cell ${name} can't be read: ${opened.reason}`)
+  return opened.text
+}
+
+/**
+ * Adds a cell, or returns the one with this name as it is. `copied_up_to`: what the main outbox keeps from now on, which is all that it
+ * has.
+ */
+export async function addCell(
+  { pool }: Pick<Outbox, 'pool'>,
+  cell: { readonly name: string; readonly schema: string; readonly url: string | null },
+): Promise<{ readonly cell: Registered; readonly isNew: boolean }> {
+  const { rows } = await pool.query(
+    `insert into walhook.cells (name, schema, url, copied_up_to) values ($1, $2, $3, 0)
+     on conflict (name) do nothing returning ${columns}`,
+    [cell.name, cell.schema, cell.url],
+  )
+  if (rows[0]) return { cell: fields<Registered>(rows[0]), isNew: true }
+  const there = (await listCells({ pool })).find(({ name }) => name === cell.name)
+  return { cell: there!, isNew: false }
+}
+
+/** Notes how far a cell has the log: late, never early. */
+export async function noteCopied({ pool }: Pick<Outbox, 'pool'>, name: string, upTo: TimeId): Promise<void> {
+  await pool.query('update walhook.cells set copied_up_to = $2 where name = $1 and copied_up_to < $2', [
+    name,
+    upTo,
+  ])
+}
+
+/** Where a webhook is, and where it is being moved to (null: nowhere). */
+export type Placement = {
+  readonly webhookId: number
+  readonly cell: string
+  readonly movingTo: string | null
+}
+
+type Db = Pick<pg.ClientBase | pg.Pool, 'query'>
+
+/** A webhook without a placement is in main. */
+export async function findPlacement(db: Db, webhookId: number): Promise<Placement> {
+  const { rows } = await db.query({
+    name: 'find_placement',
+    text: 'select webhook_id, cell, moving_to from walhook.placements where webhook_id = $1',
+    values: [webhookId],
+  })
+  return rows[0] ? fields<Placement>(rows[0]) : { webhookId, cell: mainCell, movingTo: null }
+}
+
+/** Notes where a webhook is, and where it moves. Before its row is in a cell: a placement without a webhook does no harm. */
+export async function place(db: Db, { webhookId, cell, movingTo }: Placement): Promise<void> {
+  if (cell === mainCell && movingTo === null)
+    await db.query('delete from walhook.placements where webhook_id = $1', [webhookId])
+  else
+    await db.query(
+      `insert into walhook.placements (webhook_id, cell, moving_to) values ($1, $2, $3)
+       on conflict (webhook_id) do update set cell = excluded.cell, moving_to = excluded.moving_to`,
+      [webhookId, cell, movingTo],
+    )
+}
+
+/** Webhooks whose move was begun and not ended. */
+export async function listMoves({ pool }: Pick<Outbox, 'pool'>): Promise<Placement[]> {
+  const { rows } = await pool.query(
+    'select webhook_id, cell, moving_to from walhook.placements where moving_to is not null order by webhook_id',
+  )
+  return rows.map(fields<Placement>)
+}
+
+/** How many webhooks each cell has; one with none is absent. A webhook that is deleted may be counted for a while. */
+export async function countByCell({ pool }: Pick<Outbox, 'pool'>): Promise<Map<string, number>> {
+  const { rows } = await pool.query(
+    `select '${mainCell}' as cell, count(*)::int as count from walhook.webhooks
+     union all
+     select cell, count(*)::int from walhook.placements where cell <> '${mainCell}' group by cell`,
+  )
+  return new Map(rows.map(({ cell, count }) => [cell, count]))
+}
