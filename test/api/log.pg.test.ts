@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
-import { insertAttempts } from '../../src/outbox/reading/attempts.ts'
+import { insertAttempts } from '../../src/outbox/settle/insert-attempts.ts'
 import { openTestApi } from '../support/open-api.ts'
 import { eventIds } from '../support/open-outbox.ts'
 import { claim, resend, retry, settle, settlementOf } from '../support/sending.ts'

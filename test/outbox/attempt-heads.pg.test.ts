@@ -15,6 +15,13 @@ const headers = {
 }
 const answer = { server: 'nginx', connection: 'keep-alive' }
 
+const ownOf = (i: number) => ({
+  'content-length': String(600 + i),
+  'webhook-id': `msg_1_${i}`,
+  'webhook-timestamp': String(1_700_000_000 + i),
+  'webhook-signature': `v1,${i}= v1,before=`,
+})
+
 /** Sends what is due, one after the other, and returns the attempts, the newest first. */
 async function send(at: TestOutbox, webhookId: number, changes: readonly Partial<Attempt>[]) {
   const sent: Attempt[] = []
@@ -23,12 +30,7 @@ async function send(at: TestOutbox, webhookId: number, changes: readonly Partial
     const [delivery] = await claim(at, webhookId, 1)
     const settlement = settlementOf(delivery!)
     const { messageId } = settlement.attempt
-    const own = {
-      'content-length': String(600 + i),
-      'webhook-id': messageId,
-      'webhook-timestamp': String(1_700_000_000 + i),
-      'webhook-signature': `v1,${i}= v1,before=`,
-    }
+    const own = { ...ownOf(i), 'webhook-id': messageId }
     const attempt: Attempt = {
       ...settlement.attempt,
       request: { ...settlement.attempt.request, headers: { ...headers, ...own } },
@@ -89,6 +91,47 @@ test('what attempts have in common is stored once, and each is shown as it was',
 
 test.each<[string, Partial<Attempt>]>([
   ['another URL', { request: { url: 'https://other.example.com/', headers, body: '{}' } }],
+  [
+    'another value',
+    {
+      request: {
+        url: 'https://crm.example.com/',
+        headers: { ...headers, ...ownOf(1), 'x-key': '' },
+        body: '{}',
+      },
+    },
+  ],
+  [
+    'one header more',
+    {
+      request: {
+        url: 'https://crm.example.com/',
+        headers: { ...headers, ...ownOf(1), 'x-more': '' },
+        body: '{}',
+      },
+    },
+  ],
+  [
+    'one header less',
+    {
+      request: {
+        url: 'https://crm.example.com/',
+        headers: { 'content-type': 'application/json', ...ownOf(1) },
+        body: '{}',
+      },
+    },
+  ],
+  [
+    'another server',
+    {
+      response: {
+        status: 200,
+        headers: { ...answer, server: 'apache', date: '0' },
+        body: '',
+        truncated: false,
+      },
+    },
+  ],
   ['no header at all', { request: { url: 'https://crm.example.com/', headers: {}, body: '{}' } }],
   [
     'a place in a trace',
@@ -123,6 +166,20 @@ test.each<[string, Partial<Attempt>]>([
 })
 
 const sorted = (of: object) => Object.entries(of).sort(([a], [b]) => (a < b ? -1 : 1))
+
+test('of two answers with the same names each keeps its own values, and so does one with other names', async () => {
+  await using at = await openTestOutbox()
+  const webhookId = await at.webhook(everyUser)
+  const answers = [{ date: '1' }, { date: '1' }, { date: '2' }, { date: '2', age: '0' }, { age: '0' }, {}]
+  const changes = answers.map(own => ({
+    response: { status: 200, headers: { ...answer, ...own }, body: '', truncated: false },
+  }))
+  const sent = await send(at, webhookId, changes)
+  expect(await readHeads(at)).toHaveLength(1)
+  expect((await logOf(at, webhookId)).map(({ response }) => response!.headers)).toEqual(
+    sent.map(({ response }) => response!.headers),
+  )
+})
 
 test('an attempt of the version before is shown as it was', async () => {
   await using at = await openTestOutbox()

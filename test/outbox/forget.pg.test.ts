@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { forgetEntity } from '../../src/outbox/by-hand/forget.ts'
-import { insertAttempts } from '../../src/outbox/reading/attempts.ts'
 import { keepLastAttempts } from '../../src/outbox/reading/kept-attempts.ts'
+import { insertAttempts } from '../../src/outbox/settle/insert-attempts.ts'
 import { openTestApi } from '../support/open-api.ts'
 import { cancel, claim, retry, settle, settlementOf } from '../support/sending.ts'
 import { startTestReceiver } from '../support/test-receiver.ts'

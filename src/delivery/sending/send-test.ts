@@ -1,7 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import type { Attempt } from '../../domain/delivery/attempt.ts'
 import type { Outbox } from '../../outbox/database/database.ts'
-import { insertAttempts, type LoggedAttempt } from '../../outbox/reading/attempts.ts'
+import type { LoggedAttempt } from '../../outbox/reading/attempts.ts'
+import { insertAttempt } from '../../outbox/settle/insert-attempts.ts'
 import type { Deliver, Target } from './deliver.ts'
 
 /** The content of a test: an entity's present state. */
@@ -18,10 +19,9 @@ export async function sendTest(
   message: TestMessage,
 ): Promise<LoggedAttempt> {
   const attempt = await tryTest(deliver, target, message)
-  const [logged] = await insertAttempts(outbox.pool, [
-    { attempt, nextAttemptInMs: null, withPrevious: false, isBodyKept: true },
-  ])
-  return { ...attempt, id: logged!.id, nextAttemptAt: null, facts: null, hasBodies: true }
+  const entry = { attempt, nextAttemptInMs: null, withPrevious: false, isBodyKept: true }
+  const id = await insertAttempt(outbox.pool, entry)
+  return { ...attempt, id, nextAttemptAt: null, facts: null, hasBodies: true }
 }
 
 /** The same to an unsaved target, without a log. */

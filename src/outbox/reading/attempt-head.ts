@@ -37,44 +37,118 @@ const serverNames = new Set([
   'x-xss-protection',
 ])
 
-/** 10 MB at most: a receiver may answer with other, long headers each time. */
-const maxKnown = 10_000
-const longestKnown = 1_000
-const knownIds = new Map<string, bigint>()
-
-/** Equal heads have one id. */
-function idOf(text: string): bigint {
-  const known = knownIds.get(text)
-  if (known !== undefined) return known
-  const id = createHash('sha256').update(text).digest().readBigInt64BE()
-  if (text.length > longestKnown) return id
-  if (knownIds.size >= maxKnown) knownIds.clear()
-  knownIds.set(text, id)
-  return id
+/** An attempt's own part: `messageId` is null where its event says it. */
+type Divided = {
+  readonly head: Head
+  readonly ownHeaders: string
+  readonly responseHeaders: string | null
+  readonly messageId: string | null
 }
 
-/** The head of an attempt, and what the attempt has beside it: `messageId` is null where its event says it. */
-export function divide({ webhookId, eventId, messageId: id, request: { url, headers }, response }: Attempt) {
-  const request: Record<string, string | null> = { ...headers }
-  const own: string[] = []
+/**
+ * The headers of a webhook's last attempt, and what became of them. The next attempt mostly has the same head, and its answer
+ * within the same second the same headers: to compare costs a tenth of writing them.
+ */
+type Last = {
+  readonly url: string
+  readonly sent: Headers
+  readonly isIdOwn: boolean
+  readonly answered: Headers | null
+  readonly head: Head
+  readonly responseHeaders: string | null
+}
+
+/** 20 MB at most: a receiver may answer with other, long headers each time. */
+const maxKnown = 10_000
+const longestKnown = 1_000
+const lastOf = new Map<number, Last>()
+
+/** The head of an attempt, and what the attempt has beside it. */
+export function divide(attempt: Attempt): Divided {
+  const { webhookId, messageId: id, request, response } = attempt
+  const headers = request.headers
+  const own = { ownHeaders: ownOf(headers), messageId: isOfEvent(attempt) ? null : id }
+  const isIdOwn = headers['webhook-id'] === id
+  const answered = response?.headers ?? null
+  const before = lastOf.get(webhookId)
+  const hasSameHead =
+    before !== undefined &&
+    before.url === request.url &&
+    before.isIdOwn === isIdOwn &&
+    isSame(headers, before.sent, name => isOwn.has(name) || (isIdOwn && name === 'webhook-id')) &&
+    isOfSameServer(answered, before.answered)
+  if (hasSameHead && isSame(answered ?? none, before.answered ?? none))
+    return { ...own, head: before.head, responseHeaders: before.responseHeaders }
+  const head = hasSameHead ? before.head : headOf(attempt, isIdOwn)
+  const last = {
+    url: request.url,
+    sent: headers,
+    isIdOwn,
+    answered,
+    head,
+    responseHeaders: partOf(answered, false),
+  }
+  remember(webhookId, last)
+  return { ...own, head, responseHeaders: last.responseHeaders }
+}
+
+function remember(webhookId: number, last: Last): void {
+  const { head, responseHeaders } = last
+  if (lastOf.size >= maxKnown) lastOf.clear()
+  const length = head.url.length + head.requestHeaders.length + (head.responseHeaders?.length ?? 0)
+  if (length + (responseHeaders?.length ?? 0) > longestKnown) lastOf.delete(webhookId)
+  else lastOf.set(webhookId, last)
+}
+
+/** Equal heads have one id. */
+function headOf({ webhookId, request, response }: Attempt, isIdOwn: boolean): Head {
+  const sent: Record<string, string | null> = { ...request.headers }
+  for (const name of ownNames) if (Object.hasOwn(sent, name)) sent[name] = null
+  if (isIdOwn) sent['webhook-id'] = null
+  const { url } = request
+  const requestHeaders = JSON.stringify(sent)
+  const responseHeaders = partOf(response?.headers ?? null, true)
+  const id = createHash('sha256')
+    .update(`${url}\n${requestHeaders}\n${responseHeaders}`)
+    .digest()
+    .readBigInt64BE()
+  return { webhookId, id, url, requestHeaders, responseHeaders }
+}
+
+/** The values of a request's own, in their order. */
+function ownOf(headers: Headers): string {
+  let own = ''
   for (const name of ownNames) {
     const value = headers[name]
-    if (value === undefined) continue
-    own.push(value)
-    request[name] = null
+    if (value !== undefined) own += own === '' ? value : `\n${value}`
   }
-  if (headers['webhook-id'] === id) request['webhook-id'] = null
-  const answered = Object.entries(response?.headers ?? {})
-  const textOf = (entries: typeof answered) => response && JSON.stringify(Object.fromEntries(entries))
-  const requestHeaders = JSON.stringify(request)
-  const responseHeaders = textOf(answered.filter(([name]) => serverNames.has(name)))
-  const head = { webhookId, url, requestHeaders, responseHeaders }
-  return {
-    head: { ...head, id: idOf(`${url}\n${requestHeaders}\n${responseHeaders}`) },
-    ownHeaders: own.join('\n'),
-    responseHeaders: textOf(answered.filter(([name]) => !serverNames.has(name))),
-    messageId: eventId !== null && id === messageId(webhookId, eventId) ? null : id,
-  }
+  return own
+}
+
+/** The headers of an answer that are of its server, or the others, as JSON. */
+function partOf(answered: Headers | null, isOfServer: boolean): string | null {
+  if (answered === null) return null
+  const part = Object.entries(answered).filter(([name]) => serverNames.has(name) === isOfServer)
+  return JSON.stringify(Object.fromEntries(part))
+}
+
+const isOfEvent = ({ webhookId, eventId, messageId: id }: Attempt) =>
+  eventId !== null && id === messageId(webhookId, eventId)
+
+const none: Headers = {}
+const isOwn = new Set(ownNames)
+
+/** Whether headers have the same names, and values except those that may differ. */
+function isSame(a: Headers, b: Headers, mayDiffer = (_name: string) => false): boolean {
+  for (const name in a) if (!Object.hasOwn(b, name) || (a[name] !== b[name] && !mayDiffer(name))) return false
+  for (const name in b) if (!Object.hasOwn(a, name)) return false
+  return true
+}
+
+function isOfSameServer(a: Headers | null, b: Headers | null): boolean {
+  if (a === null || b === null) return a === b
+  for (const name of serverNames) if (a[name] !== b[name]) return false
+  return true
 }
 
 /** Heads, each once, in the order in which they are locked. */

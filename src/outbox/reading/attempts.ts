@@ -1,14 +1,12 @@
-import type pg from 'pg'
 import type { Attempt, Phase } from '../../domain/delivery/attempt.ts'
 import type { EventFacts } from '../../domain/event/event.ts'
 import { mostShownBytes } from '../../domain/shown/shown.ts'
 import { afterAll, firstIdAt, type TimeId } from '../../domain/value/time-id.ts'
 import type { Outbox } from '../database/database.ts'
-import { parameters, rows, statement } from '../database/statement.ts'
+import { parameters } from '../database/statement.ts'
 import { eventBodyOf, readBatchBodies } from './attempt-bodies.ts'
-import { divide, headColumns, headRows, headsOf, joinHead, noteHeads, unite } from './attempt-head.ts'
+import { headColumns, joinHead, unite } from './attempt-head.ts'
 import { attemptsAbout, type LogFilter } from './attempts-about.ts'
-import { isForgotten } from './forgotten.ts'
 
 /** An attempt in the log. */
 export type LoggedAttempt = Attempt & {
@@ -20,89 +18,6 @@ export type LoggedAttempt = Attempt & {
   readonly hasBodies: boolean
   /** The size of a request body too large to be read: it is empty. Absent otherwise. */
   readonly tooLargeBytes?: number
-}
-
-/** Replaces the id of an entity that was erased during the request. */
-const forgottenId = '[forgotten]'
-
-type Entry = {
-  readonly attempt: Attempt
-  readonly nextAttemptInMs: number | null
-  readonly withPrevious: boolean
-  readonly isBodyKept: boolean
-}
-
-const insertStatement = statement(
-  'insert_attempts',
-  {
-    heads: headRows,
-    attempts: rows<Entry & ReturnType<typeof divide>>({
-      webhook_id: ['int', ({ attempt }) => attempt.webhookId],
-      trigger: ['text', ({ attempt }) => attempt.trigger],
-      event_id: ['bigint', ({ attempt }) => attempt.eventId],
-      request_body: ['text', ({ attempt, isBodyKept }) => (isBodyKept ? attempt.request.body : null)],
-      message_id: ['text', row => row.messageId],
-      entity_type: ['text', ({ attempt }) => attempt.entityType],
-      entity_id: ['text', ({ attempt }) => attempt.entityId],
-      action_type: ['text', ({ attempt }) => attempt.actionType],
-      number: ['smallint', ({ attempt }) => attempt.number],
-      head_id: ['bigint', ({ head }) => head.id],
-      own_headers: ['text', row => row.ownHeaders],
-      started_at: ['timestamptz', ({ attempt }) => attempt.startedAt],
-      duration_ms: ['float8', ({ attempt }) => attempt.durationMs],
-      dns_ms: ['float8', ({ attempt: { phases } }) => phases.dns ?? null],
-      connect_ms: ['float8', ({ attempt: { phases } }) => phases.connect ?? null],
-      tls_ms: ['float8', ({ attempt: { phases } }) => phases.tls ?? null],
-      first_byte_ms: ['float8', ({ attempt: { phases } }) => phases.first_byte ?? null],
-      body_ms: ['float8', ({ attempt: { phases } }) => phases.body ?? null],
-      remote_address: ['text', ({ attempt }) => attempt.remoteAddress],
-      status: ['smallint', ({ attempt: { response } }) => response?.status ?? null],
-      response_headers: ['text', row => row.responseHeaders],
-      response_body: ['text', ({ attempt: { response } }) => response?.body ?? null],
-      response_truncated: ['boolean', ({ attempt: { response } }) => response?.truncated ?? false],
-      outcome: ['text', ({ attempt }) => attempt.outcome],
-      error_class: ['text', ({ attempt }) => attempt.errorClass],
-      error_message: ['text', ({ attempt }) => attempt.errorMessage],
-      next_in_ms: ['float8', entry => entry.nextAttemptInMs],
-      with_previous: ['boolean', entry => entry.withPrevious],
-      event_ids: ['text', ({ attempt: { eventIds } }) => eventIds && `{${eventIds.join(',')}}`],
-    }),
-  },
-  p => `
-with heads as (${noteHeads(p.heads)})
-insert into walhook.attempts (
-  webhook_id, trigger, event_id, request_body, message_id, entity_type, entity_id, action_type, number, head_id, own_headers,
-  started_at, duration_ms, dns_ms, connect_ms, tls_ms, first_byte_ms, body_ms, remote_address, status, response_headers, response_body,
-  response_truncated, outcome, error_class, error_message, next_attempt_at, with_previous,
-  event_ids, has_bodies)
-select
-  webhook_id, trigger, event_id, case when has_bodies then request_body when trigger = 'test' then '' end, message_id,
-  entity_type, case when is_forgotten and entity_id is not null then '${forgottenId}' else entity_id end, action_type, number, head_id, own_headers,
-  started_at, duration_ms, dns_ms, connect_ms, tls_ms, first_byte_ms, body_ms, remote_address, status,
-  case when has_bodies then response_headers::jsonb end, case when has_bodies then response_body end, response_truncated, outcome, error_class, error_message, clock_timestamp() + next_in_ms * interval '1 ms',
-  with_previous, event_ids::bigint[], has_bodies
-from (
-select a.*, f.is_forgotten,
-  not f.is_forgotten and coalesce(
-    w.log_bodies = 'all' or (w.log_bodies = 'failed' and a.outcome <> 'delivered'), true) as has_bodies
-from ${p.attempts('a')}
-cross join lateral (select ${isForgotten} as is_forgotten) f
-left join walhook.webhooks w on w.id = a.webhook_id
-) a
-returning webhook_id, id, next_attempt_at`,
-)
-
-/**
- * Logs attempts, each with the time of the next one (`nextAttemptInMs` from now; null: none). The body is stored for tests,
- * and if `isBodyKept`: other attempts sent their events' bodies. Returns ids and next times, unordered.
- */
-export async function insertAttempts(
-  db: pg.Pool | pg.PoolClient,
-  attempts: readonly Entry[],
-): Promise<{ id: TimeId; nextAttemptAt: Date | null }[]> {
-  const divided = attempts.map(entry => ({ ...entry, ...divide(entry.attempt) }))
-  const { rows } = await insertStatement(db, { heads: headsOf(divided), attempts: divided })
-  return rows.map(row => ({ id: row.id, nextAttemptAt: row.next_attempt_at }))
 }
 
 export type LogPage = {
