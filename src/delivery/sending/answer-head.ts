@@ -19,19 +19,22 @@ export function createAnswerHead(nowMs: () => number = () => performance.now()) 
     firstByteMs ??= nowMs()
     if (!isInHead) return chunk
     held = held.length === 0 ? chunk : Buffer.concat([held, chunk])
-    const begin = held.toString('latin1', 0, 6)
+    const text = held.toString('latin1', 0, mostHeadBytes + 4)
+    const begin = text.slice(0, 6)
     if (begin !== 'HTTP/1' && !'HTTP/1'.startsWith(begin)) return giveAll()
-    const end = endOfHead(held)
+    const end = endOfHead(text)
     if (end < 0) return held.length > mostHeadBytes ? giveAll() : none
     const all = held
-    const [head, rest] = [all.subarray(0, end), all.subarray(end)]
     held = none
-    status = /^HTTP\/1\.\d (\d{3})/.exec(head.toString('latin1', 0, 12))?.[1] ?? null
+    status = /^HTTP\/1\.\d (\d{3})/.exec(text)?.[1] ?? null
+    const head = text.slice(0, end)
+    const corrected = withOneLength(head)
     // The final response may follow an interim one.
-    if (status?.startsWith('1') && status !== '101') return Buffer.concat([withOneLength(head), take(rest)])
-    isInHead = false
-    const given = withOneLength(head)
-    return given === head ? all : Buffer.concat([given, rest])
+    const isInterim = status?.startsWith('1') && status !== '101'
+    isInHead = isInterim === true
+    if (!isInterim && corrected === head) return all
+    const rest = all.subarray(end)
+    return Buffer.concat([Buffer.from(corrected, 'latin1'), isInterim ? take(rest) : rest])
   }
 
   function giveAll(): Buffer {
@@ -74,24 +77,23 @@ export function readThrough(socket: Socket, head: AnswerHead): Socket {
 
 export type AnswerHead = ReturnType<typeof createAnswerHead>
 
-/** The position of the empty line after the fields; -1: not received yet. */
-function endOfHead(bytes: Buffer): number {
-  const crlf = bytes.indexOf('\r\n\r\n')
-  const lf = bytes.indexOf('\n\n')
+/** The position behind the empty line after the fields; -1: not received yet. */
+function endOfHead(text: string): number {
+  const crlf = text.indexOf('\r\n\r\n')
+  const lf = text.indexOf('\n\n')
   if (crlf < 0 && lf < 0) return -1
   return lf >= 0 && (crlf < 0 || lf < crlf) ? lf + 2 : crlf + 4
 }
 
 /** A head with one content-length if all its values are equal, and with none beside a transfer-encoding. */
-function withOneLength(head: Buffer): Buffer {
-  const text = head.toString('latin1')
-  const lengths = text.match(/(?<=\n)content-length[ \t]*:[^\n]*/gi)
-  if (!lengths) return head
-  const isChunked = /(?<=\n)transfer-encoding[ \t]*:.*chunked/i.test(text)
+function withOneLength(text: string): string {
+  const lengths = text.match(/\ncontent-length[ \t]*:[^\n]*/gi)
+  if (!lengths) return text
+  const isChunked = /\ntransfer-encoding[ \t]*:.*chunked/i.test(text)
   const values = lengths.flatMap(line => line.slice(line.indexOf(':') + 1).split(','))
   const isOne = new Set(values.map(value => value.trim())).size === 1
-  if (!isChunked && (values.length === 1 || !isOne)) return head
+  if (!isChunked && (values.length === 1 || !isOne)) return text
   const kept = text.split('\n').filter(line => !/^content-length[ \t]*:/i.test(line))
   if (!isChunked) kept.splice(1, 0, `content-length: ${values[0]!.trim()}\r`)
-  return Buffer.from(kept.join('\n'), 'latin1')
+  return kept.join('\n')
 }

@@ -61,23 +61,14 @@ export function openSender(
     let verdict: Verdict
     if (!target.ok) verdict = judgeError('EBLOCKED', target.reason)
     else {
-      const { origin, pathname, search } = target.url
-      const asked = {
-        request,
-        path: pathname + search,
-        start,
-        deadlineMs,
-        maxResponseBytes,
-        signal,
-        mayBegin,
-      }
-      const send = async (isNew: boolean) => {
-        const connection = await connections.takeSurely(origin, isNew, request.identity ?? null)
-        return await exchange(connections, connection, asked)
-      }
-      exchanged = await send(false)
+      const { origin, path } = placeOf(target.url)
+      const asked = { request, path, start, deadlineMs, maxResponseBytes, signal, mayBegin }
+      const identity = request.identity ?? null
+      const taken = connections.takeSurely(origin, identity)
+      exchanged = await exchange(connections, taken instanceof Promise ? await taken : taken, asked)
       const isLost = exchanged.isKept && !exchanged.isSent && isLostConnection(exchanged.error)
-      if (isLost && !connections.isClosed()) exchanged = await send(true)
+      if (isLost && !connections.isClosed())
+        exchanged = await exchange(connections, connections.take(origin, true, identity), asked)
       verdict = judge(exchanged, signal)
     }
     const { phases, remoteAddress, response } = exchanged
@@ -102,6 +93,17 @@ export function openSender(
   }
 
   return { post, close: connections.close }
+}
+
+/** The parts of judged URLs, which the guard keeps: a URL makes each of its parts again when it is asked. */
+const places = new WeakMap<URL, { readonly origin: string; readonly path: string }>()
+
+function placeOf(url: URL) {
+  const known = places.get(url)
+  if (known) return known
+  const place = { origin: url.origin, path: url.pathname + url.search }
+  places.set(url, place)
+  return place
 }
 
 const notExchanged: Exchanged = {

@@ -122,9 +122,11 @@ export function openConnections(options: OpeningOptions) {
   function takeKept(origin: string, identity: ClientIdentity | null): Connection | null {
     const key = keyOf(origin, identity)
     for (;;) {
-      const connection = idle.get(key)?.at(-1)
+      const kept = idle.get(key)
+      const connection = kept?.pop()
       if (!connection) return null
-      forget(connection)
+      idleCount--
+      if (kept!.length === 0) idle.delete(key)
       const isOld = nowMs() - connection.madeAtMs > oldestMs
       const isKept = habits.isKept(origin, idleForMs(connection))
       if (!isOld && isKept && !connection.client.closed && !connection.client.destroyed) return connection
@@ -140,15 +142,14 @@ export function openConnections(options: OpeningOptions) {
     /** A connection to a judged URL's origin: a kept one, or a new one (`isNew`), not open yet. */
     take,
 
-    /** As `take`, once the connection is safe to use: a new receiver may be closing its first one. */
-    async takeSurely(origin: string, isNew: boolean, identity: ClientIdentity | null): Promise<Connection> {
-      for (;;) {
-        const connection = take(origin, isNew, identity)
-        const doubtMs = connection.idleSinceMs === null ? 0 : habits.doubtMs(origin, idleForMs(connection))
-        if (doubtMs === 0) return connection
-        await sleep(doubtMs)
-        if (isClosed || !connection.client.destroyed) return connection
-      }
+    /** As `take`, once the connection is safe to use, mostly at once: a new receiver may be closing its first one. */
+    takeSurely(origin: string, identity: ClientIdentity | null): Connection | Promise<Connection> {
+      const connection = take(origin, false, identity)
+      const doubtMs = connection.idleSinceMs === null ? 0 : habits.doubtMs(origin, idleForMs(connection))
+      if (doubtMs === 0) return connection
+      return sleep(doubtMs).then(() =>
+        isClosed || !connection.client.destroyed ? connection : this.takeSurely(origin, identity),
+      )
     },
 
     /** A request is about to be sent. */

@@ -46,7 +46,7 @@ type Divided = {
 }
 
 /**
- * The headers of a webhook's last attempt, and what became of them. The next attempt mostly has the same head, and its answer
+ * A webhook's last attempt, divided. The next one mostly has the same head, and its answer
  * within the same second the same headers: to compare costs a tenth of writing them.
  */
 type Last = {
