@@ -90,7 +90,7 @@ export function openControl(
       if (!entity) return null
       return await readEntity(sourceOfCallers, await readCatalogue(sourceOfCallers, [entity]), entity, key)
     },
-    sendTest: (target, message) => sendTest(outbox, deliver, target, message),
+    sendTest: (outbox, target, message) => sendTest(outbox, deliver, target, message),
     tryTest: (target, message) => tryTest(deliver, target, message),
     testPlaces: createTestPlaces(),
     paceOf: roles.has('delivery') ? dispatcher.paceOf : () => null,

@@ -1,8 +1,9 @@
 import { type AuditRecord, auditedNames, isAdministrator, listAudit } from '../control/access/audit.ts'
 import type { Changes } from '../domain/access/audit.ts'
+import { type CellCursor, writeCellCursor } from '../domain/cells/cell-cursor.ts'
 import { given, wrong, wrongField } from './kit/given.ts'
 import { type Html, html, moment } from './kit/html.ts'
-import { bigIdParam, idParam } from './kit/ids.ts'
+import { cellCursorParam, idParam } from './kit/ids.ts'
 import { type PageCall, page } from './kit/page.ts'
 import { tenantBadge, tenantFilter, tenantWished } from './tenant/badge.ts'
 import type { Texts } from './texts/en.ts'
@@ -22,7 +23,7 @@ export const auditPages = [
       const { control, caller, t, query } = call
       const webhookId = given(query, 'webhook', idParam) ?? null
       if (webhookId === wrong) return wrongField(t, 'webhook')
-      const before = given(query, 'before', bigIdParam) ?? null
+      const before = given(query, 'before', cellCursorParam) ?? null
       if (before === wrong) return wrongField(t, 'before')
       const tenant = tenantWished(query)
       const { items, next } = await listAudit(control, caller, { limit: perPage, before, webhookId, tenant })
@@ -42,12 +43,12 @@ export const auditPages = [
 
 function address(
   { webhookId, tenant }: { webhookId: number | null; tenant: string | null },
-  before: bigint | null,
+  before: CellCursor | null,
 ): string {
   const query = new URLSearchParams({
     ...(webhookId !== null && { webhook: String(webhookId) }),
     ...(tenant !== null && { tenant }),
-    ...(before !== null && { before: String(before) }),
+    ...(before !== null && { before: writeCellCursor(before) }),
   })
   return query.size === 0 ? '/audit' : `/audit?${query}`
 }

@@ -1,6 +1,6 @@
 import type { Caller, Control } from '../control/kit/control.ts'
 import { type Health, readHealth } from '../control/status/health.ts'
-import { lagBytes, type Status } from '../control/status/status.ts'
+import { lagBytes, mostBehind, type Status } from '../control/status/status.ts'
 import { describePageReason } from '../domain/capture/page-failures.ts'
 import { type Finding, findings } from '../domain/shown/findings.ts'
 import { formatProblem } from '../domain/value/problem.ts'
@@ -56,7 +56,7 @@ function overview(t: Texts, health: Health): Html {
   return html`${verdict(t, health)}
 ${figures(t, health)}
 <div class="plots">${trafficPlot(t, t.health.lastHour, health.hour, 12)}${trafficPlot(t, t.health.lastDay, health.day, 24)}</div>
-${gaps(t, health)}`
+${cells(t, health)}${gaps(t, health)}`
 }
 
 /** Each finding with its advice, or that all is well. */
@@ -97,10 +97,12 @@ function mailTrouble(t: Texts, { failed, givenUp, waiting, lastError }: Health['
 function reasonsOf(
   t: Texts,
   finding: Finding,
-  { capture, mapping, mappingLost, failedBackfills, resyncs }: Status,
+  { capture, mapping, mappingLost, failedBackfills, resyncs, cells }: Status,
 ): Html[] {
   if (finding.startsWith('capture_'))
     return capture.reason === null ? [] : [original(t, capture.reason, captureText(t, capture.code))]
+  if (finding === 'cell_away')
+    return cells.flatMap(({ name, why }) => (why === null ? [] : [original(t, `${name}: ${why}`, null)]))
   if (finding === 'mapping_lost') return (mappingLost ?? []).map(lost => original(t, lost, lostText(t, lost)))
   if (finding === 'mapping_refused')
     return (mapping?.refused?.problems ?? []).map(problem =>
@@ -159,6 +161,23 @@ ${fact(f.lastChange, lastEvent === null ? html`<span class="quiet">${t.health.no
 ${fact(f.waiting, number(t, Math.round(queue.deliveries)), f.waitingHint(number(t, Math.round(queue.lanes))))}
 ${fact(f.dead, queue.deadDeliveries >= 10_000 ? `${number(t, 10_000)}+` : number(t, queue.deadDeliveries), f.deadHint)}
 </dl>`
+}
+
+/** How each cell is, where there is more than main. */
+function cells(t: Texts, { status }: Health): Html | false {
+  if (status.cells.length < 2) return false
+  const { columns } = t.cells
+  const figure = (value: number | null, most = Number.POSITIVE_INFINITY) =>
+    value === null
+      ? html`<span class="quiet">${t.cells.unknown}</span>`
+      : `${number(t, value)}${value >= most ? '+' : ''}`
+  return html`<section class="cells"><h2>${t.cells.title}</h2><p class="hint">${t.cells.hint}</p>
+<div class="card flush"><table class="stacked"><thead><tr><th scope="col">${columns.name}</th><th scope="col">${columns.state}</th><th scope="col" class="number">${columns.webhooks}</th><th scope="col" class="number">${columns.behind}</th></tr></thead>
+<tbody>${status.cells.map(
+    ({ name, isAway, webhooks, behind }) =>
+      html`<tr><th scope="row">${name}</th><td data-label="${columns.state}"><span class="badge ${isAway ? 'bad' : 'good'}">${isAway ? t.cells.away : t.cells.ok}</span></td><td data-label="${columns.webhooks}" class="number">${figure(webhooks)}</td><td data-label="${columns.behind}" class="number">${figure(behind, mostBehind)}</td></tr>`,
+  )}</tbody></table></div></section>
+`
 }
 
 function gaps(t: Texts, { status }: Health): Html | false {

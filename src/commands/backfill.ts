@@ -16,6 +16,7 @@ import { backfillAs } from '../domain/mapping/mapping.ts'
 import { formatProblem } from '../domain/value/problem.ts'
 import { openOutbox } from '../outbox/database/database.ts'
 import { sleep } from '../runtime/sleep.ts'
+import { withCells } from './kit/cells.ts'
 import { type Command, failureLines, Misuse, parseOnce, required, say, wholeNumber } from './kit/command.ts'
 import { migrateOutbox } from './migrate.ts'
 
@@ -99,13 +100,29 @@ async function carryOut(
   order: Order,
   options: { say: (line: string) => void; signal: AbortSignal },
 ): Promise<{ ok: true; done: boolean } | { ok: false; problems: readonly string[] }> {
-  const { say } = options
   const migrated = await migrateOutbox(config)
   if (!migrated.ok) return { ok: false, problems: [formatProblem(migrated.problem)] }
   await using outbox = openOutbox({ url: config.outboxUrl!, maxConnections: 1, onError: () => {} })
   await using source = openSource({ url: config.databaseUrl!, onError: () => {} })
   const entityTypes = config.mapping.map(({ entityType }) => entityType)
-  const control = { ...config, outbox, entityTypes, backfillAs: backfillAs(config.mapping) }
+  const done = await withCells(config, outbox, cells =>
+    carryOutWith(
+      { ...config, cells, entityTypes, backfillAs: backfillAs(config.mapping) },
+      source,
+      order,
+      options,
+    ),
+  )
+  return done.ok ? done.value : { ok: false, problems: [formatProblem(done.problem)] }
+}
+
+async function carryOutWith(
+  control: BackfillControl,
+  source: Source,
+  order: Order,
+  options: { say: (line: string) => void; signal: AbortSignal },
+): Promise<{ ok: true; done: boolean } | { ok: false; problems: readonly string[] }> {
+  const { say } = options
   const tell = (id: number) => follow(control, source, id, options)
   switch (order.kind) {
     case 'list': {

@@ -1,8 +1,18 @@
 import { readConfig } from '../config.ts'
 import { commandLine } from '../control/kit/control.ts'
 import { forgetEntity } from '../control/log/forget.ts'
+import type { Problem } from '../domain/value/problem.ts'
+import { withCells } from './kit/cells.ts'
 import { type Command, failureLines, Misuse, parseOnce, report, required, say } from './kit/command.ts'
 import { withOutbox } from './token.ts'
+
+/** Everything else is forgotten already. */
+const notForgotten = (cell: string): Problem => ({
+  code: 'cell',
+  what: `cell ${cell}`,
+  found: 'no answer: what it has of the entity is still stored',
+  mend: 'start its database, then repeat the command',
+})
 
 export const forget: Command = {
   usage: `  walhook forget --entity TYPE --id ID
@@ -17,12 +27,19 @@ export const forget: Command = {
     const entityTypes = config.mapping.map(({ entityType }) => entityType)
     const sum: Record<string, number> = {}
     for (let isComplete = false; !isComplete && !signal.aborted; ) {
-      const done = await withOutbox(config, ({ outbox }) =>
-        forgetEntity({ outbox, sealKey: config.sealKey, entityTypes }, commandLine, { entityType, entityId }),
+      const opened = await withOutbox(config, ({ outbox }) =>
+        withCells(config, outbox, cells =>
+          forgetEntity({ cells, sealKey: config.sealKey, entityTypes }, commandLine, {
+            entityType,
+            entityId,
+          }),
+        ),
       )
+      const done = opened.ok ? opened.value : opened
       if (!done.ok) return report([done.problem])
       if (!done.value.ok) throw new Misuse(failureLines(done.value).join(' '))
-      const { isComplete: isAll, ...counts } = done.value.value
+      const { isComplete: isAll, away, ...counts } = done.value.value
+      if (away.length > 0) return report(away.map(notForgotten))
       for (const [name, count] of Object.entries(counts)) sum[name] = (sum[name] ?? 0) + count
       isComplete = isAll
       if (!isComplete) say('more remains: continuing')

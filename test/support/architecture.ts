@@ -39,6 +39,7 @@ const rooms: Record<string, readonly string[]> = {
   commands: ['kit', 'client'],
   domain: [
     'value',
+    'cells',
     'database',
     'event',
     'access',

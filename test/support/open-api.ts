@@ -80,7 +80,7 @@ export async function openTestApi(
       ['7', '8'].includes(key)
         ? { entityId: key, entityIdJson: key, resultJson: `{"id":${key}}`, tenant: tenantOfUser(key) }
         : null,
-    sendTest: (target, message) => sendTest(at.outbox, deliver, target, message),
+    sendTest: (outbox, target, message) => sendTest(outbox, deliver, target, message),
     tryTest: (target, message) => tryTest(deliver, target, message),
     testPlaces: createTestPlaces(),
     paceOf: () => null,

@@ -106,17 +106,8 @@ export async function openTestOutbox() {
       return { first, last: lastEventId }
     },
     /** Notes in the log of requests that a webhook has received an event. */
-    async deliver(webhookId: number, eventId: bigint, { inBatch = false } = {}): Promise<void> {
-      await outbox.pool.query(
-        `insert into walhook.attempts (webhook_id, trigger, event_id, event_ids, message_id, entity_type, entity_id,
-           action_type, number, url, request_headers, started_at, duration_ms, status, outcome)
-         select $1, 'schedule', case when not $3 then id end, case when $3 then array[id] end, 'msg_1',
-                case when not $3 then entity_type end, case when not $3 then entity_id end,
-                case when not $3 then action_type end, 1, 'https://crm.example.com/', '{}', now(), 5, 204, 'delivered'
-         from walhook.events where id = $2`,
-        [webhookId, eventId, inBatch],
-      )
-    },
+    deliver: (webhookId: number, eventId: bigint, options: { inBatch?: boolean } = {}) =>
+      deliverIn(outbox, webhookId, eventId, options),
     /** What waits, as rows and in the log, as `1 user 7: update, delete`. */
     async queue(): Promise<string[]> {
       const { rows } = await outbox.pool.query(`
@@ -147,6 +138,24 @@ export async function openTestOutbox() {
 }
 
 export type TestOutbox = Awaited<ReturnType<typeof openTestOutbox>> & { outbox: Outbox }
+
+/** Notes in the log of requests of an outbox that a webhook has received an event. */
+export async function deliverIn(
+  { pool }: Outbox,
+  webhookId: number,
+  eventId: bigint,
+  { inBatch = false }: { inBatch?: boolean } = {},
+): Promise<void> {
+  await pool.query(
+    `insert into walhook.attempts (webhook_id, trigger, event_id, event_ids, message_id, entity_type, entity_id,
+       action_type, number, url, request_headers, started_at, duration_ms, status, outcome)
+     select $1, 'schedule', case when not $3 then id end, case when $3 then array[id] end, 'msg_1',
+            case when not $3 then entity_type end, case when not $3 then entity_id end,
+            case when not $3 then action_type end, 1, 'https://crm.example.com/', '{}', now(), 5, 204, 'delivered'
+     from walhook.events where id = $2`,
+    [webhookId, eventId, inBatch],
+  )
+}
 
 /** The ids of every event, in their order. */
 export async function eventIds(at: TestOutbox): Promise<bigint[]> {

@@ -18,7 +18,7 @@ export function failedAnswer(t: Texts, failure: Failed): PageAnswer {
     case 'busy':
       return sentence(t.errors.conflictTitle, t.test.busy(failure.retryAfterS), 409)
     case 'unavailable':
-      return sentence(t.errors.conflictTitle, t.errors.sourceUnavailable, 503)
+      return sentence(t.errors.conflictTitle, sayTo(t, failure.reason), 503)
     case 'invalid':
       return sentence(
         t.errors.conflictTitle,

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { parseCellCursor } from '../../domain/cells/cell-cursor.ts'
 
 /** A webhook's id in a path: an integer of Postgres. Anything else is not found. */
 export const idParam = z
@@ -21,3 +22,11 @@ export const bigIdParam = z
   .regex(/^\d{1,19}$/)
   .transform(BigInt)
   .refine(value => value < 2n ** 63n)
+
+/** The cursor of a list over several cells. */
+export const cellCursorParam = z.string().transform((text, context) => {
+  const cursor = parseCellCursor(text)
+  if (cursor) return cursor
+  context.addIssue('not a cursor')
+  return z.NEVER
+})

@@ -51,6 +51,8 @@ export function layout(
     alarm: Alarm | null
     /** The number of failing or disabled webhooks. */
     unwell: number
+    /** Cells that do not answer: lists lack their webhooks. */
+    away: readonly string[]
   },
   page: { title: string; of: string | undefined; crumbs: readonly Crumb[]; actions: Html; body: Html },
 ): Html {
@@ -68,7 +70,7 @@ ${account(t, at.caller, at.path)}
 </header>
 <main id="content" tabindex="-1">
 ${way(t, at.place, page)}
-${banner(t, at)}<div class="heading"><h1>${heading}</h1><div class="actions">${page.actions}</div></div>
+${banner(t, at)}${missing(t, at)}<div class="heading"><h1>${heading}</h1><div class="actions">${page.actions}</div></div>
 <p class="notice stale" id="stale" role="status" hidden>${t.layout.stale}</p>
 ${page.body}
 </main>
@@ -84,6 +86,17 @@ function banner(t: Texts, { alarm, place }: { alarm: Alarm | null; place: Place 
   return html`<div class="notice ${findings[alarm.finding]}" id="alarm" role="alert"><p><b>${what}</b> <a href="/health">${t.places.health}</a></p>${
     alarm.reason !== null && original(t, alarm.reason, captureText(t, alarm.code))
   }<p>${advice}</p></div>
+`
+}
+
+/** Cells that do not answer. A tenant does not see their names. */
+function missing(t: Texts, { away, caller }: { away: readonly string[]; caller: Caller }): Html | false {
+  if (away.length === 0) return false
+  const sentence =
+    caller.tenant === null
+      ? t.cells.missing(new Intl.ListFormat(t.language.code).format(away))
+      : t.cells.missingForTenant
+  return html`<p class="notice warn" id="cells-away" role="status">${sentence}</p>
 `
 }
 

@@ -1,7 +1,7 @@
 import type { Context, Hono } from 'hono'
+import { cellsAway, controlOfWebhook, inCell } from '../../control/kit/cells.ts'
 import type { Caller, Control } from '../../control/kit/control.ts'
-import { notFound as missing } from '../../control/kit/result.ts'
-import { controlFor, webhookFor } from '../../control/kit/tenants.ts'
+import { controlFor } from '../../control/kit/tenants.ts'
 import { readAlarm } from '../../control/status/alarm.ts'
 import { webhookStates } from '../../control/status/webhook-states.ts'
 import { mayAct, type Role } from '../../domain/access/role.ts'
@@ -28,7 +28,9 @@ export type Mounted = {
   readonly onFailure: (c: Context, error: unknown) => void
 }
 
-/** Serves pages at their paths: judges tenant and role, parses the input, and renders the answer. */
+const isOfWebhook = ({ tenants, cells }: Page) => tenants === 'webhook' || cells === 'webhook'
+
+/** Serves pages at their paths: judges tenant and role, chooses the cell, parses the input, and renders the answer. */
 export function mount(app: Hono<AdminEnv>, mounted: Mounted): void {
   for (const page of mounted.pages)
     app.on(page.method.toUpperCase(), page.path, async c => {
@@ -39,12 +41,18 @@ export function mount(app: Hono<AdminEnv>, mounted: Mounted): void {
       if (!mayAct(role, page.role)) return show(c, mounted, page.place, forbidden(c, mounted, page.role))
       const params = page.params ? page.params.safeParse(c.req.param()) : { success: true as const, data: {} }
       if (!params.success) return show(c, mounted, page.place, notFound(mounted.textsOf(c)))
-      if (tenant !== null && page.tenants === 'webhook') {
-        const { id } = params.data as { id: number }
-        if (!(await webhookFor(mounted.control, caller, id)))
-          return show(c, mounted, page.place, failedAnswer(mounted.textsOf(c), missing('webhook', id)))
-      }
-      return show(c, mounted, page.place, await page.handle(await readCall(c, mounted, params.data)))
+      const call = await readCall(c, mounted, params.data)
+      const found = isOfWebhook(page)
+        ? await controlOfWebhook(call.control, caller, (params.data as { id: number }).id)
+        : { ok: true as const, value: call.control }
+      if (!found.ok) return show(c, mounted, page.place, failedAnswer(call.t, found))
+      const control = found.value
+      const answer = await inCell(
+        control,
+        () => page.handle({ ...call, control }),
+        failure => failedAnswer(call.t, failure),
+      )
+      return show(c, mounted, page.place, answer)
     })
 }
 
@@ -121,11 +129,12 @@ export async function show(
 
 /** The warnings on every page; a tenant does not see those of capture. A page is shown even if they are unknown. */
 async function warningsFor({ tenant }: Caller, { control, nowMs }: Mounted) {
-  const [alarm, states] = await Promise.all([
+  const [alarm, states, away] = await Promise.all([
     tenant === null ? readAlarm(control, nowMs()).catch(() => null) : null,
     webhookStates(control, tenant, nowMs()).catch(() => null),
+    cellsAway(control),
   ])
-  return { alarm, unwell: states === null ? 0 : countUnwell(states) }
+  return { alarm, unwell: states === null ? 0 : countUnwell(states), away }
 }
 
 export function notFound(t: Texts): PageAnswer {

@@ -61,6 +61,8 @@ export type Definition<Params extends z.ZodObject> = {
   readonly role: Role
   /** Absent: callers with a tenant get 404, judged in `mount.ts` only. */
   readonly tenants?: TenantScope
+  /** It is about the webhook `id` of its path, also without `tenants`: its `Control` is that of the webhook's cell. */
+  readonly cells?: 'webhook'
   /** Its place in the navigation. */
   readonly place: Place
   readonly params?: Params

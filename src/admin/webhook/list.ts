@@ -1,5 +1,6 @@
 import { z } from 'zod'
-import { tenantAsked, webhookFor } from '../../control/kit/tenants.ts'
+import { controlOfWebhook } from '../../control/kit/cells.ts'
+import { tenantAsked } from '../../control/kit/tenants.ts'
 import { missedEvents } from '../../control/log/replays.ts'
 import { webhookStates } from '../../control/status/webhook-states.ts'
 import { type ListedWebhook, listWithFigures } from '../../control/webhooks/couplings.ts'
@@ -127,8 +128,9 @@ async function notice(call: PageCall): Promise<Html | false> {
 /** Switching a webhook on offers the events that it missed. */
 async function offered(call: PageCall): Promise<Html | false> {
   const id = idParam.safeParse(call.query.get('id') ?? '')
-  if (!id.success || !(await webhookFor(call.control, call.caller, id.data))) return false
-  return missedOffer(call, id.data, await missedEvents(call.control, id.data))
+  if (!id.success) return false
+  const of = await controlOfWebhook(call.control, call.caller, id.data)
+  return of.ok && missedOffer(call, id.data, await missedEvents(of.value, id.data))
 }
 
 /** Switching a webhook off by mistake has lost nothing yet. */

@@ -28,7 +28,7 @@ export function webhookPage<More extends z.ZodRawShape = None>(
   return page({
     ...rest,
     place: 'couplings',
-    ...(forTenants && { tenants: 'webhook' }),
+    ...(forTenants ? { tenants: 'webhook' } : { cells: 'webhook' }),
     params: z.object({ id: idParam, ...more }),
     async handle(call) {
       const of = call as unknown as WebhookCall<More>

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { type CellCursor, parseCellCursor, writeCellCursor } from '../../domain/cells/cell-cursor.ts'
 
 /** Postgres stores no NUL, and UTF-8 no lone surrogate. */
 export const text = () =>
@@ -39,6 +40,19 @@ export const idCursor = () =>
 export const bigCursor = () =>
   big('must be a cursor that the list gave')
     .meta({ asJson: cursorAsJson(19) })
+    .optional()
+
+/** The cursor of a list whose ids are each cell's own, newest first; absent: from the newest. */
+export const cellCursor = () =>
+  z
+    .string()
+    .transform((value, context) => {
+      const cursor = parseCellCursor(value)
+      if (cursor) return cursor
+      context.addIssue('must be a cursor that the list gave')
+      return z.NEVER
+    })
+    .meta({ asJson: { type: 'string', description: '`next_cursor` of the previous page.' } })
     .optional()
 
 /** A 64-bit id in a path, query or body, as text; `what` as in "an event". */
@@ -92,16 +106,43 @@ export const anyJson = () => z.unknown() as z.ZodType<z.core.util.JSONType>
 
 /** A page of a list. The next one begins at `next_cursor`; null: the end. */
 export function page<Item extends z.ZodType>(item: Item) {
+  const { name, fields } = pageOf(item)
+  return z.object(fields).meta({ id: name, description: aPage })
+}
+
+/** The same of a list over all cells. */
+export function pageOverCells<Item extends z.ZodType>(item: Item) {
+  const { name, fields } = pageOf(item)
+  return z.object({ ...fields, cells_away: cellsAway() }).meta({ id: name, description: aPage })
+}
+
+const aPage = 'A page of a list. `next_cursor` is null on the last one.'
+
+function pageOf<Item extends z.ZodType>(item: Item) {
   const name = item.meta()?.id
   if (name === undefined) throw new Error('the items of a page need a name')
-  return z
-    .object({ data: z.array(item), next_cursor: z.string().nullable() })
-    .meta({ id: `${name}Page`, description: 'A page of a list. `next_cursor` is null on the last one.' })
+  return { name: `${name}Page`, fields: { data: z.array(item), next_cursor: z.string().nullable() } }
 }
 
 export function pageJson<T, Json>(
-  found: { readonly items: readonly T[]; readonly next: number | bigint | null },
+  found: {
+    readonly items: readonly T[]
+    readonly next: number | bigint | CellCursor | null
+    readonly away?: readonly string[]
+  },
   toJson: (item: T) => Json,
-): { data: Json[]; next_cursor: string | null } {
-  return { data: found.items.map(toJson), next_cursor: found.next === null ? null : String(found.next) }
+): { data: Json[]; next_cursor: string | null; cells_away?: string[] } {
+  const { items, next } = found
+  const cursor = typeof next === 'object' ? next && writeCellCursor(next) : String(next)
+  return { data: items.map(toJson), next_cursor: cursor, ...awayJson(found) }
 }
+
+/** The cells that an answer lacks. */
+export const cellsAway = () =>
+  z.array(z.string()).optional().meta({
+    description:
+      'The cells that do not answer now: what they hold is missing here. Absent where none is away.',
+  })
+
+export const awayJson = ({ away = [] }: { readonly away?: readonly string[] }) =>
+  away.length === 0 ? {} : { cells_away: [...away] }

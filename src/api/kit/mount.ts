@@ -1,7 +1,7 @@
 import type { Context, Hono } from 'hono'
+import { controlOfWebhook, inCell } from '../../control/kit/cells.ts'
 import type { Control } from '../../control/kit/control.ts'
-import { notFound } from '../../control/kit/result.ts'
-import { controlFor, webhookFor } from '../../control/kit/tenants.ts'
+import { controlFor } from '../../control/kit/tenants.ts'
 import { mayAct } from '../../domain/access/role.ts'
 import { matches } from './etag.ts'
 import { idempotent, send } from './idempotency.ts'
@@ -10,7 +10,8 @@ import { failed, nothingAt, problem } from './problem.ts'
 import type { ApiEnv, Route } from './route.ts'
 
 /**
- * Serves routes at their paths: judges tenant and role of an admitted caller, parses the input, and writes the response.
+ * Serves routes at their paths: judges tenant and role of an admitted caller, chooses the cell of the webhook, parses the
+ * input, and writes the response.
  * Other methods of a path get a 405.
  */
 export function mount(app: Hono<ApiEnv>, routes: readonly Route[], control: Control): void {
@@ -30,7 +31,6 @@ function honoPath(path: string): string {
 async function serve(c: Context<ApiEnv>, route: Route, whole: Control): Promise<Response> {
   const caller = c.get('caller')
   if (caller.tenant !== null && route.tenants === undefined) return nothingAt(c)
-  const control = controlFor(whole, caller)
   if (!mayAct(caller.role, route.role))
     return problem(
       c,
@@ -39,10 +39,13 @@ async function serve(c: Context<ApiEnv>, route: Route, whole: Control): Promise<
     )
   const params = route.params ? read(c, route.params, c.req.param()) : nothing
   if (!params.ok) return params.response
-  if (caller.tenant !== null && route.tenants === 'webhook') {
-    const { id } = params.value as { id: number }
-    if (!(await webhookFor(control, caller, id))) return failed(c, notFound('webhook', id))
-  }
+  const own = controlFor(whole, caller)
+  const found =
+    route.tenants === 'webhook'
+      ? await controlOfWebhook(own, caller, (params.value as { id: number }).id)
+      : { ok: true as const, value: own }
+  if (!found.ok) return failed(c, found)
+  const control = found.value
   const twice = Object.entries(c.req.queries()).filter(([, values]) => values.length > 1)
   if (route.query && twice.length > 0) {
     const errors = twice.map(([name]) => ({
@@ -70,9 +73,12 @@ async function serve(c: Context<ApiEnv>, route: Route, whole: Control): Promise<
     const text = status === 204 ? null : JSON.stringify(done.value)
     return { ok: true as const, written: { status, headers: done.headers ?? {}, body: text } }
   }
-  if (route.method === 'post') return await idempotent(c, control, work)
-  const done = await work()
-  return done.ok ? send(c, done.written) : failed(c, done)
+  const answer = async () => {
+    if (route.method === 'post') return await idempotent(c, control, work)
+    const done = await work()
+    return done.ok ? send(c, done.written) : failed(c, done)
+  }
+  return await inCell(control, answer, failure => failed(c, failure))
 }
 
 const nothing = { ok: true, value: undefined } as const

@@ -79,7 +79,7 @@ export function failed(c: Context, failure: Failed): Response {
       return problem(c, 429, failure.detail)
     case 'unavailable':
       c.header('retry-after', String(failure.retryAfterS))
-      return problem(c, 503, failure.detail)
+      return problem(c, 503, failure.detail, failure.reason)
     case 'invalid':
       return problem(c, 422, failure.problems.map(({ detail }) => detail).join(' '), {
         errors: failure.problems.map(({ pointer, detail, reason: { code } }) => ({ pointer, detail, code })),

@@ -1,8 +1,9 @@
 import { z } from 'zod'
 import { type Incident, listAlerts } from '../../control/status/alerts.ts'
 import { lost } from '../../domain/alert/alert-schema.ts'
+import type { CellCursor } from '../../domain/cells/cell-cursor.ts'
 import { alertTriggers } from '../../domain/event/alert.ts'
-import { idCursor, limit, page, pageJson, time } from '../kit/fields.ts'
+import { cellCursor, limit, pageJson, pageOverCells, time } from '../kit/fields.ts'
 import { route } from '../kit/route.ts'
 
 const incidentSchema = z
@@ -32,16 +33,24 @@ export const alertRoutes = [
     role: 'viewer',
     query: z.strictObject({
       limit: limit(100, 50),
-      cursor: idCursor().optional(),
+      cursor: cellCursor(),
       open: z.enum(['true', 'false']).optional().meta({ description: 'true: only what goes on.' }),
     }),
-    answer: { status: 200, what: 'A page of incidents', schema: page(incidentSchema) },
+    answer: { status: 200, what: 'A page of incidents', schema: pageOverCells(incidentSchema) },
     async handle({ control, query: { limit, cursor, open } }) {
-      const found = await listAlerts(control, { limit, before: cursor || null, isOpen: open === 'true' })
+      const found = await listAlerts(control, {
+        limit,
+        before: isFromNewest(cursor) ? null : cursor,
+        isOpen: open === 'true',
+      })
       return { ok: true, value: pageJson(found, incidentJson) }
     },
   }),
 ]
+
+/** `0` always began with the newest. */
+const isFromNewest = (cursor: CellCursor | undefined): cursor is undefined =>
+  cursor === undefined || cursor.get('main') === 0n
 
 function incidentJson(incident: Incident): z.input<typeof incidentSchema> {
   const { id, kind, webhookId, subject, count, facts } = incident

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { type AuditRecord, listAudit } from '../../control/access/audit.ts'
 import { actorKinds, auditActions } from '../../domain/access/audit.ts'
-import { anyJson, bigCursor, bigId, id, limit, page, pageJson, time } from '../kit/fields.ts'
+import { anyJson, bigId, cellCursor, id, limit, pageJson, pageOverCells, time } from '../kit/fields.ts'
 import { route } from '../kit/route.ts'
 import { tenantAsked, tenantOf } from '../kit/tenant-fields.ts'
 
@@ -43,11 +43,11 @@ export const auditRoutes = [
     tenants: 'own',
     query: z.strictObject({
       limit: limit(100, 50),
-      cursor: bigCursor(),
+      cursor: cellCursor(),
       webhook_id: id().optional(),
       tenant: tenantAsked(),
     }),
-    answer: { status: 200, what: 'A page of records', schema: page(auditSchema) },
+    answer: { status: 200, what: 'A page of records', schema: pageOverCells(auditSchema) },
     async handle({ control, caller, query: { limit, cursor, webhook_id, tenant } }) {
       const page = { limit, before: cursor ?? null, webhookId: webhook_id ?? null, tenant }
       return { ok: true, value: pageJson(await listAudit(control, caller, page), auditJson) }

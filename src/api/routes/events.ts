@@ -14,15 +14,17 @@ import { parseExactly } from '../../domain/value/json-text.ts'
 import { timeOf } from '../../domain/value/time-id.ts'
 import {
   anyJson,
+  awayJson,
   bigCursor,
   bigId,
   bigIdInput,
+  cellsAway,
   id,
   idCursor,
   limit,
   moment,
-  page,
   pageJson,
+  pageOverCells,
   someOf,
   text,
   time,
@@ -107,6 +109,7 @@ const explainedEventSchema = z
       .array(explainedSchema)
       .meta({ description: 'By webhook id, at most 1,000. `next_cursor` leads to the next page.' }),
     next_cursor: z.string().nullable().meta({ description: 'Null on the last page.' }),
+    cells_away: cellsAway(),
   })
   .meta({ id: 'ExplainedEvent' })
 
@@ -144,7 +147,7 @@ export const eventRoutes = [
         query => query.entity_id === undefined || query.entity_type !== undefined,
         'name the entity_type of the entity_id',
       ),
-    answer: { status: 200, what: 'A page of events', schema: page(listedSchema) },
+    answer: { status: 200, what: 'A page of events', schema: pageOverCells(listedSchema) },
     async handle({ control, caller, query }) {
       const { entity_type, entity_id, action, state, from, to, tenant, limit, cursor } = query
       const filter = { entityType: entity_type, entityId: entity_id, actions: action, state, from, to }
@@ -182,6 +185,7 @@ export const eventRoutes = [
           previous: found.event.previous === null ? null : exactly(found.event.previous),
           deliveries: found.deliveries.map(explainedJson),
           next_cursor: found.next === null ? null : String(found.next),
+          ...awayJson(found),
         }),
       )
     },

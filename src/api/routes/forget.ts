@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { forgetEntity } from '../../control/log/forget.ts'
-import { text } from '../kit/fields.ts'
+import { awayJson, cellsAway, text } from '../kit/fields.ts'
 import { answer, route } from '../kit/route.ts'
 
 const forgetRequest = z
@@ -20,6 +20,7 @@ const forgottenSchema = z
     parked: count('Parked changes of the entity.'),
     answers: count('Answers kept for repetitions with the same `Idempotency-Key`.'),
     is_complete: z.boolean().meta({ description: 'False where more remains: call again.' }),
+    cells_away: cellsAway(),
   })
   .meta({ id: 'Forgotten' })
 
@@ -37,9 +38,10 @@ export const forgetRoutes = [
     answer: { status: 200, what: 'The number of removed records', schema: forgottenSchema },
     async handle({ control, caller, body }) {
       const entity = { entityType: body.entity_type, entityId: String(body.entity_id) }
-      return answer(await forgetEntity(control, caller, entity), ({ isComplete, ...counts }) => ({
+      return answer(await forgetEntity(control, caller, entity), ({ isComplete, away, ...counts }) => ({
         ...counts,
         is_complete: isComplete,
+        ...awayJson({ away }),
       }))
     },
   }),

@@ -107,6 +107,23 @@ const statusSchema = z
         description: 'Age of the oldest event that is pending for an active webhook. 0: none is pending.',
       }),
     }),
+    cells: z
+      .array(
+        z.object({
+          name: z.string(),
+          state: z.enum(['ok', 'away']),
+          reason: z.string().nullable().meta({ description: 'Why it is away. Null: it is not.' }),
+          webhooks: z.int().nullable(),
+          events_behind: z.int().nullable().meta({
+            description: 'Events of the log that it does not have yet, counted up to 10,000.',
+          }),
+        }),
+      )
+      .optional()
+      .meta({
+        description:
+          'The cells, `main` first. Numbers are null where a cell is away, and the queue does not count it. Absent where there is main alone.',
+      }),
     ids_ahead_ms: z.number().meta({
       description:
         "By how much the newest event's id says a later time than it is, because a clock was ahead; 0: it does not.",
@@ -153,7 +170,8 @@ function mappingJson({ file, loadedAtMs, refused }: NonNullable<Status['mapping'
 }
 
 function statusJson(status: Status): z.input<typeof statusSchema> {
-  const { capture, position, lastEvent, gaps, resyncs, mapping, mappingLost, queue, idsAheadMs } = status
+  const { capture, position, lastEvent, gaps, resyncs, mapping, mappingLost, queue, cells, idsAheadMs } =
+    status
   const { source } = capture
   return {
     capture: {
@@ -211,6 +229,15 @@ function statusJson(status: Status): z.input<typeof statusSchema> {
       webhooks_behind: queue.streamsBehind,
       oldest_pending_ms: queue.oldestPendingMs,
     },
+    ...(cells.length > 1 && { cells: cells.map(cellJson) }),
     ids_ahead_ms: idsAheadMs,
   }
 }
+
+const cellJson = ({ name, isAway, why, webhooks, behind }: Status['cells'][number]) => ({
+  name,
+  state: isAway ? ('away' as const) : ('ok' as const),
+  reason: why,
+  webhooks,
+  events_behind: behind,
+})

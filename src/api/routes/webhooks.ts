@@ -9,7 +9,7 @@ import {
 } from '../../control/webhooks/webhooks.ts'
 import { logBodies, type Webhook } from '../../domain/webhook/webhook.ts'
 import { webhookTag } from '../kit/etag.ts'
-import { id, idCursor, limit, page, pageJson, text } from '../kit/fields.ts'
+import { id, idCursor, limit, pageJson, pageOverCells, text } from '../kit/fields.ts'
 import { filterFields } from '../kit/filter-fields.ts'
 import { answer, route } from '../kit/route.ts'
 import { tenantAsked, tenantField, tenantGiven } from '../kit/tenant-fields.ts'
@@ -201,7 +201,7 @@ export const webhookRoutes = [
     role: 'viewer',
     tenants: 'own',
     query: z.strictObject({ limit: limit(100, 50), cursor: idCursor(), tenant: tenantAsked() }),
-    answer: { status: 200, what: 'A page of webhooks', schema: page(webhookSchema) },
+    answer: { status: 200, what: 'A page of webhooks', schema: pageOverCells(webhookSchema) },
     async handle({ control, caller, query: { limit, cursor, tenant } }) {
       const found = await listWebhooks(control, caller, { limit, after: cursor, tenant })
       return { ok: true, value: pageJson(found, webhookJson(caller.role)) }

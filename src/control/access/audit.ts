@@ -1,8 +1,10 @@
+import type { CellCursor } from '../../domain/cells/cell-cursor.ts'
+import type { Outbox } from '../../outbox/database/database.ts'
 import { type AuditRecord, listAudit as readAudit } from '../../outbox/records/audit.ts'
 import { webhookNames } from '../../outbox/records/webhooks.ts'
+import { type CellPage, overCells, pageOverCells } from '../kit/cells.ts'
 import type { Caller, Control } from '../kit/control.ts'
 import { tenantAsked } from '../kit/tenants.ts'
-import type { Page } from '../webhooks/webhooks.ts'
 
 export type { AuditRecord }
 
@@ -15,19 +17,21 @@ export async function listAudit(
   caller: Pick<Caller, 'tenant'>,
   page: {
     limit: number
-    before: bigint | null
+    before: CellCursor | null
     webhookId: number | null
     tenant?: string | null | undefined
   },
-): Promise<Page<AuditRecord, bigint>> {
+): Promise<CellPage<AuditRecord>> {
   const tenant = tenantAsked(caller, page.tenant)
-  const found = await readAudit(control.outbox, { ...page, tenant, limit: page.limit + 1 })
-  const items = found.slice(0, page.limit).map(record => (caller.tenant === null ? record : shownTo(record)))
-  return { items, next: found.length > page.limit ? items.at(-1)!.id : null }
+  const { webhookId } = page
+  const list = (outbox: Outbox, { limit, before }: { limit: number; before: bigint | null }) =>
+    readAudit(outbox, { limit, before, webhookId, tenant })
+  const found = await pageOverCells(control, page, list, ({ at }) => at.getTime())
+  return caller.tenant === null ? found : { ...found, items: found.items.map(shownTo) }
 }
 
 /** A record, as its tenant sees it. */
-function shownTo(record: AuditRecord): AuditRecord {
+function shownTo<R extends AuditRecord>(record: R): R {
   const { actor, tenant } = record
   if (actor.tenant === tenant || actor.kind === 'walhook') return record
   return { ...record, actor: { ...administrator, tenant: null } }
@@ -45,5 +49,6 @@ export async function auditedNames(
   { tenant }: Pick<Caller, 'tenant'>,
   ids: readonly number[],
 ): Promise<Map<number, string>> {
-  return await webhookNames(control.outbox, ids, tenant)
+  const { answers } = await overCells(control, outbox => webhookNames(outbox, ids, tenant))
+  return new Map(answers.flatMap(({ value }) => [...value]))
 }

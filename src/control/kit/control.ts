@@ -47,7 +47,7 @@ export type MappingState = {
  * in.
  */
 export type Control = {
-  /** Of the webhook that an operation is about, else main's. */
+  /** The outbox of the webhook that the operation is about; main's for everything else. */
   readonly outbox: Outbox
   readonly cells: Cells
   /** The outbox's clock. */
@@ -87,7 +87,9 @@ export type Control = {
     entityType: string,
     key: string,
   ) => Promise<{ entityId: string; entityIdJson: string; resultJson: string; tenant: string | null } | null>
+  /** Sends a test, and logs it in the webhook's outbox. */
   readonly sendTest: (
+    outbox: Outbox,
     target: { webhookId: number; url: string; sealed: Sealed; traceparent?: boolean },
     message: { entityType: string; entityId: string; body: string },
   ) => Promise<LoggedAttempt>

@@ -1,4 +1,4 @@
-import type { Reason } from '../../domain/shown/reason.ts'
+import { because, type Reason } from '../../domain/shown/reason.ts'
 import { sayInEnglish } from '../../domain/shown/reason-texts.ts'
 
 /** A problem of one input field. `pointer` is a JSON Pointer (RFC 6901) to it, `detail` the reason in English. */
@@ -13,11 +13,12 @@ export type Failed =
   | { readonly ok: false; readonly kind: 'stale'; readonly detail: string }
   /** The caller may try again later. */
   | { readonly ok: false; readonly kind: 'busy'; readonly detail: string; readonly retryAfterS: number }
-  /** The source is unavailable. */
+  /** The source, or a cell, is unavailable. */
   | {
       readonly ok: false
       readonly kind: 'unavailable'
       readonly detail: string
+      readonly reason: Reason
       readonly retryAfterS: number
     }
   | { readonly ok: false; readonly kind: 'invalid'; readonly problems: readonly FieldProblem[] }
@@ -37,14 +38,13 @@ export function conflict(reason: Reason): Failed {
   return { ok: false, kind: 'conflict', detail: sayInEnglish(reason), reason }
 }
 
-/** The source's tables are needed and unavailable. */
-export const sourceUnavailable: Failed = {
-  ok: false,
-  kind: 'unavailable',
-  detail:
-    'The source database does not answer, and what events hold is read from its tables. Try again in 10 s.',
-  retryAfterS: 10,
+/** A database does not answer: the caller may try again after `retryAfterS`. */
+export function unavailable(reason: Reason, retryAfterS = 10): Failed {
+  return { ok: false, kind: 'unavailable', detail: sayInEnglish(reason), reason, retryAfterS }
 }
+
+/** The source's tables are needed and unavailable. */
+export const sourceUnavailable: Failed = unavailable(because('source.away'))
 
 /** Another caller changed the object meanwhile. */
 export function stale(what: string, id: number | string): Failed {

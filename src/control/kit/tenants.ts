@@ -7,7 +7,7 @@ import type { Caller, Control } from './control.ts'
 
 /** How a route or page treats tenants; without it, callers with a tenant get 404. */
 export type TenantScope =
-  /** It is about the webhook `id` of its path: only the caller's tenant's webhooks exist. */
+  /** It is about the webhook `id` of its path, and runs in its cell: only the caller's tenant's webhooks exist. */
   | 'webhook'
   /** It reads and writes the caller's tenant only, by `caller.tenant`. */
   | 'own'

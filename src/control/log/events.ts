@@ -1,17 +1,20 @@
+import { mergeSorted } from '../../domain/cells/merge-sorted.ts'
 import { askedType } from '../../domain/event/alert.ts'
 import type { ExplainTexts } from '../../domain/failure/explain-texts.ts'
 import { type Explanation, explain } from '../../domain/shown/explain.ts'
 import { because } from '../../domain/shown/reason.ts'
 import type { TimeId } from '../../domain/value/time-id.ts'
+import type { Outbox } from '../../outbox/database/database.ts'
 import type { ListedEvent } from '../../outbox/listing/events.ts'
-import * as listing from '../../outbox/listing/events.ts'
 import type { EventFilter, Looked } from '../../outbox/listing/look.ts'
 import { type AttemptLine, readEventAttempts } from '../../outbox/reading/attempt-lines.ts'
 import * as events from '../../outbox/reading/events.ts'
 import { readExplainFacts } from '../../outbox/reading/explain.ts'
+import { controlOfWebhook, overCells } from '../kit/cells.ts'
 import type { Caller, Control } from '../kit/control.ts'
 import { invalid, notFound, type Result, wrongField } from '../kit/result.ts'
 import { eventFor, tenantAsked } from '../kit/tenants.ts'
+import { listOverCells } from './event-list.ts'
 import { labelFor, withLabels } from './labels.ts'
 
 export type { EventFilter, Looked } from '../../outbox/listing/look.ts'
@@ -26,6 +29,20 @@ export type ExplainedDelivery = Explanation & { readonly webhookId: number; read
 /** This many webhooks of an event are explained at once. */
 export const mostExplained = 1_000
 
+/** An event with deliveries, and the cells whose webhooks are missing because they do not answer. */
+type OfEvent<T> = T & { readonly away: readonly string[] }
+
+/** An event of the log, which main has whole; or an alert, which is where its webhook is. */
+async function findEvent<E>(
+  { cells }: Pick<Control, 'cells'>,
+  find: (outbox: Outbox) => Promise<E | null>,
+): Promise<E | null> {
+  const found = await find(cells.main.outbox)
+  if (found || cells.all().length === 1) return found
+  const { answers } = await overCells({ cells }, find)
+  return answers.find(({ value }) => value)?.value ?? null
+}
+
 /**
  * An event with its delivery to each webhook, in ascending order of id after `after`, or to the named one. `next`: the cursor
  * of the next page, or null.
@@ -35,11 +52,15 @@ export async function explainEvent(
   caller: Pick<Caller, 'tenant'>,
   eventId: TimeId,
   { webhookId, after }: { webhookId: number | null; after: number },
-): Promise<Result<{ event: LabelledEvent; deliveries: ExplainedDelivery[]; next: number | null }>> {
-  const whole = await events.findEvent(control.outbox, eventId)
+): Promise<Result<OfEvent<{ event: LabelledEvent; deliveries: ExplainedDelivery[]; next: number | null }>>> {
+  const whole = await findEvent(control, outbox => events.findEvent(outbox, eventId))
   const event = whole && eventFor(caller, whole)
   if (!whole || !event) return notFound('event', String(eventId))
-  const found = await explainDeliveries(control, caller, whole, {
+  if (webhookId !== null) {
+    const of = await controlOfWebhook(control, caller, webhookId)
+    if (!of.ok) return of
+  }
+  const { found, away } = await explainDeliveries(control, caller, whole, {
     webhookId,
     after,
     limit: mostExplained + 1,
@@ -47,7 +68,7 @@ export async function explainEvent(
   const deliveries = found.slice(0, mostExplained)
   const next = found.length > mostExplained ? deliveries.at(-1)!.webhookId : null
   if (webhookId !== null && deliveries.length === 0) return notFound('webhook', webhookId)
-  return { ok: true, value: { event: withLabel(control, event), deliveries, next } }
+  return { ok: true, value: { event: withLabel(control, event), deliveries, next, away } }
 }
 
 async function explainDeliveries(
@@ -55,13 +76,20 @@ async function explainDeliveries(
   { tenant }: Pick<Caller, 'tenant'>,
   event: events.EventLine,
   { texts, ...which }: { webhookId: number | null; after: number; limit: number; texts?: ExplainTexts },
-): Promise<ExplainedDelivery[]> {
-  const found = await readExplainFacts(control.outbox, event, { ...which, tenant })
-  return found.map(({ facts, webhookId, name }) => ({
-    ...explain(facts, texts),
-    webhookId,
-    webhookName: name,
-  }))
+): Promise<OfEvent<{ found: ExplainedDelivery[] }>> {
+  const { answers, away } = await overCells(control, outbox =>
+    readExplainFacts(outbox, event, { ...which, tenant }),
+  )
+  const lists = answers.map(({ value }) => value)
+  const found = mergeSorted(lists, (a, b) => a.webhookId < b.webhookId, which.limit)
+  return {
+    found: found.map(({ facts, webhookId, name }) => ({
+      ...explain(facts, texts),
+      webhookId,
+      webhookName: name,
+    })),
+    away,
+  }
 }
 
 /** An event's delivery to one webhook, with its newest hundred requests, oldest first. */
@@ -75,16 +103,17 @@ export async function tellEvent(
   eventId: TimeId,
   texts: ExplainTexts,
 ): Promise<Result<EventStory>> {
-  const whole = await events.findEventLine(control.outbox, eventId)
+  const whole = await findEvent(control, outbox => events.findEventLine(outbox, eventId))
   const event = whole && eventFor(caller, whole)
   if (!whole || !event) return notFound('event', String(eventId))
-  const explained = await explainDeliveries(control, caller, whole, {
+  const { found: explained } = await explainDeliveries(control, caller, whole, {
     webhookId: null,
     after: 0,
     limit: mostExplained,
     texts,
   })
-  const attempts = await readEventAttempts(control.outbox, eventId, null)
+  const { answers } = await overCells(control, outbox => readEventAttempts(outbox, eventId, null))
+  const attempts = new Map(answers.flatMap(({ value }) => [...value]))
   const deliveries = explained.map(each => ({
     ...each,
     attempts: attempts.get(each.webhookId) ?? [],
@@ -102,7 +131,7 @@ export async function readEvent(
   caller: Pick<Caller, 'tenant'>,
   eventId: TimeId,
 ): Promise<Result<LabelledEvent>> {
-  const whole = await events.findEvent(control.outbox, eventId)
+  const whole = await findEvent(control, outbox => events.findEvent(outbox, eventId))
   const event = whole && eventFor(caller, whole)
   return event ? { ok: true, value: withLabel(control, event) } : notFound('event', String(eventId))
 }
@@ -117,13 +146,13 @@ export async function listEvents(
     limit: number
     before: TimeId | null
   },
-): Promise<Result<Looked<LabelledLine>>> {
+): Promise<Result<OfEvent<Looked<LabelledLine>>>> {
   const { from, to, entityType: shown } = page.filter
   if (from && to && from >= to) return invalid(wrongField('/to', because('range.order')))
   const tenant = tenantAsked(caller, page.tenant)
   const entityType = shown === undefined ? undefined : askedType(shown, control.entityTypes)
   const filter = { ...page.filter, entityType }
-  const found = await listing.listEvents(control.outbox, { ...page, filter, tenant, seenBy: caller.tenant })
+  const found = await listOverCells(control, { ...page, filter, tenant, seenBy: caller.tenant })
   const items = await withLabels(control, caller, found.items)
   return { ok: true, value: { ...found, items: items.flatMap(event => eventFor(caller, event) ?? []) } }
 }

@@ -1,15 +1,20 @@
+import type { CellCursor } from '../../domain/cells/cell-cursor.ts'
 import { type Incident, listIncidents } from '../../outbox/records/incidents.ts'
+import { type CellPage, pageOverCells } from '../kit/cells.ts'
 import type { Control } from '../kit/control.ts'
-import type { Page } from '../webhooks/webhooks.ts'
 
 export type { Incident }
 
 /** Incidents, newest first; `isOpen`: open ones only. */
 export async function listAlerts(
-  { outbox }: Pick<Control, 'outbox'>,
-  page: { limit: number; before: number | null; isOpen: boolean },
-): Promise<Page<Incident, number>> {
-  const found = await listIncidents(outbox, { ...page, limit: page.limit + 1 })
-  const items = found.slice(0, page.limit)
-  return { items, next: found.length > page.limit ? items.at(-1)!.id : null }
+  control: Pick<Control, 'cells'>,
+  page: { limit: number; before: CellCursor | null; isOpen: boolean },
+): Promise<CellPage<Incident>> {
+  return await pageOverCells(
+    control,
+    page,
+    (outbox, { limit, before }) =>
+      listIncidents(outbox, { limit, before: before === null ? null : Number(before), isOpen: page.isOpen }),
+    ({ openedAt }) => openedAt.getTime(),
+  )
 }

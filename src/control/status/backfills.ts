@@ -7,12 +7,13 @@ import { transaction } from '../../outbox/database/database.ts'
 import { recordAudit } from '../../outbox/records/audit.ts'
 import { findWebhook } from '../../outbox/records/webhooks.ts'
 import * as backfills from '../../outbox/source/backfills.ts'
+import { overCells, reachableCell } from '../kit/cells.ts'
 import type { Caller, Control } from '../kit/control.ts'
 import { conflict, type Failed, invalid, notFound, type Result, wrongField } from '../kit/result.ts'
 import type { Page } from '../webhooks/webhooks.ts'
 
-/** The part of `Control` for backfills, also without a server. */
-export type BackfillControl = Pick<Control, 'outbox' | 'slotName' | 'entityTypes' | 'backfillAs'>
+/** The part of `Control` for backfills, also without a server: main keeps them, for webhooks of every cell. */
+export type BackfillControl = Pick<Control, 'cells' | 'slotName' | 'entityTypes' | 'backfillAs'>
 
 export type BackfillWish = {
   readonly entityType: string
@@ -40,7 +41,7 @@ export async function startBackfill(
   if (refusal) return refusal
   const { slotName } = control
   const rowsPerSecond = wish.rowsPerSecond ?? usualRowsPerSecond
-  const made = await transaction(control.outbox.pool, async client => {
+  const made = await transaction(control.cells.main.outbox.pool, async client => {
     const input = { slotName, entityType, webhookId, actionType, rowsPerSecond }
     const backfill = await backfills.insertBackfill(client, input)
     if (backfill) {
@@ -51,7 +52,7 @@ export async function startBackfill(
     return backfill
   })
   if (made) return { ok: true, value: made }
-  const open = await backfills.openBackfills(control.outbox, slotName)
+  const open = await backfills.openBackfills(control.cells.main.outbox, slotName)
   const same = open.find(each => each.entityType === entityType && each.webhookId === webhookId)
   return conflict(because('backfill.open', { id: same?.id ?? null, entityType, webhookId }))
 }
@@ -69,11 +70,15 @@ async function refusalOfReceivers(
 ): Promise<Failed | null> {
   const trigger = triggerOf(entityType, actionType)
   if (webhookId === null) {
-    const receivers = await backfills.backfillReceivers(control.outbox, { webhookId, trigger, countTo: 0 })
-    if (receivers.length > 0) return null
+    const { answers } = await overCells(control, outbox =>
+      backfills.backfillReceivers(outbox, { webhookId, trigger, countTo: 0 }),
+    )
+    if (answers.some(({ value }) => value.length > 0)) return null
     return conflict(because('backfill.no_receiver', { trigger }))
   }
-  const webhook = await findWebhook(control.outbox, webhookId)
+  const cell = await reachableCell(control, webhookId)
+  if (!cell.ok) return cell
+  const webhook = await findWebhook(cell.value.outbox, webhookId)
   if (!webhook) return invalid(wrongField('/webhook_id', because('webhook.missing', { webhookId })))
   if (webhook.triggers.includes(trigger)) return null
   const other = actionType === 'new' ? 'update' : 'new'
@@ -83,10 +88,10 @@ async function refusalOfReceivers(
 
 /** Who started each backfill, by id, if known. */
 export async function backfillStarters(
-  { outbox }: Pick<Control, 'outbox'>,
+  { cells }: Pick<Control, 'cells'>,
   of: readonly Backfill[],
 ): Promise<Map<number, string>> {
-  return await backfills.backfillStarters(outbox, of)
+  return await backfills.backfillStarters(cells.main.outbox, of)
 }
 
 /** Backfills, newest first, at most `limit`, before the id `before`; of one webhook: those for it or for all. */
@@ -94,7 +99,7 @@ export async function listBackfills(
   control: BackfillControl,
   page: { limit: number; before: number | null; webhookId?: number },
 ): Promise<Page<Backfill, number>> {
-  const found = await backfills.listBackfills(control.outbox, control.slotName, {
+  const found = await backfills.listBackfills(control.cells.main.outbox, control.slotName, {
     ...page,
     limit: page.limit + 1,
   })
@@ -103,7 +108,7 @@ export async function listBackfills(
 }
 
 export async function getBackfill(control: BackfillControl, id: number): Promise<Result<Backfill>> {
-  const backfill = await backfills.findBackfill(control.outbox, id)
+  const backfill = await backfills.findBackfill(control.cells.main.outbox, id)
   return backfill?.slotName === control.slotName ? { ok: true, value: backfill } : notFound('backfill', id)
 }
 
@@ -116,7 +121,7 @@ export async function changeBackfill(
 ): Promise<Result<Backfill>> {
   const before = await getBackfill(control, id)
   if (!before.ok) return before
-  const changed = await transaction(control.outbox.pool, async client => {
+  const changed = await transaction(control.cells.main.outbox.pool, async client => {
     const after = await backfills.paceBackfill(client, id, rowsPerSecond)
     if (after)
       await recordAudit(client, caller, 'backfill.changed', {
@@ -138,7 +143,7 @@ export async function cancelBackfill(
 ): Promise<Result<Backfill>> {
   const before = await getBackfill(control, id)
   if (!before.ok) return before
-  const cancelled = await transaction(control.outbox.pool, async client => {
+  const cancelled = await transaction(control.cells.main.outbox.pool, async client => {
     const reason = `cancelled by ${caller.name}`
     const after = await backfills.endBackfill(client, id, { state: 'cancelled', reason })
     if (after)

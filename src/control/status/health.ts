@@ -1,13 +1,15 @@
 import { type Finding, findingsOf } from '../../domain/shown/findings.ts'
-import { spanUntil, type Traffic } from '../../domain/shown/traffic.ts'
+import { type Span, spanUntil, type Traffic } from '../../domain/shown/traffic.ts'
 import { countUnwell, type WebhookStates } from '../../domain/shown/webhook-states.ts'
 import { minuteMs } from '../../domain/value/duration.ts'
 import type { Outbox } from '../../outbox/database/database.ts'
 import { readTraffic } from '../../outbox/figures/traffic.ts'
 import { type MailTrouble, readMailTrouble } from '../../outbox/records/alert-mails.ts'
+import { overCells } from '../kit/cells.ts'
 import type { Control } from '../kit/control.ts'
 import { areToldAnew } from './alarm.ts'
 import { readStatus, type Status } from './status.ts'
+import { sumMails, sumTraffic } from './sums.ts'
 import { webhookStates } from './webhook-states.ts'
 
 export type Health = {
@@ -29,20 +31,36 @@ const known = new WeakMap<
 
 /** The traffic up to the last whole minute, read once a minute for all readers. */
 async function trafficUntil(
-  { outbox }: Control,
+  control: Pick<Control, 'cells'>,
   nowMs: number,
   bucketMs: number,
   count: number,
 ): Promise<Traffic> {
+  const { outbox } = control.cells.main
   const span = spanUntil(nowMs, bucketMs, count)
   const answers = known.get(outbox) ?? new Map()
   known.set(outbox, answers)
   const answer = answers.get(bucketMs)
   if (answer?.fromMs === span.fromMs) return await answer.traffic
-  const traffic = readTraffic(outbox, span)
+  const traffic = readTrafficOf(control, span, null)
   answers.set(bucketMs, { fromMs: span.fromMs, traffic })
   traffic.catch(() => answers.delete(bucketMs))
   return await traffic
+}
+
+/** The traffic of a tenant, or of all (null), in the cells that answer. */
+export async function readTrafficOf(
+  control: Pick<Control, 'cells'>,
+  span: Span,
+  tenant: string | null,
+): Promise<Traffic> {
+  const { answers } = await overCells(control, outbox => readTraffic(outbox, span, tenant))
+  return sumTraffic(answers.map(({ value }) => value))
+}
+
+async function readMails(control: Pick<Control, 'cells'>): Promise<MailTrouble> {
+  const { answers } = await overCells(control, outbox => readMailTrouble(outbox))
+  return sumMails(answers.map(({ value }) => value))
 }
 
 /** The health of walhook for people: figures, traffic and findings. */
@@ -51,7 +69,7 @@ export async function readHealth(control: Control, nowMs: number): Promise<Healt
     readStatus(control),
     trafficUntil(control, nowMs, minuteMs, 60),
     trafficUntil(control, nowMs, 15 * minuteMs, 96),
-    readMailTrouble(control.outbox),
+    readMails(control),
     webhookStates(control, null, nowMs),
   ])
   const delivered = hour.buckets.reduce((sum, bucket) => sum + bucket.delivered, 0)
@@ -71,6 +89,7 @@ export async function readHealth(control: Control, nowMs: number): Promise<Healt
     deliveriesDead: status.queue.deadDeliveries,
     hasMailTrouble: mails.failed + mails.givenUp + mails.waiting > 0,
     webhooksUnwell: countUnwell(webhooks),
+    cellsAway: status.cells.filter(({ isAway }) => isAway).length,
     lastHour: { requests: delivered + failed, failed },
   })
   return { status, hour, day, findings, mails, webhooks }

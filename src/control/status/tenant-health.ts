@@ -1,11 +1,12 @@
 import { spanUntil, type Traffic } from '../../domain/shown/traffic.ts'
 import { minuteMs } from '../../domain/value/duration.ts'
 import type { Webhook } from '../../domain/webhook/webhook.ts'
-import { readTraffic } from '../../outbox/figures/traffic.ts'
 import { type Count, countWaitingOf } from '../../outbox/reading/queue-depth.ts'
 import { countDeadOf } from '../../outbox/reading/queue-total.ts'
 import { listWebhooks } from '../../outbox/records/webhooks.ts'
+import { overCells } from '../kit/cells.ts'
 import type { Control } from '../kit/control.ts'
+import { readTrafficOf } from './health.ts'
 
 /** The health of a tenant's webhooks. */
 export type TenantHealth = {
@@ -26,26 +27,34 @@ const mostCounted = 1_000
 
 /** The health of one tenant's webhooks, and of nothing else. */
 export async function readTenantHealth(
-  { outbox }: Pick<Control, 'outbox'>,
+  control: Pick<Control, 'cells'>,
   tenant: string,
   nowMs: number,
 ): Promise<TenantHealth> {
-  const webhooks = await listWebhooks(outbox, { tenant, after: 0, limit: mostWebhooks })
-  const ids = webhooks.map(({ id }) => id)
-  const active = webhooks.filter(({ isActive }) => isActive)
-  const [waiting, dead, hour, day] = await Promise.all([
-    countWaitingOf(outbox, ids, mostCounted),
-    countDeadOf(outbox, ids, mostCounted),
-    readTraffic(outbox, spanUntil(nowMs, minuteMs, 60), tenant),
-    readTraffic(outbox, spanUntil(nowMs, 15 * minuteMs, 96), tenant),
+  const [{ answers }, hour, day] = await Promise.all([
+    overCells(control, async outbox => {
+      const webhooks = await listWebhooks(outbox, { tenant, after: 0, limit: mostWebhooks })
+      const ids = webhooks.map(({ id }) => id)
+      const [waiting, dead] = await Promise.all([
+        countWaitingOf(outbox, ids, mostCounted),
+        countDeadOf(outbox, ids, mostCounted),
+      ])
+      return { webhooks, waiting: [...waiting.values()], dead }
+    }),
+    readTrafficOf(control, spanUntil(nowMs, minuteMs, 60), tenant),
+    readTrafficOf(control, spanUntil(nowMs, 15 * minuteMs, 96), tenant),
   ])
+  const found = answers.map(({ value }) => value)
+  const webhooks = found.flatMap(({ webhooks }) => webhooks)
+  const active = webhooks.filter(({ isActive }) => isActive)
+  const dead = found.reduce((sum, { dead }) => sum + dead, 0)
   return {
     webhooks: webhooks.length,
     disabled: active.filter(({ disabledAt }) => disabledAt !== null).slice(0, mostNamed),
     failing: active
       .filter(({ disabledAt, failingSince }) => disabledAt === null && failingSince !== null)
       .slice(0, mostNamed),
-    waiting: sumOf([...waiting.values()]),
+    waiting: sumOf(found.flatMap(({ waiting }) => waiting)),
     dead: { count: Math.min(dead, mostCounted), isExact: dead <= mostCounted },
     ...{ hour, day },
   }

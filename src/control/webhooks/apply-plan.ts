@@ -1,3 +1,4 @@
+import { mergeSorted } from '../../domain/cells/merge-sorted.ts'
 import { because } from '../../domain/shown/reason.ts'
 import { changeHeaders } from '../../domain/webhook/custom-headers.ts'
 import {
@@ -9,8 +10,10 @@ import {
 import { parseSecret } from '../../domain/webhook/signature.ts'
 import type { Webhook } from '../../domain/webhook/webhook.ts'
 import { openHeaders, openIdentity, openSecret, type Sealed } from '../../domain/webhook/webhook-secrets.ts'
+import type { Cell } from '../../outbox/cells/cells.ts'
 import { findSealed } from '../../outbox/records/secrets.ts'
 import { listWebhooks } from '../../outbox/records/webhooks.ts'
+import { overCells } from '../kit/cells.ts'
 import type { Caller, Control } from '../kit/control.ts'
 import { type FieldProblem, wrongField } from '../kit/result.ts'
 import { controlFor } from '../kit/tenants.ts'
@@ -62,6 +65,8 @@ export type Step = {
   readonly action: 'create' | 'change' | 'delete' | 'none' | 'left'
   readonly differences: readonly Difference[]
   readonly before: Webhook | null
+  /** Null: it is new. */
+  readonly cell: Cell | null
   readonly judged: Judged
   /** The fields to write: all of a new webhook, the changed ones of another. */
   readonly fields: Partial<WebhookFields> | null
@@ -69,14 +74,26 @@ export type Step = {
   readonly isSecretAnother?: boolean
 }
 
-/** The changes of a file, and all its problems. Reads only. */
+/** A webhook, and the cell that has it. */
+type Present = { readonly webhook: Webhook; readonly cell: Cell }
+
+/**
+ * The changes of a file, and all its problems. Reads only. Every cell is needed: one that is `away` may have a webhook of the
+ * file.
+ */
 export async function planApply(
   control: Control,
   caller: Caller,
   wish: ApplyWish,
-): Promise<{ readonly steps: readonly Step[]; readonly problems: readonly FieldProblem[] }> {
+): Promise<{
+  readonly steps: readonly Step[]
+  readonly problems: readonly FieldProblem[]
+  readonly away: readonly string[]
+}> {
   const source = sourceOf(caller, wish.source)
-  const present = Map.groupBy(await allWebhooks(control, caller), ({ name }) => name)
+  const { all, away } = await allWebhooks(control, caller)
+  if (away.length > 0) return { steps: [], problems: [], away }
+  const present = Map.groupBy(all, ({ webhook }) => webhook.name)
   const problems: FieldProblem[] = []
   const steps: Step[] = []
   for (const [name, { readable, problems: wrong }] of wish.unreadable) {
@@ -86,13 +103,17 @@ export async function planApply(
   for (const [name, written] of wish.webhooks) {
     // Two tenants may have webhooks of the same name.
     const of = judgeTenant(caller, written.tenant)
-    const found = (present.get(name) ?? []).filter(({ tenant }) => tenant === of.tenant)
-    const [before = null] = found
+    const found = (present.get(name) ?? []).filter(({ webhook }) => webhook.tenant === of.tenant)
+    const [there = null] = found
+    const before = there?.webhook ?? null
     problems.push(...placed(name, of.problems))
     if (found.length > 1)
       problems.push(
         ...placed(name, [
-          wrongField('', because('webhook.same_name', { name, ids: found.map(({ id }) => id).join(', ') })),
+          wrongField(
+            '',
+            because('webhook.same_name', { name, ids: found.map(({ webhook }) => webhook.id).join(', ') }),
+          ),
         ]),
       )
     if (before?.managedBy && before.managedBy !== source && !wish.isForced)
@@ -106,7 +127,7 @@ export async function planApply(
       source,
       name,
       written,
-      before,
+      there,
     )
     problems.push(...placed(name, planned.problems))
     if (planned.step) steps.push(planned.step)
@@ -114,9 +135,9 @@ export async function planApply(
   const isNamed = ({ name, tenant }: Webhook) =>
     wish.unreadable.has(name) ||
     (wish.webhooks.has(name) && judgeTenant(caller, wish.webhooks.get(name)!.tenant).tenant === tenant)
-  for (const before of [...present.values()].flat())
-    if (before.managedBy === source && !isNamed(before)) steps.push(gone(before, wish.prunes))
-  return { steps, problems }
+  for (const there of all)
+    if (there.webhook.managedBy === source && !isNamed(there.webhook)) steps.push(gone(there, wish.prunes))
+  return { steps, problems, away }
 }
 
 /** A tenant's file is separate from ours, even with the same name. */
@@ -127,25 +148,30 @@ const placed = (name: string, problems: readonly FieldProblem[]): FieldProblem[]
 
 const nothingWrong: Judged = { problems: [] }
 
-function gone(before: Webhook, prunes: boolean): Step {
+function gone({ webhook: before, cell }: Present, prunes: boolean): Step {
   return {
     name: before.name,
     id: before.id,
     action: prunes ? 'delete' : 'left',
     differences: [],
     before,
+    cell,
     judged: nothingWrong,
     fields: null,
   }
 }
 
-async function allWebhooks({ outbox }: Control, { tenant }: Caller): Promise<Webhook[]> {
-  const all: Webhook[] = []
-  for (let after = 0; ; after = all.at(-1)!.id) {
-    const page = await listWebhooks(outbox, { limit: 1_000, after, tenant })
-    all.push(...page)
-    if (page.length < 1_000) return all
-  }
+async function allWebhooks(control: Control, { tenant }: Caller) {
+  const { answers, away } = await overCells(control, async (outbox, cell) => {
+    const all: Present[] = []
+    for (let after = 0; ; after = all.at(-1)!.webhook.id) {
+      const page = await listWebhooks(outbox, { limit: 1_000, after, tenant })
+      all.push(...page.map(webhook => ({ webhook, cell })))
+      if (page.length < 1_000) return all
+    }
+  })
+  const lists = answers.map(({ value }) => value)
+  return { all: mergeSorted(lists, (a, b) => a.webhook.id < b.webhook.id), away }
 }
 
 async function planOne(
@@ -153,13 +179,14 @@ async function planOne(
   source: string,
   name: string,
   { secret, headers = {}, clientCertificate = null, clientKey = null, ...rest }: WrittenWebhook,
-  before: Webhook | null,
+  there: Present | null,
 ): Promise<{ step: Step | null; problems: readonly FieldProblem[] }> {
+  const { webhook: before, cell } = there ?? { webhook: null, cell: null }
   // Each request judges a stored URL anyway; the file stays applicable while its name does not resolve.
   const isUrlKept = before !== null && URL.parse(rest.url)?.href === before.url
   const judged = await judgeFields(control, { ...rest, ...(isUrlKept && { url: undefined }) })
   const identity = judgeIdentity(clientCertificate, clientKey)
-  const sealed = before && (await findSealed(control.outbox.pool, before.id))
+  const sealed = before && (await findSealed(cell.outbox.pool, before.id))
   const stored = before && sealed ? openAll(control, before, sealed) : null
   const wantedHeaders = headers as Readonly<Record<string, string>>
   const headerChange = { ...withoutThese(before, wantedHeaders), ...wantedHeaders }
@@ -200,7 +227,16 @@ async function planOne(
       : []),
     ...(isSecretAnother ? [{ field: 'secret', from: '[redacted]', to: '[redacted] (another)' }] : []),
   ]
-  const step = { name, id: before?.id ?? null, before, judged, differences: all, secret, isSecretAnother }
+  const step = {
+    name,
+    id: before?.id ?? null,
+    before,
+    cell,
+    judged,
+    differences: all,
+    secret,
+    isSecretAnother,
+  }
   const certificate = { clientCertificate, clientKey }
   if (!before)
     return {

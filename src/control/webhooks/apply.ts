@@ -2,16 +2,25 @@ import { because } from '../../domain/shown/reason.ts'
 import type { Difference } from '../../domain/webhook/differences.ts'
 import type { Webhook } from '../../domain/webhook/webhook.ts'
 import { bringForward } from '../../outbox/aside/early-retries.ts'
+import type { Cell } from '../../outbox/cells/cells.ts'
 import { transaction } from '../../outbox/database/database.ts'
 import { lockAllHolders } from '../../outbox/database/fence.ts'
 import { tellWake } from '../../outbox/log/wake.ts'
 import { recordAudit } from '../../outbox/records/audit.ts'
-import { deleteLeftovers, lockApplies } from '../../outbox/records/webhooks.ts'
+import { deleteLeftovers, findNameTaken, lockApplies } from '../../outbox/records/webhooks.ts'
+import { cellsForNew } from '../kit/cells.ts'
 import type { Caller, Control } from '../kit/control.ts'
-import { conflict, type Failed, invalid, type Result } from '../kit/result.ts'
+import { conflict, type Failed, invalid, type Result, unavailable } from '../kit/result.ts'
 import { type ApplyWish, planApply, pointerOf, type Step } from './apply-plan.ts'
 import { setGivenSecret } from './secrets.ts'
-import { changeWebhook, createWebhook, deleteWebhook, isLikelyBack, type WebhookFields } from './webhooks.ts'
+import {
+  changeWebhook,
+  createWebhook,
+  deleteWebhook,
+  isLikelyBack,
+  newIdIn,
+  type WebhookFields,
+} from './webhooks.ts'
 
 /** The actual or planned change of a webhook. */
 export type AppliedWebhook = {
@@ -25,15 +34,17 @@ export type AppliedWebhook = {
 }
 
 /**
- * Makes the webhooks equal to a file: everything in one transaction, or nothing, with every problem at once. Idempotent.
- * Webhooks of other files, or of none, stay.
+ * Makes the webhooks equal to a file: everything or nothing, with every problem at once. Idempotent. Webhooks of other files,
+ * or of none, stay. Each cell has a transaction, and all of them are open until every change is made: then they commit one
+ * after the other, main last. A crash between two commits leaves a cell applied and another not: apply it again.
  */
 export async function applyWebhooks(
   control: Control,
   caller: Caller,
   wish: ApplyWish,
 ): Promise<Result<readonly AppliedWebhook[]>> {
-  const { steps, problems } = await planApply(control, caller, wish)
+  const { steps, problems, away } = await planApply(control, caller, wish)
+  if (away[0] !== undefined) return unavailable(because('cell.away_for_file', { cell: away[0] }))
   if (problems.length > 0) return invalid(...problems)
   const todo = steps.filter(({ action }) => action !== 'none' && action !== 'left')
   if (wish.isDry || todo.length === 0) return { ok: true, value: steps.map(step => shown(step)) }
@@ -45,6 +56,8 @@ export async function applyWebhooks(
 /** By step: two tenants may have webhooks of one name. */
 type Done = ReadonlyMap<Step, { readonly id: number; readonly secret?: string }>
 
+type Client = Parameters<Parameters<typeof transaction>[1]>[0]
+
 /** Rolls everything back. */
 class Undo extends Error {
   readonly failure: Failed
@@ -54,51 +67,102 @@ class Undo extends Error {
   }
 }
 
+/** A change, in the cell where it is made; with the id of a new webhook. */
+type Placed = { readonly step: Step; readonly cell: Cell; readonly id: number | null }
+
 async function carryOut(
   control: Control,
   caller: Caller,
   wish: ApplyWish,
   todo: readonly Step[],
 ): Promise<Result<Done>> {
+  const { main } = control.cells
+  const placed = await placeNew(control, todo)
+  const byCell = Map.groupBy(placed, ({ cell }) => cell)
+  const others = [...byCell.keys()].filter(cell => cell !== main)
   const done = new Map<Step, { id: number; secret?: string }>()
-  const back: number[] = []
+  const work = async (cell: Cell, db: Client) => {
+    const its = byCell.get(cell) ?? []
+    // The first lock of a cell; then webhooks by ascending id, and new ones last.
+    if (its.some(({ step }) => step.action === 'delete' || step.fields?.batch === null))
+      await lockAllHolders(db)
+    for (const each of its.toSorted((a, b) => (a.step.id ?? Infinity) - (b.step.id ?? Infinity))) {
+      const { step } = each
+      const result = await carryOutOne({ ...control, outbox: cell.outbox }, caller, db, each)
+      if (!result.ok) throw new Undo(result.kind === 'stale' ? meanwhile(step.name) : result)
+      const { webhook, secret } = result.value
+      if (webhook) done.set(step, { id: webhook.id, ...(secret !== undefined && { secret }) })
+      if (webhook && step.before && isLikelyBack(step.before, webhook)) back.push({ cell, id: webhook.id })
+    }
+  }
+  const back: { cell: Cell; id: number }[] = []
   try {
-    await transaction(control.outbox.pool, async db => {
-      // The first lock; then webhooks by ascending id, and new ones last.
-      if (todo.some(step => step.action === 'delete' || step.fields?.batch === null)) await lockAllHolders(db)
-      const made = todo.filter(({ action }) => action === 'create')
-      const [taken] = await lockApplies(
-        db,
-        made.map(({ name, fields }) => ({ name, tenant: caller.tenant ?? fields?.tenant ?? null })),
-      )
-      if (taken !== undefined) throw new Undo(meanwhile(taken))
-      for (const step of todo.toSorted((a, b) => (a.id ?? Infinity) - (b.id ?? Infinity))) {
-        const result = await carryOutOne(control, caller, db, step)
-        if (!result.ok) throw new Undo(result.kind === 'stale' ? meanwhile(step.name) : result)
-        const { webhook, secret } = result.value
-        if (webhook) done.set(step, { id: webhook.id, ...(secret !== undefined && { secret }) })
-        if (webhook && step.before && isLikelyBack(step.before, webhook)) back.push(webhook.id)
-      }
-      const count = (action: Step['action']) => todo.filter(step => step.action === action).length
-      await recordAudit(db, caller, 'webhooks.applied', {
-        id: wish.source,
-        tenant: caller.tenant,
-        to: {
-          source: wish.source,
-          created: count('create'),
-          changed: count('change'),
-          deleted: count('delete'),
-        },
+    await transaction(main.outbox.pool, async db => {
+      await lockApplies(db)
+      await refuseTaken(control, caller, db, todo)
+      await inEach(others, work, async () => {
+        await work(main, db)
+        await recordAudit(db, caller, 'webhooks.applied', recorded(caller, wish, todo))
       })
     })
   } catch (error) {
     if (error instanceof Undo) return error.failure
     throw error
   }
-  if (todo.some(({ action }) => action === 'delete')) await deleteLeftovers(control.outbox)
-  for (const id of back)
-    if ((await bringForward(control.outbox, id, control.earlyRetries)) > 0) await tellWake(control.outbox)
+  for (const [{ outbox }, its] of byCell)
+    if (its.some(({ step }) => step.action === 'delete')) await deleteLeftovers(outbox)
+  for (const { step, cell } of placed)
+    if (step.action === 'delete' && cell !== main) await control.cells.place(step.id!, main)
+  for (const { cell, id } of back)
+    if ((await bringForward(cell.outbox, id, control.earlyRetries)) > 0) await tellWake(cell.outbox)
   return { ok: true, value: done }
+}
+
+/** Runs `work` in a transaction of each cell, then `last`, before any of them commits: the last one first. */
+async function inEach(
+  [cell, ...others]: readonly Cell[],
+  work: (cell: Cell, db: Client) => Promise<void>,
+  last: () => Promise<void>,
+): Promise<void> {
+  if (!cell) return await last()
+  await transaction(cell.outbox.pool, async db => {
+    await work(cell, db)
+    await inEach(others, work, last)
+  })
+}
+
+/** The cell of each change: new webhooks are spread, each under an id that is noted before. */
+async function placeNew(control: Control, todo: readonly Step[]): Promise<Placed[]> {
+  const cells = await cellsForNew(control, todo.filter(({ action }) => action === 'create').length)
+  const placed: Placed[] = []
+  for (const step of todo) {
+    const cell = step.cell ?? cells.shift()!
+    placed.push({ step, cell, id: step.cell ? null : await newIdIn(control, cell) })
+  }
+  return placed
+}
+
+/** Somebody made a webhook of the name of a new one since the plan. */
+async function refuseTaken(
+  { cells }: Control,
+  caller: Caller,
+  db: Client,
+  todo: readonly Step[],
+): Promise<void> {
+  const made = todo
+    .filter(({ action }) => action === 'create')
+    .map(({ name, fields }) => ({ name, tenant: caller.tenant ?? fields?.tenant ?? null }))
+  for (const cell of cells.all()) {
+    // Not another connection of main: whoever waits for the lock may have the others.
+    const taken = await findNameTaken(cell === cells.main ? db : cell.outbox.pool, made)
+    if (taken !== null) throw new Undo(meanwhile(taken))
+  }
+}
+
+function recorded({ tenant }: Caller, { source }: ApplyWish, todo: readonly Step[]) {
+  const count = (action: Step['action']) => todo.filter(step => step.action === action).length
+  const to = { source, created: count('create'), changed: count('change'), deleted: count('delete') }
+  return { id: source, tenant, to }
 }
 
 const meanwhile = (name: string) => conflict(because('apply.changed_meanwhile', { name }))
@@ -106,11 +170,11 @@ const meanwhile = (name: string) => conflict(because('apply.changed_meanwhile', 
 async function carryOutOne(
   control: Control,
   caller: Caller,
-  db: Parameters<Parameters<typeof transaction>[1]>[0],
-  step: Step,
+  db: Client,
+  { step, id: newId }: Placed,
 ): Promise<Result<{ webhook: Webhook | null; secret?: string }>> {
   const { name, id, before, judged, secret } = step
-  const within = { db, judged }
+  const within = { db, judged, id: newId }
   const isCurrent = ({ version }: Webhook) => version === before?.version
   if (step.action === 'delete') {
     const deleted = await deleteWebhook(control, caller, id!, isCurrent, { within })

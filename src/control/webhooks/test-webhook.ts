@@ -52,7 +52,7 @@ export async function testWebhook(
   if (!place.ok) return place
   try {
     const target = { webhookId: id, url: webhook.url, sealed, traceparent: webhook.traceparent }
-    return { ok: true, value: await control.sendTest(target, message.value) }
+    return { ok: true, value: await control.sendTest(control.outbox, target, message.value) }
   } finally {
     place.leave()
   }

@@ -1,3 +1,4 @@
+import { mergeSorted } from '../../domain/cells/merge-sorted.ts'
 import type { Trigger } from '../../domain/event/trigger.ts'
 import { because } from '../../domain/shown/reason.ts'
 import { changeHeaders, type HeaderChange, keepsHeaders } from '../../domain/webhook/custom-headers.ts'
@@ -13,6 +14,7 @@ import {
 } from '../../domain/webhook/webhook-secrets.ts'
 import { dissolveBatches } from '../../outbox/aside/dissolve-batches.ts'
 import { bringForward } from '../../outbox/aside/early-retries.ts'
+import type { Cell } from '../../outbox/cells/cells.ts'
 import { transaction } from '../../outbox/database/database.ts'
 import { lockAllHolders } from '../../outbox/database/fence.ts'
 import { tellWake } from '../../outbox/log/wake.ts'
@@ -20,6 +22,7 @@ import { recordAudit } from '../../outbox/records/audit.ts'
 import { endIncidents } from '../../outbox/records/incidents.ts'
 import { findSealed, nextWebhookId } from '../../outbox/records/secrets.ts'
 import * as webhooks from '../../outbox/records/webhooks.ts'
+import { cellsForNew, overCells } from '../kit/cells.ts'
 import type { Caller, Control } from '../kit/control.ts'
 import { conflict, type Failed, invalid, notFound, type Result, stale, wrongField } from '../kit/result.ts'
 import { controlFor, tenantAsked } from '../kit/tenants.ts'
@@ -42,26 +45,32 @@ const noFilter = { filter: null, filterEntering: 'update', filterLeaving: 'nothi
 const onlyGiven = (fields: object) =>
   Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
 
-/** One page of a list, and the cursor of the next one, or null. */
-export type Page<T, Cursor> = { readonly items: readonly T[]; readonly next: Cursor | null }
+/** One page of a list, and the cursor of the next one, or null. `away`: cells that did not answer, and are missing. */
+export type Page<T, Cursor> = {
+  readonly items: readonly T[]
+  readonly next: Cursor | null
+  readonly away?: readonly string[]
+}
 
 type PoolClient = Parameters<typeof webhooks.lockWebhook>[0]
 
 /** Differences inside a change of several webhooks. */
 export type Within = {
-  /** The transaction, whose owner does the work after the commit. */
+  /** The transaction in the webhook's cell, whose owner does the work after the commit. */
   readonly db: PoolClient
+  /** The id of a new webhook, which is noted in its cell. */
+  readonly id: number | null
   /** The judgement from before the transaction. */
   readonly judged: Judged
 }
 
 const inTransaction = <T>(
-  control: Control,
+  control: Pick<Control, 'outbox'>,
   within: Within | undefined,
   work: (db: PoolClient) => Promise<T>,
 ): Promise<T> => (within ? work(within.db) : transaction(control.outbox.pool, work))
 
-/** Creates a webhook. Its signing secret is in the result, once; `given`: one that the receiver has already. */
+/** Creates a webhook in the cell with the fewest. Its signing secret is in the result, once; `given`: one that the receiver has already. */
 export async function createWebhook(
   control: Control,
   caller: Caller,
@@ -85,8 +94,9 @@ export async function createWebhook(
   if (problems.length > 0 || !headers.ok) return invalid(...problems)
   const { tenant } = of
   const secret = given ?? newSecret(control)
-  const webhook = await inTransaction(control, within, async db => {
-    const id = await nextWebhookId(db)
+  const [cell = null] = within ? [] : await cellsForNew(control, 1)
+  const id = cell ? await newIdIn(control, cell) : within!.id!
+  const webhook = await inTransaction(cell ?? control, within, async db => {
     const made = await webhooks.insertWebhook(db, {
       ...normalized(rest, judged.url),
       id,
@@ -102,6 +112,16 @@ export async function createWebhook(
 }
 
 /**
+ * The id of a new webhook in a cell. It is noted before the webhook is stored, so that a webhook in a cell is always found; a
+ * note without a webhook does no harm.
+ */
+export async function newIdIn({ cells }: Pick<Control, 'cells'>, cell: Cell): Promise<number> {
+  const id = await nextWebhookId(cells.main.outbox.pool)
+  if (cell.name !== cells.main.name) await cells.place(id, cell)
+  return id
+}
+
+/**
  * The caller's webhooks, or one tenant's, in ascending order of id, at most `limit`, after the id `after` (0: from the
  * first).
  */
@@ -111,9 +131,13 @@ export async function listWebhooks(
   page: { limit: number; after: number; tenant?: string | null | undefined },
 ): Promise<Page<Webhook, number>> {
   const tenant = tenantAsked(caller, page.tenant)
-  const found = await webhooks.listWebhooks(control.outbox, { ...page, tenant, limit: page.limit + 1 })
+  const { answers, away } = await overCells(control, outbox =>
+    webhooks.listWebhooks(outbox, { ...page, tenant, limit: page.limit + 1 }),
+  )
+  const lists = answers.map(({ value }) => value)
+  const found = mergeSorted(lists, (a, b) => a.id < b.id, page.limit + 1)
   const items = found.slice(0, page.limit)
-  return { items, next: found.length > page.limit ? items.at(-1)!.id : null }
+  return { items, next: found.length > page.limit ? items.at(-1)!.id : null, away }
 }
 
 export async function getWebhook(control: Control, id: number): Promise<Result<Webhook>> {
@@ -215,7 +239,10 @@ export async function deleteWebhook(
     await recordAudit(db, caller, 'webhook.deleted', { webhookId: id, from: audited(before), tenant })
     return { ok: true, value: null }
   })
-  if (deleted.ok && !within) await webhooks.deleteLeftovers(control.outbox)
+  if (deleted.ok && !within) {
+    await webhooks.deleteLeftovers(control.outbox)
+    await control.cells.place(id, control.cells.main)
+  }
   return deleted
 }
 

@@ -10,6 +10,7 @@ export const findings = {
   capture_lost: 'bad',
   capture_blocked: 'bad',
   no_source: 'bad',
+  cell_away: 'bad',
   gap: 'bad',
   resyncing: 'warn',
   mapping_lost: 'warn',
@@ -48,6 +49,8 @@ export function findingsOf(now: {
   readonly hasMailTrouble?: boolean
   /** The number of failing or disabled webhooks. */
   readonly webhooksUnwell?: number
+  /** The number of cells that do not answer. */
+  readonly cellsAway?: number
   readonly lastHour: { readonly requests: number; readonly failed: number }
 }): Finding[] {
   const { lastHour } = now
@@ -56,6 +59,7 @@ export function findingsOf(now: {
     capture_lost: isLost,
     capture_blocked: now.captureState === 'blocked',
     no_source: !now.isSourceThere,
+    cell_away: (now.cellsAway ?? 0) > 0,
     gap: now.hasOpenGap && !isLost && !now.isResyncing,
     resyncing: now.hasOpenGap && !isLost && now.isResyncing,
     mapping_lost: now.isMappingLost,

@@ -176,6 +176,15 @@ export const reasonTexts: ReasonTexts = {
   'once.unreadable': () =>
     'The request with this Idempotency-Key was carried out, but its answer was sealed with another WALHOOK_SECRET_KEY. Check the state, and use a new key to repeat it.',
 
+  'source.away': () =>
+    'The source database does not answer, and what events hold is read from its tables. Try again in 10 s.',
+  'cell.away': ({ cell }) =>
+    cell === null
+      ? 'A part of walhook does not answer, and the webhook may be there. Try again in 10 s.'
+      : `The cell ${cell}, which has this webhook, does not answer. Its events wait, and nothing is lost. Start its database, or try again in 10 s.`,
+  'cell.away_for_file': ({ cell }) =>
+    `The cell ${cell} does not answer, and webhooks of the file may be there. Nothing was changed. Start its database, then apply the file again.`,
+
   'entity.unknown': is =>
     `The mapping has no entity ${JSON.stringify(is.entityType)}. Entities: ${is.known.join(', ')}.${is.meant === null ? '' : ` Did you mean ${is.meant}?`}`,
   'backfill.open': is =>

@@ -86,6 +86,10 @@ export type FactsOf = {
   'backfill.no_receiver': { trigger: string }
   'backfill.not_subscribed': { webhookId: number; trigger: string; other: string | null }
   'backfill.ended': { id: number; state: string }
+  'source.away': Nothing
+  /** `cell` null: for a tenant. */
+  'cell.away': { cell: string | null }
+  'cell.away_for_file': { cell: string }
 }
 
 type Nothing = Record<never, never>

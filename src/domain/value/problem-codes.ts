@@ -114,6 +114,7 @@ export const problemCodes = {
   outbox_migrations: 'Whether the tables of walhook are of this version.',
   outbox_migration: 'A migration failed.',
   outbox_newer: 'A newer version of walhook made the tables.',
+  cell: 'A cell can not be added or used, or a webhook not moved there.',
   outbox_copy: 'The outbox is a copy of another one: see walhook adopt.',
 } as const satisfies Record<string, string>
 

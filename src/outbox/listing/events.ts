@@ -1,5 +1,6 @@
 import type pg from 'pg'
 import { type DeliveryCounts, type EventState, isInState } from '../../domain/event/event-state.ts'
+import type { TimeId } from '../../domain/value/time-id.ts'
 import { type Outbox, planTransactionByIndex, transaction } from '../database/database.ts'
 import type { EventLine } from '../reading/events.ts'
 import { type Lead, leadTo } from './event-leads.ts'
@@ -25,6 +26,18 @@ export async function listEvents(
     if (state !== undefined) return await listInState(client, page, state)
     const found = await look(client, page)
     return { ...found, items: await withStates(client, page, found.items) }
+  })
+}
+
+/** The states of events at the webhooks of this outbox, without those of an event that it lacks. */
+export async function readStates(
+  { pool }: Pick<Outbox, 'pool'>,
+  ids: readonly TimeId[],
+  seenBy: string | null,
+): Promise<Map<TimeId, DeliveryCounts>> {
+  return await transaction(pool, async client => {
+    await planTransactionByIndex(client)
+    return await readEventStates(client, ids, seenBy)
   })
 }
 

@@ -19,7 +19,7 @@ export function toSealed(row: {
 }
 
 /** The id of the next webhook: its envelopes depend on it. */
-export async function nextWebhookId(client: pg.PoolClient): Promise<number> {
+export async function nextWebhookId(client: Pick<pg.PoolClient, 'query'>): Promise<number> {
   const { rows } = await client.query(
     `select nextval(pg_get_serial_sequence('walhook.webhooks', 'id'))::int as id`,
   )

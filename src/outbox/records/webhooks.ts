@@ -160,18 +160,23 @@ export async function findWebhook(db: Db, id: number, lock: '' | 'for update' = 
 /** A unique number of advisory locks: "walh", plus three. */
 const applyLock = lockKey(0x77616c6b)
 
-/** Locks out other applications of files, and returns which of these names the tenant's webhooks have. */
-export async function lockApplies(
-  client: pg.PoolClient,
-  named: readonly { readonly name: string; readonly tenant: string | null }[],
-): Promise<string[]> {
+/** Locks out other applications of files. */
+export async function lockApplies(client: pg.PoolClient): Promise<void> {
   await client.query(`select pg_advisory_xact_lock(${applyLock})`)
-  const { rows } = await client.query(
+}
+
+/** The first of these names that a webhook of the tenant has here, or null. */
+export async function findNameTaken(
+  db: Pick<pg.PoolClient, 'query'>,
+  named: readonly { readonly name: string; readonly tenant: string | null }[],
+): Promise<string | null> {
+  if (named.length === 0) return null
+  const { rows } = await db.query(
     `select w.name from walhook.webhooks w
      join unnest($1::text[], $2::text[]) as n (name, tenant) on w.name = n.name and w.tenant is not distinct from n.tenant`,
     [named.map(({ name }) => name), named.map(({ tenant }) => tenant)],
   )
-  return rows.map(({ name }) => name)
+  return rows[0]?.name ?? null
 }
 
 /** The names of these webhooks by id, without missing ones and other tenants' (null: any tenant). */

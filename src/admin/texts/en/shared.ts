@@ -59,8 +59,6 @@ export const shared = {
     someWrong: 'Correct what is wrong, and try again.',
     wrongField: (name: string) =>
       `The field ${name} has an unexpected value. Nothing was changed. Open the page again.`,
-    sourceUnavailable:
-      'The database that is read does not answer, and this page needs its tables. Try again in a moment.',
     toCouplings: 'To the couplings',
   },
   original: 'Original message',

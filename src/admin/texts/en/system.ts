@@ -212,6 +212,11 @@ export const system = {
         advice:
           'Check that it runs and that walhook can reach it. Stored events are still sent, and nothing is lost.',
       },
+      cell_away: {
+        what: 'A cell does not answer: its webhooks get nothing now.',
+        advice:
+          'Start its database, or restore the connection to it. Its webhooks then continue by themselves: their events wait in the log, which is kept that long. All other webhooks go on.',
+      },
       gap: {
         what: 'Changes were lost earlier, and receivers still lack them.',
         advice: 'The list below says when. Run “walhook resync” to send the current state.',
@@ -292,5 +297,16 @@ export const system = {
     gapsHint: 'Periods in which changes could not be read.',
     columns: { found: 'Found', why: 'Why', mended: 'Resynced' },
     notYet: 'Not yet',
+  },
+  cells: {
+    title: 'Cells',
+    hint: 'A cell holds a part of the webhooks. One that does not answer stops only these.',
+    columns: { name: 'Cell', state: 'State', webhooks: 'Webhooks', behind: 'Events not copied yet' },
+    ok: 'Answers',
+    away: 'Away',
+    unknown: 'Unknown',
+    missing: (names: string) =>
+      `Not everything is shown: the webhooks of ${names} are missing, because it does not answer.`,
+    missingForTenant: 'Not everything may be shown: a part of walhook does not answer now.',
   },
 }

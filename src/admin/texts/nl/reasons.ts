@@ -170,6 +170,15 @@ export const reasonsNl: ReasonTexts = {
     'een koppeling blijft van haar organisatie: maak een andere koppeling en verwijder deze',
   'token.past': ({ at }) => `${at} is voorbij: het token zou nooit werken.`,
 
+  'source.away': () =>
+    'De database waaruit walhook leest geeft geen antwoord, en de tabellen zijn hier nodig. Probeer het zo nog eens.',
+  'cell.away': ({ cell }) =>
+    cell === null
+      ? 'Een deel van walhook geeft geen antwoord, en daar kan deze koppeling staan. Probeer het over 10 s opnieuw.'
+      : `De cel ${cell}, waarin deze koppeling staat, geeft geen antwoord. De gebeurtenissen wachten, er gaat niets verloren. Start de database van de cel, of probeer het over 10 s opnieuw.`,
+  'cell.away_for_file': ({ cell }) =>
+    `De cel ${cell} geeft geen antwoord, en koppelingen uit het bestand kunnen daar staan. Er is niets veranderd. Start de database van de cel en pas het bestand daarna opnieuw toe.`,
+
   'once.going_on': () => 'Het eerste verzoek met dit formulier loopt nog. Laad de pagina zo opnieuw.',
   'once.cut_off': () =>
     'Het eerste verzoek met dit formulier is afgebroken, en het resultaat is onbekend. Kijk hoe het nu is, en open de pagina opnieuw om het te herhalen.',

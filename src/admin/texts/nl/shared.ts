@@ -60,8 +60,6 @@ export const shared: typeof english = {
     someWrong: 'Verbeter wat niet klopt en probeer het opnieuw.',
     wrongField: name =>
       `Het veld ${name} heeft een onverwachte waarde. Er is niets gewijzigd. Open de pagina opnieuw.`,
-    sourceUnavailable:
-      'De database waaruit walhook leest geeft geen antwoord, en deze pagina heeft de tabellen nodig. Probeer het zo nog eens.',
     toCouplings: 'Naar de koppelingen',
   },
   original: 'Oorspronkelijke melding (Engels)',

@@ -222,6 +222,11 @@ export const system: typeof english = {
         advice:
           'Controleer of hij draait en of walhook hem kan bereiken. Wat al was opgeslagen wordt intussen verstuurd, en er gaat niets verloren.',
       },
+      cell_away: {
+        what: 'Een cel antwoordt niet: de koppelingen in die cel krijgen nu niets.',
+        advice:
+          'Start de database van de cel, of herstel de verbinding. De koppelingen gaan dan vanzelf verder: hun gebeurtenissen wachten in het log, dat zo lang bewaard blijft. Alle andere koppelingen gaan gewoon door.',
+      },
       gap: {
         what: 'Er zijn eerder wijzigingen verloren gegaan, en ontvangers missen die nog.',
         advice: 'Hieronder staat wanneer. Voer “walhook resync” uit om de huidige stand te versturen.',
@@ -305,5 +310,21 @@ export const system: typeof english = {
     gapsHint: 'Perioden waarin wijzigingen niet gelezen konden worden.',
     columns: { found: 'Gevonden', why: 'Waarom', mended: 'Hersteld' },
     notYet: 'Nog niet',
+  },
+  cells: {
+    title: 'Cellen',
+    hint: 'Een cel bevat een deel van de koppelingen. Een cel die niet antwoordt, houdt alleen die op.',
+    columns: {
+      name: 'Cel',
+      state: 'Toestand',
+      webhooks: 'Koppelingen',
+      behind: 'Nog niet gekopieerde gebeurtenissen',
+    },
+    ok: 'Antwoordt',
+    away: 'Weg',
+    unknown: 'Onbekend',
+    missing: (names: string) =>
+      `Niet alles is te zien: de koppelingen in ${names} ontbreken, omdat die cel niet antwoordt.`,
+    missingForTenant: 'Mogelijk is niet alles te zien: een deel van walhook antwoordt nu niet.',
   },
 }

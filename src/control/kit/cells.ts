@@ -1,0 +1,159 @@
+import { type CellCursor, cursorOf } from '../../domain/cells/cell-cursor.ts'
+import { mergeSorted } from '../../domain/cells/merge-sorted.ts'
+import { because } from '../../domain/shown/reason.ts'
+import type { Cell } from '../../outbox/cells/cells.ts'
+import { askAgain, whyAway } from '../../outbox/cells/reach.ts'
+import { countByCell } from '../../outbox/cells/registry.ts'
+import type { Outbox } from '../../outbox/database/database.ts'
+import { within } from '../../runtime/within.ts'
+import type { Caller, Control } from './control.ts'
+import { type Failed, notFound, type Result, unavailable } from './result.ts'
+import { webhookFor } from './tenants.ts'
+
+/** The time limit of one question to a cell, in ms. Main has none: without it nothing is answered. */
+const answerMs = 10_000
+const retryAfterS = 10
+
+type WithCells = Pick<Control, 'cells'>
+
+/** The answers of the cells that gave one, main first, and the names of the others. */
+export type OverCells<T> = {
+  readonly answers: readonly { readonly cell: Cell; readonly value: T }[]
+  readonly away: readonly string[]
+}
+
+/**
+ * Asks every cell side by side. A cell without an answer within 2 s to `select`, or within 10 s to the question, is named in
+ * `away`, and so is one that fails. A failure of main is thrown.
+ */
+export async function overCells<T>(
+  { cells }: WithCells,
+  ask: (outbox: Outbox, cell: Cell) => Promise<T>,
+): Promise<OverCells<T>> {
+  const all = cells.all()
+  const found = await Promise.all(all.map(cell => askOne(cells.main, cell, ask)))
+  return {
+    answers: found.flatMap((answer, i) => (answer === null ? [] : [{ cell: all[i]!, ...answer }])),
+    away: all.filter((_, i) => found[i] === null).map(({ name }) => name),
+  }
+}
+
+async function askOne<T>(main: Cell, cell: Cell, ask: (outbox: Outbox, cell: Cell) => Promise<T>) {
+  if (cell.name === main.name) return { value: await ask(cell.outbox, cell) }
+  if ((await whyAway(cell)) !== null) return null
+  try {
+    return { value: await within(answerMs, ask(cell.outbox, cell)) }
+  } catch {
+    askAgain(cell)
+    return null
+  }
+}
+
+/** The names of the cells that do not answer. */
+export async function cellsAway({ cells }: WithCells): Promise<readonly string[]> {
+  const others = cells.all().filter(({ name }) => name !== cells.main.name)
+  const away = await Promise.all(
+    others.map(async cell => ((await whyAway(cell)) === null ? [] : [cell.name])),
+  )
+  return away.flat()
+}
+
+/** The cells of new webhooks, by turns the one with the fewest that answers. */
+export async function cellsForNew({ cells }: WithCells, count: number): Promise<Cell[]> {
+  const all = cells.all()
+  if (all.length === 1 || count === 0) return Array.from({ length: count }, () => cells.main)
+  const counts = await countByCell(cells.main.outbox)
+  const away = await cellsAway({ cells })
+  const open = all.filter(({ name }) => !away.includes(name))
+  return Array.from({ length: count }, () => {
+    const emptiest = open.reduce((least, cell) => (countOf(cell) < countOf(least) ? cell : least))
+    counts.set(emptiest.name, countOf(emptiest) + 1)
+    return emptiest
+  })
+  function countOf({ name }: Cell): number {
+    return counts.get(name) ?? 0
+  }
+}
+
+/** The refusal while a cell does not answer. `name` null: it is not named to a tenant. */
+export const cellAway = (name: string | null): Failed =>
+  unavailable(because('cell.away', { cell: name }), retryAfterS)
+
+/**
+ * The `Control` of a webhook's operations: `outbox` is that of its cell, and main's for an unknown webhook. Or the refusal:
+ * its cell is away, or the caller's tenant has no such webhook. A tenant does not learn which webhooks a cell has that is away.
+ */
+export async function controlOfWebhook(
+  control: Control,
+  caller: Pick<Caller, 'tenant'>,
+  webhookId: number,
+): Promise<Result<Control>> {
+  const cell = await reachableCell(control, webhookId)
+  const of = cell.ok ? { ...cell, value: withOutbox(control, cell.value.outbox) } : cell
+  if (caller.tenant === null || (of.ok && (await webhookFor(of.value, caller, webhookId)))) return of
+  return (await cellsAway(control)).length > 0 ? cellAway(null) : notFound('webhook', webhookId)
+}
+
+/** The cell of a webhook, main for an unknown one; or the refusal while it does not answer. */
+export async function reachableCell({ cells }: WithCells, webhookId: number): Promise<Result<Cell>> {
+  const cell = await cells.of(webhookId)
+  const isAway = cell.name !== cells.main.name && (await whyAway(cell)) !== null
+  return isAway ? cellAway(cell.name) : { ok: true, value: cell }
+}
+
+const withOutbox = (control: Control, outbox: Outbox): Control =>
+  control.outbox === outbox ? control : { ...control, outbox }
+
+/** Runs an operation with the `Control` of a webhook. If it fails because the cell has gone away, the refusal. */
+export async function inCell<T>(
+  control: Control,
+  work: () => Promise<T>,
+  refuse: (failure: Failed) => T,
+): Promise<T> {
+  try {
+    return await work()
+  } catch (error) {
+    const failure = await wentAway(control)
+    if (failure) return refuse(failure)
+    throw error
+  }
+}
+
+/** The refusal, if the cell of this `control` does not answer any more; else null. */
+async function wentAway(control: WithCells & { readonly outbox: Outbox }): Promise<Failed | null> {
+  const { cells, outbox } = control
+  const cell = cells.all().find(each => each.outbox === outbox)
+  if (!cell || cell.name === cells.main.name) return null
+  askAgain(cell)
+  return (await whyAway(cell)) === null ? null : cellAway(cell.name)
+}
+
+/** A page of one list over all cells; `cell` is where an item is from. */
+export type CellPage<T> = {
+  readonly items: readonly (T & { readonly cell: string })[]
+  /** Null: the end. */
+  readonly next: CellCursor | null
+  readonly away: readonly string[]
+}
+
+/**
+ * A page of a list whose ids are each cell's own: newest first by `atMs`, at most `limit`, behind `before` (null: from the
+ * newest). `list` gives a cell's items in descending order of id, at most `limit`, before the id `before`.
+ */
+export async function pageOverCells<T extends { readonly id: bigint | number }>(
+  control: WithCells,
+  { limit, before }: { readonly limit: number; readonly before: CellCursor | null },
+  list: (outbox: Outbox, page: { limit: number; before: bigint | null }) => Promise<readonly T[]>,
+  atMs: (item: T) => number,
+): Promise<CellPage<T>> {
+  const { answers, away } = await overCells(control, async (outbox, { name }) =>
+    (await list(outbox, { limit: limit + 1, before: before?.get(name) ?? null })).map(item => ({
+      ...item,
+      cell: name,
+    })),
+  )
+  const lists = answers.map(({ value }) => value)
+  const found = mergeSorted(lists, (a, b) => atMs(a) > atMs(b), limit + 1)
+  const items = found.slice(0, limit)
+  return { items, next: found.length > limit ? cursorOf(items, before) : null, away }
+}

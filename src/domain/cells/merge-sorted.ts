@@ -1,0 +1,23 @@
+/**
+ * Merges sorted lists, at most `most` items: always takes the first item of the list that `goesFirst` names, the earlier list
+ * where it names none. Each list keeps its own order, so the first n items need the first n of each list, however sorted.
+ */
+export function mergeSorted<T>(
+  lists: readonly (readonly T[])[],
+  goesFirst: (a: T, b: T) => boolean,
+  most = Number.POSITIVE_INFINITY,
+): T[] {
+  if (lists.length === 1) return lists[0]!.slice(0, most)
+  const places = lists.map(() => 0)
+  const merged: T[] = []
+  while (merged.length < most) {
+    let first = -1
+    for (const [i, list] of lists.entries()) {
+      if (places[i]! >= list.length) continue
+      if (first < 0 || goesFirst(list[places[i]!]!, lists[first]![places[first]!]!)) first = i
+    }
+    if (first < 0) return merged
+    merged.push(lists[first]![places[first]!++]!)
+  }
+  return merged
+}

@@ -1,0 +1,47 @@
+import type { TimeId } from '../../domain/value/time-id.ts'
+import { within } from '../../runtime/within.ts'
+import type { Outbox } from '../database/database.ts'
+import type { Cell } from './cells.ts'
+
+/** The time limit of the question, in ms: a dead link gives neither an error nor an answer. */
+const answerMs = 2_000
+/** An answer counts this long. One that is older, up to `staleMs`, counts while the next question is under way. */
+const goodForMs = 1_000
+const staleMs = 10_000
+
+type Asked = { why: string | null; atMs: number; running: Promise<string | null> | null }
+
+const asked = new WeakMap<Outbox, Asked>()
+
+/**
+ * Why a cell does not answer, or null. One question per second at most, however many ask. While a cell is away, callers get
+ * that answer at once: only the first one, and the first after ten quiet seconds, wait for it, at most 2 s.
+ */
+export async function whyAway({ outbox }: Cell, nowMs = () => performance.now()): Promise<string | null> {
+  const known = asked.get(outbox) ?? { why: null, atMs: Number.NEGATIVE_INFINITY, running: null }
+  asked.set(outbox, known)
+  const ageMs = nowMs() - known.atMs
+  if (ageMs < goodForMs) return known.why
+  known.running ??= within(answerMs, outbox.pool.query('select'))
+    .then(
+      () => null,
+      (error: unknown) => (error instanceof Error ? error.message : String(error)) || 'no connection',
+    )
+    .then(why => {
+      Object.assign(known, { why, atMs: nowMs(), running: null })
+      return why
+    })
+  return known.why !== null && ageMs < staleMs ? known.why : await known.running
+}
+
+/** Makes the next caller ask the cell again: a statement of it has failed. */
+export function askAgain({ outbox }: Cell): void {
+  const known = asked.get(outbox)
+  if (known) known.atMs = Number.NEGATIVE_INFINITY
+}
+
+/** The newest event of main that a cell has, or has left out. */
+export async function readCopied({ pool }: Pick<Outbox, 'pool'>): Promise<TimeId> {
+  const { rows } = await pool.query('select coalesce(max(last_event_id), 0) as copied from walhook.positions')
+  return rows[0].copied
+}
