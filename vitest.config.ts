@@ -5,10 +5,12 @@ import { closingLines } from './test/support/reporter.ts'
 
 /** The files that take longest begin first, so that no run ends with one worker that works and others that wait. */
 const longest = [
+  'test/ops/container.pg.test.ts',
   'test/capture/traps.test.ts',
   'test/capture/interrupted.test.ts',
   'test/end-to-end/accounting.pg.test.ts',
   'test/end-to-end/hosts.pg.test.ts',
+  'test/ops/systemd.pg.test.ts',
   'test/end-to-end/failover.pg.test.ts',
   'test/capture/page-ways-out.pg.test.ts',
   'test/capture/related.pg.test.ts',

@@ -27,19 +27,25 @@ const optionsOf = ({ usage }: Command) => [
 ]
 const namesOf = (commands: Commands) => [...Object.keys(commands), 'help']
 
-/** One `case` per command, in the syntax common to bash and zsh: words first, then options. */
+/** One `case` per command, in the syntax common to bash and zsh: words first, then options. `$word` is the command's first argument. */
 function cases(commands: Commands): string {
-  const lines = Object.entries(commands).map(
-    ([name, command]) =>
-      `      ${name}) choices='${(command.words ?? []).join(' ')}' options='${optionsOf(command).join(' ')}' ;;`,
-  )
+  const lines = Object.entries(commands).map(([name, command]) => {
+    const choices = `choices='${(command.words ?? []).join(' ')}'`
+    if (!command.optionsOfWords)
+      return `      ${name}) ${choices} options='${optionsOf(command).join(' ')}' ;;`
+    const ofWords = Object.entries(command.optionsOfWords).map(
+      ([word, options]) => `${word}) options='${['--help', ...options].join(' ')}' ;;`,
+    )
+    return `      ${name}) ${choices} options='--help'
+        case "$word" in ${ofWords.join(' ')} esac ;;`
+  })
   return [...lines, `      help) choices='${Object.keys(commands).join(' ')}' ;;`].join('\n')
 }
 
 /** https://www.gnu.org/software/bash/manual/html_node/Programmable-Completion.html */
 function bash(commands: Commands): string {
   return `_walhook() {
-  local current="\${COMP_WORDS[COMP_CWORD]}" choices='' options='' all
+  local current="\${COMP_WORDS[COMP_CWORD]}" word="\${COMP_WORDS[2]}" choices='' options='' all
   if ((COMP_CWORD == 1)); then
     all='${namesOf(commands).join(' ')} --help --version'
   else
@@ -58,7 +64,7 @@ complete -o default -F _walhook walhook`
 function zsh(commands: Commands): string {
   return `#compdef walhook
 _walhook() {
-  local command="\${words[2]}" choices='' options=''
+  local command="\${words[2]}" word="\${words[3]}" choices='' options=''
   if ((CURRENT == 2)); then
     compadd -- ${namesOf(commands).join(' ')} --help --version
   else
@@ -73,6 +79,10 @@ ${cases(commands)}
 compdef _walhook walhook`
 }
 
+/** That both were given, in fish. */
+const afterWords = (...words: readonly string[]) =>
+  words.map(word => `__fish_seen_subcommand_from ${word}`).join('; and ')
+
 /** https://fishshell.com/docs/current/completions.html */
 function fish(commands: Commands): string {
   const lines = Object.entries(commands).flatMap(([name, command]) => {
@@ -84,7 +94,13 @@ function fish(commands: Commands): string {
             `complete -c walhook ${seen} -n 'not __fish_seen_subcommand_from ${words.join(' ')}' -f -a '${words.join(' ')}'`,
           ]
         : []),
-      ...optionsOf(command).map(option => `complete -c walhook ${seen} -l ${option.slice(2)}`),
+      ...(command.optionsOfWords
+        ? Object.entries(command.optionsOfWords).flatMap(([word, options]) =>
+            ['--help', ...options].map(
+              option => `complete -c walhook -n '${afterWords(name, word)}' -l ${option.slice(2)}`,
+            ),
+          )
+        : optionsOf(command).map(option => `complete -c walhook ${seen} -l ${option.slice(2)}`)),
     ]
   })
   const first = `complete -c walhook -n __fish_use_subcommand`

@@ -150,6 +150,13 @@ test("the machine's networks are read again, and judged anew", async () => {
   expect((await lookedUp(guard, 'a.example', { all: true })).error).toBeInstanceOf(TargetBlocked)
 })
 
+test("where the system does not list the machine's networks, it is said at once, with what allows it", () => {
+  const refuse = () => {
+    throw new Error('uv_interface_addresses returned Unknown system error 97')
+  }
+  expect(() => readOwnNetworks(undefined, refuse)).toThrow(/system error 97\. Fix: .*AF_NETLINK/)
+})
+
 test("the system's interfaces are the machine's networks", () => {
   const loopback = parseAddress('127.0.0.1')!
   expect(readOwnNetworks()().some(range => rangeHolds(range, loopback))).toBe(true)

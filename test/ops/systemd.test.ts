@@ -13,11 +13,13 @@ test('systemd finds nothing wrong with the unit, and little exposed', async ({ s
   const folder = await mkdtemp(join(tmpdir(), 'walhook-unit-'))
   const file = join(folder, 'walhook.service')
   const text = await readFile(unit, 'utf8')
-  expect(text).toContain('ExecStart=/usr/local/bin/walhook serve\n')
+  expect(text).toContain('ExecStart=walhook serve\n')
   // Neither the program nor its variables are on this machine.
   await writeFile(
     file,
-    text.replace('/usr/local/bin/walhook', process.execPath).replace('EnvironmentFile=', 'EnvironmentFile=-'),
+    text
+      .replace('ExecStart=walhook', `ExecStart=${process.execPath}`)
+      .replace('EnvironmentFile=', 'EnvironmentFile=-'),
   )
   expect(analyze('verify', file)).toMatchObject({ status: 0, stderr: '' })
   const security = analyze('security', '--offline=true', '--threshold=20', file)

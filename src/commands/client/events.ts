@@ -1,10 +1,12 @@
-import { Misuse, parseOnce, wholeNumber } from '../kit/command.ts'
-import type { Answer, Call } from './call.ts'
+import { Misuse, wholeNumber } from '../kit/command.ts'
+import type { Answer } from './call.ts'
 import { atMost, moment } from './options.ts'
 import { fieldsTable, print, refused } from './output.ts'
+import { subcommand } from './subcommands.ts'
 import type { Cell } from './table.ts'
 
 const json = { json: { type: 'boolean', default: false } } as const
+const text = { type: 'string' } as const
 const mostListed = 1_000
 /** Where few events fit, a page may be empty and the list goes on: so many are read. */
 const mostPages = 50
@@ -27,53 +29,49 @@ type ShownEvent = Event & { readonly deliveries: readonly Delivery[]; readonly n
 type Page = { readonly data: readonly ListedEvent[]; readonly next_cursor: string | null }
 
 /** `events list`: the newest that fit. */
-export async function listEvents(args: string[], call: () => Call | null): Promise<number> {
-  const text = { type: 'string' } as const
-  const { values, positionals } = parseOnce({
-    args,
-    allowPositionals: true,
-    options: {
-      ...json,
-      ...{ entity: text, id: text, action: text, state: text, from: text, to: text, tenant: text },
-      limit: { type: 'string', default: '20' },
-    },
-  })
-  atMost(positionals, 0, 'list')
-  const wanted = wholeNumber(values.limit)
-  if (!(wanted >= 1 && wanted <= mostListed))
-    throw new Misuse(`--limit ${JSON.stringify(values.limit)} is not a number from 1 to ${mostListed}`)
-  const nowMs = Date.now()
-  const query = Object.entries({
-    entity_type: values.entity,
-    entity_id: values.id,
-    action: values.action,
-    state: values.state,
-    from: values.from && moment('--from', values.from, nowMs),
-    to: values.to && moment('--to', values.to, nowMs),
-    tenant: values.tenant,
-  }).filter((each): each is [string, string] => each[1] !== undefined)
-  const get = call()
-  if (!get) return 1
-  const events: ListedEvent[] = []
-  let cursor: string | null | undefined
-  for (let pages = 0; events.length < wanted && cursor !== null && pages < mostPages; pages++) {
-    const limit = String(Math.min(100, wanted - events.length))
-    const address = new URLSearchParams([...query, ['limit', limit]])
-    if (cursor) address.set('cursor', cursor)
-    const page: Answer<Page> = await get<Page>('GET', `/api/events?${address}`)
-    if (!page.ok) return refused(page)
-    events.push(...page.value.data)
-    cursor = page.value.next_cursor
-  }
-  print(events, eventsTable, values.json)
-  if (events.length < wanted && cursor)
-    process.stderr.write(`walhook: older events were not looked at: go on with --to\n`)
-  return 0
-}
+export const listEvents = subcommand(
+  {
+    ...json,
+    ...{ entity: text, id: text, action: text, state: text, from: text, to: text, tenant: text },
+    limit: { type: 'string', default: '20' },
+  },
+  async ({ values, positionals }, call) => {
+    atMost(positionals, 0, 'list')
+    const wanted = wholeNumber(values.limit)
+    if (!(wanted >= 1 && wanted <= mostListed))
+      throw new Misuse(`--limit ${JSON.stringify(values.limit)} is not a number from 1 to ${mostListed}`)
+    const nowMs = Date.now()
+    const query = Object.entries({
+      entity_type: values.entity,
+      entity_id: values.id,
+      action: values.action,
+      state: values.state,
+      from: values.from && moment('--from', values.from, nowMs),
+      to: values.to && moment('--to', values.to, nowMs),
+      tenant: values.tenant,
+    }).filter((each): each is [string, string] => each[1] !== undefined)
+    const get = call()
+    if (!get) return 1
+    const events: ListedEvent[] = []
+    let cursor: string | null | undefined
+    for (let pages = 0; events.length < wanted && cursor !== null && pages < mostPages; pages++) {
+      const limit = String(Math.min(100, wanted - events.length))
+      const address = new URLSearchParams([...query, ['limit', limit]])
+      if (cursor) address.set('cursor', cursor)
+      const page: Answer<Page> = await get<Page>('GET', `/api/events?${address}`)
+      if (!page.ok) return refused(page)
+      events.push(...page.value.data)
+      cursor = page.value.next_cursor
+    }
+    print(events, eventsTable, values.json)
+    if (events.length < wanted && cursor)
+      process.stderr.write(`walhook: older events were not looked at: go on with --to\n`)
+    return 0
+  },
+)
 
 /** `events show EVENT`: with its deliveries, to as many webhooks as there are. */
-export async function showEvent(args: string[], call: () => Call | null): Promise<number> {
-  const { values, positionals } = parseOnce({ args, allowPositionals: true, options: json })
+export const showEvent = subcommand(json, async ({ values, positionals }, call) => {
   const [id] = atMost(positionals, 1, 'show')
   if (id === undefined || !/^\d+$/.test(id))
     throw new Misuse('show takes the ID of an event: walhook events list shows them')
@@ -91,7 +89,7 @@ export async function showEvent(args: string[], call: () => Call | null): Promis
   }
   print({ ...event, deliveries }, eventTable, values.json)
   return 0
-}
+})
 
 function eventsTable(events: readonly ListedEvent[]): [string[], Cell[][]] {
   return [

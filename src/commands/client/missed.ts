@@ -1,7 +1,6 @@
-import { parseOnce } from '../kit/command.ts'
-import type { Call } from './call.ts'
 import { atMost, webhookId } from './options.ts'
 import { fieldsTable, print, refused } from './output.ts'
+import { subcommand } from './subcommands.ts'
 import type { Cell } from './table.ts'
 
 const json = { json: { type: 'boolean', default: false } } as const
@@ -20,55 +19,51 @@ type ShownReplay = Fields & {
 }
 
 /** `webhooks missed ID`: the number of events it missed while inactive; `--send` starts their replay. */
-export async function missed(args: string[], call: () => Call | null): Promise<number> {
-  const { values, positionals } = parseOnce({
-    args,
-    allowPositionals: true,
-    options: { ...json, send: { type: 'boolean', default: false } },
-  })
-  const [text] = atMost(positionals, 1, 'missed')
-  const id = webhookId(text, 'missed')
-  const send = call()
-  if (!send) return 1
-  if (values.send) {
-    const started = await send<ShownReplay>('POST', `/api/webhooks/${id}/replays`, { missed: true })
-    if (!started.ok) return refused(started)
-    print(started.value, fieldsTable, values.json)
+export const missed = subcommand(
+  { ...json, send: { type: 'boolean', default: false } },
+  async ({ values, positionals }, call) => {
+    const [text] = atMost(positionals, 1, 'missed')
+    const id = webhookId(text, 'missed')
+    const send = call()
+    if (!send) return 1
+    if (values.send) {
+      const started = await send<ShownReplay>('POST', `/api/webhooks/${id}/replays`, { missed: true })
+      if (!started.ok) return refused(started)
+      print(started.value, fieldsTable, values.json)
+      return 0
+    }
+    const answer = await send<{ missed: Fields | null }>('GET', `/api/webhooks/${id}/missed`)
+    if (!answer.ok) return refused(answer)
+    print(
+      answer.value.missed,
+      found => fieldsTable(found ?? { missed: 'the webhook was never off, as far as is known' }),
+      values.json,
+    )
     return 0
-  }
-  const answer = await send<{ missed: Fields | null }>('GET', `/api/webhooks/${id}/missed`)
-  if (!answer.ok) return refused(answer)
-  print(
-    answer.value.missed,
-    found => fieldsTable(found ?? { missed: 'the webhook was never off, as far as is known' }),
-    values.json,
-  )
-  return 0
-}
+  },
+)
 
 /** `webhooks replays ID`: the last replays with their progress; `--stop REPLAY` stops one. */
-export async function replays(args: string[], call: () => Call | null): Promise<number> {
-  const { values, positionals } = parseOnce({
-    args,
-    allowPositionals: true,
-    options: { ...json, stop: { type: 'string' } },
-  })
-  const [text] = atMost(positionals, 1, 'replays')
-  const id = webhookId(text, 'replays')
-  const path = `/api/webhooks/${id}/replays`
-  const send = call()
-  if (!send) return 1
-  if (values.stop !== undefined) {
-    const stopped = await send<ShownReplay>('DELETE', `${path}/${webhookId(values.stop, 'replays --stop')}`)
-    if (!stopped.ok) return refused(stopped)
-    print(stopped.value, fieldsTable, values.json)
+export const replays = subcommand(
+  { ...json, stop: { type: 'string' } },
+  async ({ values, positionals }, call) => {
+    const [text] = atMost(positionals, 1, 'replays')
+    const id = webhookId(text, 'replays')
+    const path = `/api/webhooks/${id}/replays`
+    const send = call()
+    if (!send) return 1
+    if (values.stop !== undefined) {
+      const stopped = await send<ShownReplay>('DELETE', `${path}/${webhookId(values.stop, 'replays --stop')}`)
+      if (!stopped.ok) return refused(stopped)
+      print(stopped.value, fieldsTable, values.json)
+      return 0
+    }
+    const answer = await send<{ data: readonly ShownReplay[] }>('GET', path)
+    if (!answer.ok) return refused(answer)
+    print(answer.value.data, replaysTable, values.json)
     return 0
-  }
-  const answer = await send<{ data: readonly ShownReplay[] }>('GET', path)
-  if (!answer.ok) return refused(answer)
-  print(answer.value.data, replaysTable, values.json)
-  return 0
-}
+  },
+)
 
 function replaysTable(rows: readonly ShownReplay[]): [string[], Cell[][]] {
   return [

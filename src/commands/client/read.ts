@@ -1,4 +1,4 @@
-import { Misuse, parseOnce, wholeNumber } from '../kit/command.ts'
+import { Misuse, wholeNumber } from '../kit/command.ts'
 import type { Answer, Call } from './call.ts'
 import { atMost, webhookId } from './options.ts'
 import {
@@ -11,36 +11,37 @@ import {
   webhooksTable,
   webhookTable,
 } from './output.ts'
+import { subcommand } from './subcommands.ts'
 
 const json = { json: { type: 'boolean', default: false } } as const
 type Page<T> = { readonly data: readonly T[]; readonly next_cursor: string | number | null }
 
 /** `webhooks list`: all of them, or those of a tenant. */
-export async function list(args: string[], call: () => Call | null): Promise<number> {
-  const { values, positionals } = parseOnce({
-    args,
-    allowPositionals: true,
-    options: { ...json, tenant: { type: 'string' } },
-  })
-  atMost(positionals, 0, 'list')
-  if (values.tenant?.trim() === '') throw new Misuse('--tenant is empty')
-  const of = values.tenant === undefined ? '' : `&${new URLSearchParams({ tenant: values.tenant })}`
-  const get = call()
-  if (!get) return 1
-  const webhooks: ShownWebhook[] = []
-  for (let cursor: string | number | null = 0; cursor !== null; ) {
-    const page: Answer<Page<ShownWebhook>> = await get('GET', `/api/webhooks?limit=100&cursor=${cursor}${of}`)
-    if (!page.ok) return refused(page)
-    webhooks.push(...page.value.data)
-    cursor = page.value.next_cursor
-  }
-  print(webhooks, webhooksTable, values.json)
-  return 0
-}
+export const list = subcommand(
+  { ...json, tenant: { type: 'string' } },
+  async ({ values, positionals }, call) => {
+    atMost(positionals, 0, 'list')
+    if (values.tenant?.trim() === '') throw new Misuse('--tenant is empty')
+    const of = values.tenant === undefined ? '' : `&${new URLSearchParams({ tenant: values.tenant })}`
+    const get = call()
+    if (!get) return 1
+    const webhooks: ShownWebhook[] = []
+    for (let cursor: string | number | null = 0; cursor !== null; ) {
+      const page: Answer<Page<ShownWebhook>> = await get(
+        'GET',
+        `/api/webhooks?limit=100&cursor=${cursor}${of}`,
+      )
+      if (!page.ok) return refused(page)
+      webhooks.push(...page.value.data)
+      cursor = page.value.next_cursor
+    }
+    print(webhooks, webhooksTable, values.json)
+    return 0
+  },
+)
 
 /** `webhooks show ID` */
-export async function show(args: string[], call: () => Call | null): Promise<number> {
-  const { values, positionals } = parseOnce({ args, allowPositionals: true, options: json })
+export const show = subcommand(json, async ({ values, positionals }, call) => {
   const [text] = atMost(positionals, 1, 'show')
   const id = webhookId(text, 'show')
   const answer = await call()?.<ShownWebhook>('GET', `/api/webhooks/${id}`)
@@ -48,33 +49,34 @@ export async function show(args: string[], call: () => Call | null): Promise<num
   if (!answer.ok) return refused(answer)
   print(answer.value, webhookTable, values.json)
   return 0
-}
+})
 
 /** `webhooks log ID`: the last requests; `webhooks log ID REQUEST`: one of them, with its bodies. */
-export async function log(args: string[], call: () => Call | null): Promise<number> {
-  const { values, positionals } = parseOnce({
-    args,
-    allowPositionals: true,
-    options: {
-      ...json,
-      limit: { type: 'string', default: '10' },
-      failed: { type: 'boolean', default: false },
-    },
-  })
-  const [text, attemptId] = atMost(positionals, 2, 'log')
-  const id = webhookId(text, 'log')
-  if (attemptId !== undefined)
-    return await showAttempt(`/api/webhooks/${id}/log/`, attemptId, values.json, call)
-  const limit = wholeNumber(values.limit)
-  if (!(limit >= 1 && limit <= 100))
-    throw new Misuse(`--limit ${JSON.stringify(values.limit)} is not a number from 1 to 100`)
-  const filter = values.failed ? '&outcome=refused,unreachable,blocked' : ''
-  const answer = await call()?.<Page<ShownAttempt>>('GET', `/api/webhooks/${id}/log?limit=${limit}${filter}`)
-  if (!answer) return 1
-  if (!answer.ok) return refused(answer)
-  print(answer.value.data, attemptsTable, values.json)
-  return 0
-}
+export const log = subcommand(
+  {
+    ...json,
+    limit: { type: 'string', default: '10' },
+    failed: { type: 'boolean', default: false },
+  },
+  async ({ values, positionals }, call) => {
+    const [text, attemptId] = atMost(positionals, 2, 'log')
+    const id = webhookId(text, 'log')
+    if (attemptId !== undefined)
+      return await showAttempt(`/api/webhooks/${id}/log/`, attemptId, values.json, call)
+    const limit = wholeNumber(values.limit)
+    if (!(limit >= 1 && limit <= 100))
+      throw new Misuse(`--limit ${JSON.stringify(values.limit)} is not a number from 1 to 100`)
+    const filter = values.failed ? '&outcome=refused,unreachable,blocked' : ''
+    const answer = await call()?.<Page<ShownAttempt>>(
+      'GET',
+      `/api/webhooks/${id}/log?limit=${limit}${filter}`,
+    )
+    if (!answer) return 1
+    if (!answer.ok) return refused(answer)
+    print(answer.value.data, attemptsTable, values.json)
+    return 0
+  },
+)
 
 async function showAttempt(
   path: string,

@@ -1,7 +1,8 @@
-import { Misuse, parseOnce, say } from '../kit/command.ts'
-import type { Answer, Call } from './call.ts'
+import { Misuse, say } from '../kit/command.ts'
+import type { Answer } from './call.ts'
 import { atMost, webhookId } from './options.ts'
 import { print, refused } from './output.ts'
+import { subcommand } from './subcommands.ts'
 import type { Cell } from './table.ts'
 
 /** A field in the API. */
@@ -22,39 +23,36 @@ type ShownType = {
 type Page = { readonly data: readonly ShownType[]; readonly next_cursor: string | null }
 
 /** `webhooks types`: every trigger; `webhooks types TRIGGER`: the fields of its events. */
-export async function types(args: string[], call: () => Call | null): Promise<number> {
-  const { values, positionals } = parseOnce({
-    args,
-    allowPositionals: true,
-    options: { json: { type: 'boolean', default: false } },
-  })
-  const [trigger] = atMost(positionals, 1, 'types')
-  const get = call()
-  if (!get) return 1
-  const data: ShownType[] = []
-  for (let cursor: string | null = '0'; cursor !== null; ) {
-    const page: Answer<Page> = await get<Page>('GET', `/api/event-types?cursor=${cursor}`)
-    if (!page.ok) return refused(page)
-    data.push(...page.value.data)
-    cursor = page.value.next_cursor
-  }
-  if (trigger === undefined) {
-    print(data, typesTable, values.json)
+export const types = subcommand(
+  { json: { type: 'boolean', default: false } },
+  async ({ values, positionals }, call) => {
+    const [trigger] = atMost(positionals, 1, 'types')
+    const get = call()
+    if (!get) return 1
+    const data: ShownType[] = []
+    for (let cursor: string | null = '0'; cursor !== null; ) {
+      const page: Answer<Page> = await get<Page>('GET', `/api/event-types?cursor=${cursor}`)
+      if (!page.ok) return refused(page)
+      data.push(...page.value.data)
+      cursor = page.value.next_cursor
+    }
+    if (trigger === undefined) {
+      print(data, typesTable, values.json)
+      return 0
+    }
+    const one = data.find(each => each.trigger === trigger)
+    if (!one)
+      return refused({
+        ok: false,
+        lines: [`There is no trigger ${trigger}. Fix: walhook webhooks types shows all triggers`],
+      })
+    print(one, fieldsOfType, values.json)
     return 0
-  }
-  const one = data.find(each => each.trigger === trigger)
-  if (!one)
-    return refused({
-      ok: false,
-      lines: [`There is no trigger ${trigger}. Fix: walhook webhooks types shows all triggers`],
-    })
-  print(one, fieldsOfType, values.json)
-  return 0
-}
+  },
+)
 
 /** `webhooks schema ID`, `webhooks schema TRIGGER`: a JSON Schema, on a terminal too. */
-export async function schema(args: string[], call: () => Call | null): Promise<number> {
-  const { positionals } = parseOnce({ args, allowPositionals: true, options: {} })
+export const schema = subcommand({}, async ({ positionals }, call) => {
   const [of] = atMost(positionals, 1, 'schema')
   if (of === undefined)
     throw new Misuse('schema: takes the ID of a webhook, or a trigger: walhook webhooks types shows them')
@@ -66,7 +64,7 @@ export async function schema(args: string[], call: () => Call | null): Promise<n
   if (!answer.ok) return refused(answer)
   say(JSON.stringify(answer.value, null, 2))
   return 0
-}
+})
 
 function typesTable(types: readonly ShownType[]): [string[], Cell[][]] {
   return [

@@ -9,6 +9,8 @@ export type Command = {
   readonly usage: string
   /** The possible words of its first argument, if there are few. */
   readonly words?: readonly string[]
+  /** The options after each of these words, where they differ. */
+  readonly optionsOfWords?: Readonly<Record<string, readonly string[]>>
   /** Runs it; resolves with the exit status. The first SIGINT or SIGTERM aborts `signal`. */
   run(args: string[], signal: AbortSignal): Promise<number>
 }
