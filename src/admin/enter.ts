@@ -2,7 +2,7 @@ import type { Context, Hono } from 'hono'
 import type { Sessions } from '../control/access/sessions.ts'
 import { html } from './kit/html.ts'
 import { bareLayout } from './kit/layout.ts'
-import { type AdminEnv, allowFrames, keepLanguage, keepSession } from './kit/session.ts'
+import { type AdminEnv, allowFrames, keepLanguage, keepSession, shownOf } from './kit/session.ts'
 import { isLanguage, textsOf } from './texts/texts.ts'
 
 /**
@@ -22,9 +22,10 @@ export function enterRoutes(
     if (!isVisit(c) && c.req.query('open') === undefined) return toOpen(c, frames)
     const entered = await sessions.enter(c.req.query('link') ?? '', addressOf(c))
     if (!entered) return linkIsOver(c, frames)
-    keepSession(c, { ...entered, isInFrames: frames.length > 0 })
+    const shown = frames.length > 0 && mayBeFrame(c) ? 'frame' : 'tab'
+    keepSession(c, { ...entered, shown })
     const { language, path } = entered
-    if (language !== null && isLanguage(language)) keepLanguage(c, language, frames.length > 0)
+    if (language !== null && isLanguage(language)) keepLanguage(c, language, shown)
     return c.redirect(path, 303)
   })
 }
@@ -52,5 +53,5 @@ export function linkIsOver(c: Context, frames: readonly string[]): Response {
   return c.html(bareLayout(t, { title: t.tenants.linkOver, path: '/', body }), 410) as Response
 }
 
-/** Whether the page is requested for a frame. https://www.w3.org/TR/fetch-metadata/#sec-fetch-dest-header */
-export const isForFrame = (c: Context) => /^i?frame$/.test(c.req.header('sec-fetch-dest') ?? '')
+/** A browser that does not say where a page is shown may show it in a frame. */
+const mayBeFrame = (c: Context) => shownOf(c) === 'frame' || c.req.header('sec-fetch-dest') === undefined

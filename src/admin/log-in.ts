@@ -3,7 +3,7 @@ import type { Sessions } from '../control/access/sessions.ts'
 import type { SignIn } from '../control/access/sign-in.ts'
 import { isOwnPath } from '../domain/access/own-path.ts'
 import { signInProblems } from '../domain/access/sign-in.ts'
-import { isForFrame, linkIsOver } from './enter.ts'
+import { linkIsOver } from './enter.ts'
 import { type Html, html } from './kit/html.ts'
 import { bareLayout } from './kit/layout.ts'
 import {
@@ -13,6 +13,7 @@ import {
   keepLanguage,
   keepSession,
   sessionOf,
+  shownOf,
 } from './kit/session.ts'
 import { logOutAtProvider, type SignInPages } from './sign-in.ts'
 import type { Texts } from './texts/en.ts'
@@ -59,7 +60,7 @@ export function logInRoutes(app: Hono<AdminEnv>, { sessions, addressOf, frames, 
   app.post('/language', async c => {
     const form = new URLSearchParams(await c.req.text())
     const language = form.get('language') ?? ''
-    if (isLanguage(language)) keepLanguage(c, language, frames.length > 0)
+    if (isLanguage(language)) keepLanguage(c, language, frames.length > 0 ? shownOf(c) : 'tab')
     return c.redirect(ownPath(form.get('to') ?? undefined), 303)
   })
 }
@@ -69,15 +70,13 @@ export function logOutRoutes(
   app: Hono<AdminEnv>,
   { sessions, frames, ...pages }: Omit<LogIn, 'addressOf'>,
 ): void {
-  const drop = (c: Context<AdminEnv>) => dropSession(c, c.get('caller'), frames.length > 0)
-
   /** Ends the session here, and at the provider if it supports that. */
   async function leave(c: Context<AdminEnv>, end: () => Promise<unknown>, done: string): Promise<Response> {
     const { kind } = c.get('caller')
     const { signIn, originOf } = pages
     const idToken = kind === 'oidc' ? await sessions.idTokenOf(sessionOf(c)!) : null
     await end()
-    drop(c)
+    dropSession(c, c.get('caller'))
     // A frame has no log-in.
     if (kind === 'link') return linkIsOver(c, frames)
     const url = kind === 'oidc' && signIn ? await signIn.logOutUrl() : null
@@ -109,7 +108,7 @@ export async function toLogIn(c: Context, frames: readonly string[]): Promise<Re
   if (c.req.header('accept')?.includes('text/event-stream')) return c.body(null, 401)
   const typed = isForm ? [...new URLSearchParams(await c.req.text())] : []
   if (typed.length > 0) return sendAgain(c, { path: pathname, typed, frames })
-  if (frames.length > 0 && isForFrame(c)) return linkIsOver(c, frames)
+  if (frames.length > 0 && shownOf(c) === 'frame') return linkIsOver(c, frames)
   const to = c.req.method === 'GET' ? pathname + search : '/'
   return c.redirect(to === '/' ? '/login' : `/login?to=${encodeURIComponent(to)}`, 303)
 }
@@ -125,7 +124,7 @@ type Sent = {
 
 /** The form that was sent without a session, to be sent again with one. */
 function sendAgain(c: Context, { path, typed, frames }: Sent): Response {
-  if (isForFrame(c)) allowFrames(c, frames)
+  if (shownOf(c) === 'frame') allowFrames(c, frames)
   const t = textsOf(c)
   const body = html`<form method="post" action="${path}" class="card log-in"><h1>${t.logIn.over}</h1>
 <p>${t.logIn.overHere}</p><p><a href="/login" target="_blank">${t.logIn.inNewTab}</a></p>

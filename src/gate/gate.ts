@@ -2,6 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import { getRequestListener } from '@hono/node-server'
 import { clientAddress, isTrusted } from '../domain/access/client-address.ts'
 import { type PublicUrl, urlOfHost } from '../domain/access/public-url.ts'
+import { frameHeader, shownIn } from '../domain/access/session-cookie.ts'
 import type { AddressRange } from '../domain/value/address.ts'
 import { networkOf } from '../domain/value/back-off.ts'
 import { createLimiter, type Limiter, type Limits } from '../runtime/limiter.ts'
@@ -106,9 +107,8 @@ export function createGate(options: GateOptions) {
 
     const who = whoOf(incoming, options)
     const network = networkOf(who.address)
-    const { authorization, cookie } = incoming.headers
-    const method = incoming.method ?? 'GET'
-    const passage = handler.passageOf({ method, path, authorization, cookie, address: network })
+    const { isHttps } = who
+    const passage = handler.passageOf({ ...headOf(incoming), path, isHttps, address: network })
 
     const refusal = await takeBody(incoming, passage, limiters, network)
     if (refusal === 'gone') return
@@ -150,6 +150,16 @@ export function createGate(options: GateOptions) {
 export type Gate = ReturnType<typeof createGate>
 
 type Limiters = Record<keyof typeof limits, Limiter>
+
+function headOf(incoming: IncomingMessage): Omit<RequestHead, 'path' | 'isHttps' | 'address'> {
+  const { authorization, cookie } = incoming.headers
+  const shown = shownIn({
+    secFetchDest: header(incoming, 'sec-fetch-dest'),
+    walhookFrame: header(incoming, frameHeader),
+    search: urlOf(incoming)?.search ?? '',
+  })
+  return { method: incoming.method ?? 'GET', authorization, cookie, shown }
+}
 
 function whoOf(
   incoming: IncomingMessage,

@@ -1,4 +1,5 @@
 import type { Claim } from '../domain/access/credential.ts'
+import { type Shown, sessionIn } from '../domain/access/session-cookie.ts'
 
 /** The resources of a request before its handler. */
 export type Passage = {
@@ -24,6 +25,8 @@ export type RequestHead = {
   readonly path: string
   readonly authorization: string | undefined
   readonly cookie: string | undefined
+  readonly shown: Shown
+  readonly isHttps: boolean
   readonly address: string
 }
 
@@ -73,7 +76,7 @@ export const isForPrograms = (path: string) => forPrograms.test(path)
  * an answer without a database: a refusal, or the log-in.
  */
 export function passageOf(
-  { method, path, authorization, cookie, address }: RequestHead,
+  { method, path, authorization, address, ...head }: RequestHead,
   judges: Readonly<Record<'judgeToken' | 'judgeSession', (text: string) => Claim>>,
 ): Passage {
   const forPrograms = isForPrograms(path)
@@ -86,7 +89,7 @@ export function passageOf(
   if (entrance.test(path)) return { ...open, kind: 'stranger' }
   if (atProvider.test(path)) return { ...open, kind: 'provider' }
 
-  const text = forPrograms ? tokenIn(authorization) : sessionIn(cookie)
+  const text = forPrograms ? tokenIn(authorization) : (sessionIn(head.cookie, head)?.session ?? null)
   const { judgeToken, judgeSession } = judges
   const found =
     text === null ? ({ is: 'invented' } as const) : (forPrograms ? judgeToken : judgeSession)(text)
@@ -115,8 +118,4 @@ export function routedPath({ pathname }: Pick<URL, 'pathname'>): string {
 /** The token of an `Authorization` header, or null. */
 export function tokenIn(authorization: string | undefined): string | null {
   return /^Bearer +(\S+)$/i.exec(authorization ?? '')?.[1] ?? null
-}
-
-function sessionIn(cookie: string | undefined): string | null {
-  return /(?:^|;)\s*(?:__Host-)?walhook_session=([^;\s]+)/.exec(cookie ?? '')?.[1] ?? null
 }

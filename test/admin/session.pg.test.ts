@@ -246,7 +246,7 @@ function pages(quota = 1_000) {
     })
     .post('/admin/logout', async c => {
       await sessions.logOut(sessionOf(c)!)
-      dropSession(c, c.get('caller'), false)
+      dropSession(c, c.get('caller'))
       return c.text('bye')
     })
   const call = (method: string, path: string, headers: Record<string, string>, body?: string) =>

@@ -3,7 +3,10 @@ import { expect, test } from 'vitest'
 import type { Claim } from '../../src/domain/access/credential.ts'
 import { passageOf, routedPath } from '../../src/gate/passage.ts'
 
-const head = { method: 'GET', authorization: undefined, cookie: undefined, address: '192.0.2.1' }
+const head = {
+  ...{ authorization: undefined, cookie: undefined, address: '192.0.2.1' },
+  ...({ shown: 'tab', isHttps: false } as const),
+}
 const known = (text: string): Claim =>
   /right/.test(text)
     ? { is: 'holder', key: 'token 7' }
@@ -51,7 +54,14 @@ test.each<[string, object, string, string, number]>([
   ['GET /api/events', token, 'usual', 'token 7', 65_536],
   ['GET /api/events/12', token, 'large', 'token 7', 65_536],
   ['GET /couplings', session, 'usual', 'token 7', 262_144],
-  ['GET /couplings', { cookie: '__Host-walhook_session=whs_right' }, 'usual', 'token 7', 262_144],
+  [
+    'GET /couplings',
+    { cookie: '__Host-walhook_session=whs_right', isHttps: true },
+    'usual',
+    'token 7',
+    262_144,
+  ],
+  ['GET /couplings', { ...session, isHttps: true }, 'free', '192.0.2.1', 0],
   ['GET /couplings', { cookie: 'walhook_session=whs_invented' }, 'free', '192.0.2.1', 0],
   ['GET /couplings', { cookie: 'x-walhook_session=whs_right' }, 'free', '192.0.2.1', 0],
   ['GET /couplings/7/log', session, 'usual', 'token 7', 262_144],

@@ -56,6 +56,12 @@ browserTest(
     src = (await call('/api/sessions', { tenant: '1', role: 'admin', name: 'Jane', language: 'nl' })).url
     src = site.url + new URL(src).pathname + new URL(src).search
     const { context, page } = await browser.open({ locale: 'en-GB', viewport: { width: 1280, height: 800 } })
+    // An administrator of the same site is logged in in another tab.
+    const tab = await context.newPage()
+    await tab.goto(`${site.url}/login`)
+    await tab.locator('#token').fill(adminToken)
+    await tab.locator('.log-in button').click()
+    await tab.getByRole('link', { name: 'CRM of 2' }).waitFor()
     await page.goto(app)
     const frame = page.frameLocator('iframe')
     await frame.getByRole('heading', { level: 1, name: 'Koppelingen' }).waitFor()
@@ -70,6 +76,15 @@ browserTest(
     await frame.getByText('Alle koppelingen werken.').waitFor()
     if (pictures) await page.screenshot({ path: join(pictures, 'health.png') })
     expect(await frame.getByText(/WAL/).count()).toBe(0)
+
+    // What a script of the frame asks for is the tenant's, too.
+    await frame.getByRole('link', { name: 'Koppelingen' }).first().click()
+    await frame.getByRole('searchbox').pressSequentially('CRM')
+    await frame.getByRole('link', { name: 'CRM of 1' }).waitFor()
+    expect(await frame.getByText('CRM of 2').count()).toBe(0)
+
+    await tab.reload()
+    await tab.getByRole('link', { name: 'CRM of 2' }).waitFor()
 
     // The link is used up.
     await page.goto(app)

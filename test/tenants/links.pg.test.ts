@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { adminToken } from '../support/open-api.ts'
 import { openTestPages, ours } from '../support/open-pages.ts'
 import { type Filled, fillTenant } from '../support/two-tenants.ts'
 
@@ -95,15 +96,44 @@ test('who came by a link acts under its name and role, and is in the audit of th
 
 test('over https the cookie is for frames of one site; without frames it is lax, and that of a token stays strict', async () => {
   const { url } = (await link()).json
-  const entered = await at.send(pathOf(url), { headers: https })
+  const entered = await at.send(pathOf(url), { headers: { ...https, 'sec-fetch-dest': 'iframe' } })
   for (const cookie of entered.headers.getSetCookie())
     expect(cookie).toMatch(/^(?=.*HttpOnly)(?=.*Secure)(?=.*SameSite=None)(?=.*Partitioned)/)
-  expect(entered.headers.getSetCookie().join()).toContain('__Host-walhook_session=')
+  expect(entered.headers.getSetCookie().join()).toContain('__Host-walhook_frame=')
   await using alone = await openTestPages({ hasTenants: true })
   const made = await alone.call('POST', '/api/sessions', wish)
   const lax = await alone.send(pathOf(made.json.url), { headers: https })
   expect(lax.headers.getSetCookie().find(one => one.includes('session'))).toMatch(/SameSite=Lax/)
   expect(lax.headers.getSetCookie().join()).not.toContain('Partitioned')
+})
+
+test('a link that is opened in a tab has a cookie of its own, which no frame gets', async () => {
+  const { url } = (await link()).json
+  const entered = await at.send(pathOf(url), { headers: { ...https, 'sec-fetch-dest': 'document' } })
+  const [cookie] = entered.headers.getSetCookie().filter(one => one.includes('walhook_session='))
+  expect(cookie).toMatch(/^__Host-walhook_session=.*SameSite=Lax/)
+  expect(cookie).not.toContain('Partitioned')
+})
+
+test('a page in a frame leaves the session of the tabs alone, and each has its own', async () => {
+  const frame = { 'sec-fetch-dest': 'iframe' }
+  const admin = cookiesOf((await at.post('/login', { token: adminToken }, null)).headers)
+  const entered = cookiesOf((await enter((await link()).json.url, frame)).headers)
+  expect(entered).not.toContain('walhook_session')
+  const cookie = `${admin}; ${entered}`
+  const read = async (headers: Record<string, string>, path = '/couplings') =>
+    await at.send(path, { headers: { cookie, ...headers } })
+  const all = await read({ 'sec-fetch-dest': 'document' })
+  expect(all.text).toContain('CRM of bravo')
+  for (const headers of [frame, { 'sec-fetch-dest': 'empty', 'walhook-frame': 'true' }]) {
+    const own = await read(headers)
+    expect(own.text).toContain('CRM of acme')
+    expect(own.text).not.toContain('bravo')
+    expect(own.headers.get('content-security-policy')).toContain(`frame-ancestors ${app}`)
+  }
+  const out = await at.send('/logout', { method: 'POST', headers: { cookie, ...ours, ...frame } })
+  expect(cookiesOf(out.headers)).toMatch(/^walhook_frame=$/)
+  expect((await read({ 'sec-fetch-dest': 'document' })).status).toBe(200)
 })
 
 test('only whoever came by a link is shown in a frame, of the configured origins alone', async () => {

@@ -3,6 +3,15 @@
 
 const language = document.documentElement.lang
 
+// A page in a frame says so with everything that a script asks for: its session is not the one of the browser's tabs.
+
+const isFramed = window.self !== window.top
+const framed = isFramed ? { 'walhook-frame': 'true' } : {}
+if (isFramed)
+  document.addEventListener('htmx:config:request', ({ detail }) => {
+    Object.assign(detail.ctx.request.headers, framed)
+  })
+
 // <time datetime data-as>: written in the reader's zone and language, the exact moment as its title.
 
 const exact = new Intl.DateTimeFormat(language, { dateStyle: 'full', timeStyle: 'long' })
@@ -75,7 +84,7 @@ function follow(element) {
     if (text !== '')
       await window.htmx.swap({ sourceElement: element, target: element, text, swap: 'innerMorph' })
   }
-  const events = new EventSource(address)
+  const events = new EventSource(isFramed ? inFrame(address) : address)
   events.addEventListener('message', event => put(event.data))
   events.addEventListener('error', () => {
     failures++
@@ -86,7 +95,9 @@ function follow(element) {
   })
   async function ask() {
     try {
-      const response = await fetch(address, { headers: { accept: 'text/html', 'hx-request': 'true' } })
+      const response = await fetch(address, {
+        headers: { accept: 'text/html', 'hx-request': 'true', ...framed },
+      })
       const to = response.headers.get('hx-redirect')
       if (to !== null) location.assign(to)
       else if (response.ok) await put(await response.text())
@@ -95,6 +106,13 @@ function follow(element) {
       stale(true)
     }
   }
+}
+
+/** An event stream has no headers of its own. */
+function inFrame(address) {
+  const url = new URL(address, location.href)
+  url.searchParams.set('walhook-frame', 'true')
+  return url.href
 }
 
 function stale(isStale) {
@@ -115,7 +133,7 @@ function choose(list, target) {
   async function open(link) {
     asked = link.dataset.open
     const response = await fetch(asked, {
-      headers: { accept: 'text/html', 'hx-request': 'true', 'hx-request-type': 'partial' },
+      headers: { accept: 'text/html', 'hx-request': 'true', 'hx-request-type': 'partial', ...framed },
     })
     const to = response.headers.get('hx-redirect')
     if (to !== null) return location.assign(to)
@@ -271,7 +289,7 @@ async function judge(form) {
   const asked = ++judged
   const response = await fetch(form.dataset.judge, {
     method: 'POST',
-    headers: { accept: 'text/html', 'hx-request': 'true', 'hx-request-type': 'partial' },
+    headers: { accept: 'text/html', 'hx-request': 'true', 'hx-request-type': 'partial', ...framed },
     body: new URLSearchParams(new FormData(form)),
   })
   if (!response.ok || asked !== judged) return

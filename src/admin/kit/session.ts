@@ -1,9 +1,16 @@
 import type { Context, MiddlewareHandler } from 'hono'
-import { deleteCookie, getCookie, setCookie } from 'hono/cookie'
+import { deleteCookie, setCookie } from 'hono/cookie'
 import type { Rates } from '../../control/access/rates.ts'
 import type { LoggedIn, Sessions } from '../../control/access/sessions.ts'
 import type { Caller } from '../../control/kit/control.ts'
 import { isFromOurPage } from '../../domain/access/same-origin.ts'
+import {
+  cookieNameOf,
+  frameHeader,
+  type Shown,
+  sessionIn,
+  shownIn,
+} from '../../domain/access/session-cookie.ts'
 import { dayMs } from '../../domain/value/duration.ts'
 import type { Visit } from '../../gate/passage.ts'
 import { type Language, languageCookie } from '../texts/texts.ts'
@@ -46,37 +53,43 @@ export function allowFormTo(c: Context, { protocol, origin }: URL): void {
   c.header('content-security-policy', contentSecurityPolicy([], forms))
 }
 
-/**
- * With this prefix, over https, no other host of the domain can set the cookie.
- * https://developer.mozilla.org/docs/Web/HTTP/Headers/Set-Cookie#cookie_prefixes
- */
-const cookieName = (c: Context) => (isHttps(c) ? '__Host-walhook_session' : 'walhook_session')
-
-type Kept = Omit<Extract<LoggedIn, { ok: true }>, 'ok'> & { readonly isInFrames?: boolean }
+type Kept = Omit<Extract<LoggedIn, { ok: true }>, 'ok'> & { readonly shown?: Shown }
 
 /**
  * Sets the session cookie: hidden from scripts, and over https only sent over https. The browser keeps it for a day longer than the session,
  * so that the gate reads a form that is sent too late, and the page returns it.
  */
-export function keepSession(c: Context, { caller, session, expiresAt, isInFrames = false }: Kept): void {
+export function keepSession(c: Context, { caller, session, expiresAt, shown = 'tab' }: Kept): void {
   const expires = new Date(expiresAt.getTime() + dayMs)
-  setCookie(c, cookieName(c), session, { ...attributes(c, caller, isInFrames), expires })
+  setCookie(c, cookieNameOf(shown, isHttps(c)), session, { ...attributes(c, caller, shown), expires })
 }
 
-/** The session cookie of a request, or null. */
+/** Where the page of a request is shown. */
+export function shownOf(c: Context): Shown {
+  return shownIn({
+    secFetchDest: c.req.header('sec-fetch-dest'),
+    walhookFrame: c.req.header(frameHeader),
+    search: new URL(c.req.url).search,
+  })
+}
+
+const found = (c: Context) => sessionIn(c.req.header('cookie'), { shown: shownOf(c), isHttps: isHttps(c) })
+
+/** The session of a request, or null. */
 export function sessionOf(c: Context): string | null {
-  return getCookie(c, cookieName(c)) ?? null
+  return found(c)?.session ?? null
 }
 
-/** Deletes the session cookie; `logOut` ends the session. */
-export function dropSession(c: Context, caller: Caller, isInFrames: boolean): void {
-  deleteCookie(c, cookieName(c), attributes(c, caller, isInFrames))
+/** Deletes the cookie of the request's session; `logOut` ends the session. */
+export function dropSession(c: Context, caller: Caller): void {
+  const { shown } = found(c) ?? { shown: 'tab' }
+  deleteCookie(c, cookieNameOf(shown, isHttps(c)), attributes(c, caller, shown))
 }
 
 /** Stores the language that a reader chose, or a link sets. */
-export function keepLanguage(c: Context, language: Language, isInFrames: boolean): void {
+export function keepLanguage(c: Context, language: Language, shown: Shown): void {
   const year = 365 * 86_400
-  const where = isInFrames ? inFrames(c) : ({ sameSite: 'Strict' } as const)
+  const where = shown === 'frame' ? inFrames(c) : ({ sameSite: 'Strict' } as const)
   setCookie(c, languageCookie, language, { path: '/', httpOnly: true, maxAge: year, ...where })
 }
 
@@ -85,10 +98,10 @@ export function keepLanguage(c: Context, language: Language, isInFrames: boolean
  * frame: that cookie is `Partitioned`, valid only within that site. `isFromOurPage` refuses cross-site requests.
  * https://developer.mozilla.org/docs/Web/Privacy/Guides/Privacy_sandbox/Partitioned_cookies
  */
-function attributes(c: Context, { kind }: Pick<Caller, 'kind'>, isInFrames: boolean) {
+function attributes(c: Context, { kind }: Pick<Caller, 'kind'>, shown: Shown) {
   const base = { httpOnly: true, path: '/', secure: isHttps(c) } as const
   if (kind !== 'link') return { ...base, sameSite: 'Strict' } as const
-  return { ...base, ...(isInFrames ? inFrames(c) : ({ sameSite: 'Lax' } as const)) }
+  return { ...base, ...(shown === 'frame' ? inFrames(c) : ({ sameSite: 'Lax' } as const)) }
 }
 
 /** Browsers refuse such a cookie without https: then frames only work on the same site, as on one machine. */
