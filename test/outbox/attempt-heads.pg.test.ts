@@ -181,6 +181,26 @@ test('of two answers with the same names each keeps its own values, and so does 
   )
 })
 
+test('a receiver that says something else of its server in each answer has few heads, and each answer is shown', async () => {
+  await using at = await openTestOutbox()
+  const webhookId = await at.webhook(everyUser)
+  const request = { url: 'https://many.example.com/', headers, body: '{}' }
+  const changes = Array.from({ length: 30 }, (_, i) => ({
+    request,
+    response: {
+      status: 200,
+      headers: { server: `it ${i}`, 'content-type': 'text/plain', 'x-id': `${i}` },
+      body: '',
+      truncated: false,
+    },
+  }))
+  const sent = await send(at, webhookId, changes)
+  expect(await readHeads(at)).toHaveLength(9)
+  expect((await logOf(at, webhookId)).map(({ response }) => response)).toEqual(
+    sent.map(({ response }) => response),
+  )
+})
+
 test('an attempt of the version before is shown as it was', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser)

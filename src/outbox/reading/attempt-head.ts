@@ -79,7 +79,9 @@ export function divide(attempt: Attempt): Divided {
     isOfSameServer(answered, before.answered)
   if (hasSameHead && isSame(answered ?? none, before.answered ?? none))
     return { ...own, head: before.head, responseHeaders: before.responseHeaders }
-  const head = hasSameHead ? before.head : headOf(attempt, isIdOwn)
+  const head = hasSameHead ? before.head : headOf(attempt, isIdOwn, partOf(answered, true))
+  if (!hasSameHead && answered !== null && !isAccepted(head))
+    return { ...own, head: headOf(attempt, isIdOwn, '{}'), responseHeaders: JSON.stringify(answered) }
   const last = {
     url: request.url,
     sent: headers,
@@ -100,14 +102,36 @@ function remember(webhookId: number, last: Last): void {
   else lastOf.set(webhookId, last)
 }
 
+/** A receiver whose server headers change with each answer has so many heads; what it answers beyond is the attempt's own. */
+const mostAnswers = 8
+/** 20 MB at most. */
+const maxAccepted = 100_000
+const accepted = new Set<bigint>()
+/** The number of accepted heads, by webhook and URL. */
+const answers = new Map<string, number>()
+
+/** Whether a head may be stored; otherwise it is one answer too many. */
+function isAccepted({ webhookId, id, url }: Head): boolean {
+  if (accepted.has(id)) return true
+  const of = `${webhookId} ${url}`
+  const count = answers.get(of) ?? 0
+  if (count >= mostAnswers) return false
+  if (accepted.size >= maxAccepted || answers.size >= maxKnown) {
+    accepted.clear()
+    answers.clear()
+  }
+  accepted.add(id)
+  answers.set(of, count + 1)
+  return true
+}
+
 /** Equal heads have one id. */
-function headOf({ webhookId, request, response }: Attempt, isIdOwn: boolean): Head {
+function headOf({ webhookId, request }: Attempt, isIdOwn: boolean, responseHeaders: string | null): Head {
   const sent: Record<string, string | null> = { ...request.headers }
   for (const name of ownNames) if (Object.hasOwn(sent, name)) sent[name] = null
   if (isIdOwn) sent['webhook-id'] = null
   const { url } = request
   const requestHeaders = JSON.stringify(sent)
-  const responseHeaders = partOf(response?.headers ?? null, true)
   const id = createHash('sha256')
     .update(`${url}\n${requestHeaders}\n${responseHeaders}`)
     .digest()
