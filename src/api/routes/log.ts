@@ -127,7 +127,7 @@ export const logRoutes = [
     tag: 'Test and log',
     summary: 'Reads success, answer times and backlog of a webhook',
     description:
-      'Tests, and requests that a restart of walhook cut off, do not count. Answer times are those of requests with an answer.',
+      'Tests, and requests that walhook itself ended, do not count. Answer times are those of requests with an answer.',
     role: 'viewer',
     tenants: 'webhook',
     params: webhookParams,

@@ -229,7 +229,10 @@ export const log = {
       what: 'The receiver accepted the request, but slowly.',
       advice: 'After 15 seconds it counts as failed. Let the receiver answer first and work afterwards.',
     },
-    cancelled: { what: 'A restart of walhook aborted the request.', advice: 'Send it again.' },
+    cancelled: {
+      what: 'walhook ended the request: it was stopped, or stood still for seconds.',
+      advice: 'A delivery is sent again by itself, a test is not.',
+    },
     blocked: {
       what: 'This address is not allowed. Nothing was sent.',
       advice: 'Use a public https address, or ask the administrator of walhook to allow this one.',

@@ -247,8 +247,8 @@ export const log: typeof english = {
         'Na 15 seconden telt het als mislukt. Laat de ontvanger eerst antwoorden en daarna het werk doen.',
     },
     cancelled: {
-      what: 'Het verzoek is afgebroken doordat walhook opnieuw startte.',
-      advice: 'Verstuur het opnieuw.',
+      what: 'walhook heeft het verzoek zelf afgebroken: het werd gestopt, of stond seconden lang stil.',
+      advice: 'Een melding wordt vanzelf opnieuw verstuurd, een test niet.',
     },
     blocked: {
       what: 'Er is niets verstuurd: dit adres is niet toegestaan.',
