@@ -51,8 +51,8 @@ export type Gathered = {
 const fullBytes = 786_432
 
 /** The limits of events kept in memory until the commit. */
-const mostKept = 1_000
-const mostKeptBytes = 1_048_576
+const mostKept = 4_000
+const mostKeptBytes = 1_572_864
 const mayKeep = (events: EventColumns) => events.count() <= mostKept && events.bytes() <= mostKeptBytes
 
 /** The limit of table reads per batch, in bytes; a single change may exceed it. */

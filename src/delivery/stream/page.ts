@@ -23,12 +23,6 @@ export function followers(
   return new Map([...windows].filter(([share, { readUpTo }]) => isRead(share) && readUpTo >= after))
 }
 
-/** A page without its first `count` events. */
-export function restOf(page: Page, count: number): Page {
-  const last = page.events[count - 1]
-  return { ...page, after: last?.id ?? page.after, events: page.events.slice(count) }
-}
-
 /** The windows have been read up to `upTo`. */
 export function advance(windows: Iterable<Window>, upTo: TimeId): void {
   for (const window of windows) if (window.readUpTo < upTo) window.readUpTo = upTo

@@ -4,7 +4,7 @@ import { readDeliverySettings } from '../../outbox/holders/delivery-settings.ts'
 import { readLog, readLogFor } from '../../outbox/log/log.ts'
 import { onceFor } from './asking.ts'
 import { isOpen, type Queue } from './queue.ts'
-import type { Reader } from './reader.ts'
+import { noteHead, type Reader } from './reader.ts'
 import { setSettings } from './settings.ts'
 import {
   mainReadUpTo,
@@ -42,23 +42,28 @@ function isUnderstood(
   return false
 }
 
-/** Takes the page that was read for the main streams, and then the tail. */
+/** Takes the tail for the main streams. */
 export function takeMain(reader: Reader): void {
   const { machine, tail } = reader
   for (;;) {
     const from = mainReadUpTo(machine)
     const room = mostFromMain - openFromMain(machine)
-    if (reader.mainPage?.after !== from) reader.mainPage = null
     if (from === null || room <= 0) return
-    if (reader.mainPage) reader.mainPage = takeMainPage(machine, reader.mainPage, mostFromMain)
-    else {
-      if (from >= tail.upToId()) return
-      // With one interested webhook as many as fit; with many, the tail keeps the rest.
-      const chunk = tail.after(from, room)
-      if (!chunk || !isUnderstood(reader, chunk.events)) return
-      takeMainPage(machine, { after: from, events: chunk.events, upTo: chunk.readUpTo }, mostFromMain)
-    }
+    // A share was acquired, or unsent events were forgotten.
+    if (from < tail.fromId()) beginAgain(reader, from)
+    if (from >= tail.upToId()) return
+    // With one interested webhook as many as fit; with many, the tail keeps the rest.
+    const chunk = tail.after(from, room)
+    if (!chunk || !isUnderstood(reader, chunk.events)) return
+    takeMainPage(machine, { after: from, events: chunk.events, upTo: chunk.readUpTo }, mostFromMain)
   }
+}
+
+/** The tail is read again from an earlier place. */
+function beginAgain(reader: Reader, from: TimeId): void {
+  const { tail } = reader
+  noteHead(reader, tail.upToId())
+  tail.begin(from)
 }
 
 /** Takes the tail for a lagging webhook. */
@@ -84,39 +89,29 @@ function portionOf({ machine, clockMs, room }: Reader, queue: Queue): Portion {
   return portion({ tasks, bytes, sending, ready: ready.length, behind: machine.behind.size })
 }
 
-/** Extends the tail with other processes' appends. */
+/** Extends the tail with a page of the log: others' appends, and this process' that found no room. */
 export async function fillTail(reader: Reader): Promise<void> {
   const { outbox, tail } = reader
   const after = tail.upToId()
   const { events, readUpTo } = await readLog(outbox, { after, ...page })
-  tail.push(events, after, readUpTo)
+  tail.add(events, after, readUpTo)
   if (events.length === 0 && reader.headId! > tail.upToId()) reader.headId = tail.upToId()
-}
-
-/** Whether the main streams need events that the tail no longer has. */
-export function isMainPageMissing({ machine, tail, mainPage }: Reader): boolean {
-  const from = mainReadUpTo(machine)
-  return from !== null && from < tail.fromId() && openFromMain(machine) < mostFromMain && !mainPage
-}
-
-export async function readMainPage(reader: Reader): Promise<void> {
-  const { outbox, machine, tail } = reader
-  const after = mainReadUpTo(machine)!
-  const tailFromId = tail.fromId()
-  const { events, readUpTo } = await readLog(outbox, { after, ...page })
-  if (!isUnderstood(reader, events)) return await readSettings(reader)
-  // No event in between: the tail follows directly.
-  const upTo = events.length === 0 && tailFromId > readUpTo ? tailFromId : readUpTo
-  reader.mainPage = { after, events, upTo }
 }
 
 /** How much to read for a lagging webhook, and from where; null: nothing is missing. */
 function missingPage(reader: Reader, queue: Queue): { after: TimeId; portion: Portion } | null {
-  const { machine, tail } = reader
+  const { machine } = reader
   if (queue.busy.has('reading') || !machine.behind.has(queue)) return null
   const portion = portionOf(reader, queue)
   const after = portion.events === 0 ? null : ownReadUpTo(machine, queue)
-  return after === null || after >= tail.fromId() ? null : { after, portion }
+  if (after === null || isInTail(reader, after)) return null
+  return { after, portion }
+}
+
+/** Whether the tail has what follows, or soon will. */
+function isInTail({ tail, headId }: Reader, after: TimeId): boolean {
+  if (after < tail.fromId()) return false
+  return after < tail.upToId() || tail.hasRoom() || after >= (headId ?? 0n)
 }
 
 /** Finds lagging webhooks whose next page is missing, in turns. */

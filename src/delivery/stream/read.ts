@@ -1,15 +1,6 @@
 import { isAsked, once } from './asking.ts'
 import { check } from './checking.ts'
-import {
-  fillTail,
-  findMissingPages,
-  isMainPageMissing,
-  readMainPage,
-  readOwnPages,
-  readSettings,
-  takeMain,
-  takeOwn,
-} from './read-log.ts'
+import { fillTail, findMissingPages, readOwnPages, readSettings, takeMain, takeOwn } from './read-log.ts'
 import { askForAside, giveBackUnknown, pickDueRows } from './read-rows.ts'
 import type { Reader } from './reader.ts'
 import { mainReadUpTo } from './streams.ts'
@@ -24,8 +15,7 @@ export function takeIn(reader: Reader): void {
   const { machine, tail, clockMs } = reader
   takeMain(reader)
   const nowMs = clockMs()
-  // Delivered events are dropped early: old garbage is expensive to collect.
-  if (machine.behind.size === 0) tail.pass(mainReadUpTo(machine) ?? 0n)
+  tail.pass(mainReadUpTo(machine) ?? tail.upToId(), machine.behind.size === 0)
   // If many webhooks lag, not every turn checks them.
   reader.isOwnTurn = machine.behind.size <= fewBehind || nowMs >= reader.ownAtMs
   if (!reader.isOwnTurn) return
@@ -40,7 +30,8 @@ export function ask(reader: Reader): number {
   const { asking, wanted, machine, tail, headId } = reader
   if (reader.clockMs() < asking.againAtMs) return asking.againAtMs
   if (wanted.settings) once(asking, 'settings', () => readSettings(reader))
-  if (headId !== null && (wanted.head || headId > tail.upToId()) && !isAsked(asking, 'tail')) {
+  const isTailShort = headId !== null && (wanted.head || headId > tail.upToId()) && tail.hasRoom()
+  if (isTailShort && !isAsked(asking, 'tail')) {
     wanted.head = false
     once(asking, 'tail', () => fillTail(reader))
   }
@@ -50,7 +41,6 @@ export function ask(reader: Reader): number {
   }
   if (wanted.taken) once(asking, 'taken', () => giveBackUnknown(reader))
   if (machine.toCheck.length > 0) once(asking, 'check', () => check(reader))
-  if (isMainPageMissing(reader)) once(asking, 'main', () => readMainPage(reader))
   if (reader.isOwnTurn) findMissingPages(reader)
   readOwnPages(reader)
   const isOwnDue = machine.behind.size > 0 && (reader.isPageMissing || tail.upToId() > reader.ownUpTo)

@@ -3,7 +3,6 @@ import type { Shipment } from '../../outbox/aside/shipment.ts'
 import type { Outbox } from '../../outbox/database/database.ts'
 import { type Asking, isAsked, openAsking } from './asking.ts'
 import type { Machine } from './machine.ts'
-import type { Page } from './page.ts'
 import type { Queue } from './queue.ts'
 import type { Tail } from './tail.ts'
 
@@ -32,8 +31,6 @@ export type Reader = {
   }
   /** The newest known event of the log; null: unknown. */
   headId: TimeId | null
-  /** A page for the main streams, not taken yet. */
-  mainPage: Page | null
   /** The number of lagging webhooks being read for. */
   reading: number
   /** The lagging webhooks whose next page is missing. */
@@ -70,7 +67,6 @@ export function openReader(
     asking,
     wanted,
     headId: null,
-    mainPage: null,
     reading: 0,
     toRead: [],
     isPageMissing: false,

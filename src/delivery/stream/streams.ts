@@ -8,7 +8,7 @@ import type { Delivery } from '../../outbox/aside/shipment.ts'
 import type { OwnPlace } from '../../outbox/holders/streams.ts'
 import type { LogEvent } from '../../outbox/log/log.ts'
 import type { Machine } from './machine.ts'
-import { advance, followers, type Page, restOf } from './page.ts'
+import { advance, followers, type Page } from './page.ts'
 import { accept, acceptRow, isCancelled, leaveMain, type Queue, windowsOf } from './queue.ts'
 import { setAside, start } from './tasks.ts'
 
@@ -44,17 +44,17 @@ export function leave(machine: Machine, queue: Queue): void {
   machine.behind.add(queue)
 }
 
-/** Adds a page that the main streams continue with, until `most` tasks are open. Returns the rest, or null. */
-export function takeMain(machine: Machine, page: Page, most: number): Page | null {
+/** Adds a page that the main streams continue with, until `most` tasks are open: the rest is for later. */
+export function takeMain(machine: Machine, page: Page, most: number): void {
   const follows = followers(machine.main, machine.leaving, page)
   let room = most - openFromMain(machine)
-  for (let place = 0; place < page.events.length; place++) {
+  let upTo = page.after
+  for (const event of page.events) {
     if (room <= 0) {
-      const rest = restOf(page, place)
-      advance(follows.values(), rest.after)
-      return rest
+      advance(follows.values(), upTo)
+      return
     }
-    const event = page.events[place]!
+    upTo = event.id
     const window = follows.get(event.share)
     if (!window || event.id <= window.readUpTo) continue
     const before = window.openCount
@@ -63,7 +63,6 @@ export function takeMain(machine: Machine, page: Page, most: number): Page | nul
     window.readUpTo = event.id
   }
   advance(follows.values(), page.upTo)
-  return null
 }
 
 /** Adds an event of the main stream for every interested webhook that keeps up. */

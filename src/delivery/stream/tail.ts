@@ -3,10 +3,13 @@ import type { TimeId } from '../../domain/value/time-id.ts'
 import type { LogEvent } from '../../outbox/log/log.ts'
 
 const mostBytes = 8_000_000
+/** With as much ahead of the main streams, no page of the table is read. */
+const enough = { events: 500, bytes: 2_000_000 }
 /** The memory of an event beyond its texts. */
 const eventBytes = 300
 
 const bytesOf = ({ body, previous }: LogEvent) => eventBytes + body.length + (previous?.length ?? 0)
+const sizeOf = (events: readonly LogEvent[]) => events.reduce((sum, event) => sum + bytesOf(event), 0)
 
 /** The index of the first event after an id. */
 function placeAfter(events: readonly LogEvent[], id: TimeId): number {
@@ -19,79 +22,111 @@ function placeAfter(events: readonly LogEvent[], id: TimeId): number {
   return from
 }
 
+/** The tail's memory. */
+type Held = {
+  events: LogEvent[]
+  bytes: number
+  /** The events that the main streams have passed. */
+  passed: number
+  passedBytes: number
+  /** Complete after `fromId`, up to `upToId`. */
+  fromId: TimeId
+  upToId: TimeId
+}
+
+const nothingFrom = (id: TimeId): Held => ({
+  ...{ events: [], bytes: 0, passed: 0, passedBytes: 0 },
+  ...{ fromId: id, upToId: id },
+})
+
+function dropPassed(held: Held): void {
+  const { events, passed, passedBytes } = held
+  if (passed === 0) return
+  held.fromId = events[passed - 1]!.id
+  held.events = events.slice(passed)
+  held.bytes -= passedBytes
+  held.passed = 0
+  held.passedBytes = 0
+}
+
+function add(held: Held, more: readonly LogEvent[], after: TimeId, upTo: TimeId): boolean {
+  if (upTo <= held.upToId) return true
+  if (after > held.upToId) return false
+  const fresh = more.filter(({ id }) => id > held.upToId)
+  const freshBytes = sizeOf(fresh)
+  if (held.bytes + freshBytes > mostBytes) dropPassed(held)
+  for (const event of fresh) held.events.push(event)
+  held.bytes += freshBytes
+  held.upToId = upTo
+  return true
+}
+
+/** No main stream reads before `id` any more. */
+function pass(held: Held, id: TimeId): void {
+  const { events } = held
+  while (held.passed < events.length && events[held.passed]!.id <= id)
+    held.passedBytes += bytesOf(events[held.passed++]!)
+  // A share was acquired that is not as far.
+  while (held.passed > 0 && events[held.passed - 1]!.id > id)
+    held.passedBytes -= bytesOf(events[--held.passed]!)
+}
+
 /**
- * The end of the log in memory, for all streams that keep up: this process' appends, and events read once after a
- * notification. Limited in bytes: slower streams read pages of the table.
+ * A part of the log in memory, without a gap, that ends as near to the log's end as there is room: this process' appends, and
+ * pages of the table. The main streams read it from end to end. What they have passed stays while lagging webhooks may want it
+ * and there is room; what they have not is never dropped: a full tail takes nothing more, and the rest is read later, page by
+ * page.
  */
 export function createTail() {
-  let events: LogEvent[] = []
-  let bytes = 0
-  /** Complete after `fromId`, up to `upToId`. */
-  let fromId: TimeId = 0n
-  let upToId: TimeId = 0n
-
-  /** Drops the first events. */
-  function cut(count: number) {
-    if (count === 0) return
-    fromId = events[count - 1]!.id
-    for (const event of events.slice(0, count)) bytes -= bytesOf(event)
-    events = events.slice(count)
-  }
+  let held = nothingFrom(0n)
 
   return {
-    fromId: () => fromId,
-    upToId: () => upToId,
+    fromId: () => held.fromId,
+    upToId: () => held.upToId,
+
+    /** Whether the main streams soon need more than there is. */
+    hasRoom: () =>
+      held.events.length - held.passed < enough.events && held.bytes - held.passedBytes < enough.bytes,
 
     /**
-     * Adds the events after `after`, up to `upTo`; null: too many to keep, so that the tail begins there. False, without
-     * effect, if there is a gap before them.
+     * Adds appended events after `after`, up to `upTo`; null: too many to keep. False, without effect, if there is a gap before
+     * them, or no room.
      */
     push(more: readonly LogEvent[] | null, after: TimeId, upTo: TimeId): boolean {
+      const { events, passed, bytes, passedBytes, upToId } = held
       if (upTo <= upToId) return true
-      if (after > upToId) return false
-      const fresh = more?.filter(({ id }) => id > upToId) ?? []
-      upToId = upTo
-      if (more === null) {
-        events = []
-        bytes = 0
-        fromId = upTo
-        return true
-      }
-      for (const event of fresh) {
-        events.push(event)
-        bytes += bytesOf(event)
-      }
-      if (bytes <= mostBytes) return true
-      let gone = 0
-      let left = bytes
-      // Half of it at once: each cut moves the rest.
-      while (left > mostBytes / 2 && gone < events.length - 1) left -= bytesOf(events[gone++]!)
-      cut(gone)
-      return true
+      if (more === null) return false
+      if (passed < events.length && bytes - passedBytes + sizeOf(more) > mostBytes) return false
+      return add(held, more, after, upTo)
     },
+
+    /** The same with a page of the table, for which there is room. */
+    add: (page: readonly LogEvent[], after: TimeId, upTo: TimeId) => add(held, page, after, upTo),
 
     /** Restarts the tail at `id`. */
     begin(id: TimeId) {
-      events = []
-      bytes = 0
-      fromId = id
-      upToId = id
+      held = nothingFrom(id)
     },
 
-    /** No stream reads before this position any more. */
-    pass(id: TimeId) {
-      const passed = placeAfter(events, id)
-      if (passed > events.length / 2) cut(passed)
+    /** No main stream reads before this position any more; `isDone`: nor does any other. */
+    pass(id: TimeId, isDone: boolean) {
+      pass(held, id)
+      // Delivered events are dropped early: old garbage is expensive to collect. Each drop moves the rest.
+      if (isDone && held.passed > held.events.length / 2) dropPassed(held)
     },
 
     /** Drops an entity's events. */
     forget({ entityType, entityId }: Entity) {
-      events = events.filter(event => event.entityType !== entityType || event.entityId !== entityId)
-      bytes = events.reduce((sum, event) => sum + bytesOf(event), 0)
+      const isOther = (event: LogEvent) => event.entityType !== entityType || event.entityId !== entityId
+      const left = held.events.slice(0, held.passed).filter(isOther)
+      const events = held.events.filter(isOther)
+      const counts = { passed: left.length, passedBytes: sizeOf(left), bytes: sizeOf(events) }
+      held = { ...held, ...counts, events }
     },
 
     /** At most `limit` events after `id`; null: the tail begins later. */
     after(id: TimeId, limit: number): { events: readonly LogEvent[]; readUpTo: TimeId } | null {
+      const { events, fromId, upToId } = held
       if (id < fromId) return null
       const place = placeAfter(events, id)
       const some = events.slice(place, place + limit)

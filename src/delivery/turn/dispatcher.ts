@@ -96,9 +96,7 @@ export function createDispatcher(options: DispatcherOptions): Service & {
     if (told === '') return
     const [entityType, entityId] = JSON.parse(told)
     tail.forget({ entityType, entityId })
-    if (!serving) return
-    serving.reader.mainPage = null
-    forgetEntity(serving.machine, { entityType, entityId })
+    if (serving) forgetEntity(serving.machine, { entityType, entityId })
   }
 
   return {
