@@ -7,6 +7,7 @@ import type { TestProject } from 'vitest/node'
 import { databasePrefix, templateName } from './database-name.ts'
 import { memoryFolder } from './memory-folder.ts'
 import { startTestServer, type TestServer } from './postgres-server.ts'
+import { bundleProgram, compileCache } from './program.ts'
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -15,14 +16,20 @@ declare module 'vitest' {
   }
 }
 
+/** From here on, a run starts so many processes that making a bundle pays. */
+const manyFiles = 20
+
 /**
  * Gives the run a folder in memory for its temporary files, unless TMPDIR names one; starts one Postgres for all test files
- * of the run, if any of them needs it. Both go at the end.
+ * of the run, if any of them needs it. Both go at the end. In a run of many files, processes of walhook start from one file.
  */
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const memory = process.env.TMPDIR ? null : await memoryFolder()
   // The workers inherit it, and so do the programs that they start.
   if (memory !== null) process.env.TMPDIR = memory
+  process.env.NODE_COMPILE_CACHE = compileCache
+  if (project.vitest.state.getPaths().length >= manyFiles)
+    process.env.WALHOOK_TEST_PROGRAM = await bundleProgram()
   const stop = await startPostgres(project, memory ?? join(project.config.root, 'data'))
   return async () => {
     const keepsData = await stop()

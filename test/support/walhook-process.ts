@@ -1,7 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { text } from 'node:stream/consumers'
 import type { TestDatabase } from './database.ts'
@@ -9,6 +8,7 @@ import type { TestDatabase } from './database.ts'
 /** A database that walhook can be started on. */
 type Place = Pick<TestDatabase, 'url' | 'name'>
 
+import { compileCache, programPath } from './program.ts'
 import { until } from './wait.ts'
 
 export type LogLine = { readonly msg: string; readonly level: string; readonly [fact: string]: unknown }
@@ -34,13 +34,12 @@ export type WalhookProcess = AsyncDisposable & {
 
 export const adminToken = 'end-to-end-admin-token'
 export const secretKey = Buffer.alloc(32, 7).toString('base64')
-const main = join(import.meta.dirname, '..', '..', 'src', 'main.ts')
 
 /** Starts `serve` on a test's database, with a slot of its own: slots belong to the whole server. `prefix`: what runs it, on another host say. */
 export function startWalhook(
   database: Place,
   env: Record<string, string> = {},
-  program = main,
+  program = programPath(),
   prefix: readonly string[] = [],
 ): WalhookProcess {
   return follow(spawnWalhook(['serve'], { ...settings(database), ...env }, program, tmpdir(), prefix))
@@ -51,7 +50,7 @@ export async function runWalhook(
   database: Place | null,
   args: readonly string[],
   env: Record<string, string> = {},
-  program = main,
+  program = programPath(),
 ): Promise<{ code: number | null; stdout: string; stderr: string }> {
   const child = spawnWalhook(args, { ...(database && settings(database)), ...env }, program)
   const [stdout, stderr, [code]] = await Promise.all([
@@ -101,14 +100,11 @@ function settings(database: Place): Record<string, string> {
   }
 }
 
-/** Code that was compiled once is not compiled again by each process. https://nodejs.org/api/module.html#module-compile-cache */
-const compileCache = join(import.meta.dirname, '..', '..', 'data', 'compile-cache')
-
 /** In another folder, so that no mapping file of the project is found by chance. */
 function spawnWalhook(
   args: readonly string[],
   env: Record<string, string>,
-  program = main,
+  program = programPath(),
   cwd = tmpdir(),
   prefix: readonly string[] = [],
 ): ChildProcess {
