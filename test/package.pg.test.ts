@@ -34,16 +34,32 @@ test('an installed package knows its version, and npx finds it', async () => {
   expect(stdout).toBe(`walhook ${packageJson.version}\n`)
 })
 
-test('it runs on the oldest Node.js that it names', async () => {
-  const oldest = packageJson.engines.node.slice('>='.length)
+/** Installs a version of Node.js beside the package, and returns its program. */
+async function installNode(version: string): Promise<string> {
   const name = `node-${process.platform === 'win32' ? 'win' : process.platform}-${process.arch}`
-  const node = join(folder, 'oldest')
+  const place = join(folder, version)
   await run('npm', [
-    ...['install', '--prefix', node, '--no-audit', '--no-fund', '--prefer-offline', '--ignore-scripts'],
-    `${name}@${oldest}.0`,
+    ...['install', '--prefix', place, '--no-audit', '--no-fund', '--prefer-offline', '--ignore-scripts'],
+    `${name}@${version}`,
   ])
-  const binary = join(node, 'node_modules', name, 'bin', 'node')
-  expect((await run(binary, ['--version'])).stdout).toBe(`v${oldest}.0\n`)
+  const binary = join(place, 'node_modules', name, 'bin', 'node')
+  expect((await run(binary, ['--version'])).stdout).toBe(`v${version}\n`)
+  return binary
+}
+
+const oldest = packageJson.engines.node.slice('>='.length)
+
+test('an older Node.js is refused in one line', async () => {
+  const binary = await installNode('20.19.0')
+  const refused = await run(binary, [program, 'serve']).catch(error => error)
+  expect(refused).toMatchObject({
+    code: 1,
+    stderr: `walhook: Node.js 20.19.0 is too old. Fix: run it with Node.js ${oldest} or newer\n`,
+  })
+})
+
+test('it runs on the oldest Node.js that it names', async () => {
+  const binary = await installNode(`${oldest}.0`)
   await using database = await createTestDatabase()
   await using psql = await connect(database.url)
   await psql.query(

@@ -1,3 +1,4 @@
+import { networkInterfaces } from 'node:os'
 import { startReceiver } from '../receiver/receiver.ts'
 import { type Command, Misuse, parseOnce, say, wholeNumber } from './kit/command.ts'
 
@@ -51,8 +52,17 @@ async function receive(options: {
     },
   })
   say(`Send webhooks to ${receiver.url}/ and open it in a browser to see them. Ctrl-C stops.`)
+  const elsewhere = addressesFor(options.host).map(address => `http://${address}:${receiver.port}/`)
+  if (elsewhere.length > 0) say(`From other machines and containers: ${elsewhere.join(', ')}`)
   await untilAborted(signal)
   await receiver.close()
+}
+
+/** Where others reach a receiver that listens on every address. */
+function addressesFor(host: string): string[] {
+  if (host !== '0.0.0.0' && host !== '::') return []
+  const all = Object.values(networkInterfaces()).flatMap(some => some ?? [])
+  return all.filter(({ internal, family }) => !internal && family === 'IPv4').map(({ address }) => address)
 }
 
 function untilAborted(signal: AbortSignal): Promise<void> {

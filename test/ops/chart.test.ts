@@ -7,6 +7,7 @@ import { parseAllDocuments } from 'yaml'
 import schema from '../../ops/helm/walhook/values.schema.json' with { type: 'json' }
 import packageJson from '../../package.json' with { type: 'json' }
 import { pages } from '../../src/admin/pages.ts'
+import { parsePublicUrls } from '../../src/domain/access/public-url.ts'
 import { variables } from '../../src/variables.ts'
 import { needs } from '../support/needs.ts'
 
@@ -163,6 +164,25 @@ test('capture can have a Deployment of its own, which people and programs do not
   const { jobLabel } = named('ServiceMonitor', 'one-walhook')
   const services = manifests.filter(({ kind }) => kind === 'Service')
   expect(services.map(({ metadata }) => metadata.labels[jobLabel])).toEqual(['one', 'one'])
+})
+
+test('behind an Ingress, walhook is known by its host, by its Service and by a forwarded port, unless the values say otherwise', ({
+  skip,
+}) => {
+  needs(skip, ...helm)
+  const urlsWith = (...values: string[]) => {
+    const { env } = template(...values).named('Deployment', 'one-walhook').template.spec.containers[0]
+    return env.filter(({ name }: { name: string }) => name === 'WALHOOK_URL').map(parsed)
+  }
+  const parsed = ({ value }: { value: string }) => parsePublicUrls(value)
+  expect(urlsWith()).toEqual([])
+  const behind = ['ingress.enabled=true', 'ingress.host=walhook.example.com']
+  const [found] = urlsWith(...behind)
+  expect(found.urls[0]).toEqual({ protocol: 'https', host: 'walhook.example.com' })
+  for (const host of ['one-walhook', 'one-walhook.default.svc', '127.0.0.1:8080'])
+    expect(found.urls).toContainEqual({ protocol: 'http', host })
+  const own = urlsWith(...behind, 'config.WALHOOK_URL=http://intern.example.com')
+  expect(own).toEqual([{ ok: true, urls: [{ protocol: 'http', host: 'intern.example.com' }] }])
 })
 
 test('a variable is written as it was given, also a large number', ({ skip }) => {

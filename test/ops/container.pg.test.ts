@@ -33,6 +33,10 @@ test('the image is built, checks a database, and delivers read-only, without rig
   )
   expect(JSON.parse(sbom).components.length).toBeGreaterThan(20)
 
+  const receiverName = `${name}-receiver`
+  await engine.start(receiverName, image, {}, 'listen', `--port=${await freePort()}`)
+  await until(() => engine.isHealthy(receiverName), { what: 'the container of a receiver to be healthy' })
+
   await using database = await createTestDatabase()
   await using psql = await connect(database.url)
   await using receiver = await startTestReceiver()

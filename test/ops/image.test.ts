@@ -15,7 +15,7 @@ test('the image says what it is, is not root, and tells how it is', async () => 
   for (const label of ['title', 'description', 'licenses', 'version', 'revision', 'base.name'])
     expect(dockerfile).toMatch(new RegExp(`org\\.opencontainers\\.image\\.${label}="[^"]+"`))
   expect(dockerfile).toMatch(/^USER [1-9]\d*:[1-9]\d*$/m)
-  expect(dockerfile).toMatch(/^HEALTHCHECK .*\n +CMD .*\/readyz/m)
+  expect(dockerfile).toMatch(/^HEALTHCHECK .* CMD \["node", "health.js"\]$/m)
 })
 
 test('every file that builds or starts the image names the version of the package', async () => {

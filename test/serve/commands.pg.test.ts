@@ -1,10 +1,9 @@
 import { type AddressInfo, createServer } from 'node:net'
 import { beforeEach, expect, test } from 'vitest'
 import packageJson from '../../package.json' with { type: 'json' }
-import { formatSecret, sign } from '../../src/domain/webhook/signature.ts'
 import { connect } from '../support/connect.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
-import { runWalhook, startCommand, startWalhook } from '../support/walhook-process.ts'
+import { runWalhook, startWalhook } from '../support/walhook-process.ts'
 
 const tables = 'create table users (id integer primary key); create table companies (id integer primary key);'
 
@@ -238,57 +237,4 @@ test.each([
   expect(stderr).toContain(`walhook: there is no command ${JSON.stringify(name)}${meant}\n`)
   expect(stderr).toContain('walhook serve')
   expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
-})
-
-test('listen answers as told, says whether each signature is valid, and ends with 0', async () => {
-  const key = Buffer.alloc(32, 5)
-  await using listener = startCommand([
-    'listen',
-    '--port',
-    '0',
-    '--status',
-    '503',
-    '--secret',
-    formatSecret(key),
-    '--secret',
-    '',
-  ])
-  const url = await listener.said(/^Send webhooks to (\S+)\/ /)
-  const body = '{"entity_id":1}'
-  const timestampS = Math.floor(Date.now() / 1000)
-  const headers = { 'webhook-id': 'msg_1_1', 'webhook-timestamp': String(timestampS) }
-  const send = (secret: Buffer) => {
-    const signature = sign({ id: 'msg_1_1', timestampS, body, secrets: [secret] })
-    return fetch(url, { method: 'POST', body, headers: { ...headers, 'webhook-signature': signature } })
-  }
-  expect((await send(key)).status).toBe(503)
-  await listener.said(/ msg_1_1 signature valid, answered 503$/)
-  expect((await send(Buffer.alloc(32, 6))).status).toBe(503)
-  await listener.said(/ msg_1_1 signature wrong \(.+\), answered 503$/)
-  expect(listener.output).toContain(body)
-  listener.kill('SIGTERM')
-  expect(await listener.exited).toEqual({ code: 0, signal: null })
-})
-
-test.each([
-  [['listen', '--secret', 'hunter2'], 1, /^walhook: not a signing secret: it is whsec_/],
-  [['listen', '--delay', 'soon'], 2, /^walhook: --delay "soon" is not from 0/],
-  [['listen', '--status', '2e2'], 2, /^walhook: --status "2e2" is not from 200/],
-  [['listen', '--port', ''], 2, /^walhook: --port "" is not a port/],
-])('%j ends with %d and repeats no secret', async (args, status, expected) => {
-  const { code, stderr } = await runWalhook(null, args)
-  expect(stderr).toMatch(expected)
-  expect(stderr).not.toContain('hunter2')
-  expect(stderr).not.toMatch(/^\s+at /m)
-  expect(code).toBe(status)
-})
-
-test('listen at a taken port ends with one line', async () => {
-  await using first = startCommand(['listen', '--port', '0'])
-  const { port } = new URL(await first.said(/^Send webhooks to (\S+)\/ /))
-  const { code, stderr } = await runWalhook(null, ['listen', '--port', port])
-  expect(stderr).toBe(
-    `walhook: Port ${port} on 127.0.0.1 is taken by another program. Stop that, or choose another port.\n`,
-  )
-  expect(code).toBe(1)
 })

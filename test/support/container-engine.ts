@@ -26,7 +26,12 @@ export type ContainerEngine = AsyncDisposable & {
   /** Builds docker/Dockerfile whole. @param args build arguments, as `NAME=value` */
   build(image: string, args: readonly string[]): Promise<void>
   /** Starts a container that can write nowhere and has no rights, on the network of this machine. */
-  start(name: string, image: string, env: Readonly<Record<string, string>>): Promise<void>
+  start(
+    name: string,
+    image: string,
+    env: Readonly<Record<string, string>>,
+    ...command: readonly string[]
+  ): Promise<void>
   /** The same for one command, which ends; what it says. Throws, with `stdout`, where it fails. */
   once(image: string, env: Readonly<Record<string, string>>, ...command: readonly string[]): Promise<string>
   /** Whether the health check of the image says that the container is well. */
@@ -75,9 +80,9 @@ export async function openContainerEngine(): Promise<ContainerEngine | null> {
         '.',
       )
     },
-    async start(name, image, env) {
+    async start(name, image, env, ...command) {
       containers.push(name)
-      await run('run', '-d', '--name', name, ...safely, ...given(env), image)
+      await run('run', '-d', '--name', name, ...safely, ...given(env), image, ...command)
     },
     once: (image, env, ...command) => run('run', '--rm', ...safely, ...given(env), image, ...command),
     async isHealthy(name) {

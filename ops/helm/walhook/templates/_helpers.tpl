@@ -34,6 +34,16 @@ readOnlyRootFilesystem: true
 capabilities: { drop: [ALL] }
 {{- end }}
 
+{{/* Where walhook is reached behind an Ingress: its host first, then the names of the Service, and a forwarded port. */}}
+{{- define "walhook.urls" -}}
+{{- $name := include "walhook.fullname" . -}}
+https://{{ .Values.ingress.host }}
+{{- range $host := list $name (printf "%s.%s" $name .Release.Namespace) (printf "%s.%s.svc" $name .Release.Namespace) -}}
+,http://{{ $host }}:{{ $.Values.service.port }}
+{{- end -}}
+,http://127.0.0.1:8080,http://localhost:8080
+{{- end }}
+
 {{/* The environment of every container of a pod: secrets by reference, the rest as it is. */}}
 {{- define "walhook.env" }}
 {{- $secret := .Values.existingSecret }}
@@ -48,6 +58,10 @@ capabilities: { drop: [ALL] }
 {{- if .Values.mapping }}
 - name: WALHOOK_CONFIG
   value: /etc/walhook/walhook.yaml
+{{- end }}
+{{- if and .Values.ingress.enabled (not .Values.config.WALHOOK_URL) }}
+- name: WALHOOK_URL
+  value: {{ include "walhook.urls" . | quote }}
 {{- end }}
 {{- range $name, $value := .Values.config }}
 - name: {{ $name }}
