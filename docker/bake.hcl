@@ -3,7 +3,7 @@
 #   docker buildx create --use
 #   docker buildx bake -f docker/bake.hcl --set '*.tags=registry.example.com/walhook:0.2.0' --push
 #
-# CI builds the machine's own platform only, without buildx: what is built for arm64 has to be tried where it runs.
+# CI builds and runs the machine's own platform only, without buildx. arm64 was tried under QEMU, by hand.
 # One platform into the local engine: docker buildx bake -f docker/bake.hcl local
 
 variable "VERSION" {
