@@ -1,5 +1,5 @@
 import { relative } from 'node:path'
-import { defineConfig } from 'vitest/config'
+import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config'
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
 import { closingLines } from './test/support/reporter.ts'
 
@@ -39,18 +39,42 @@ class LongestFirst extends BaseSequencer {
   }
 }
 
+/** The folders whose files leave nothing behind in the memory of their process: no module is replaced, no global is set. */
+const together = 'domain|outbox|api'
+
+const eachProject = {
+  setupFiles: ['test/support/each-file.ts'],
+  pool: 'forks',
+  retry: 0,
+  // What is waited for has limits of its own; a test of several waits has time for all of them under load.
+  testTimeout: 120_000,
+  hookTimeout: 120_000,
+} satisfies TestProjectInlineConfiguration['test']
+
 export default defineConfig({
   test: {
-    include: ['test/**/*.test.ts'],
+    projects: [
+      {
+        test: {
+          ...eachProject,
+          name: 'alone',
+          include: ['test/*.test.ts', `test/!(${together})/**/*.test.ts`],
+        },
+      },
+      // A process runs many of these files, and loads what they share once: more than a second of each file.
+      {
+        test: {
+          ...eachProject,
+          name: 'together',
+          include: [`test/@(${together})/**/*.test.ts`],
+          isolate: false,
+        },
+      },
+    ],
     globalSetup: ['test/support/global-setup.ts'],
     reporters: ['default', closingLines()],
     sequence: { sequencer: LongestFirst },
-    pool: 'forks',
     // Most tests wait, for processes and for time-outs that are real: a file at a time uses half a core.
     maxWorkers: 3,
-    retry: 0,
-    // What is waited for has limits of its own; a test of several waits has time for all of them under load.
-    testTimeout: 120_000,
-    hookTimeout: 120_000,
   },
 })

@@ -1,7 +1,7 @@
 import { Client } from 'pg'
-import { afterAll, expect, inject } from 'vitest'
-import type { RunnerTask } from 'vitest/node'
+import { expect, inject } from 'vitest'
 import { databaseName, templateName } from './database-name.ts'
+import { made } from './made-databases.ts'
 import { dropSlotsOf } from './slot.ts'
 import { copyOf, ensureTemplate, urlOf } from './template.ts'
 
@@ -11,8 +11,6 @@ export type TestDatabase = AsyncDisposable & {
   /** Drops it at once, whatever became of the tests. */
   drop(): Promise<void>
 }
-
-const created = new Set<TestDatabase>()
 
 const serverStatement = `
 select current_setting('server_version_num')::int >= 150000 as is_15,
@@ -48,34 +46,17 @@ export async function createTestDatabase({
     await client.query(`create database ${name} ${hasOutbox ? copyOf(template, is_15) : empty}`)
   })
   const drop = async () => {
-    if (!created.delete(database)) return
+    if (!made.delete(database)) return
     await withServer(server.url, async client => {
       await dropSlotsOf(client, name)
       await client.query(`drop database ${name} with (force)`)
     })
   }
-  const database: TestDatabase = { url: urlOf(server.url, name), name, drop, [Symbol.asyncDispose]: drop }
-  created.add(database)
-  return database
-}
-
-// Registered first, when the test file imports this one, so it runs after every `afterAll` of the file.
-// biome-ignore lint/correctness/noEmptyPattern: vitest reads the names of fixtures from this parameter
-afterAll(async ({}, file) => {
-  if (!hasFailure(file)) {
-    for (const database of created) await database.drop()
-    return
-  }
-  const server = inject('postgres')
-  if (server === null) return
   // A slot that nobody reads would hold back the server's WAL for ever.
-  await withServer(server.url, async client => {
-    for (const { name } of created) await dropSlotsOf(client, name)
-  })
-})
-
-function hasFailure(task: RunnerTask): boolean {
-  return task.result?.state === 'fail' || ('tasks' in task && task.tasks.some(hasFailure))
+  const keep = () => withServer(server.url, client => dropSlotsOf(client, name))
+  const database = { url: urlOf(server.url, name), name, drop, keep, [Symbol.asyncDispose]: drop }
+  made.add(database)
+  return database
 }
 
 async function withServer<T>(url: string, use: (client: Client) => Promise<T>): Promise<T> {
