@@ -22,7 +22,7 @@ const settings = {
   },
   ...{ isActive: true, heldInMs: null, previousSecretEndsInMs: null, states: [state], skips: [] },
 } as unknown as DeliverySettings
-const body = 'x'.repeat(3_000_000)
+const body = 'x'.repeat(1_500_000)
 const event = (id: bigint): LogEvent => ({
   ...{ id, share: 3, entityType: 'user', entityId: String(id), actionType: 'new', body },
   ...{ previous: null, changed: null, omitted: null, webhooksVersion: 1, onlyWebhookId: null },

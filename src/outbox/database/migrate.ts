@@ -1,6 +1,5 @@
 import { readdir, readFile } from 'node:fs/promises'
-import { Kysely, PostgresDialect, sql } from 'kysely'
-import { type Migration, Migrator } from 'kysely/migration'
+import type { Migration } from 'kysely/migration'
 import { isCutOff } from '../../domain/capture/capture-failures.ts'
 import type { Problem } from '../../domain/value/problem.ts'
 import { isDeadlock, type Outbox } from './database.ts'
@@ -9,12 +8,22 @@ const mostDeadlocks = 10
 
 const folder = new URL('../../../migrations/', import.meta.url)
 
-async function readMigrations(): Promise<Record<string, Migration>> {
+/** The names of this version's migrations, in order. */
+async function migrationNames(): Promise<string[]> {
   const files = (await readdir(folder)).filter(file => /^\d{4}_.*\.sql$/.test(file)).sort()
-  const entries = files.map(async file => {
-    const text = await readFile(new URL(file, folder), 'utf8')
+  return files.map(file => file.replace(/\.sql$/, ''))
+}
+
+/** Creates what applies missing migrations. Kysely takes 3 MB of memory: it is loaded where there are any. */
+async function openMigrator({ pool, schema }: Outbox) {
+  const [{ Kysely, PostgresDialect, sql }, { Migrator }] = await Promise.all([
+    import('kysely'),
+    import('kysely/migration'),
+  ])
+  const readMigration = async (name: string): Promise<[string, Migration]> => {
+    const text = await readFile(new URL(`${name}.sql`, folder), 'utf8')
     return [
-      file.replace(/\.sql$/, ''),
+      name,
       {
         up: db =>
           sql
@@ -22,9 +31,20 @@ async function readMigrations(): Promise<Record<string, Migration>> {
             .execute(db)
             .then(() => {}),
       },
-    ] as [string, Migration]
+    ]
+  }
+  return new Migrator({
+    // Never destroyed: the pool is shared.
+    db: new Kysely({ dialect: new PostgresDialect({ pool }) }),
+    provider: {
+      async getMigrations() {
+        return Object.fromEntries(await Promise.all((await migrationNames()).map(readMigration)))
+      },
+    },
+    migrationTableSchema: schema,
+    migrationTableName: 'migrations',
+    migrationLockTableName: 'migrations_lock',
   })
-  return Object.fromEntries(await Promise.all(entries))
 }
 
 export type MigrationResult =
@@ -38,23 +58,18 @@ export type MigrationResult =
  * connection is lost, which shows nothing about a migration.
  */
 export async function migrate(outbox: Outbox): Promise<MigrationResult> {
-  const known = await readMigrations()
   let unknown: string[]
+  let pending: string[]
   try {
     unknown = await unknownMigrations(outbox)
+    pending = await pendingMigrations(outbox)
   } catch (error) {
     throwIfCutOff(error)
     return { ok: false, reason: 'failed', migration: 'the list of migrations', error }
   }
   if (unknown.length > 0) return { ok: false, reason: 'newer', unknown }
-  const migrator = new Migrator({
-    // Never destroyed: the pool is shared.
-    db: new Kysely({ dialect: new PostgresDialect({ pool: outbox.pool }) }),
-    provider: { getMigrations: () => Promise.resolve(known) },
-    migrationTableSchema: outbox.schema,
-    migrationTableName: 'migrations',
-    migrationLockTableName: 'migrations_lock',
-  })
+  if (pending.length === 0) return { ok: true, applied: [] }
+  const migrator = await openMigrator(outbox)
   let outcome = await migrator.migrateToLatest()
   // A working process took the same tables in another order, and Postgres rolled this back.
   for (let i = 0; i < mostDeadlocks && isDeadlock(outcome.error); i++)
@@ -75,13 +90,13 @@ function throwIfCutOff(error: unknown): void {
 /** This version's migrations that the database lacks. */
 export async function pendingMigrations(outbox: Outbox): Promise<string[]> {
   const applied = new Set(await appliedMigrations(outbox))
-  return Object.keys(await readMigrations()).filter(name => !applied.has(name))
+  return (await migrationNames()).filter(name => !applied.has(name))
 }
 
 /** The database's migrations that this version lacks: from a newer one. */
 export async function unknownMigrations(outbox: Outbox): Promise<string[]> {
-  const known = await readMigrations()
-  return (await appliedMigrations(outbox)).filter(name => !(name in known))
+  const known = new Set(await migrationNames())
+  return (await appliedMigrations(outbox)).filter(name => !known.has(name))
 }
 
 async function appliedMigrations(outbox: Outbox): Promise<string[]> {
