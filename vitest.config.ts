@@ -40,7 +40,7 @@ class LongestFirst extends BaseSequencer {
 }
 
 /** The folders whose files leave nothing behind in the memory of their process: no module is replaced, no global is set. */
-const together = 'domain|outbox|api'
+const together = 'domain|outbox|api|delivery'
 
 const eachProject = {
   setupFiles: ['test/support/each-file.ts'],

@@ -8,8 +8,12 @@ const source = join(root, 'src', 'main.ts')
 /** Code that was compiled once is not compiled again by each process. https://nodejs.org/api/module.html#module-compile-cache */
 export const compileCache = join(root, 'data', 'compile-cache')
 
-/** What tests start as walhook: the source, or what `bundleProgram` has made of it for this run. */
-export const programPath = () => process.env.WALHOOK_TEST_PROGRAM || source
+/**
+ * What tests start as walhook: what `bundleProgram` has made of the source for this run; the source itself where there is none,
+ * or where the test looks at which modules are loaded (NODE_DEBUG).
+ */
+export const programPath = (env: Readonly<Record<string, string>> = {}) =>
+  (!env.NODE_DEBUG && process.env.WALHOOK_TEST_PROGRAM) || source
 
 /**
  * Makes one file of walhook and its packages, and returns its path: a process that loads it starts with a third of the CPU

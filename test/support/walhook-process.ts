@@ -39,7 +39,7 @@ export const secretKey = Buffer.alloc(32, 7).toString('base64')
 export function startWalhook(
   database: Place,
   env: Record<string, string> = {},
-  program = programPath(),
+  program = programPath(env),
   prefix: readonly string[] = [],
 ): WalhookProcess {
   return follow(spawnWalhook(['serve'], { ...settings(database), ...env }, program, tmpdir(), prefix))
@@ -50,7 +50,7 @@ export async function runWalhook(
   database: Place | null,
   args: readonly string[],
   env: Record<string, string> = {},
-  program = programPath(),
+  program = programPath(env),
 ): Promise<{ code: number | null; stdout: string; stderr: string }> {
   const child = spawnWalhook(args, { ...(database && settings(database)), ...env }, program)
   const [stdout, stderr, [code]] = await Promise.all([
@@ -104,7 +104,7 @@ function settings(database: Place): Record<string, string> {
 function spawnWalhook(
   args: readonly string[],
   env: Record<string, string>,
-  program = programPath(),
+  program = programPath(env),
   cwd = tmpdir(),
   prefix: readonly string[] = [],
 ): ChildProcess {
