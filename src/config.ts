@@ -26,6 +26,8 @@ export type Config = {
   readonly slotName: string
   readonly publicationName: string
   readonly roles: ReadonlySet<Role>
+  /** How the schemas of cells are placed. */
+  readonly placing: 'plain' | 'citus'
   readonly adminToken: string | null
   readonly adminUserId: string | null
   /** Null: not set. */
@@ -132,6 +134,7 @@ export function readConfig(
       slotName: values.WALHOOK_SLOT,
       publicationName: values.WALHOOK_PUBLICATION,
       roles: values.WALHOOK_ROLES,
+      placing: values.WALHOOK_CELLS,
       adminToken: values.WALHOOK_ADMIN_TOKEN,
       adminUserId: values.WALHOOK_ADMIN_USER,
       sealKey: sealKey && older ? { ...sealKey, older } : sealKey,

@@ -33,7 +33,7 @@ export async function openTracing(
   opened: Resources,
 ): Promise<Tracing | null> {
   if (!tracing) return null
-  const outboxId = await readOutboxId(outbox.pool)
+  const outboxId = (await readOutboxId(outbox.pool))!
   const exporter = await openSpanExporter(tracing.url, log)
   opened.defer(() => exporter.close())
   const sampling: Sampling = { outboxId, ratio: tracing.ratio, entityIds: logsEntityIds }

@@ -119,6 +119,14 @@ export const variables = {
       return wrong.length > 0 ? { wrong } : { value: new Set(wanted as Role[]) }
     },
   } satisfies Given<ReadonlySet<Role>>,
+  WALHOOK_CELLS: {
+    means:
+      'How the schemas of [cells](../guide/operating.md#cells) are placed: `plain`, on the server of their URL; `citus`, by Citus on one of its nodes. No cell, no difference.',
+    default: 'plain',
+    mend: 'use plain or citus',
+    parse: text =>
+      text === 'plain' || text === 'citus' ? { value: text } : { wrong: [JSON.stringify(text)] },
+  } satisfies Given<'plain' | 'citus'>,
   WALHOOK_ALLOW_TARGETS: targets(
     'CIDRs, addresses and host names that webhooks may reach although they are private, also over http; separated by commas. An address or a name may have a port: `10.0.0.5:8443`, `[fd00::1]:8443`.',
   ),

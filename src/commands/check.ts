@@ -8,6 +8,7 @@ import { readLockHolders, SourceLocked } from '../capture/source/source-locks.ts
 import { type Config, readConfig } from '../config.ts'
 import { problemOfConnecting } from '../databases.ts'
 import { type CheckLine, failure, warning, worstLevel } from '../domain/capture/check-line.ts'
+import { citusLines } from '../outbox/cells/prepare.ts'
 import { type Outbox, openOutbox } from '../outbox/database/database.ts'
 import { outboxLines } from '../outbox/database/inspect.ts'
 import { ConnectionRefused } from '../outbox/database/session-settings.ts'
@@ -69,6 +70,7 @@ async function checkSource(config: Config): Promise<Checked> {
       ? [failure(ofSource)]
       : await linesOfSource(source, ofOutbox ? null : outbox, config, known)),
     ...(ofOutbox ? [failure(ofOutbox)] : isOne && ofSource ? [] : await outboxLines(outbox)),
+    ...(config.placing === 'citus' && !ofOutbox && !(isOne && ofSource) ? await citusLines(outbox) : []),
   ]
   return { lines, worst: worstLevel(lines) }
 }

@@ -3,6 +3,7 @@ import { isRunByNpm, readConfig } from '../config.ts'
 import { nearest } from '../domain/value/nearest.ts'
 import { adopt } from './adopt.ts'
 import { backfill } from './backfill.ts'
+import { cell } from './cell.ts'
 import { check } from './check.ts'
 import { apply } from './client/apply.ts'
 import { exportWebhooks } from './client/export.ts'
@@ -33,6 +34,7 @@ export const commands: Readonly<Record<string, Command>> = {
   token,
   rekey,
   adopt,
+  cell,
   listen,
   webhooks,
   events,

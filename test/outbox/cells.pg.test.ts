@@ -1,13 +1,16 @@
 import { afterAll, expect, test } from 'vitest'
 import { parseSealKey, seal } from '../../src/domain/webhook/seal.ts'
 import { createCells } from '../../src/outbox/cells/cells.ts'
-import { addCell, place, urlPurpose } from '../../src/outbox/cells/registry.ts'
+import { citusLines, prepareCell } from '../../src/outbox/cells/prepare.ts'
+import { insertCell, place, urlPurpose } from '../../src/outbox/cells/registry.ts'
 import { type Outbox, openOutbox } from '../../src/outbox/database/database.ts'
 import { migrate } from '../../src/outbox/database/migrate.ts'
+import { settleHome } from '../../src/outbox/source/home.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { openTestOutbox } from '../support/open-outbox.ts'
 
 const at = await openTestOutbox()
+await settleHome(at.outbox.pool, { isSource: false })
 const opened: Outbox[] = []
 afterAll(async () => {
   for (const outbox of opened) await outbox[Symbol.asyncDispose]()
@@ -58,10 +61,10 @@ test('a schema of any name gets the same tables as the main one, and nothing of 
 test('a cell in another database is found by its webhooks, one that is away says why, and neither hides main', async () => {
   const other = await createTestDatabase({ hasOutbox: true })
   await using cells = openCells()
-  await addCell(at.outbox, { name: 'b', schema: 'walhook', url: sealed('b', other.url) })
+  await insertCell(at.outbox.pool, { name: 'b', schema: 'walhook', url: sealed('b', other.url) })
   const gone = other.url.replace(/\/[^/]*$/, '/nowhere')
-  await addCell(at.outbox, { name: 'gone', schema: 'walhook', url: sealed('gone', gone) })
-  await addCell(at.outbox, { name: 'lost', schema: 'walhook', url: sealed('another', other.url) })
+  await insertCell(at.outbox.pool, { name: 'gone', schema: 'walhook', url: sealed('gone', gone) })
+  await insertCell(at.outbox.pool, { name: 'lost', schema: 'walhook', url: sealed('another', other.url) })
   await cells.refresh()
   const b = cells.all()[1]!
   expect(b.name).toBe('b')
@@ -83,4 +86,67 @@ test('a cell in another database is found by its webhooks, one that is away says
   await place(at.outbox.pool, { webhookId: 7, cell: 'main', movingTo: null })
   expect((await cells.of(7)).name).toBe('main')
   await other.drop()
+})
+
+const nowMs = Date.now()
+const prepare = (cell: Outbox, number: number, placing: 'plain' | 'citus' = 'plain', main = at.outbox) =>
+  prepareCell(main, cell, { number, name: `c${number}` }, { placing, nowMs })
+
+test('a cell is prepared once, its ids have a range of their own, and it is no other outbox', async () => {
+  await at.append('user 1 new')
+  const cell = open({ url: at.database.url, schema: 'walhook_c' })
+  expect(await prepare(cell, 3)).toMatchObject({ ok: true })
+  expect(await prepare(cell, 3)).toEqual({ ok: true, applied: [] })
+  const { rows } = await cell.pool.query(`
+    select (select min(settled_up_to) from walhook.shares) as begins, (select last_event_id from walhook.positions) as copied,
+           nextval(pg_get_serial_sequence('walhook.incidents', 'id')) as id`)
+  const [head] = (await at.outbox.pool.query('select last_event_id as id from walhook.positions')).rows
+  expect(rows).toEqual([{ begins: head.id, copied: 0n, id: 60_000_000n }])
+
+  await using another = await openTestOutbox()
+  await settleHome(another.outbox.pool, { isSource: false })
+  const foundOf = async (outbox: Outbox, main: Outbox) => {
+    const prepared = await prepare(outbox, 4, 'plain', main)
+    return prepared.ok ? null : prepared.problems[0]!.found
+  }
+  expect(await foundOf(cell, another.outbox)).toBe('the cell of another outbox')
+  expect(await foundOf(at.outbox, at.outbox)).toBe('the main outbox itself')
+  expect(await foundOf(another.outbox, at.outbox)).toBe('an outbox that captures by itself')
+})
+
+test('Citus places the schema of a cell after its migrations; what it lacks is said with a fix', async () => {
+  const database = await createTestDatabase({ hasOutbox: false })
+  const cell = open({ url: database.url, schema: 'walhook_d' })
+  const prepared = await prepare(cell, 5, 'citus')
+  expect(prepared).toMatchObject({
+    ok: false,
+    problems: [{ code: 'citus', mend: expect.stringContaining('create extension citus') }],
+  })
+  await cell.pool.query(`
+    create table public.placed (schema text, tables bigint);
+    create function public.citus_schema_distribute(schema regnamespace) returns void language sql as $$
+      insert into public.placed select $1::text, count(*) from pg_class where relnamespace = $1 and relkind in ('r', 'p') $$`)
+  expect((await citusLines(cell)).map(({ level, found }) => [level, found])).toEqual([
+    ['ok', 'version unknown can place schemas'],
+    ['error', 'unknown to the server: citus is not loaded'],
+    ['error', 'unknown to the server: citus is not loaded'],
+  ])
+  const set = (on: string, triggers: string) =>
+    cell.pool.query(
+      `do $$ begin execute format('alter database %I set citus.enable_schema_based_sharding = ${on}', current_database());
+                   execute format('alter database %I set citus.enable_unsafe_triggers = ${triggers}', current_database()); end $$`,
+    )
+  await set('on', 'off')
+  const first = open({ url: database.url, schema: 'walhook_d' })
+  expect(await prepare(first, 5, 'citus')).toMatchObject({
+    problems: [
+      { mend: expect.stringContaining('set citus.enable_schema_based_sharding = off') },
+      { mend: expect.stringContaining('set citus.enable_unsafe_triggers = on') },
+    ],
+  })
+  await set('off', 'on')
+  const second = open({ url: database.url, schema: 'walhook_d' })
+  expect(await prepare(second, 5, 'citus')).toEqual({ ok: true, applied: [] })
+  const { rows } = await second.pool.query('select schema, tables > 30 as is_whole from public.placed')
+  expect(rows).toEqual([{ schema: 'walhook_d', is_whole: true }])
 })

@@ -115,6 +115,7 @@ export const problemCodes = {
   outbox_migration: 'A migration failed.',
   outbox_newer: 'A newer version of walhook made the tables.',
   cell: 'A cell can not be added or used, or a webhook not moved there.',
+  citus: 'Whether Citus can place the schemas of cells, where WALHOOK_CELLS asks for it.',
   outbox_copy: 'The outbox is a copy of another one: see walhook adopt.',
 } as const satisfies Record<string, string>
 

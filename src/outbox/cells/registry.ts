@@ -42,22 +42,26 @@ export function urlOf(
   return opened.text
 }
 
-/**
- * Adds a cell, or returns the one with this name as it is. `copied_up_to`: what the main outbox keeps from now on, which is all that it
- * has.
- */
-export async function addCell(
-  { pool }: Pick<Outbox, 'pool'>,
-  cell: { readonly name: string; readonly schema: string; readonly url: string | null },
-): Promise<{ readonly cell: Registered; readonly isNew: boolean }> {
-  const { rows } = await pool.query(
-    `insert into walhook.cells (name, schema, url, copied_up_to) values ($1, $2, $3, 0)
-     on conflict (name) do nothing returning ${columns}`,
-    [cell.name, cell.schema, cell.url],
+type Db = Pick<pg.ClientBase | pg.Pool, 'query'>
+
+/** Adds a cell. Until it has copied it, the main outbox keeps its whole log. */
+export async function insertCell(
+  db: Db,
+  { name, schema, url }: Pick<Registered, 'name' | 'schema' | 'url'>,
+): Promise<Registered> {
+  const { rows } = await db.query(
+    `insert into walhook.cells (name, schema, url, copied_up_to) values ($1, $2, $3, 0) returning ${columns}`,
+    [name, schema, url],
   )
-  if (rows[0]) return { cell: fields<Registered>(rows[0]), isNew: true }
-  const there = (await listCells({ pool })).find(({ name }) => name === cell.name)
-  return { cell: there!, isNew: false }
+  return fields<Registered>(rows[0])
+}
+
+/** Replaces the sealed URL of a cell, whose database has moved. */
+export async function setCellUrl(
+  { pool }: Pick<Outbox, 'pool'>,
+  { name, url }: Pick<Registered, 'name' | 'url'>,
+): Promise<void> {
+  await pool.query('update walhook.cells set url = $2 where name = $1', [name, url])
 }
 
 /** Notes how far a cell has the log: late, never early. */
@@ -74,8 +78,6 @@ export type Placement = {
   readonly cell: string
   readonly movingTo: string | null
 }
-
-type Db = Pick<pg.ClientBase | pg.Pool, 'query'>
 
 /** A webhook without a placement is in main. */
 export async function findPlacement(db: Db, webhookId: number): Promise<Placement> {

@@ -2,6 +2,7 @@ import { readdir, readFile } from 'node:fs/promises'
 import type { Migration } from 'kysely/migration'
 import { isCutOff } from '../../domain/capture/capture-failures.ts'
 import type { Problem } from '../../domain/value/problem.ts'
+import { mainSchema } from '../schema/in-schema.ts'
 import { isDeadlock, type Outbox } from './database.ts'
 
 const mostDeadlocks = 10
@@ -111,11 +112,12 @@ async function appliedMigrations(outbox: Outbox): Promise<string[]> {
 /** The applied migrations, or the problem. */
 export function describeMigration(
   result: MigrationResult,
+  schema = mainSchema,
 ):
   | { readonly ok: true; readonly applied: readonly string[] }
   | { readonly ok: false; readonly problem: Problem } {
   if (result.ok) return result
-  const what = 'schema walhook'
+  const what = `schema ${schema}`
   if (result.reason === 'newer')
     return {
       ok: false,

@@ -30,12 +30,12 @@ async function readHome(db: Db): Promise<Place | null> {
   return rows[0] ? { ...fields<Place>(rows[0]), databaseOid: Number(rows[0].database_oid) } : null
 }
 
-/** The id of this outbox, unique as long as it stays here. */
-export async function readOutboxId(db: Db): Promise<string> {
+/** The id of this outbox, unique as long as it stays here; null: no process has worked with it yet. */
+export async function readOutboxId(db: Db): Promise<string | null> {
   const { rows } = await db.query(
     `select database_oid || ' ' || (extract(epoch from since) * 1000000)::bigint as id from walhook.home`,
   )
-  return rows[0].id
+  return rows[0]?.id ?? null
 }
 
 /** Why this outbox can't be used here: it is a copy. Null: it is the original, or has no tables yet. */

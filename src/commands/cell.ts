@@ -1,0 +1,164 @@
+import { randomBytes } from 'node:crypto'
+import { type Config, readConfig } from '../config.ts'
+import { problemOfConnecting } from '../databases.ts'
+import { parseDatabaseUrl } from '../domain/database/database-url.ts'
+import type { Problem } from '../domain/value/problem.ts'
+import { nonceBytes, seal } from '../domain/webhook/seal.ts'
+import { createCells } from '../outbox/cells/cells.ts'
+import { logSlot, prepareCell } from '../outbox/cells/prepare.ts'
+import { insertCell, listCells, setCellUrl, urlPurpose } from '../outbox/cells/registry.ts'
+import { type Outbox, openOutbox, transaction } from '../outbox/database/database.ts'
+import { hasPosition } from '../outbox/log/position.ts'
+import { isSchemaName } from '../outbox/schema/in-schema.ts'
+import { readOutboxId } from '../outbox/source/home.ts'
+import { type Command, Misuse, parseOnce, report, required, say } from './kit/command.ts'
+import { migrateOutbox } from './migrate.ts'
+
+export const cell: Command = {
+  usage: `  walhook cell add NAME [--database URL] [--schema NAME]
+                                      add a cell: an outbox for a part of the webhooks, in another database, or in
+                                      another schema of this one; again with another URL when its database has moved
+  walhook cell list                   list the cells, what each has, and which is away`,
+  words: ['add', 'list'],
+  async run(args) {
+    const { values, positionals } = parseOnce({
+      args,
+      allowPositionals: true,
+      options: { database: { type: 'string' }, schema: { type: 'string' } },
+    })
+    const [verb, ...rest] = positionals
+    if (verb === 'list' && rest.length === 0 && Object.keys(values).length === 0) return await list()
+    if (verb !== 'add' || rest.length !== 1) throw new Misuse('cell takes add NAME or list')
+    return await add(rest[0]!, values)
+  },
+}
+
+const namePattern = /^[a-z0-9][a-z0-9_-]{0,39}$/
+
+async function add(name: string, given: { database?: string; schema?: string }): Promise<number> {
+  const { database, schema = database ? 'walhook' : `walhook_${name.replaceAll('-', '_')}` } = given
+  if (!namePattern.test(name) || name === 'main')
+    throw new Misuse(
+      `${JSON.stringify(name)} is no name of a cell: use lower-case letters, digits, - and _, at most 40; main is taken`,
+    )
+  if (!isSchemaName(schema))
+    throw new Misuse(
+      `--schema ${JSON.stringify(schema)} is no name: use lower-case letters, digits and _, at most 40`,
+    )
+  const parsed = database === undefined ? null : parseDatabaseUrl(database)
+  if (parsed && 'wrong' in parsed) throw new Misuse(`--database: ${parsed.wrong.join('; ')}`)
+  const opened = await openMain()
+  if (typeof opened === 'number') return opened
+  await using main = opened.main
+  await using outbox = openOutbox({
+    url: database ?? main.url,
+    schema,
+    maxConnections: 2,
+    onError: () => {},
+  })
+  const problem = await problemOfConnecting('--database', outbox)
+  if (problem) return report([problem])
+  const sealedUrl =
+    database === undefined
+      ? null
+      : seal(opened.config.sealKey!, urlPurpose(name), database, randomBytes(nonceBytes))
+  const placing = opened.config.placing
+  const problems = await addTo(main, outbox, { name, schema, url: sealedUrl, placing })
+  if (problems.length > 0) return report(problems)
+  say(`cell ${name}: schema ${schema}, ready; running processes take it up within seconds`)
+  return 0
+}
+
+/** Nothing is registered unless its tables are there. */
+async function addTo(
+  main: Outbox,
+  outbox: Outbox,
+  { placing, ...wanted }: { name: string; schema: string; url: string | null; placing: Config['placing'] },
+): Promise<readonly Problem[]> {
+  const nowMs = Date.now()
+  const there = (await listCells(main)).find(({ name }) => name === wanted.name)
+  if (there) {
+    const isIt = there.schema === wanted.schema && (await hasPosition(outbox.pool, logSlot))
+    const prepared = isIt ? await prepareCell(main, outbox, there, { placing, nowMs }) : null
+    if (prepared?.ok) await setCellUrl(main, wanted)
+    return prepared ? (prepared.ok ? [] : prepared.problems) : [otherCell(wanted.name, wanted.schema)]
+  }
+  return await transaction(main.pool, async client => {
+    const registered = await insertCell(client, wanted)
+    const prepared = await prepareCell(main, outbox, registered, { placing, nowMs })
+    if (!prepared.ok) throw new NotPrepared(prepared.problems)
+    return []
+  }).catch(error => {
+    if (error instanceof NotPrepared) return error.problems
+    throw error
+  })
+}
+
+class NotPrepared extends Error {
+  readonly problems: readonly Problem[]
+  constructor(problems: readonly Problem[]) {
+    super('the cell was not prepared')
+    this.problems = problems
+  }
+}
+
+const otherCell = (name: string, schema: string): Problem => ({
+  code: 'cell',
+  what: `cell ${name}`,
+  found: `there is a cell of this name, and its log is not in the schema ${schema} of this database`,
+  mend: 'choose another name; or give the database and the schema to which the cell was moved',
+})
+
+async function list(): Promise<number> {
+  const opened = await openMain()
+  if (typeof opened === 'number') return opened
+  await using main = opened.main
+  const outboxes: Outbox[] = []
+  const cells = createCells({
+    main,
+    sealKey: opened.config.sealKey!,
+    open({ url, schema }) {
+      outboxes.push(openOutbox({ url, schema, maxConnections: 1, onError: () => {} }))
+      return outboxes.at(-1)!
+    },
+  })
+  try {
+    await cells.refresh()
+    const schemas = new Map((await listCells(main)).map(({ name, schema }) => [name, schema]))
+    const line = (...[name, schema, webhooks, behind, state]: string[]) =>
+      `${name!.padEnd(16)}  ${schema!.padEnd(24)}  ${webhooks!.padStart(8)}  ${behind!.padStart(8)}  ${state}`
+    say(line('NAME', 'SCHEMA', 'WEBHOOKS', 'BEHIND', 'STATE'))
+    for (const { name, webhooks, behind, why } of await cells.states())
+      say(
+        line(
+          name,
+          schemas.get(name) ?? main.schema,
+          String(webhooks ?? '-'),
+          String(behind ?? '-'),
+          why === null ? 'answers' : `away: ${why}`,
+        ),
+      )
+    return 0
+  } finally {
+    for (const outbox of outboxes) await outbox[Symbol.asyncDispose]()
+  }
+}
+
+/** The migrated main outbox, which has been at work; else the exit status. */
+async function openMain(): Promise<{ config: Config; main: Outbox } | number> {
+  const config = required(readConfig(['OUTBOX_DATABASE_URL', 'WALHOOK_SECRET_KEY']))
+  if (!config) return 1
+  const migrated = await migrateOutbox(config)
+  if (!migrated.ok) return report([migrated.problem])
+  const main = openOutbox({ url: config.outboxUrl!, maxConnections: 3, onError: () => {} })
+  if ((await readOutboxId(main.pool)) !== null) return { config, main }
+  await main[Symbol.asyncDispose]()
+  return report([
+    {
+      code: 'cell',
+      what: 'the main outbox',
+      found: 'no process has worked with it yet',
+      mend: 'start walhook once: walhook serve',
+    },
+  ])
+}
