@@ -7,28 +7,23 @@ import { openReloadable } from './capture/reload.ts'
 import { readSlotStatus } from './capture/source/preflight.ts'
 import type { Config } from './config.ts'
 import type { Control } from './control/kit/control.ts'
-import { openDatabases } from './databases.ts'
-import { createAlerts } from './delivery/alerts/alerts.ts'
+import { type CellConnections, type Connections, openDatabases } from './databases.ts'
 import { openSender } from './delivery/sending/attempt.ts'
 import { createDeliver, type TraceRequests } from './delivery/sending/deliver.ts'
 import { createGuard } from './delivery/sending/guard.ts'
-import { createDispatcher } from './delivery/turn/dispatcher.ts'
-import { createReplays } from './delivery/turn/replays.ts'
 import { tableKey } from './domain/mapping/mapping.ts'
 import type { Problem } from './domain/value/problem.ts'
 import { bindHttp, openHttp } from './http.ts'
 import { openControl, type Parts, type Reloadable } from './open-control.ts'
 import { createCells } from './outbox/cells/cells.ts'
-import type { Outbox } from './outbox/database/database.ts'
-import { keepDays } from './outbox/days/upkeep.ts'
-import { listenForWakes } from './outbox/log/wake.ts'
+import type { Registered } from './outbox/cells/registry.ts'
 import { queueDepth } from './outbox/reading/queue-total.ts'
 import { countWebhooks } from './outbox/reading/webhook-states.ts'
 import { countOpenGaps } from './outbox/source/gaps.ts'
-import { answerMs, captureHealth, databaseHealth, deliveryHealth } from './readiness.ts'
-import { describeError, type Log } from './runtime/log.ts'
+import { answerMs, captureHealth, cellHealth, databaseHealth, deliveryHealth } from './readiness.ts'
+import { createCellRuns, openDispatcher, runServices, type Sharing, servicesOf } from './run-cell.ts'
+import type { Log } from './runtime/log.ts'
 import { openResources, type Resources } from './runtime/resources.ts'
-import { type Service, supervise } from './runtime/service.ts'
 import { within } from './runtime/within.ts'
 import { openTracing } from './tracing.ts'
 
@@ -71,22 +66,15 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
 
   const tracing = await openTracing(config, upkeep, log, opened)
   const { guard, deliver } = openDelivery(config, { nowMs, trace: tracing?.requests ?? null }, opened)
-  const dispatcher = createDispatcher({
-    outbox: queue,
-    deliver,
-    scheduleMs: config.scheduleMs,
-    maxInFlightPerWebhook: config.maxInFlightPerWebhook,
-    maxInFlight: 5 * config.maxInFlightPerWebhook,
-    deadlineMs,
-    drainMs: 5_000,
-    nowMs,
-    random: Math.random,
-    log,
+  const sharing: Sharing = {
+    ...{ config, deliver, deadlineMs, log },
     onSettled(settlements) {
       metrics.onAttempts(settlements.map(({ attempt }) => attempt))
       tracing?.settled(settlements)
     },
-  })
+  }
+  const dispatcher = openDispatcher(sharing, { queue, nowMs })
+  const { cells, runs } = openCells(sharing, connections)
   const reloadable = await openReloadable({
     source,
     outbox: appends,
@@ -100,14 +88,26 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
     onStored(stored) {
       metrics.onStored({ ...stored, lagMs: nowMs() - stored.committedAt.getTime() })
     },
-    onAppended: dispatcher.appended,
+    onAppended(appended) {
+      dispatcher.appended(appended)
+      runs.wake()
+    },
     trace: tracing?.appends ?? null,
   })
   const { capture, mapping } = reloadable
-  const cells = createCells({ main: outbox, sealKey: config.sealKey!, open: connections.openCell })
   await cells.refresh()
   const mappingLost = openMappingLost({ source: sourceOfCallers, outbox, slotName, mapping })
-  const parts = { config, databases: connections, cells, reloadable, nowMs, capture, dispatcher, mappingLost }
+  const parts = {
+    config,
+    databases: connections,
+    cells,
+    runs,
+    reloadable,
+    nowMs,
+    capture,
+    dispatcher,
+    mappingLost,
+  }
   const metrics = createMetrics(() => readGauges(parts))
   const control = openControl(parts, { judgeTarget: guard.judge, deliver })
 
@@ -127,21 +127,18 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
     opened.defer(() => closing.abort())
   }
 
-  const days: Service = {
-    name: 'days',
-    run: signal => keepDays(upkeep, { clock: databases.clock, keep: config.keep, log }, signal),
+  function wake(told: string | null) {
+    if (told === 'slot') return reloadable.slotFreed()
+    dispatcher.wake(told)
+    runs.wake()
   }
-  const wake = (told: string | null) => (told === 'slot' ? reloadable.slotFreed() : dispatcher.wake(told))
-  const wakeUps: Service = { name: 'wake-ups', run: signal => listenForWakes(outbox, wake, signal) }
+  const ofMain = { outbox, upkeep, clock: databases.clock, dispatcher, wake }
   const services = [
-    days,
+    ...servicesOf(sharing, ofMain),
     ...(roles.has('capture')
       ? [capture, createCaptureAlerts({ outbox: upkeep, slotName, state: capture.state })]
       : []),
-    ...(roles.has('delivery')
-      ? [dispatcher, createReplays({ outbox: upkeep, log }), ...openAlerts(config, upkeep, log)]
-      : []),
-    ...(roles.has('capture') || roles.has('delivery') ? [wakeUps] : []),
+    runs.service,
   ]
   const resources = opened.move()
   return {
@@ -168,12 +165,20 @@ async function readHealth({
   databases,
   capture,
   dispatcher,
+  cells,
+  runs,
 }: Parts): Promise<Record<string, Health>> {
   const { roles } = config
+  const others = cells.all().filter(cell => cell !== cells.main)
   return {
     database: await databaseHealth(databases.health),
     ...(roles.has('capture') && { capture: captureHealth(capture.state(), capture.stall()) }),
     ...(roles.has('delivery') && { delivery: deliveryHealth(dispatcher.stall()) }),
+    ...Object.fromEntries(
+      await Promise.all(
+        others.map(async ({ name, outbox }) => [`cell:${name}`, await cellHealth(outbox, runs.stall(name))]),
+      ),
+    ),
   }
 }
 
@@ -226,23 +231,18 @@ function openDelivery(
   return { guard, deliver }
 }
 
-/** Sends alerts to webhooks and by mail. */
-function openAlerts({ mail, alertTo = [], publicUrls }: Config, outbox: Outbox, log: Log): Service[] {
-  const [first] = publicUrls
-  const publicUrl = first ? `${first.protocol}://${first.host}` : null
-  return createAlerts({ outbox, mail: mail ?? null, toCapture: alertTo, publicUrl, log })
-}
-
-/** Keeps services running, each restarted when it fails, until `signal` is aborted. */
-async function runServices(services: readonly Service[], log: Log, signal: AbortSignal): Promise<void> {
-  const supervised = services.map(service =>
-    supervise(service, {
-      signal,
-      minDelayMs: 500,
-      maxDelayMs: 10_000,
-      onFailure: (error, nextDelayMs) =>
-        log.error(`${service.name}.failed`, { reason: describeError(error), next_in_ms: nextDelayMs }),
-    }),
-  )
-  await Promise.all(supervised)
+/** The cells, and what this process runs for those besides main. */
+function openCells(sharing: Sharing, { outbox, upkeep, openCell }: Connections) {
+  const opened = new Map<string, CellConnections & { readonly registered: Registered }>()
+  const cells = createCells({
+    main: outbox,
+    sealKey: sharing.config.sealKey!,
+    open(registered) {
+      const connections = openCell(registered)
+      opened.set(registered.name, { ...connections, registered })
+      return connections.outbox
+    },
+  })
+  const connections = (name: string) => opened.get(name)
+  return { cells, runs: createCellRuns(sharing, { main: upkeep, cells, connections }) }
 }

@@ -40,11 +40,13 @@ export type Connections = {
   readonly upkeep: Outbox
   /** Of `/readyz`: the health of the outbox. */
   readonly health: Outbox
-  /** Of callers, to the cells besides main. */
-  openCell(cell: { readonly url: string; readonly schema: string }): Outbox
+  openCell(cell: { readonly url: string; readonly schema: string }): CellConnections
   /** The slow statement that capture waits for, in words; null: none. */
   captureWaitsFor(): string | null
 }
+
+/** The connections to a cell besides main: at most 14, each opened on demand, and the listener. */
+export type CellConnections = Pick<Connections, 'queue' | 'outbox' | 'upkeep'>
 
 /** A slow statement is reported every few seconds. */
 const recentMs = 20_000
@@ -76,8 +78,14 @@ function openConnections(config: Config, log: Log, opened: Resources): Connectio
     outbox: outbox(4),
     upkeep: outbox(2),
     health: outbox(1, { onSession: refuseCopy }),
-    openCell: ({ url, schema }) =>
-      opened.use(openOutbox({ url, schema, maxConnections: 4, onError, onSlow })),
+    openCell({ url, schema }) {
+      const ofCell = { url, schema, watch: createWatch({ url }) }
+      return {
+        queue: outbox(7, { ...ofCell, plans: 'by index', onSession: refuseCopy }),
+        outbox: outbox(4, ofCell),
+        upkeep: outbox(3, ofCell),
+      }
+    },
     captureWaitsFor: () => (slow && performance.now() - slow.atMs < recentMs ? slow.said : null),
   }
 }

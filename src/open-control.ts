@@ -15,12 +15,12 @@ import { createTestPlaces } from './control/kit/test-places.ts'
 import type { Connections } from './databases.ts'
 import type { Deliver } from './delivery/sending/deliver.ts'
 import { sendTest, tryTest } from './delivery/sending/send-test.ts'
-import type { createDispatcher } from './delivery/turn/dispatcher.ts'
 import { earlyRetries } from './domain/delivery/retry.ts'
 import { alertTriggers } from './domain/event/alert.ts'
 import { backfillAs, labels, tenantTypes } from './domain/mapping/mapping.ts'
 import type { Cells } from './outbox/cells/cells.ts'
 import { answerMs } from './readiness.ts'
+import type { CellRuns, Dispatcher } from './run-cell.ts'
 import { shared } from './runtime/shared.ts'
 import { within } from './runtime/within.ts'
 
@@ -31,16 +31,17 @@ export type Parts = {
   readonly config: Config
   readonly databases: Connections
   readonly cells: Cells
+  readonly runs: CellRuns
   readonly reloadable: Reloadable
   readonly nowMs: () => number
   readonly capture: Capture
-  readonly dispatcher: ReturnType<typeof createDispatcher>
+  readonly dispatcher: Dispatcher
   readonly mappingLost: ReturnType<typeof openMappingLost>
 }
 
 /** The interface of API, pages and commands to the other parts. */
 export function openControl(
-  { config, databases, cells, reloadable, nowMs, capture, dispatcher, mappingLost }: Parts,
+  { config, databases, cells, runs, reloadable, nowMs, capture, dispatcher, mappingLost }: Parts,
   { judgeTarget, deliver }: { judgeTarget: Control['judgeTarget']; deliver: Deliver },
 ): Control {
   const { outbox, sourceOfCallers } = databases
@@ -93,7 +94,7 @@ export function openControl(
     sendTest: (outbox, target, message) => sendTest(outbox, deliver, target, message),
     tryTest: (target, message) => tryTest(deliver, target, message),
     testPlaces: createTestPlaces(),
-    paceOf: roles.has('delivery') ? dispatcher.paceOf : () => null,
+    paceOf: roles.has('delivery') ? id => dispatcher.paceOf(id) ?? runs.paceOf(id) : () => null,
     mostInFlight: config.maxInFlightPerWebhook,
     earlyRetries: earlyRetries(config.scheduleMs),
     captureState,

@@ -15,6 +15,13 @@ export function databaseHealth(outbox: Outbox): Promise<Health> {
   )
 }
 
+/** Whether a cell answers, and its deliveries continue. Only its own webhooks wait for it, so this process is ready either way. */
+export async function cellHealth(outbox: Outbox, stall: string | null): Promise<Health> {
+  const { ok, reason } = await databaseHealth(outbox)
+  if (!ok) return { ok: true, status: 'away', reason }
+  return stall === null ? { ok: true, status: 'working' } : { ok: true, status: 'stalled', reason: stall }
+}
+
 /** Whether deliveries continue. `stall`: why not, or null. */
 export function deliveryHealth(stall: string | null): Health {
   return stall === null ? { ok: true, status: 'working' } : { ok: false, status: 'stalled', reason: stall }

@@ -44,7 +44,7 @@ const answerMs = 3_000
 export function createCells(options: {
   readonly main: Outbox
   readonly sealKey: SealKey
-  readonly open: (cell: { readonly name: string; readonly url: string; readonly schema: string }) => Outbox
+  readonly open: (cell: Registered & { readonly url: string }) => Outbox
 }): Cells {
   const { sealKey, open } = options
   const main: Cell = { name: mainCell, outbox: options.main }
@@ -52,13 +52,10 @@ export function createCells(options: {
   /** Cells whose URL can't be read, and why. */
   let unreadable: ReadonlyMap<string, string> = new Map()
 
-  function openOne({
-    name,
-    schema,
-    url,
-  }: Registered): Cell | { readonly name: string; readonly why: string } {
+  function openOne(cell: Registered): Cell | { readonly name: string; readonly why: string } {
+    const { name } = cell
     try {
-      return { name, outbox: open({ name, schema, url: urlOf({ name, url }, main.outbox.url, sealKey) }) }
+      return { name, outbox: open({ ...cell, url: urlOf(cell, main.outbox.url, sealKey) }) }
     } catch (error) {
       return { name, why: describeError(error) }
     }

@@ -51,6 +51,19 @@ export async function whoHoldsDay(client: Client, startMs: number): Promise<numb
   return [...new Set(ids)].sort((a, b) => a - b)
 }
 
+/** The cells that lack events of a day, as far as they have noted; at most ten. The day may be detached or gone. */
+export async function cellsWithoutDay(client: Client, startMs: number): Promise<string[]> {
+  const day = partitionName('events', startMs)
+  const { rows: there } = await client.query(`select to_regclass('walhook.${day}') is not null as yes`)
+  if (!there[0].yes) return []
+  const { rows } = await client.query(
+    `select name from walhook.cells c
+     where exists (select 1 from walhook.${day} where id > c.copied_up_to and id < $1) order by number limit ${mostNamed}`,
+    [firstIdAt(startMs + dayMs)],
+  )
+  return rows.map(({ name }) => name)
+}
+
 /** Whether a logged request contains one of a day's events. */
 export async function isShownByLog(
   client: Client,

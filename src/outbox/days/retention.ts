@@ -5,7 +5,7 @@ import { pruneStates } from '../holders/prune-states.ts'
 import { pruneHeads } from '../reading/attempt-head.ts'
 import { keepLastAttempts, pruneKeptAttempts } from '../reading/kept-attempts.ts'
 import { lockKey } from '../schema/in-schema.ts'
-import { isShownByLog, oldestEventInBatch, whoHoldsDay } from './held-days.ts'
+import { cellsWithoutDay, isShownByLog, oldestEventInBatch, whoHoldsDay } from './held-days.ts'
 import { type DayOf, dayMs, partitionName, startOfDay } from './partitions.ts'
 
 /** The retention of finished work, in days. */
@@ -22,8 +22,12 @@ const advisoryLock = lockKey(0x77616c69)
 /** In processing order. */
 const states = ['detaching', 'detached', 'attached'] as const
 
-/** An expired day of events, and webhooks that need some of them. */
-export type HeldDay = { readonly startMs: number; readonly webhookIds: readonly number[] }
+/** An expired day of events, and the webhooks and cells that need some of them. */
+export type HeldDay = {
+  readonly startMs: number
+  readonly webhookIds: readonly number[]
+  readonly cells: readonly string[]
+}
 
 type DroppedDays = { dropped: string[]; held: HeldDay[] }
 
@@ -38,7 +42,8 @@ type Day = {
  * Drops expired days at the clock `nowMs`:
  *
  * - of the log, by age alone; each webhook's last ten attempts are copied first, without bodies
- * - of events and ended deliveries together, when no webhook needs one of the events, and no logged request contains one
+ * - of events and ended deliveries together, when no webhook needs one of the events, no cell lacks one, and no logged request contains
+ *   one
  *
  * A day is first detached concurrently, which waits for open transactions without blocking appends or settlements, and may be
  * interrupted: the next run continues. One process at a time. Returns the dropped names, and the expired days that webhooks
@@ -96,17 +101,19 @@ async function dropDays(
 
   const ofEvents = days.filter(({ table }) => table !== 'attempts')
   const oldestInBatch = ofEvents.length === 0 ? null : await oldestEventInBatch(client)
-  const held = new Map<number, readonly number[]>()
+  const held = new Map<number, HeldDay>()
   for (const day of ofEvents) {
     const isNeeded = async () => {
       const webhookIds = await whoHoldsDay(client, day.startMs)
-      if (webhookIds.length > 0) held.set(day.startMs, webhookIds)
-      return webhookIds.length > 0 || (await isShownByLog(client, day.startMs, oldestInBatch))
+      const cells = await cellsWithoutDay(client, day.startMs)
+      const isHeld = webhookIds.length > 0 || cells.length > 0
+      if (isHeld) held.set(day.startMs, { startMs: day.startMs, webhookIds, cells })
+      return isHeld || (await isShownByLog(client, day.startMs, oldestInBatch))
     }
     if (day.state !== 'attached' || !(await isNeeded())) await drop(day, isNeeded)
   }
   await pruneStates(outbox)
-  return { dropped, held: [...held].map(([startMs, webhookIds]) => ({ startMs, webhookIds })) }
+  return { dropped, held: [...held.values()] }
 }
 
 const nameOf = ({ table, startMs }: Day) => partitionName(table, startMs)

@@ -57,7 +57,10 @@ export async function keepDays(
         })
       const { dropped, held } = await dropOldDays(outbox, atMs, keep)
       if (dropped.length > 0) log.info('outbox.days_dropped', { dropped })
-      if (held.length > 0) log.warn('outbox.days_held', describeHeld(held))
+      const byWebhooks = held.filter(({ webhookIds }) => webhookIds.length > 0)
+      if (byWebhooks.length > 0) log.warn('outbox.days_held', describeHeld(byWebhooks))
+      const byCells = held.filter(({ cells }) => cells.length > 0)
+      if (byCells.length > 0) log.warn('outbox.days_held_for_cells', describeHeldForCells(byCells))
       // A process may have crashed while it deleted a webhook.
       await deleteLeftovers(outbox)
       if (keep.auditDays !== null) {
@@ -76,11 +79,24 @@ function describeHeld(held: readonly HeldDay[]) {
   const [one] = webhookIds
   return {
     days: held.length,
-    oldest: new Date(Math.min(...held.map(({ startMs }) => startMs))).toISOString().slice(0, 10),
+    oldest: oldestOf(held),
     webhook_ids: webhookIds,
     because: `events of these days wait for these webhooks, so they are kept beyond their time: mend the receiver, cancel what waits (POST /api/webhooks/${one}/cancel), or delete the webhook`,
   }
 }
+
+function describeHeldForCells(held: readonly HeldDay[]) {
+  return {
+    days: held.length,
+    oldest: oldestOf(held),
+    cells: [...new Set(held.flatMap(({ cells }) => cells))],
+    because:
+      'these cells have not copied the events of these days yet, so they are kept beyond their time: see why a cell is away (walhook cell list)',
+  }
+}
+
+const oldestOf = (held: readonly HeldDay[]) =>
+  new Date(Math.min(...held.map(({ startMs }) => startMs))).toISOString().slice(0, 10)
 
 /** Reports a difference when it appears, and again when it has changed by as much. */
 function createSaid(log: Log) {
