@@ -16,7 +16,7 @@ import type { Problem } from './domain/value/problem.ts'
 import { bindHttp, openHttp } from './http.ts'
 import { openControl, type Parts, type Reloadable } from './open-control.ts'
 import { createCells } from './outbox/cells/cells.ts'
-import type { Registered } from './outbox/cells/registry.ts'
+import { mainCell, type Registered } from './outbox/cells/registry.ts'
 import { queueDepth } from './outbox/reading/queue-total.ts'
 import { countWebhooks } from './outbox/reading/webhook-states.ts'
 import { countOpenGaps } from './outbox/source/gaps.ts'
@@ -184,18 +184,26 @@ async function readHealth({
 
 /** The gauges of `/metrics`; null: a database does not answer in time. */
 async function readGauges(parts: Parts): Promise<Gauges> {
-  const { config, databases, capture, mappingLost } = parts
+  const { config, databases, cells, capture, mappingLost } = parts
   const { outbox, sourceOfCallers } = databases
-  const [health, queue, webhooks, slot, openGaps, lost] = await Promise.all([
+  const [health, queue, webhooks, slot, openGaps, lost, states] = await Promise.all([
     readHealth(parts),
     within(answerMs, queueDepth(outbox)).catch(() => null),
     within(answerMs, countWebhooks(outbox)).catch(() => null),
     within(answerMs, readSlotStatus(sourceOfCallers, config.slotName)).catch(() => null),
     within(answerMs, countOpenGaps(outbox, config.slotName)).catch(() => null),
     mappingLost(),
+    cells.all().length > 1 ? cells.states() : [],
   ])
   return {
-    health,
+    // A cell that is away does not make the process unready, and is not in order.
+    health: Object.fromEntries(
+      Object.entries(health).map(([part, { ok, status }]) => [
+        part,
+        { ok: ok && !(part.startsWith('cell:') && status !== 'working') },
+      ]),
+    ),
+    cells: states.filter(({ name }) => name !== mainCell),
     queue,
     webhooks,
     heldBackBytes: slot?.heldBackBytes ?? null,

@@ -25,6 +25,12 @@ export type Gauges = {
   readonly mappingLost: number | null
   /** The tables of the mapping's entities. */
   readonly tables: readonly string[]
+  /** The cells besides main. */
+  readonly cells?: readonly {
+    readonly name: string
+    readonly isAway: boolean
+    readonly behind: number | null
+  }[]
   readonly openGaps: { readonly ofEverything: number; readonly ofTables: number } | null
 }
 
@@ -145,6 +151,18 @@ export function createMetrics(readGauges: () => Promise<Gauges>) {
     labelNames: ['part'],
     registers,
   })
+  const cellsAway = new Gauge({
+    name: 'walhook_cell_away',
+    help: '1 where a cell does not answer: its webhooks wait. No series without cells besides main',
+    labelNames: ['cell'],
+    registers,
+  })
+  const cellsBehind = new Gauge({
+    name: 'walhook_cell_events_behind',
+    help: 'Events of the log that a cell lacks, up to 10,000. No series without cells besides main',
+    labelNames: ['cell'],
+    registers,
+  })
   const stateOfCapture = new Gauge({
     name: 'walhook_capture_state',
     help: '1 for the present state of capture. blocked, gap and lost need an operator. Absent where this process does not capture',
@@ -219,6 +237,10 @@ export function createMetrics(readGauges: () => Promise<Gauges>) {
       for (const table of gauges.tables) truncated.inc({ table }, 0)
       for (const outcome of outcomes) attempts.inc({ outcome }, 0)
       for (const [part, { ok }] of Object.entries(gauges.health)) ready.set({ part }, ok ? 1 : 0)
+      for (const { name: cell, isAway, behind } of gauges.cells ?? []) {
+        cellsAway.set({ cell }, isAway ? 1 : 0)
+        cellsBehind.set({ cell }, behind ?? Number.NaN)
+      }
       for (const state of webhookStates) webhooks.set({ state }, gauges.webhooks?.[state] ?? Number.NaN)
       set(waiting, gauges.queue?.deliveries)
       set(setAside, gauges.queue?.setAside)

@@ -28,7 +28,7 @@ export type Cells = {
   all(): readonly Cell[]
   /** The cell of a webhook, whether that exists or not. */
   of(webhookId: number): Promise<Cell>
-  /** The cell with the fewest webhooks that answers: for a new one, which `place` notes before it is stored there. */
+  /** The cell with the fewest webhooks that answers and keeps up: for a new one, which `place` notes before it is stored there. */
   emptiest(): Promise<Cell>
   place(webhookId: number, cell: Cell): Promise<void>
   states(): Promise<readonly CellState[]>
@@ -39,6 +39,7 @@ export type Cells = {
 /** The limit of counting what a cell lacks. */
 export const mostBehind = 10_000
 const answerMs = 3_000
+const fewBehind = 1_000
 
 /** The cells of one process. `open` opens the connections of one, each on demand. */
 export function createCells(options: {
@@ -91,7 +92,7 @@ export function createCells(options: {
       if (cells.length === 1) return main
       const counts = await countByCell(main.outbox)
       const byCount = [...cells].sort((a, b) => (counts.get(a.name) ?? 0) - (counts.get(b.name) ?? 0))
-      for (const cell of byCount) if (await answers(cell)) return cell
+      for (const cell of byCount) if (await keepsUp(cell, main)) return cell
       return main
     },
 
@@ -108,11 +109,11 @@ function away(name: string, why: string): CellState {
   return { name, isAway: true, why, webhooks: null, copiedUpTo: null, behind: null }
 }
 
-const answers = (cell: Cell): Promise<boolean> =>
-  within(answerMs, cell.outbox.pool.query('select')).then(
-    () => true,
-    () => false,
-  )
+/** A new webhook is told what is copied from then on: not what was appended long before. */
+async function keepsUp(cell: Cell, main: Cell): Promise<boolean> {
+  const { behind } = await stateOf(cell, main)
+  return behind !== null && behind < fewBehind
+}
 
 async function stateOf({ name, outbox }: Cell, main: Cell): Promise<CellState> {
   try {
