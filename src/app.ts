@@ -7,6 +7,8 @@ import { openReloadable } from './capture/reload.ts'
 import { readSlotStatus } from './capture/source/preflight.ts'
 import type { Config } from './config.ts'
 import type { Control } from './control/kit/control.ts'
+import { readQueue } from './control/status/status.ts'
+import { countStates } from './control/status/webhook-states.ts'
 import { type CellConnections, type Connections, openDatabases } from './databases.ts'
 import { openSender } from './delivery/sending/attempt.ts'
 import { createDeliver, type TraceRequests } from './delivery/sending/deliver.ts'
@@ -17,10 +19,8 @@ import { bindHttp, openHttp } from './http.ts'
 import { openControl, type Parts, type Reloadable } from './open-control.ts'
 import { createCells } from './outbox/cells/cells.ts'
 import { mainCell, type Registered } from './outbox/cells/registry.ts'
-import { queueDepth } from './outbox/reading/queue-total.ts'
-import { countWebhooks } from './outbox/reading/webhook-states.ts'
 import { countOpenGaps } from './outbox/source/gaps.ts'
-import { answerMs, captureHealth, cellHealth, databaseHealth, deliveryHealth } from './readiness.ts'
+import { answerMs, captureHealth, cellsHealth, databaseHealth, deliveryHealth } from './readiness.ts'
 import { createCellRuns, openDispatcher, runServices, type Sharing, servicesOf } from './run-cell.ts'
 import type { Log } from './runtime/log.ts'
 import { openResources, type Resources } from './runtime/resources.ts'
@@ -169,16 +169,11 @@ async function readHealth({
   runs,
 }: Parts): Promise<Record<string, Health>> {
   const { roles } = config
-  const others = cells.all().filter(cell => cell !== cells.main)
   return {
     database: await databaseHealth(databases.health),
     ...(roles.has('capture') && { capture: captureHealth(capture.state(), capture.stall()) }),
     ...(roles.has('delivery') && { delivery: deliveryHealth(dispatcher.stall()) }),
-    ...Object.fromEntries(
-      await Promise.all(
-        others.map(async ({ name, outbox }) => [`cell:${name}`, await cellHealth(outbox, runs.stall(name))]),
-      ),
-    ),
+    ...(await cellsHealth(cells, runs.stall)),
   }
 }
 
@@ -188,8 +183,8 @@ async function readGauges(parts: Parts): Promise<Gauges> {
   const { outbox, sourceOfCallers } = databases
   const [health, queue, webhooks, slot, openGaps, lost, states] = await Promise.all([
     readHealth(parts),
-    within(answerMs, queueDepth(outbox)).catch(() => null),
-    within(answerMs, countWebhooks(outbox)).catch(() => null),
+    within(answerMs, readQueue({ cells })).catch(() => null),
+    within(answerMs, countStates({ cells })).catch(() => null),
     within(answerMs, readSlotStatus(sourceOfCallers, config.slotName)).catch(() => null),
     within(answerMs, countOpenGaps(outbox, config.slotName)).catch(() => null),
     mappingLost(),

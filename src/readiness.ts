@@ -1,5 +1,7 @@
 import type { Health } from './api/api.ts'
 import type { CaptureState } from './capture/continuity/state.ts'
+import type { Cell, Cells } from './outbox/cells/cells.ts'
+import { whyAway } from './outbox/cells/reach.ts'
 import type { Outbox } from './outbox/database/database.ts'
 import { describeError } from './runtime/log.ts'
 import { within } from './runtime/within.ts'
@@ -15,13 +17,6 @@ export function databaseHealth(outbox: Outbox): Promise<Health> {
   )
 }
 
-/** Whether a cell answers, and its deliveries continue. Only its own webhooks wait for it, so this process is ready either way. */
-export async function cellHealth(outbox: Outbox, stall: string | null): Promise<Health> {
-  const { ok, reason } = await databaseHealth(outbox)
-  if (!ok) return { ok: true, status: 'away', reason }
-  return stall === null ? { ok: true, status: 'working' } : { ok: true, status: 'stalled', reason: stall }
-}
-
 /** Whether deliveries continue. `stall`: why not, or null. */
 export function deliveryHealth(stall: string | null): Health {
   return stall === null ? { ok: true, status: 'working' } : { ok: false, status: 'stalled', reason: stall }
@@ -32,4 +27,26 @@ export function captureHealth({ state, reason }: CaptureState, stall: string | n
   if (stall !== null) return { ok: false, status: 'stalled', reason: stall }
   const ok = state === 'streaming' || state === 'lagging' || state === 'standing by'
   return { ok, status: state, ...(reason !== null && { reason }) }
+}
+
+/**
+ * Whether the cells besides main answer, and their deliveries continue. Only its own webhooks wait for a cell, so the process is ready
+ * either way. `stallOf`: why a cell's deliveries do not continue, or null.
+ */
+export async function cellsHealth(
+  { main, all }: Cells,
+  stallOf: (name: string) => string | null,
+): Promise<Record<string, Health>> {
+  const others = all().filter(cell => cell !== main)
+  const parts = others.map(
+    async cell => [`cell:${cell.name}`, await cellHealth(cell, stallOf(cell.name))] as const,
+  )
+  return Object.fromEntries(await Promise.all(parts))
+}
+
+async function cellHealth(cell: Cell, stall: string | null): Promise<Health> {
+  const away = await whyAway(cell)
+  if (away !== null) return { ok: false, status: 'away', reason: away, isVital: false }
+  if (stall !== null) return { ok: false, status: 'stalled', reason: stall, isVital: false }
+  return { ok: true, status: 'working', isVital: false }
 }

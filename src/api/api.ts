@@ -18,7 +18,13 @@ import type { Metrics } from './metrics/metrics.ts'
 import { routes } from './routes.ts'
 
 /** Whether a part of walhook works, its state in a word, and the reason if it does not. */
-export type Health = { readonly ok: boolean; readonly status: string; readonly reason?: string | undefined }
+export type Health = {
+  readonly ok: boolean
+  readonly status: string
+  readonly reason?: string | undefined
+  /** False: the process is ready without it. Absent: true. */
+  readonly isVital?: false
+}
 
 /** Health and metrics are computed once per interval at most. */
 const usualKeepMs = 1_000
@@ -80,7 +86,10 @@ export function createApi(options: {
         ]),
       )
       const ready = isReady(parts, c.req.queries('exclude'))
-      return c.json({ status: ready ? 'ok' : 'not ready', checks }, ready ? 200 : 503)
+      const isWhole = Object.values(checks).every(({ ok }) => ok)
+      const isDegraded = ready && !isWhole && !c.req.queries('exclude')
+      const status = !ready ? 'not ready' : isDegraded ? 'degraded' : 'ok'
+      return c.json({ status, checks }, ready ? 200 : 503)
     })
     .get('/metrics', async c => c.body(await metrics(), 200, { 'content-type': options.metrics.contentType }))
     // The API's description is public, and generators of clients have no token.
@@ -110,5 +119,6 @@ export function createApi(options: {
 /** `excluded` parts, and parts in an excluded state (`capture:gap`), do not count: a load balancer asks for what it needs. */
 const isReady = (parts: Record<string, Health>, excluded: readonly string[] = []) =>
   Object.entries(parts).every(
-    ([name, { ok, status }]) => ok || excluded.includes(name) || excluded.includes(`${name}:${status}`),
+    ([name, { ok, status, isVital }]) =>
+      ok || isVital === false || excluded.includes(name) || excluded.includes(`${name}:${status}`),
   )

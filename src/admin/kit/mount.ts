@@ -49,6 +49,7 @@ export function mount(app: Hono<AdminEnv>, mounted: Mounted): void {
       const control = found.value
       const answer = await inCell(
         control,
+        { isRead: page.method === 'get' },
         () => page.handle({ ...call, control }),
         failure => failedAnswer(call.t, failure),
       )

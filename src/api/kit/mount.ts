@@ -78,7 +78,8 @@ async function serve(c: Context<ApiEnv>, route: Route, whole: Control): Promise<
     const done = await work()
     return done.ok ? send(c, done.written) : failed(c, done)
   }
-  return await inCell(control, answer, failure => failed(c, failure))
+  const isRead = route.method === 'get'
+  return await inCell(control, { isRead }, answer, failure => failed(c, failure))
 }
 
 const nothing = { ok: true, value: undefined } as const

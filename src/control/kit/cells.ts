@@ -2,7 +2,7 @@ import { type CellCursor, cursorOf } from '../../domain/cells/cell-cursor.ts'
 import { mergeSorted } from '../../domain/cells/merge-sorted.ts'
 import { because } from '../../domain/shown/reason.ts'
 import type { Cell } from '../../outbox/cells/cells.ts'
-import { askAgain, whyAway } from '../../outbox/cells/reach.ts'
+import { askAgain, whileItAnswers, whyAway } from '../../outbox/cells/reach.ts'
 import { countByCell } from '../../outbox/cells/registry.ts'
 import type { Outbox } from '../../outbox/database/database.ts'
 import { within } from '../../runtime/within.ts'
@@ -42,7 +42,7 @@ async function askOne<T>(main: Cell, cell: Cell, ask: (outbox: Outbox, cell: Cel
   if (cell.name === main.name) return { value: await ask(cell.outbox, cell) }
   if ((await whyAway(cell)) !== null) return null
   try {
-    return { value: await within(answerMs, ask(cell.outbox, cell)) }
+    return { value: await within(answerMs, whileItAnswers(cell, ask(cell.outbox, cell))) }
   } catch {
     askAgain(cell)
     return null
@@ -104,28 +104,28 @@ export async function reachableCell({ cells }: WithCells, webhookId: number): Pr
 const withOutbox = (control: Control, outbox: Outbox): Control =>
   control.outbox === outbox ? control : { ...control, outbox }
 
-/** Runs an operation with the `Control` of a webhook. If it fails because the cell has gone away, the refusal. */
+/**
+ * Runs an operation with the `Control` of a webhook. If it fails because the cell has gone away, the refusal: one that only
+ * reads does not wait longer, and one that changes something is waited for, because its result is unknown.
+ */
 export async function inCell<T>(
   control: Control,
+  { isRead }: { readonly isRead: boolean },
   work: () => Promise<T>,
   refuse: (failure: Failed) => T,
 ): Promise<T> {
-  try {
-    return await work()
-  } catch (error) {
-    const failure = await wentAway(control)
-    if (failure) return refuse(failure)
-    throw error
-  }
-}
-
-/** The refusal, if the cell of this `control` does not answer any more; else null. */
-async function wentAway(control: WithCells & { readonly outbox: Outbox }): Promise<Failed | null> {
   const { cells, outbox } = control
-  const cell = cells.all().find(each => each.outbox === outbox)
-  if (!cell || cell.name === cells.main.name) return null
-  askAgain(cell)
-  return (await whyAway(cell)) === null ? null : cellAway(cell.name)
+  const cell = cells.all().find(each => each.outbox === outbox) ?? cells.main
+  if (cell === cells.main) return await work()
+  try {
+    return isRead ? await whileItAnswers(cell, work()) : await work()
+  } catch (error) {
+    askAgain(cell)
+    if ((await whyAway(cell)) === null) throw error
+    return refuse(
+      isRead ? cellAway(cell.name) : unavailable(because('cell.lost', { cell: cell.name }), retryAfterS),
+    )
+  }
 }
 
 /** A page of one list over all cells; `cell` is where an item is from. */

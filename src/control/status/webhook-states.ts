@@ -1,6 +1,6 @@
 import { shownStates, type WebhookStates } from '../../domain/shown/webhook-states.ts'
 import type { Outbox } from '../../outbox/database/database.ts'
-import { readWebhookStates } from '../../outbox/reading/webhook-states.ts'
+import { countWebhooks, readWebhookStates, type WebhookCounts } from '../../outbox/reading/webhook-states.ts'
 import { overCells } from '../kit/cells.ts'
 import type { Control } from '../kit/control.ts'
 
@@ -39,4 +39,16 @@ async function readStates(control: Pick<Control, 'cells'>, tenant: string | null
   for (const state of shownStates) counts[state] = all.reduce((sum, { counts }) => sum + counts[state], 0)
   const unwell = all.flatMap(({ unwell }) => unwell).sort((a, b) => a.state.localeCompare(b.state))
   return { counts, unwell: unwell.slice(0, mostNamed) }
+}
+
+/** How many webhooks the cells that answer have in each state, for monitoring. */
+export async function countStates(control: Pick<Control, 'cells'>): Promise<WebhookCounts> {
+  const { answers } = await overCells(control, outbox => countWebhooks(outbox))
+  const sum = (state: keyof WebhookCounts) => answers.reduce((total, { value }) => total + value[state], 0)
+  return {
+    active: sum('active'),
+    failing: sum('failing'),
+    disabled: sum('disabled'),
+    inactive: sum('inactive'),
+  }
 }

@@ -182,6 +182,8 @@ export const reasonTexts: ReasonTexts = {
     cell === null
       ? 'A part of walhook does not answer, and the webhook may be there. Try again in 10 s.'
       : `The cell ${cell}, which has this webhook, does not answer. Its events wait, and nothing is lost. Start its database, or try again in 10 s.`,
+  'cell.lost': ({ cell }) =>
+    `The cell ${cell} stopped answering during this call: whether it was carried out is unknown. Start its database, and look before you repeat the call.`,
   'cell.away_for_file': ({ cell }) =>
     `The cell ${cell} does not answer, and webhooks of the file may be there. Nothing was changed. Start its database, then apply the file again.`,
 

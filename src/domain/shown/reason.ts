@@ -89,6 +89,7 @@ export type FactsOf = {
   'source.away': Nothing
   /** `cell` null: for a tenant. */
   'cell.away': { cell: string | null }
+  'cell.lost': { cell: string }
   'cell.away_for_file': { cell: string }
 }
 

@@ -1,4 +1,5 @@
 import type { TimeId } from '../../domain/value/time-id.ts'
+import { sleep } from '../../runtime/sleep.ts'
 import { within } from '../../runtime/within.ts'
 import type { Outbox } from '../database/database.ts'
 import type { Cell } from './cells.ts'
@@ -38,6 +39,22 @@ export async function whyAway({ outbox }: Cell, nowMs = () => performance.now())
 export function askAgain({ outbox }: Cell): void {
   const known = asked.get(outbox)
   if (known) known.atMs = Number.NEGATIVE_INFINITY
+}
+
+const lookEveryMs = 1_000
+
+/** Resolves like `promise`; rejects if the cell leaves a question beside it, once a second, without an answer. */
+export async function whileItAnswers<T>(cell: Cell, promise: Promise<T>): Promise<T> {
+  const ended = new AbortController()
+  const look = async (): Promise<never> => {
+    for (;;) {
+      await sleep(lookEveryMs, ended.signal)
+      if (ended.signal.aborted) return await new Promise<never>(() => {})
+      const why = await whyAway(cell)
+      if (why !== null) throw new Error(why)
+    }
+  }
+  return await Promise.race([promise, look()]).finally(() => ended.abort())
 }
 
 /** The newest event of main that a cell has, or has left out. */

@@ -176,6 +176,8 @@ export const reasonsNl: ReasonTexts = {
     cell === null
       ? 'Een deel van walhook geeft geen antwoord, en daar kan deze koppeling staan. Probeer het over 10 s opnieuw.'
       : `De cel ${cell}, waarin deze koppeling staat, geeft geen antwoord. De gebeurtenissen wachten, er gaat niets verloren. Start de database van de cel, of probeer het over 10 s opnieuw.`,
+  'cell.lost': ({ cell }) =>
+    `De cel ${cell} gaf halverwege geen antwoord meer: of de opdracht is uitgevoerd, is niet bekend. Start de database van de cel, en kijk eerst na voordat je het nog eens doet.`,
   'cell.away_for_file': ({ cell }) =>
     `De cel ${cell} geeft geen antwoord, en koppelingen uit het bestand kunnen daar staan. Er is niets veranderd. Start de database van de cel en pas het bestand daarna opnieuw toe.`,
 
