@@ -7,7 +7,11 @@ import { atMost } from './options.ts'
 import { refused, type ShownWebhook } from './output.ts'
 import { asWritten } from './webhooks-file.ts'
 
-type Page = { readonly data: readonly ShownWebhook[]; readonly next_cursor: string | number | null }
+type Page = {
+  readonly data: readonly ShownWebhook[]
+  readonly next_cursor: string | number | null
+  readonly cells_away?: readonly string[]
+}
 
 /** Writes the webhooks of a running walhook as a file for `walhook apply`. */
 export const exportWebhooks: Command = {
@@ -37,6 +41,8 @@ export const exportWebhooks: Command = {
       })
       const page: Answer<Page> = await call('GET', `/api/webhooks?${query}`)
       if (!page.ok) return refused(page)
+      const { cells_away: away = [] } = page.value
+      if (away.length > 0) return refused({ ok: false, lines: away.map(missing) })
       all.push(...page.value.data)
       cursor = page.value.next_cursor
     }
@@ -47,6 +53,9 @@ export const exportWebhooks: Command = {
     return 0
   },
 }
+
+const missing = (cell: string) =>
+  `cell ${cell} does not answer: its webhooks would be missing in the file. Fix: start its database, then repeat the command`
 
 /** Settings that a file can't contain. */
 function inTheWay(webhooks: readonly ShownWebhook[]): string[] {

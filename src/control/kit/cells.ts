@@ -3,7 +3,6 @@ import { mergeSorted } from '../../domain/cells/merge-sorted.ts'
 import { because } from '../../domain/shown/reason.ts'
 import type { Cell } from '../../outbox/cells/cells.ts'
 import { askAgain, whileItAnswers, whyAway } from '../../outbox/cells/reach.ts'
-import { countByCell } from '../../outbox/cells/registry.ts'
 import type { Outbox } from '../../outbox/database/database.ts'
 import { within } from '../../runtime/within.ts'
 import type { Caller, Control } from './control.ts'
@@ -56,23 +55,6 @@ export async function cellsAway({ cells }: WithCells): Promise<readonly string[]
     others.map(async cell => ((await whyAway(cell)) === null ? [] : [cell.name])),
   )
   return away.flat()
-}
-
-/** The cells of new webhooks, by turns the one with the fewest that answers. */
-export async function cellsForNew({ cells }: WithCells, count: number): Promise<Cell[]> {
-  const all = cells.all()
-  if (all.length === 1 || count === 0) return Array.from({ length: count }, () => cells.main)
-  const counts = await countByCell(cells.main.outbox)
-  const away = await cellsAway({ cells })
-  const open = all.filter(({ name }) => !away.includes(name))
-  return Array.from({ length: count }, () => {
-    const emptiest = open.reduce((least, cell) => (countOf(cell) < countOf(least) ? cell : least))
-    counts.set(emptiest.name, countOf(emptiest) + 1)
-    return emptiest
-  })
-  function countOf({ name }: Cell): number {
-    return counts.get(name) ?? 0
-  }
 }
 
 /** The refusal while a cell does not answer. `name` null: it is not named to a tenant. */

@@ -8,7 +8,6 @@ import { lockAllHolders } from '../../outbox/database/fence.ts'
 import { tellWake } from '../../outbox/log/wake.ts'
 import { recordAudit } from '../../outbox/records/audit.ts'
 import { deleteLeftovers, findNameTaken, lockApplies } from '../../outbox/records/webhooks.ts'
-import { cellsForNew } from '../kit/cells.ts'
 import type { Caller, Control } from '../kit/control.ts'
 import { conflict, type Failed, invalid, type Result, unavailable } from '../kit/result.ts'
 import { type ApplyWish, planApply, pointerOf, type Step } from './apply-plan.ts'
@@ -133,7 +132,7 @@ async function inEach(
 
 /** The cell of each change: new webhooks are spread, each under an id that is noted before. */
 async function placeNew(control: Control, todo: readonly Step[]): Promise<Placed[]> {
-  const cells = await cellsForNew(control, todo.filter(({ action }) => action === 'create').length)
+  const cells = [...(await control.cells.emptiest(todo.filter(({ action }) => action === 'create').length))]
   const placed: Placed[] = []
   for (const step of todo) {
     const cell = step.cell ?? cells.shift()!

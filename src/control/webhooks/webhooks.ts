@@ -22,7 +22,7 @@ import { recordAudit } from '../../outbox/records/audit.ts'
 import { endIncidents } from '../../outbox/records/incidents.ts'
 import { findSealed, nextWebhookId } from '../../outbox/records/secrets.ts'
 import * as webhooks from '../../outbox/records/webhooks.ts'
-import { cellsForNew, overCells } from '../kit/cells.ts'
+import { overCells } from '../kit/cells.ts'
 import type { Caller, Control } from '../kit/control.ts'
 import { conflict, type Failed, invalid, notFound, type Result, stale, wrongField } from '../kit/result.ts'
 import { controlFor, tenantAsked } from '../kit/tenants.ts'
@@ -94,7 +94,7 @@ export async function createWebhook(
   if (problems.length > 0 || !headers.ok) return invalid(...problems)
   const { tenant } = of
   const secret = given ?? newSecret(control)
-  const [cell = null] = within ? [] : await cellsForNew(control, 1)
+  const [cell = null] = within ? [] : await control.cells.emptiest(1)
   const id = cell ? await newIdIn(control, cell) : within!.id!
   const webhook = await inTransaction(cell ?? control, within, async db => {
     const made = await webhooks.insertWebhook(db, {

@@ -3,6 +3,7 @@ import type { SealKey } from '../../domain/webhook/seal.ts'
 import { describeError } from '../../runtime/log.ts'
 import { within } from '../../runtime/within.ts'
 import type { Outbox } from '../database/database.ts'
+import { whyAway } from './reach.ts'
 import { countByCell, findPlacement, listCells, mainCell, place, type Registered, urlOf } from './registry.ts'
 
 /** An outbox for a set of webhooks. The first one, `main`, has the registry, and the log that the others copy. */
@@ -28,8 +29,11 @@ export type Cells = {
   all(): readonly Cell[]
   /** The cell of a webhook, whether that exists or not. */
   of(webhookId: number): Promise<Cell>
-  /** The cell with the fewest webhooks that answers and keeps up: for a new one, which `place` notes before it is stored there. */
-  emptiest(): Promise<Cell>
+  /**
+   * The cells of `count` new webhooks: by turns the one with the fewest that answers and keeps up. `place` notes each before the webhook
+   * is stored there.
+   */
+  emptiest(count: number): Promise<readonly Cell[]>
   place(webhookId: number, cell: Cell): Promise<void>
   states(): Promise<readonly CellState[]>
   /** Reads the registry again. */
@@ -88,12 +92,15 @@ export function createCells(options: {
       return cell === mainCell ? main : await named(cell)
     },
 
-    async emptiest() {
-      if (cells.length === 1) return main
-      const counts = await countByCell(main.outbox)
-      const byCount = [...cells].sort((a, b) => (counts.get(a.name) ?? 0) - (counts.get(b.name) ?? 0))
-      for (const cell of byCount) if (await keepsUp(cell, main)) return cell
-      return main
+    async emptiest(count) {
+      if (cells.length === 1 || count === 0) return Array.from({ length: count }, () => main)
+      const [counts, open] = await Promise.all([countByCell(main.outbox), keepingUp(cells, main)])
+      const countOf = ({ name }: Cell) => counts.get(name) ?? 0
+      return Array.from({ length: count }, () => {
+        const chosen = open.reduce((least, cell) => (countOf(cell) < countOf(least) ? cell : least))
+        counts.set(chosen.name, countOf(chosen) + 1)
+        return chosen
+      })
     },
 
     place: (webhookId, cell) => place(main.outbox.pool, { webhookId, cell: cell.name, movingTo: null }),
@@ -109,13 +116,19 @@ function away(name: string, why: string): CellState {
   return { name, isAway: true, why, webhooks: null, copiedUpTo: null, behind: null }
 }
 
-/** A new webhook is told what is copied from then on: not what was appended long before. */
-async function keepsUp(cell: Cell, main: Cell): Promise<boolean> {
-  const { behind } = await stateOf(cell, main)
-  return behind !== null && behind < fewBehind
+/**
+ * Main, and the cells that have nearly all of the log. A new webhook is sent what its cell copies from then on: in one that is far
+ * behind, that would be events of long before.
+ */
+async function keepingUp(cells: readonly Cell[], main: Cell): Promise<readonly Cell[]> {
+  const states = await Promise.all(cells.map(cell => stateOf(cell, main)))
+  return cells.filter((cell, i) => cell === main || (states[i]!.behind ?? fewBehind) < fewBehind)
 }
 
-async function stateOf({ name, outbox }: Cell, main: Cell): Promise<CellState> {
+async function stateOf(cell: Cell, main: Cell): Promise<CellState> {
+  const { name, outbox } = cell
+  const known = await whyAway(cell)
+  if (known !== null) return away(name, known)
   try {
     const { webhooks, copiedUpTo } = await within(answerMs, readOwn(outbox))
     const behind = name === mainCell ? 0 : await within(answerMs, countAfter(main.outbox, copiedUpTo))

@@ -2,13 +2,14 @@ import type { TimeId } from '../../domain/value/time-id.ts'
 import { sleep } from '../../runtime/sleep.ts'
 import { within } from '../../runtime/within.ts'
 import type { Outbox } from '../database/database.ts'
-import type { Cell } from './cells.ts'
 
 /** The time limit of the question, in ms: a dead link gives neither an error nor an answer. */
 const answerMs = 2_000
 /** An answer counts this long. One that is older, up to `staleMs`, counts while the next question is under way. */
 const goodForMs = 1_000
 const staleMs = 10_000
+
+type Cell = { readonly outbox: Outbox }
 
 type Asked = { why: string | null; atMs: number; running: Promise<string | null> | null }
 
