@@ -96,6 +96,59 @@ export async function runServices(
   await Promise.all(supervised)
 }
 
+type OpenedCell = CellConnections & { readonly registered: Registered }
+
+/** A cell in this process. `problem`: why it is not ready; null: it is. */
+type Running = { dispatcher: Dispatcher | null; wake(): void; problem: string | null }
+
+/** Runs a cell until `signal` is aborted. Until it answers and has its tables, it is prepared again and again. */
+async function runCell(
+  sharing: Sharing,
+  { main, cell, state }: { readonly main: Outbox; readonly cell: OpenedCell; readonly state: Running },
+  signal: AbortSignal,
+): Promise<void> {
+  const { config } = sharing
+  const { name } = cell.registered
+  const log = withCell(sharing.log, name)
+  const service: Service = {
+    name: 'cell',
+    async run() {
+      const clock = await prepare(main, cell, config, log).catch(error => {
+        state.problem = describeError(error)
+        throw error
+      })
+      state.problem = null
+      if (signal.aborted) return
+      const { queue, outbox, upkeep } = cell
+      const dispatcher = openDispatcher({ ...sharing, log }, { queue, nowMs: clock.nowMs })
+      const copier = createCopier({ main, cell: { name, outbox: upkeep }, onCopied: dispatcher.appended })
+      state.dispatcher = dispatcher
+      state.wake = copier.wake
+      const parts = { outbox, upkeep, clock, dispatcher, wake: dispatcher.wake }
+      await runServices([...servicesOf({ config, log }, parts), copier], log, signal)
+    },
+  }
+  await runServices([service], log, signal)
+}
+
+/** Migrates a cell, and opens its clock. Throws why it is not ready. */
+async function prepare(
+  main: Outbox,
+  { upkeep, registered }: OpenedCell,
+  config: Config,
+  log: Log,
+): Promise<Clock> {
+  const clock = await openClock(upkeep)
+  const options = { placing: config.placing, nowMs: clock.nowMs() }
+  const prepared = await prepareCell(main, upkeep, registered, options)
+  if (!prepared.ok)
+    throw new Error(
+      prepared.problems.map(({ what, found, mend }) => `${what}: ${found}. Fix: ${mend}`).join('; '),
+    )
+  if (prepared.applied.length > 0) log.info('outbox.migrated', { applied: prepared.applied })
+  return clock
+}
+
 const lookForCellsMs = 10_000
 
 /**
@@ -111,58 +164,11 @@ export function createCellRuns(
   }: {
     readonly main: Outbox
     readonly cells: Cells
-    readonly connections: (
-      name: string,
-    ) => (CellConnections & { readonly registered: Registered }) | undefined
+    readonly connections: (name: string) => OpenedCell | undefined
   },
 ) {
   const { config, log } = sharing
-  const running = new Map<string, { dispatcher: Dispatcher | null; wake(): void; problem: string | null }>()
-
-  /** Until it is ready, why it is not. */
-  async function prepare(name: string, signal: AbortSignal) {
-    const cell = connections(name)!
-    const clock = await openClock(cell.upkeep)
-    const options = { placing: config.placing, nowMs: clock.nowMs() }
-    const prepared = await prepareCell(main, cell.upkeep, cell.registered, options)
-    if (!prepared.ok)
-      throw new Error(
-        prepared.problems.map(({ what, found, mend }) => `${what}: ${found}. Fix: ${mend}`).join('; '),
-      )
-    if (prepared.applied.length > 0) log.info('outbox.migrated', { cell: name, applied: prepared.applied })
-    if (signal.aborted) return null
-    return { ...cell, clock }
-  }
-
-  async function run(name: string, signal: AbortSignal): Promise<void> {
-    const logOfCell = withCell(log, name)
-    const state: { dispatcher: Dispatcher | null; wake(): void; problem: string | null } = {
-      dispatcher: null,
-      wake: () => {},
-      problem: null,
-    }
-    running.set(name, state)
-    const service: Service = {
-      name: 'cell',
-      async run() {
-        const ready = await prepare(name, signal).catch(error => {
-          state.problem = describeError(error)
-          throw error
-        })
-        state.problem = null
-        if (!ready) return
-        const { queue, outbox, upkeep, clock } = ready
-        const dispatcher = openDispatcher({ ...sharing, log: logOfCell }, { queue, nowMs: clock.nowMs })
-        const cell = { name, outbox: upkeep }
-        const copier = createCopier({ main, cell, onCopied: dispatcher.appended })
-        state.dispatcher = dispatcher
-        state.wake = copier.wake
-        const parts = { outbox, upkeep, clock, dispatcher, wake: dispatcher.wake }
-        await runServices([...servicesOf({ config, log: logOfCell }, parts), copier], logOfCell, signal)
-      },
-    }
-    await runServices([service], logOfCell, signal)
-  }
+  const running = new Map<string, Running>()
 
   const service: Service = {
     name: 'cells',
@@ -171,8 +177,11 @@ export function createCellRuns(
       while (!signal.aborted) {
         await cells.refresh().catch(error => log.warn('cells.unknown', { reason: describeError(error) }))
         for (const { name } of cells.all())
-          if (config.roles.has('delivery') && name !== mainCell && !running.has(name))
-            runs.push(run(name, signal))
+          if (config.roles.has('delivery') && name !== mainCell && !running.has(name)) {
+            const state: Running = { dispatcher: null, wake() {}, problem: null }
+            running.set(name, state)
+            runs.push(runCell(sharing, { main, cell: connections(name)!, state }, signal))
+          }
         await sleep(lookForCellsMs, signal)
       }
       await Promise.all(runs)

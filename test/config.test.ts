@@ -32,6 +32,7 @@ test('an empty environment is the defaults', () => {
       slotName: 'walhook',
       publicationName: 'walhook',
       roles: new Set(['capture', 'delivery', 'api']),
+      placing: 'plain',
       adminToken: null,
       adminUserId: null,
       sealKey: null,

@@ -18,7 +18,7 @@ import { openOutbox } from '../outbox/database/database.ts'
 import { sleep } from '../runtime/sleep.ts'
 import { withCells } from './kit/cells.ts'
 import { type Command, failureLines, Misuse, parseOnce, required, say, wholeNumber } from './kit/command.ts'
-import { migrateOutbox } from './migrate.ts'
+import { migrateOutbox } from './kit/migrate-outbox.ts'
 
 export const backfill: Command = {
   usage: `  walhook backfill --entity TYPE [--webhook ID] [--action new|update] [--rate ROWS]

@@ -8,7 +8,7 @@ import { parseExpiry } from '../domain/value/expiry.ts'
 import type { Problem } from '../domain/value/problem.ts'
 import { openOutbox } from '../outbox/database/database.ts'
 import { type Command, Misuse, parseOnce, report, required, say, wholeNumber } from './kit/command.ts'
-import { migrateOutbox } from './migrate.ts'
+import { migrateOutbox } from './kit/migrate-outbox.ts'
 
 export const token: Command = {
   usage: `  walhook token NAME [--role viewer|operator|admin] [--user ID] [--tenant TENANT] [--expires WHEN]

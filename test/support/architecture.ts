@@ -45,7 +45,7 @@ const mayImport: Record<string, readonly string[]> = {
  * may import no file of its folder that is in no room.
  */
 const rooms: Record<string, readonly string[]> = {
-  commands: ['kit', 'client'],
+  commands: ['kit', 'client', 'cell'],
   domain: [
     'value',
     'cells',

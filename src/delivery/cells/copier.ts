@@ -38,7 +38,7 @@ export function createCopier({
 }): Service & { wake(): void } {
   const { outbox, name } = cell
   const waker = createWaker()
-  const days = new Set<number>()
+  const makeDays = dayMaker(outbox)
   let notedUpTo: TimeId = 0n
   let notedAtMs = Number.NEGATIVE_INFINITY
 
@@ -98,9 +98,12 @@ export function createCopier({
     notedUpTo = upTo
     notedAtMs = performance.now()
   }
+}
 
-  /** A new cell copies days that are over. */
-  async function makeDays(events: readonly CopiedEvent[]): Promise<void> {
+/** Makes the partitions of events: a new cell copies days that are over. */
+function dayMaker(outbox: Outbox) {
+  const days = new Set<number>()
+  return async (events: readonly CopiedEvent[]): Promise<void> => {
     for (const { id } of events) {
       const day = Math.floor(timeOf(id) / dayMs)
       if (days.has(day)) continue

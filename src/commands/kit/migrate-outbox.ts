@@ -1,0 +1,12 @@
+import type { Config } from '../../config.ts'
+import { problemOfConnecting } from '../../databases.ts'
+import { openOutbox, problemOfEncoding } from '../../outbox/database/database.ts'
+import { describeMigration, migrate } from '../../outbox/database/migrate.ts'
+
+/** Migrates walhook's own tables, and nothing else. */
+export async function migrateOutbox(config: Config) {
+  await using outbox = openOutbox({ url: config.outboxUrl!, maxConnections: 2, onError: () => {} })
+  const variable = config.outboxUrl === config.databaseUrl ? 'DATABASE_URL' : 'OUTBOX_DATABASE_URL'
+  const problem = (await problemOfConnecting(variable, outbox)) ?? (await problemOfEncoding(outbox))
+  return problem ? { ok: false as const, problem } : describeMigration(await migrate(outbox))
+}
