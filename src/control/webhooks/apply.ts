@@ -105,8 +105,10 @@ async function carryOut(
       })
     })
   } catch (error) {
-    if (error instanceof Undo) return error.failure
-    throw error
+    // Another error may be the loss of a commit's answer: then the notes are needed.
+    if (!(error instanceof Undo)) throw error
+    for (const { id, cell } of placed) if (id !== null && cell !== main) await control.cells.place(id, main)
+    return error.failure
   }
   for (const [{ outbox }, its] of byCell)
     if (its.some(({ step }) => step.action === 'delete')) await deleteLeftovers(outbox)
