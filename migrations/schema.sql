@@ -920,6 +920,7 @@ create table walhook.webhooks (
   alert_to text[] default '{}'::text[] not null,
   managed_by text,
   traceparent boolean default false not null,
+  moving_to text collate "C",
   PRIMARY KEY (id),
   CHECK (((array_position(alert_to, NULL::text) IS NULL) AND (cardinality(alert_to) <= 20))),
   CHECK (((array_position(triggers, NULL::text) IS NULL) AND (COALESCE(array_ndims(triggers), 0) = 1))),
@@ -1040,6 +1041,8 @@ CREATE TRIGGER note_changed_traceparent BEFORE UPDATE ON walhook.webhooks FOR EA
 CREATE TRIGGER note_changed_webhook BEFORE UPDATE ON walhook.webhooks FOR EACH ROW WHEN ((((((((((((((((((((old.url IS DISTINCT FROM new.url) OR (old.secret IS DISTINCT FROM new.secret)) OR (old.previous_secret IS DISTINCT FROM new.previous_secret)) OR (old.previous_secret_expires_at IS DISTINCT FROM new.previous_secret_expires_at)) OR (old.headers IS DISTINCT FROM new.headers)) OR (old.client_identity IS DISTINCT FROM new.client_identity)) OR (old.mode IS DISTINCT FROM new.mode)) OR (old.batch_max_events IS DISTINCT FROM new.batch_max_events)) OR (old.batch_max_wait_ms IS DISTINCT FROM new.batch_max_wait_ms)) OR (old.previous IS DISTINCT FROM new.previous)) OR (old.is_active IS DISTINCT FROM new.is_active)) OR (old.disabled_at IS DISTINCT FROM new.disabled_at)) OR (old.disabled_reason IS DISTINCT FROM new.disabled_reason)) OR (old.triggers IS DISTINCT FROM new.triggers)) OR (old.update_fields IS DISTINCT FROM new.update_fields)) OR (old.filter IS DISTINCT FROM new.filter)) OR (old.filter_entering IS DISTINCT FROM new.filter_entering)) OR (old.filter_leaving IS DISTINCT FROM new.filter_leaving)) OR (old.held_until IS DISTINCT FROM new.held_until))) EXECUTE FUNCTION walhook.note_change_of_webhook();
 
 CREATE TRIGGER note_deleted_webhook AFTER DELETE ON walhook.webhooks FOR EACH ROW EXECUTE FUNCTION walhook.note_deleted_webhook();
+
+CREATE TRIGGER note_moving_webhook BEFORE UPDATE ON walhook.webhooks FOR EACH ROW WHEN ((old.moving_to IS DISTINCT FROM new.moving_to)) EXECUTE FUNCTION walhook.note_change_of_webhook();
 
 CREATE TRIGGER note_new_state AFTER INSERT ON walhook.webhooks FOR EACH ROW EXECUTE FUNCTION walhook.note_webhook_state();
 

@@ -6,6 +6,7 @@ import type { Deliver } from './delivery/sending/deliver.ts'
 import { createDispatcher, type DispatcherOptions } from './delivery/turn/dispatcher.ts'
 import { createReplays } from './delivery/turn/replays.ts'
 import type { Cells } from './outbox/cells/cells.ts'
+import { settleMoves } from './outbox/cells/move.ts'
 import { prepareCell } from './outbox/cells/prepare.ts'
 import { mainCell, type Registered } from './outbox/cells/registry.ts'
 import { type Clock, openClock } from './outbox/database/clock.ts'
@@ -170,12 +171,23 @@ export function createCellRuns(
   const { config, log } = sharing
   const running = new Map<string, Running>()
 
+  /** A mover may have crashed. */
+  async function endMoves() {
+    try {
+      const webhookIds = await settleMoves(cells)
+      if (webhookIds.length > 0) log.info('cells.moves_settled', { webhook_ids: webhookIds })
+    } catch (error) {
+      log.warn('cells.moves_wait', { reason: describeError(error) })
+    }
+  }
+
   const service: Service = {
     name: 'cells',
     async run(signal) {
       const runs: Promise<void>[] = []
       while (!signal.aborted) {
         await cells.refresh().catch(error => log.warn('cells.unknown', { reason: describeError(error) }))
+        if (config.roles.has('delivery')) await endMoves()
         for (const { name } of cells.all())
           if (config.roles.has('delivery') && name !== mainCell && !running.has(name)) {
             const state: Running = { dispatcher: null, wake() {}, problem: null }

@@ -79,6 +79,7 @@ const matters: [string, string][] = [
   ['filter_entering', `'new'`],
   ['filter_leaving', `'delete'`],
   ['held_until', 'now()'],
+  ['moving_to', "'west'"],
   ['previous_secret', `'v1:p', previous_secret_expires_at = now()`],
 ]
 

@@ -4,22 +4,25 @@ import { problemOfConnecting } from '../../databases.ts'
 import { parseDatabaseUrl } from '../../domain/database/database-url.ts'
 import type { Problem } from '../../domain/value/problem.ts'
 import { nonceBytes, seal } from '../../domain/webhook/seal.ts'
-import { createCells } from '../../outbox/cells/cells.ts'
+import { type Cells, createCells } from '../../outbox/cells/cells.ts'
+import { type MoveOutcome, moveWebhook, type WhyNot } from '../../outbox/cells/move.ts'
 import { logSlot, prepareCell } from '../../outbox/cells/prepare.ts'
 import { insertCell, listCells, setCellUrl, urlPurpose } from '../../outbox/cells/registry.ts'
 import { type Outbox, openOutbox, transaction } from '../../outbox/database/database.ts'
 import { hasPosition } from '../../outbox/log/position.ts'
 import { isSchemaName } from '../../outbox/schema/in-schema.ts'
 import { readOutboxId } from '../../outbox/source/home.ts'
-import { type Command, Misuse, parseOnce, report, required, say } from '../kit/command.ts'
+import { type Command, Misuse, parseOnce, report, required, say, wholeNumber } from '../kit/command.ts'
 import { migrateOutbox } from '../kit/migrate-outbox.ts'
 
 export const cell: Command = {
   usage: `  walhook cell add NAME [--database URL] [--schema NAME]
                                       add a cell: an outbox for a part of the webhooks, in another database, or in
                                       another schema of this one; again with another URL when its database has moved
-  walhook cell list                   list the cells, what each has, and which is away`,
-  words: ['add', 'list'],
+  walhook cell list                   list the cells, what each has, and which is away
+  walhook cell move WEBHOOK CELL      move a webhook, with all that waits for it and its log, to another cell (main is
+                                      the first one); nothing is sent to it for about 20 seconds`,
+  words: ['add', 'list', 'move'],
   async run(args) {
     const { values, positionals } = parseOnce({
       args,
@@ -28,7 +31,14 @@ export const cell: Command = {
     })
     const [verb, ...rest] = positionals
     if (verb === 'list' && rest.length === 0 && Object.keys(values).length === 0) return await list()
-    if (verb !== 'add' || rest.length !== 1) throw new Misuse('cell takes add NAME or list')
+    if (verb === 'move' && rest.length === 2 && Object.keys(values).length === 0) {
+      const webhookId = wholeNumber(rest[0]!)
+      if (!(webhookId > 0 && webhookId < 2 ** 31))
+        throw new Misuse(`${JSON.stringify(rest[0])} is no webhook id: walhook webhooks list shows them`)
+      return await move(webhookId, rest[1]!)
+    }
+    if (verb !== 'add' || rest.length !== 1)
+      throw new Misuse('cell takes add NAME, list, or move WEBHOOK CELL')
     return await add(rest[0]!, values)
   },
 }
@@ -110,20 +120,8 @@ const otherCell = (name: string, schema: string): Problem => ({
 })
 
 async function list(): Promise<number> {
-  const opened = await openMain()
-  if (typeof opened === 'number') return opened
-  await using main = opened.main
-  const outboxes: Outbox[] = []
-  const cells = createCells({
-    main,
-    sealKey: opened.config.sealKey!,
-    open({ url, schema }) {
-      outboxes.push(openOutbox({ url, schema, maxConnections: 1, onError: () => {} }))
-      return outboxes.at(-1)!
-    },
-  })
-  try {
-    await cells.refresh()
+  return await withCells(async cells => {
+    const main = cells.main.outbox
     const schemas = new Map((await listCells(main)).map(({ name, schema }) => [name, schema]))
     const line = (...[name, schema, webhooks, behind, state]: string[]) =>
       `${name!.padEnd(16)}  ${schema!.padEnd(24)}  ${webhooks!.padStart(8)}  ${behind!.padStart(8)}  ${state}`
@@ -139,6 +137,83 @@ async function list(): Promise<number> {
         ),
       )
     return 0
+  })
+}
+
+/** Longer than anything of a webhook that is held can be in flight: an attempt of 15 s that began 2 s after, and clocks. */
+const holdMs = 20_000
+
+async function move(webhookId: number, name: string): Promise<number> {
+  return await withCells(async cells => {
+    const to = cells.all().find(cell => cell.name === name)
+    if (!to) return report([noCell(name, cells)])
+    const said = {
+      held: `webhook ${webhookId}: held; what is in flight ends within ${holdMs / 1000} s`,
+      copied: `webhook ${webhookId}: its log is copied`,
+      'cut over': `webhook ${webhookId}: is in ${name}`,
+      settled: null,
+    }
+    const outcome = await moveWebhook(cells, {
+      webhookId,
+      to,
+      holdMs,
+      onStep: step => void (said[step] && say(said[step])),
+    })
+    if (!outcome.ok) return report([notMoved(webhookId, name, outcome)])
+    say(
+      outcome.isMoved
+        ? `webhook ${webhookId}: moved to ${name}`
+        : `webhook ${webhookId} is in ${name} already`,
+    )
+    return 0
+  })
+}
+
+const noCell = (name: string, cells: Cells): Problem => ({
+  code: 'cell',
+  what: `cell ${name}`,
+  found: 'there is none',
+  mend: `name one of ${cells
+    .all()
+    .map(cell => cell.name)
+    .join(', ')}; walhook cell list says more`,
+})
+
+function notMoved(webhookId: number, name: string, { why, count }: MoveOutcome & { ok: false }): Problem {
+  const because: Record<WhyNot, readonly [string, string]> = {
+    'no webhook': ['there is no such webhook', 'walhook webhooks list shows them'],
+    'being moved': ['another command moves it', 'wait until it has ended'],
+    replayed: ['a replay for it is running', 'wait until it has ended, or cancel it'],
+    'too much waits': [
+      `more than ${((count ?? 0) - 1).toLocaleString('en')} deliveries wait for it`,
+      `mend its receiver and wait until they are sent, or cancel them (POST /api/webhooks/${webhookId}/cancel)`,
+    ],
+    late: [
+      'a cell did not copy the log in time; the webhook is where it was',
+      'see walhook cell list, and run it again',
+    ],
+  }
+  const [found, mend] = because[why]
+  return { code: 'cell', what: `webhook ${webhookId} to ${name}`, found, mend }
+}
+
+/** With the cells of the main outbox. */
+async function withCells(work: (cells: Cells) => Promise<number>): Promise<number> {
+  const opened = await openMain()
+  if (typeof opened === 'number') return opened
+  await using main = opened.main
+  const outboxes: Outbox[] = []
+  const cells = createCells({
+    main,
+    sealKey: opened.config.sealKey!,
+    open({ url, schema }) {
+      outboxes.push(openOutbox({ url, schema, maxConnections: 4, onError: () => {} }))
+      return outboxes.at(-1)!
+    },
+  })
+  try {
+    await cells.refresh()
+    return await work(cells)
   } finally {
     for (const outbox of outboxes) await outbox[Symbol.asyncDispose]()
   }
@@ -150,7 +225,7 @@ async function openMain(): Promise<{ config: Config; main: Outbox } | number> {
   if (!config) return 1
   const migrated = await migrateOutbox(config)
   if (!migrated.ok) return report([migrated.problem])
-  const main = openOutbox({ url: config.outboxUrl!, maxConnections: 3, onError: () => {} })
+  const main = openOutbox({ url: config.outboxUrl!, maxConnections: 6, onError: () => {} })
   if ((await readOutboxId(main.pool)) !== null) return { config, main }
   await main[Symbol.asyncDispose]()
   return report([

@@ -4,17 +4,23 @@ import { type Entity, entityKey } from '../../domain/event/entity.ts'
 import type { DeliverySettings } from '../../outbox/holders/delivery-settings.ts'
 import type { Machine } from './machine.ts'
 import { openQueue, type Queue } from './queue.ts'
-import { forget } from './tasks.ts'
+import { blocked, due, forget } from './tasks.ts'
 
 /** Adds changed webhooks, and drops deleted ones: everything of `version` is known then. */
 export function setSettings(
   machine: Machine,
   read: { version: number; webhooks: readonly DeliverySettings[]; gone: readonly number[] },
 ): void {
+  const isStart = machine.version < 0
   machine.version = read.version
   for (const id of read.gone) drop(machine, id)
   for (const settings of read.webhooks) {
     const queue = machine.queues.get(settings.id) ?? openQueue(settings)
+    // One that is moved here comes with rows, and may be known by its events before anybody tells of them.
+    if (!isStart && !machine.queues.has(settings.id)) {
+      blocked(queue)
+      due(machine, queue, machine.clockMs())
+    }
     machine.queues.set(settings.id, queue)
     setSettingsOf(machine, queue, settings)
   }

@@ -35,6 +35,8 @@ export type Cells = {
    */
   emptiest(count: number): Promise<readonly Cell[]>
   place(webhookId: number, cell: Cell): Promise<void>
+  /** Throws if there is no such cell, or its URL can't be read. */
+  named(name: string): Promise<Cell>
   states(): Promise<readonly CellState[]>
   /** Reads the registry again. */
   refresh(): Promise<void>
@@ -86,6 +88,7 @@ export function createCells(options: {
     main,
     all: () => cells,
     refresh,
+    named,
 
     async of(webhookId) {
       const { cell } = await findPlacement(main.outbox.pool, webhookId)

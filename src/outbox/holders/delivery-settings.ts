@@ -21,7 +21,7 @@ export type DeliverySettings = {
   readonly withPrevious: boolean
   /** Whether requests have the header `traceparent`. */
   readonly traceparent: boolean
-  /** Active by the admin's switch, and not disabled by walhook. */
+  /** Active by the admin's switch, not disabled by walhook, and not being moved. */
   readonly isActive: boolean
   /** No recent success, as of this reading. */
   readonly isFailing: boolean
@@ -63,7 +63,7 @@ with main as materialized (
 select (select version from walhook.webhooks_version) as version, (select count(*)::int from walhook.webhooks) as count, w.id, w.tenant, w.url, ${sealedColumns},
        (extract(epoch from w.previous_secret_expires_at - clock_timestamp()) * 1000)::float8 as previous_ends_in_ms,
        w.mode, w.batch_max_events, w.batch_max_wait_ms, w.previous as with_previous, w.traceparent,
-       w.is_active and w.disabled_at is null as is_active, w.failing_since is not null as is_failing,
+       w.is_active and w.disabled_at is null and w.moving_to is null as is_active, w.failing_since is not null as is_failing,
        (extract(epoch from w.held_until - clock_timestamp()) * 1000)::float8 as held_in_ms,
        states.json as states, skips.json as skips
 from (select) one

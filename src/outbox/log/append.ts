@@ -20,7 +20,8 @@ export class PositionMoved extends Error {
  *
  * - current: the version of the webhooks in this snapshot, which determines who wanted the events. It rises along the log,
  *   since appends are sequential.
- * - moved: the compare-and-set that fences off a replaced process. Everything below depends on it.
+ * - moved: the compare-and-set that fences off a replaced process. Everything below depends on it. Whoever waited here while a webhook
+ *   came at a place in the log (`bringIn`) is refused too, since its version is older
  *
  * It notifies listeners of the last event, once that is visible.
  */
@@ -53,7 +54,7 @@ with current as (
   set commit_lsn = ${p.commitLsn}, confirmed_lsn = greatest(confirmed_lsn, ${p.confirmableLsn}),
       last_event_id = greatest(last_event_id, ${p.lastEventId}), read_lsn = greatest(read_lsn, ${p.readLsn}),
       webhooks_version = (select version from current), updated_at = now()
-  where slot_name = ${p.slotName} and commit_lsn = ${p.expected}
+  where slot_name = ${p.slotName} and commit_lsn = ${p.expected} and webhooks_version <= (select version from current)
   returning webhooks_version
 ), stored as (
   insert into walhook.events

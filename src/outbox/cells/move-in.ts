@@ -1,0 +1,158 @@
+import type pg from 'pg'
+import { timeOf } from '../../domain/value/time-id.ts'
+import { tellByHand } from '../by-hand/by-hand.ts'
+import type { Outbox } from '../database/database.ts'
+import { dayMs, ensurePartitions } from '../days/partitions.ts'
+import { moveFence } from './copy-log.ts'
+import { type MovedRows, movedTables, rowsOf } from './move-out.ts'
+
+type Db = Pick<pg.ClientBase | pg.Pool, 'query'>
+
+const eventColumns = `
+id, share, commit_lsn, index_in_transaction, entity_type, entity_id, action_type, committed_at, body, previous, changed, omitted,
+tenant, tenant_before, only_webhook_id`
+
+/** Stores whole rows; those that are there already stay. */
+async function store(db: Db, table: string, json: string): Promise<void> {
+  await db.query(
+    `insert into walhook.${table} overriding system value
+     select r.* from json_populate_recordset(null::walhook.${table}, $1::json) r on conflict do nothing`,
+    [json],
+  )
+}
+
+/**
+ * Stores a webhook that is rows only, in the cell where it goes on. It wants the events behind this commit: whatever appends to the cell
+ * waits for the transaction, which has locked its position, and is refused if it had read the webhooks before. So the events have a version
+ * that knows the webhook.
+ */
+export async function bringIn(
+  client: pg.PoolClient,
+  from: Db,
+  webhookId: number,
+  rows: MovedRows,
+): Promise<void> {
+  await bringEvents(client, from, [rows.deliveries, rows.ended_deliveries])
+  for (const table of movedTables) {
+    if (table === 'webhooks') await storeWebhook(client, rows.webhooks)
+    else if (table === 'skips') await storeSkips(client, rows.skips)
+    else await store(client, table, rows[table])
+  }
+  await client.query(
+    'update walhook.positions set webhooks_version = (select version from walhook.webhooks_version)',
+  )
+  await moveFence(client)
+  await tellByHand(client, webhookId)
+}
+
+async function storeWebhook(client: pg.PoolClient, json: string): Promise<void> {
+  await client.query(
+    `insert into walhook.webhooks overriding system value
+     select r.* from jsonb_populate_record(null::walhook.webhooks, ($1::jsonb -> 0) || '{"moving_to": null}') r`,
+    [json],
+  )
+}
+
+/** Their ids are of the cell, and nobody sees them. */
+async function storeSkips(client: pg.PoolClient, json: string): Promise<void> {
+  const columns = 'webhook_id, entity_type, entity_id, after_id, up_to, at'
+  await client.query(
+    `insert into walhook.skips (${columns})
+     select ${columns} from json_populate_recordset(null::walhook.skips, $1::json) r`,
+    [json],
+  )
+}
+
+/** Of the events that rows refer to, those that the cell lacks. No stream wants them: they are older than every webhook of it. */
+async function bringEvents(to: Db, from: Db, rows: readonly string[]): Promise<void> {
+  for (const json of rows) {
+    const { rows: lacking } = await to.query(
+      `select array_agg(distinct r.event_id) as ids from json_to_recordset($1::json) r (event_id bigint)
+       where not exists (select 1 from walhook.events e where e.id = r.event_id)`,
+      [json],
+    )
+    if (lacking[0].ids) await storeEvents(to, await rowsOf(from, 'events', 'id = any($1)', [lacking[0].ids]))
+  }
+}
+
+async function storeEvents(to: Db, json: string): Promise<void> {
+  await to.query(
+    `insert into walhook.events (${eventColumns}, webhooks_version)
+     select ${eventColumns}, 0 from json_populate_recordset(null::walhook.events, $1::json) r on conflict do nothing`,
+    [json],
+  )
+}
+
+/** Makes the days of a webhook's rows, from the oldest to today. */
+export async function makeDays(from: Outbox, to: Outbox, webhookId: number, nowMs: number): Promise<void> {
+  const { rows } = await from.pool.query(
+    `select least((select min(id) from walhook.attempts where webhook_id = $1),
+                  (select min(event_id) from walhook.ended_deliveries where webhook_id = $1),
+                  (select min(event_id) from walhook.deliveries where webhook_id = $1)) as oldest`,
+    [webhookId],
+  )
+  const { oldest } = rows[0]
+  // Each call makes nine days.
+  if (oldest !== null)
+    for (let atMs = timeOf(oldest); atMs < nowMs + dayMs; atMs += 8 * dayMs) await ensurePartitions(to, atMs)
+}
+
+const attemptsAtOnce = 1_000
+/** Attempts get their ids before they commit. */
+const hourOfIds = 3_600_000n << 20n
+
+/**
+ * Copies the log of a webhook's attempts from `after` on, page by page, with the events that it shows and the cell lacks. Returns where a
+ * later call goes on.
+ */
+export async function copyAttempts(
+  { pool: from }: Outbox,
+  { pool: to }: Outbox,
+  webhookId: number,
+  after = 0n,
+): Promise<bigint> {
+  for (const table of ['attempt_heads', 'kept_attempts'])
+    await store(to, table, await rowsOf(from, table, 'webhook_id = $1', [webhookId]))
+  for (let last = after; ; ) {
+    const where = 'webhook_id = $1 and id > $2 order by id limit $3'
+    const json = await rowsOf(from, 'attempts', where, [webhookId, last, attemptsAtOnce])
+    const { rows } = await to.query(
+      `select max(id) as last,
+              (select coalesce(json_agg(json_build_object('event_id', e.id)), '[]')::text
+               from (select event_id as id from json_to_recordset($1::json) r (event_id bigint) where event_id is not null
+                     union
+                     select unnest(event_ids) from json_to_recordset($1::json) r (event_ids bigint[])) e
+               where e.id <= (select max(last_event_id) from walhook.positions)) as shown
+       from json_to_recordset($1::json) r (id bigint)`,
+      [json],
+    )
+    if (rows[0].last === null) return last > hourOfIds ? last - hourOfIds : 0n
+    await bringEvents(to, from, [rows[0].shown])
+    await store(to, 'attempts', json)
+    last = rows[0].last
+  }
+}
+
+const rowsAtOnce = 10_000
+
+/** Deletes what a cell still has of a webhook that is in another one, page by page. */
+export async function deleteMoved({ pool }: Outbox, webhookId: number): Promise<void> {
+  for (const table of [
+    'deliveries',
+    'batches',
+    'ended_deliveries',
+    'attempts',
+    'kept_attempts',
+    'attempt_heads',
+  ])
+    for (let isMore = true; isMore; ) {
+      const { rowCount } = await pool.query(
+        `delete from walhook.${table} d using (
+           select tableoid, ctid from walhook.${table} where webhook_id = $1 limit ${rowsAtOnce}
+         ) page
+         where d.webhook_id = $1 and d.tableoid = page.tableoid and d.ctid = page.ctid`,
+        [webhookId],
+      )
+      isMore = rowCount === rowsAtOnce
+    }
+}

@@ -1,0 +1,145 @@
+import type pg from 'pg'
+import type { TimeId } from '../../domain/value/time-id.ts'
+import type { Outbox } from '../database/database.ts'
+import { moment, now, statement } from '../database/statement.ts'
+import { placeIn, waitsInLog } from '../log/waits.ts'
+import { formOf, stateAt } from '../log/wanted.ts'
+
+/** The whole of a webhook that a move takes along, as JSON of its tables' rows. */
+export type MovedRows = { readonly [table in MovedTable]: string }
+
+/** In the order in which they are stored; each refers to those before it. */
+export const movedTables = [
+  'webhooks',
+  'deliveries',
+  'batches',
+  'ended_deliveries',
+  'skips',
+  'incidents',
+  'alert_mails',
+  'replays',
+] as const
+type MovedTable = (typeof movedTables)[number]
+
+/** Which rows of a table are a webhook's ($1). */
+const isOf: { readonly [table in MovedTable]: string } = {
+  webhooks: 'id = $1',
+  deliveries: 'webhook_id = $1',
+  batches: 'webhook_id = $1',
+  ended_deliveries: 'webhook_id = $1',
+  skips: 'webhook_id = $1',
+  incidents: 'webhook_id = $1',
+  alert_mails: 'incident_id in (select id from walhook.incidents where webhook_id = $1)',
+  replays: 'webhook_id = $1',
+}
+
+/**
+ * What a webhook's streams still have to send, up to an event, becomes rows: the webhook is rows only then. In a transaction that has
+ * stopped every holder, when nothing of it can be in flight.
+ */
+const setAsideAll = statement(
+  'set_aside_all',
+  { webhookId: 'int', upTo: 'bigint' },
+  p => `
+with ${moment}, places as materialized (
+  select m.share, m.wait_until, p.*
+  from walhook.shares m cross join lateral (${placeIn(p.webhookId, 'm.share')}) p
+), waiting as materialized (
+  select e.share, e.entity_type, e.entity_id, e.id, places.wait_until, ${formOf('e', 's')},
+         row_number() over (partition by e.entity_type, e.entity_id order by e.id) = 1 as is_first
+  from walhook.events e
+  join places on places.share = e.share
+  cross join lateral (${stateAt(p.webhookId, 'e.webhooks_version')}) s
+  where e.id > (select min(settled_up_to) from places) and e.id <= ${p.upTo}
+    and ${waitsInLog(p.webhookId, { e: 'e', s: 's', settled: 'places.settled_up_to', maySend: 'places.may_send_up_to' })}
+), set_aside as (
+  insert into walhook.deliveries (webhook_id, share, entity_type, entity_id, event_id, with_previous, as_new, as_delete, due_at)
+  select ${p.webhookId}, w.share, w.entity_type, w.entity_id, w.id,
+         (select previous from walhook.webhooks where id = ${p.webhookId}), w.as_new, w.as_delete,
+         case when w.is_first and not exists (
+           select 1 from walhook.deliveries d
+           where d.webhook_id = ${p.webhookId} and d.entity_type = w.entity_type and d.entity_id = w.entity_id and d.event_id < w.id
+           offset 0
+         ) then greatest(${now}, w.wait_until) else 'infinity' end
+  from waiting w
+  on conflict (webhook_id, entity_type, entity_id, event_id) do nothing
+  returning 1
+)
+select count(*)::int as count from set_aside`,
+)
+
+/** Rows that a holder has taken and not sent, and will not send any more: the webhook is held. */
+const freeRows = statement(
+  'free_rows_of_webhook',
+  { webhookId: 'int' },
+  p => `
+with ${moment}
+update walhook.deliveries set due_at = case when due_at = 'infinity' then ${now} else due_at end, taken_by = null
+where webhook_id = ${p.webhookId} and taken_by is not null`,
+)
+const freeBatches = statement(
+  'free_batches_of_webhook',
+  { webhookId: 'int' },
+  p =>
+    `update walhook.batches set taken_by = null where webhook_id = ${p.webhookId} and taken_by is not null`,
+)
+
+/** How many rows and pending events a webhook has, at most `most` of each. */
+const countStatement = statement(
+  'count_to_move',
+  { webhookId: 'int', most: 'int' },
+  p => `
+with places as materialized (
+  select m.share, p.* from walhook.shares m cross join lateral (${placeIn(p.webhookId, 'm.share')}) p
+)
+select (select count(*) from (select 1 from walhook.deliveries where webhook_id = ${p.webhookId} limit ${p.most}) d)::int
+     + (select count(*) from (
+          select e.id from walhook.events e
+          join places on places.share = e.share
+          cross join lateral (${stateAt(p.webhookId, 'e.webhooks_version')}) s
+          where e.id > (select min(settled_up_to) from places)
+            and ${waitsInLog(p.webhookId, { e: 'e', s: 's', settled: 'places.settled_up_to', maySend: 'places.may_send_up_to' })}
+          limit ${p.most}
+        ) e)::int as count`,
+)
+
+export async function countToMove({ pool }: Outbox, webhookId: number, most: number): Promise<number> {
+  const { rows } = await countStatement(pool, { webhookId, most })
+  return rows[0].count
+}
+
+/** Whether a replay for the webhook is running: its versions are of its cell. */
+export async function isReplayed(
+  db: Pick<pg.ClientBase | pg.Pool, 'query'>,
+  webhookId: number,
+): Promise<boolean> {
+  const { rows } = await db.query(
+    `select exists (select 1 from walhook.replays where webhook_id = $1 and state = 'running') as yes`,
+    [webhookId],
+  )
+  return rows[0].yes
+}
+
+/** Makes a held webhook rows only, up to an event, and reads everything of it but the log of its attempts. */
+export async function takeOut(client: pg.ClientBase, webhookId: number, upTo: TimeId): Promise<MovedRows> {
+  await freeRows(client, { webhookId })
+  await freeBatches(client, { webhookId })
+  await setAsideAll(client, { webhookId, upTo })
+  const read: Record<string, string> = {}
+  for (const table of movedTables) read[table] = await rowsOf(client, table, isOf[table], [webhookId])
+  return read as MovedRows
+}
+
+/** Rows of a table as JSON, which keeps every value as Postgres writes it. */
+export async function rowsOf(
+  db: Pick<pg.ClientBase | pg.Pool, 'query'>,
+  table: string,
+  where: string,
+  values: readonly unknown[],
+): Promise<string> {
+  const { rows } = await db.query(
+    `select coalesce(json_agg(t), '[]')::text as json from (select * from walhook.${table} where ${where}) t`,
+    [...values],
+  )
+  return rows[0].json
+}

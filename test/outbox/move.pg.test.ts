@@ -1,0 +1,121 @@
+import { expect, test } from 'vitest'
+import { parseSealKey } from '../../src/domain/webhook/seal.ts'
+import { createCells } from '../../src/outbox/cells/cells.ts'
+import { readCellPosition, readToCopy, storeCopied } from '../../src/outbox/cells/copy-log.ts'
+import { moveWebhook, type Step } from '../../src/outbox/cells/move.ts'
+import { type Outbox, openOutbox } from '../../src/outbox/database/database.ts'
+import { append, PositionMoved } from '../../src/outbox/log/append.ts'
+import { addTestCell } from '../support/cells.ts'
+import { openTestOutbox } from '../support/open-outbox.ts'
+import { until } from '../support/wait.ts'
+
+async function openTwo() {
+  await using opened = new AsyncDisposableStack()
+  const at = opened.use(await openTestOutbox())
+  const cell = opened.use(await addTestCell(at, 'west'))
+  const own: Outbox[] = []
+  const cells = createCells({
+    main: at.outbox,
+    sealKey: parseSealKey(Buffer.alloc(32, 1).toString('base64'))!,
+    open({ url, schema }) {
+      own.push(openOutbox({ url, schema, maxConnections: 6, onError() {} }))
+      return own.at(-1)!
+    },
+  })
+  opened.defer(async () => {
+    for (const outbox of own) await outbox[Symbol.asyncDispose]()
+  })
+  await cells.refresh()
+  const resources = opened.move()
+  return {
+    ...{ at, cells },
+    west: cell.outbox,
+    /** Copies what main has. */
+    async copy() {
+      const position = await readCellPosition(cell.outbox)
+      const page = await readToCopy(at.outbox, position, { limit: 1_000, maxBytes: 1_000_000 })
+      await storeCopied(cell.outbox, position, page)
+    },
+    move: async (webhookId: number, to: string, onStep: (step: Step) => void | Promise<void> = () => {}) =>
+      await moveWebhook(cells, { webhookId, to: await cells.named(to), holdMs: 0, onStep }),
+    [Symbol.asyncDispose]: () => resources.disposeAsync(),
+  }
+}
+
+const rowsIn = async ({ pool }: Outbox, text: string) => (await pool.query(text)).rows
+
+test('what waits, has ended and was logged moves along, and nothing of it stays', async () => {
+  await using two = await openTwo()
+  const { at, west } = two
+  const id = await at.webhook(['user.new', 'user.update'])
+  const [first] = await at.append('user 1 new', 'user 1 update', 'user 2 new', 'company 1 new')
+  // It may have been sent, and was: the position is written late.
+  await at.outbox.pool.query(
+    'insert into walhook.streams select $1, share, settled_up_to, $2 from walhook.shares',
+    [id, first],
+  )
+  await at.deliver(id, first!)
+  await at.fill(1, { entityType: 'user', fromEntity: 9, onlyWebhookId: id })
+  await two.copy()
+  expect(await two.move(id, 'west')).toEqual({ ok: true, isMoved: true })
+  const waits = `select entity_type || ' ' || entity_id as entity, due_at < 'infinity' as is_due from walhook.deliveries order by event_id`
+  expect(await rowsIn(west, waits)).toEqual(
+    ['user 1', 'user 2', 'user 9'].map(entity => ({ entity, is_due: true })),
+  )
+  expect(
+    await rowsIn(
+      west,
+      'select d.event_id from walhook.deliveries d left join walhook.events e on e.id = d.event_id where e.id is null',
+    ),
+  ).toEqual([])
+  const all = 'select count(*)::int as n from walhook.'
+  for (const table of ['webhooks', 'attempts']) {
+    expect([table, await rowsIn(west, all + table)]).toEqual([table, [{ n: 1 }]])
+    expect([table, await rowsIn(at.outbox, all + table)]).toEqual([table, [{ n: 0 }]])
+  }
+  expect(await rowsIn(west, 'select moving_to from walhook.webhooks')).toEqual([{ moving_to: null }])
+  expect((await two.cells.of(id)).name).toBe('west')
+  expect(await two.move(id, 'west')).toEqual({ ok: true, isMoved: false })
+})
+
+test('a move is refused with a reason while a replay runs, and without such a webhook; the webhook stays as it was', async () => {
+  await using two = await openTwo()
+  const id = await two.at.webhook(['user.new'])
+  await two.at.append('user 1 new')
+  await two.copy()
+  expect(await two.move(id + 1, 'west')).toEqual({ ok: false, why: 'no webhook' })
+  const replay = `insert into walhook.replays (webhook_id, from_id, to_id, counted, is_exact, actor) values (${id}, 1, 2, 0, true, 'x')`
+  async function atStep(step: Step) {
+    if (step === 'held') await two.at.outbox.pool.query(replay)
+  }
+  expect(await two.move(id, 'west', atStep)).toEqual({ ok: false, why: 'replayed' })
+  expect(await rowsIn(two.at.outbox, 'select moving_to from walhook.webhooks')).toEqual([{ moving_to: null }])
+  expect(await rowsIn(two.at.outbox, 'select * from walhook.placements')).toEqual([])
+  expect(await rowsIn(two.west, 'select id from walhook.webhooks')).toEqual([])
+})
+
+test('an append that waits for a webhook that is brought to main is refused: its events would not know it', async () => {
+  await using two = await openTwo()
+  const { at } = two
+  const id = await at.webhook(['user.new'])
+  await at.append('user 1 new')
+  await two.copy()
+  await two.move(id, 'west')
+  // The position is locked, as by the move, and the version rises after the append has read it.
+  const mover = await at.outbox.pool.connect()
+  await mover.query('begin; select 1 from walhook.positions for update')
+  const input = at.nextAppend('user 2 new')
+  const appended = append(at.outbox.pool, input).catch((error: unknown) => error)
+  const waiting = `select pid from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
+  await until(async () => (await rowsIn(at.outbox, waiting)).length === 1, { what: 'the append to wait' })
+  await mover.query('select walhook.next_webhooks_version()')
+  await mover.query(
+    'update walhook.positions set webhooks_version = (select version from walhook.webhooks_version)',
+  )
+  await mover.query('commit')
+  mover.release()
+  expect(await appended).toBeInstanceOf(PositionMoved)
+  const { webhooksVersion } = await append(at.outbox.pool, input)
+  const [{ version }] = await rowsIn(at.outbox, 'select version from walhook.webhooks_version')
+  expect(webhooksVersion).toBe(version)
+})
