@@ -2,6 +2,7 @@ import { sleep } from '../runtime/sleep.ts'
 import type { CaptureState } from './continuity/state.ts'
 import type { Source } from './source/source.ts'
 import { enter, type Status } from './status.ts'
+import { readCharset } from './stream/charset.ts'
 import { createInbox, type Inbox } from './stream/inbox.ts'
 import { openStream, type Stream } from './stream/stream.ts'
 
@@ -57,28 +58,36 @@ export async function connect(
   signal: AbortSignal,
 ): Promise<{ stream: Stream; inbox: Inbox } | null> {
   let stream: Stream | null = null
+  const charset = await readCharset(reader.source)
   const inbox = createInbox({
+    charset,
     maxBytes: maxBufferedBytes,
     batchBytes,
     onFull: () => stream?.pause(),
     onDrained: () => stream?.resume(),
   })
-  stream = await openWhenFree(reader, inbox, signal)
+  stream = await openWhenFree({ ...reader, isConverted: charset === null }, inbox, signal)
   if (!stream) return null
   reader.link.ownBackend = stream.backendPid
   return { stream, inbox }
 }
 
 /** Opens the stream, waiting for another process' slot; null: aborted meanwhile. */
-async function openWhenFree(reader: SlotReader, handler: Inbox, signal: AbortSignal): Promise<Stream | null> {
-  const { source, slotName, publicationName, link, status } = reader
+async function openWhenFree(
+  reader: SlotReader & { readonly isConverted: boolean },
+  handler: Inbox,
+  signal: AbortSignal,
+): Promise<Stream | null> {
+  const { source, slotName, publicationName, isConverted, link, status } = reader
   let prompt = 0
   while (!signal.aborted) {
     const freed = new AbortController()
     link.slotFreed = () => freed.abort()
     try {
       const { silenceLimitMs } = link
-      return await openStream({ url: source.url, slotName, publicationName, silenceLimitMs, handler })
+      return await openStream({
+        ...{ url: source.url, slotName, publicationName, isConverted, silenceLimitMs, handler },
+      })
     } catch (error) {
       if ((error as { code?: string }).code !== slotIsActive) throw error
       enter(status, await whoHasTheSlot(reader))

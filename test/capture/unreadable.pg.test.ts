@@ -55,6 +55,36 @@ test('in a database that promises no encoding, what is not UTF-8 is left out by 
   ])
 })
 
+test('in an encoding with undefined bytes, a value that holds one is left out by name, and every other text is what it was', async () => {
+  await using source = await createTestDatabase({ encoding: 'WIN1252' })
+  await using outbox = await createTestDatabase()
+  await using psql = await connect(source.url)
+  await psql.query(tables)
+  await psql.query('alter table users add "größe" text')
+  await using capture = await startCapture(source, mapping, outbox.url)
+  // 0x81 is no character there, and a client of another encoding can neither write nor read it.
+  await psql.query(
+    `insert into users values (1, 'Zoë € Ž', repeat('é', 3000), 'groß'), (2, chr(129), 'ÿ' || chr(129), 'klein')`,
+  )
+  await psql.query(`update users set name = 'š'`)
+  await capture.caughtUp()
+  await psql.query(`insert into notes values (1, 1, '€'), (2, 2, chr(157))`)
+  await capture.caughtUp()
+  const shown = (await facts(outbox.url)).map(([event, omitted]) => [event.replace(/é+/, 'é…'), omitted])
+  expect(shown).toEqual([
+    ['new 1 {"id":1,"name":"Zoë € Ž","story":"é…","größe":"groß","notes":[]}', null],
+    ['new 2 {"id":2,"größe":"klein","notes":[]}', ['name', 'story']],
+    ['update 1 {"id":1,"name":"š","story":"é…","größe":"groß","notes":[]}', null],
+    ['update 2 {"id":2,"name":"š","größe":"klein","notes":[]}', ['story']],
+    ['update 1 {"id":1,"name":"š","story":"é…","größe":"groß","notes":["€"]}', null],
+  ])
+  // Of a related row nothing but the table says what the user is, and that can't be read.
+  await using stored = await connect(outbox.url)
+  expect((await stored.query('select entity_id, reason from walhook.parked_changes')).rows).toMatchObject([
+    { entity_id: '2', reason: expect.stringContaining('WIN1252') },
+  ])
+})
+
 test('a transaction with a subtransaction that is rolled back while walhook is stopped leaves no trace', async () => {
   await using source = await createTestDatabase()
   await using psql = await connect(source.url)

@@ -17,7 +17,7 @@ select current_setting('server_version_num')::int >= 150000 as is_15,
        exists (select from pg_collation where collprovider = 'i') as has_icu`
 
 /** How a database is made: empty, or with the outbox's schema as it is today, of which a run keeps a template. */
-type Kind = { encoding?: 'UTF8' | 'SQL_ASCII'; hasOutbox?: boolean }
+type Kind = { encoding?: 'UTF8' | 'SQL_ASCII' | 'WIN1252'; hasOutbox?: boolean }
 
 /**
  * Makes a new database in the server of this run, empty unless it is to have the outbox's schema; callable in `beforeAll`

@@ -1,4 +1,5 @@
 import type { Lsn } from '../../domain/value/lsn.ts'
+import type { Charset } from './charset.ts'
 import { createDecoder, expectKnown, isMeaningless, type Message, tagOf } from './decode.ts'
 import { createMessageQueue } from './message-queue.ts'
 
@@ -31,9 +32,9 @@ export type Arriving = {
   broken: { readonly error: unknown } | null
 }
 
-export function nothingYet(): Arriving {
+export function nothingYet(charset: Charset | null): Arriving {
   return {
-    decode: createDecoder(),
+    decode: createDecoder(charset),
     queue: createMessageQueue(),
     queuedBytes: 0,
     complete: [],

@@ -11,6 +11,7 @@ import {
 import type { Lsn } from '../../domain/value/lsn.ts'
 import { describeError } from '../../runtime/log.ts'
 import { CaptureFailure } from '../continuity/failure.ts'
+import { type Charset, textIn } from './charset.ts'
 
 /** A message of the stream, as capture needs it. */
 export type Message =
@@ -77,12 +78,12 @@ const identities: Record<string, Relation['identity']> = {
 /**
  * Creates a decoder of pgoutput's protocol version 1, text format, for one connection: it remembers announced relations. It
  * reads all values at once, because the buffer is reused. A row that can't be read is still a change; any other invalid
- * message throws.
+ * message throws. `charset`: of a stream that is not UTF-8.
  * https://www.postgresql.org/docs/current/protocol-logicalrep-message-formats.html
  */
-export function createDecoder(): (bytes: Buffer) => Message {
+export function createDecoder(charset: Charset | null = null): (bytes: Buffer) => Message {
   const relations = new Map<number, Relation>()
-  const decode = createPlainDecoder(relations)
+  const decode = createPlainDecoder(relations, charset)
 
   return bytes => {
     try {
@@ -103,9 +104,12 @@ export function createDecoder(): (bytes: Buffer) => Message {
   }
 }
 
-function createPlainDecoder(relations: Map<number, Relation>): (bytes: Buffer) => Message {
+function createPlainDecoder(
+  relations: Map<number, Relation>,
+  charset: Charset | null,
+): (bytes: Buffer) => Message {
   const types = new Map<number, string>()
-  const reader = createReader()
+  const reader = createReader(charset)
 
   function relationOf(oid: number): Relation {
     const relation = relations.get(oid)
@@ -186,7 +190,7 @@ const maxWholeBytes = 1_048_576
 const notUtf8 = '\ufffd'
 
 /** Reads one message after the other: `open` begins the next. */
-function createReader() {
+function createReader(charset: Charset | null) {
   let bytes: Buffer = Buffer.alloc(0)
   /** The whole message as text if its positions equal the bytes', else null. */
   let ascii: string | null = null
@@ -196,6 +200,8 @@ function createReader() {
     next += length
     return next - length
   }
+  const decode = (from: number, to: number) =>
+    charset ? (textIn(charset, bytes.subarray(from, to)) ?? notUtf8) : bytes.toString('utf8', from, to)
   return {
     open(message: Buffer) {
       bytes = message
@@ -212,19 +218,20 @@ function createReader() {
     text: (length: number) => {
       const from = skip(length)
       if (next > bytes.length) throw new Error('a message of the stream ends early')
-      return ascii?.slice(from, next) ?? bytes.toString('utf8', from, next)
+      return ascii?.slice(from, next) ?? decode(from, next)
     },
     value: (length: number): Value => {
       const from = skip(length)
       if (next > bytes.length || length < 0) throw new Error('a message of the stream ends early')
       if (ascii !== null) return ascii.slice(from, next)
       if (length > constants.MAX_STRING_LENGTH) return unreadable
+      if (charset) return textIn(charset, bytes.subarray(from, next)) ?? unreadable
       const text = bytes.toString('utf8', from, next)
       return text.includes(notUtf8) && !isUtf8(bytes.subarray(from, next)) ? unreadable : text
     },
     cString: () => {
       const length = bytes.indexOf(0, next) - next
-      return bytes.toString('utf8', skip(length + 1), next - 1)
+      return decode(skip(length + 1), next - 1)
     },
   }
 }

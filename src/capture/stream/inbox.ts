@@ -1,6 +1,7 @@
 import type { Lsn } from '../../domain/value/lsn.ts'
 import { addKeepalive, addMessage, nothingYet } from './arriving.ts'
 import type { Batch } from './batch.ts'
+import type { Charset } from './charset.ts'
 import { hasBatch, takeBatch } from './take-batch.ts'
 
 /**
@@ -10,11 +11,13 @@ import { hasBatch, takeBatch } from './take-batch.ts'
 export function createInbox(options: {
   maxBytes: number
   batchBytes: number
+  /** Of a stream that is not UTF-8; absent: it is. */
+  charset?: Charset | null
   onFull: () => void
   onDrained: () => void
 }) {
   const { maxBytes, batchBytes } = options
-  const arriving = nothingYet()
+  const arriving = nothingYet(options.charset ?? null)
   let isFull = false
   let isClosed = false
   /** Resolves for all who wait. */

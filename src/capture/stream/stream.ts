@@ -61,6 +61,8 @@ export async function openStream(options: {
   url: string
   slotName: string
   publicationName: string
+  /** Whether the server writes texts as UTF-8: otherwise they come in the encoding of the database. */
+  isConverted?: boolean
   /** The limit of the server's silence, although asked five times. */
   silenceLimitMs: number
   handler: StreamHandler
@@ -176,7 +178,7 @@ export async function openStream(options: {
 
 /** Requests pgoutput in text, and leaves decoding to the consumer. */
 function textPlugin(
-  { publicationName, silenceLimitMs }: { publicationName: string; silenceLimitMs: number },
+  { publicationName, silenceLimitMs, isConverted = true }: Parameters<typeof openStream>[0],
   onBackend: (pid: number) => void,
 ) {
   return {
@@ -186,6 +188,8 @@ function textPlugin(
     async start(client: Client, slotName: string) {
       // pgoutput formats values with this session's settings.
       onBackend(await setUpSession(client))
+      // No conversion: https://www.postgresql.org/docs/current/multibyte.html#MULTIBYTE-AUTOMATIC-CONVERSION
+      if (!isConverted) await client.query(`set client_encoding = 'SQL_ASCII'`)
       await client.query(`set wal_sender_timeout = ${silenceLimitMs}`)
       // Both names match a pattern without anything to quote.
       return await client.query(
