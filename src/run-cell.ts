@@ -60,12 +60,15 @@ export function servicesOf(
   },
 ): Service[] {
   const { roles, keep } = config
-  const { outbox, upkeep, clock, dispatcher, wake } = cell
+  const { outbox, upkeep, clock, dispatcher } = cell
+  const replays = createReplays({ outbox: upkeep, log })
+  const wake = (told: string | null) => {
+    if (told === null || told === 'replays') replays.wake()
+    if (told !== 'replays') cell.wake(told)
+  }
   return [
     { name: 'days', run: signal => keepDays(upkeep, { clock, keep, log }, signal) },
-    ...(roles.has('delivery')
-      ? [dispatcher, createReplays({ outbox: upkeep, log }), ...openAlerts(config, upkeep, log)]
-      : []),
+    ...(roles.has('delivery') ? [dispatcher, replays, ...openAlerts(config, upkeep, log)] : []),
     ...(roles.has('capture') || roles.has('delivery')
       ? [{ name: 'wake-ups', run: (signal: AbortSignal) => listenForWakes(outbox, wake, signal) }]
       : []),

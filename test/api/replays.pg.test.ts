@@ -3,6 +3,7 @@ import { createReplays } from '../../src/delivery/turn/replays.ts'
 import { countReplay } from '../../src/outbox/by-hand/count-replay.ts'
 import { takeReplay, workOnReplay } from '../../src/outbox/by-hand/replays.ts'
 import { silentLog } from '../../src/runtime/log.ts'
+import { connect } from '../support/connect.ts'
 import { openTestApi } from '../support/open-api.ts'
 import { settleAll } from '../support/sending.ts'
 import { until } from '../support/wait.ts'
@@ -24,7 +25,9 @@ const waitingOf = async (id: number) =>
 /** Carries out what is open, as a process that delivers does. */
 async function carryOut<T>(work: () => Promise<T>): Promise<T> {
   const stop = new AbortController()
-  const running = createReplays({ outbox: at.outbox, log: silentLog, leaseMs: 500 }).run(stop.signal)
+  const running = createReplays({ outbox: at.outbox, log: silentLog, leaseMs: 500, lookMs: 500 }).run(
+    stop.signal,
+  )
   try {
     return await work()
   } finally {
@@ -291,4 +294,20 @@ test('of a long range as many events are looked at as of a short one, and the re
     count: 0,
     isExact: true,
   })
+})
+
+test('a new replay begins at once: its commit wakes a process that rests', async () => {
+  const id = await at.webhook(['user.new'])
+  await at.append('user 521 new')
+  await using listener = await connect(at.database.url)
+  const stop = new AbortController()
+  // Without the wake-up it would look an hour later.
+  const replays = createReplays({ outbox: at.outbox, log: silentLog, lookMs: 3_600_000 })
+  const running = replays.run(stop.signal)
+  listener.on('notification', ({ payload }) => payload === 'replays' && replays.wake())
+  await listener.query('listen walhook_outbox')
+  const made = await call('POST', `/api/webhooks/${id}/replays`, { from })
+  await ended(`/api/webhooks/${id}/replays/${made.json.id}`)
+  stop.abort()
+  await running
 })

@@ -152,3 +152,25 @@ test.each([
     expect(machine.behind.has(queue)).toBe(leaves)
   },
 )
+
+test('a look costs nothing for webhooks that have nothing to do, however many there are', () => {
+  const { machine, queue } = open()
+  const webhooks = Array.from({ length: 1_000 }, (_, i) => ({ ...settings, id: 100 + i, states: [] }))
+  setSettings(machine, { version: 2, webhooks, gone: [] })
+  const look = () =>
+    lookAtAll(machine, { nowMs: 0, holderId: 1, room: () => 1, waitsForCapacity: () => false })
+  expect(look().isQuiet).toBe(false)
+  expect([...machine.working]).toEqual([queue])
+  for (const task of [...tasksOf(queue)]) ended(machine, queue, task, false)
+  queue.ready.length = 0
+  expect(look().isQuiet).toBe(true)
+  expect(machine.working.size).toBe(0)
+})
+
+test('a webhook whose pause is over has its turn again, by the next look', () => {
+  const { machine, queue } = open()
+  expect(queue.ready.length).toBe(1)
+  machine.active.clear()
+  lookAtAll(machine, { nowMs: 0, holderId: 1, room: () => 1, waitsForCapacity: () => false })
+  expect([...machine.active]).toEqual([queue])
+})

@@ -68,7 +68,7 @@ test('who leaves frees its shares, and what it had taken is due when nothing of 
   expect(await beat(at.outbox, { holderId: me, aliveMs, maySendUpTo: 0n })).toBe(null)
 })
 
-test('whoever frees shares tells it: by a release, by leaving and by a takeover', async () => {
+test('whoever frees shares tells it, and whoever comes: one that is alone rests between its beats', async () => {
   await using at = await openTestOutbox()
   const [releasing, leaving, dead] = [await joined(at, 1), await joined(at, 1), await joined(at, 1)]
   await using listener = await connect(at.database.url)
@@ -82,9 +82,11 @@ test('whoever frees shares tells it: by a release, by leaving and by a takeover'
   await hears(2)
   await takeOver(at.outbox, { deadId: dead, beat: 0n })
   await hears(3)
-  expect(heard).toEqual(Array(3).fill('shares'))
+  await join(at.outbox, { aliveMs })
+  await hears(4)
+  expect(heard).toEqual(Array(4).fill('shares'))
   const told = await beat(at.outbox, { holderId: releasing, aliveMs, maySendUpTo: 0n })
-  expect(told!.holders).toMatchObject([{ id: releasing, isLeaving: true }])
+  expect(told!.holders).toMatchObject([{ id: releasing, isLeaving: true }, { isLeaving: false }])
 })
 
 test('places of streams only move on, those of the own shares only, and end with their webhook', async () => {

@@ -5,7 +5,13 @@ import type { Part } from '../../domain/capture/resync.ts'
 import type { EntityMapping } from '../../domain/mapping/mapping.ts'
 import { mostInARow } from '../../domain/value/streak.ts'
 import type { Outbox } from '../../outbox/database/database.ts'
-import { noteReason, type OpenWork, type PageDone, type PageReason } from '../../outbox/source/paged-work.ts'
+import {
+  hasOpenWork,
+  noteReason,
+  type OpenWork,
+  type PageDone,
+  type PageReason,
+} from '../../outbox/source/paged-work.ts'
 import { describeError, type Log } from '../../runtime/log.ts'
 import { sleep } from '../../runtime/sleep.ts'
 import type { Judged } from '../continuity/judged-tables.ts'
@@ -90,7 +96,7 @@ export async function workOffPages(
   options: PagedWork & { readonly pace: PagePace; readonly overdue: Map<string, string> },
   signal: AbortSignal,
 ): Promise<void> {
-  const { outbox, teller, nowMs, log, pace, overdue } = options
+  const { outbox, slotName, teller, nowMs, log, pace, overdue } = options
   const turns = new Map<string, Turn>()
 
   function turnOf({ of, id }: Piece): Turn {
@@ -109,7 +115,8 @@ export async function workOffPages(
 
   /** Does the next step; returns the ms until there is more. */
   async function takeNextTurn(): Promise<number> {
-    const open = (await Promise.all(findOpen.map(find => find()))).flat()
+    const isAnyOpen = turns.size > 0 || (await hasOpenWork(outbox, slotName))
+    const open = isAnyOpen ? (await Promise.all(findOpen.map(find => find()))).flat() : []
     for (const key of turns.keys())
       if (!open.some(({ of, id }) => key === `${of} ${id}`)) {
         turns.delete(key)

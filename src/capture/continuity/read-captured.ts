@@ -105,13 +105,17 @@ export async function readCaptured(
   const { rows: before } = await db.query(
     `select pg_current_wal_insert_lsn() as lsn, current_setting('server_version_num')::int >= 150000 as has_schemas`,
   )
-  const bySchema = before[0].has_schemas === 't' ? bySchemaFrom15 : ''
-  const { rows } = await db.query(capturedStatement.replace('{bySchema}', bySchema), [
-    options.publicationName,
-    tables.map(({ schema }) => schema),
-    tables.map(({ name }) => name),
-    Object.values(options.before?.tables ?? {}).map(({ oid }) => oid),
-  ])
+  const { rows } = await db.query({
+    // Planned once per connection: it is asked every few seconds, and planning takes most of its time.
+    name: 'captured',
+    text: capturedStatement.replace('{bySchema}', before[0].has_schemas === 't' ? bySchemaFrom15 : ''),
+    values: [
+      options.publicationName,
+      tables.map(({ schema }) => schema),
+      tables.map(({ name }) => name),
+      Object.values(options.before?.tables ?? {}).map(({ oid }) => oid),
+    ],
+  })
   const { tables: found, droppedOids, ...rest } = JSON.parse(rows[0].captured) as FoundInCatalogue
   return {
     captured: {

@@ -10,7 +10,7 @@ import type { Service } from '../../runtime/service.ts'
 import { sleep } from '../../runtime/sleep.ts'
 import { type MailSender, type MailSettings, openMail } from './mail.ts'
 
-const lookEveryMs = 1_000
+const lookEveryMs = 2_000
 const mailsAtOnce = 5
 const tidyEveryMs = 60_000
 

@@ -27,10 +27,11 @@ type Look = {
 export function lookAtAll(machine: Machine, look: Look): { isQuiet: boolean; isSaveWanted: boolean } {
   let isQuiet = true
   let isSaveWanted = false
-  for (const queue of machine.queues.values()) {
+  for (const queue of machine.working) {
     const [oldest] = queue.fromMain
     if (oldest) isQuiet = false
     if (queue.ready.length > 0) machine.active.add(queue)
+    else if (!oldest) machine.working.delete(queue)
     if (oldest && holdsBack(queue, oldest, look)) leave(machine, queue)
   }
   for (const queue of machine.behind) {

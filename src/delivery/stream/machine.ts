@@ -23,6 +23,8 @@ export type Machine = {
   readonly askers: Askers
   /** Webhooks that lag. */
   readonly behind: Set<Queue>
+  /** Webhooks that may have ready tasks, or unfinished ones of the main stream: the others need no look. */
+  readonly working: Set<Queue>
   /** Webhooks with ready tasks, in turns. */
   readonly active: Set<Queue>
   /** Webhooks with a due or future row. */
@@ -44,6 +46,7 @@ export function openMachine(clockMs: () => number): Machine {
     leaving: new Set(),
     askers: createAskers(),
     behind: new Set(),
+    working: new Set(),
     active: new Set(),
     dues: new Set(),
     toCheck: [],

@@ -50,6 +50,7 @@ function drop(machine: Machine, id: number): void {
   machine.queues.delete(id)
   machine.behind.delete(queue)
   machine.active.delete(queue)
+  machine.working.delete(queue)
   machine.dues.delete(queue)
   machine.askers.drop(queue)
 }

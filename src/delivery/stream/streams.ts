@@ -101,6 +101,7 @@ function takeEvent(
   from: Parameters<typeof accept>[2],
 ): void {
   const task = accept(queue, event, from, machine.clockMs())
+  machine.working.add(queue)
   if (queue.settings.batch) {
     queue.fresh++
     setAside(machine, queue, task, { dueInMs: 0 })

@@ -15,6 +15,7 @@ function makeReady(machine: Machine, queue: Queue, task: Task): void {
   task.state = 'ready'
   queue.ready.push(task)
   machine.active.add(queue)
+  machine.working.add(queue)
 }
 
 /** The check of a task is finished. */

@@ -81,6 +81,9 @@ export async function joinHolders(options: { outbox: Outbox; deadlineMs: number;
       return running
     },
 
+    /** Whether the last beat saw no other holder. */
+    isAlone: () => isAlone,
+
     /** Ends its session: it is no longer a holder. */
     endSession: session.end,
 

@@ -87,8 +87,8 @@ export function createProgress(options: { outbox: Outbox; holderId: number; mach
     /** Requests a save for a webhook. */
     wantReach: (queue: Queue) => void waiting.add(queue),
 
-    /** Saves changed positions; of lagging webhooks without urgency about `most`. False: this process is no longer a holder. */
-    async save(most: number): Promise<boolean> {
+    /** Saves changed positions; of lagging webhooks without urgency about `most`. */
+    async save(most: number): Promise<'saved' | 'nothing to save' | 'fenced'> {
       const main = [...machine.main]
         .map(([share, window]) => ({ share, settledUpTo: settledUpTo(window) }))
         .filter(({ share, settledUpTo }) => saved.get(share) !== settledUpTo)
@@ -96,23 +96,24 @@ export function createProgress(options: { outbox: Outbox; holderId: number; mach
       waiting.clear()
       const joining = [...machine.behind].filter(({ isJoining }) => isJoining)
       const gone = joining.flatMap(({ id, own }) => [...own!.keys()].map(share => ({ webhookId: id, share })))
-      if (main.length + own.length + gone.length === 0) return true
+      if (main.length + own.length + gone.length === 0) return 'nothing to save'
       const isOurs = await saveProgress(outbox, {
         holderId,
         main,
         streams: own.map(({ place }) => place),
         gone,
       })
-      if (!isOurs) return false
+      if (!isOurs) return 'fenced'
       for (const { share, settledUpTo } of main) saved.set(share, settledUpTo)
       for (const { stream, place } of own) stream.saved = place
       for (const queue of joining) {
         if (!queue.isJoining) continue
         machine.behind.delete(queue)
         joinMain(queue, machine.main)
+        machine.working.add(queue)
         if (queue.ready.length > 0) machine.active.add(queue)
       }
-      return true
+      return 'saved'
     },
 
     /** Forgets a share. */

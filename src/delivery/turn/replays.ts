@@ -2,9 +2,10 @@ import { noteProblem, takeReplay, workOnReplay } from '../../outbox/by-hand/repl
 import type { Outbox } from '../../outbox/database/database.ts'
 import { describeError, type Log } from '../../runtime/log.ts'
 import type { Service } from '../../runtime/service.ts'
-import { sleep } from '../../runtime/sleep.ts'
+import { createWaker } from './waker.ts'
 
-const lookEveryMs = 1_000
+/** The net below the wake-ups: a lease that has ended wakes nobody. */
+const usualLookMs = 10_000
 /** Every holder waits while a page is queued. */
 const pageEvents = 1_000
 /** The turn of one replay before another's. */
@@ -12,20 +13,27 @@ const turnMs = 10_000
 /** After a crash, another process continues after this. */
 const usualLeaseMs = 30_000
 
-/** The service that executes replays. Any number of processes run it; one of them works on each replay. */
+/**
+ * The service that executes replays. Any number of processes run it; one of them works on each replay. `wake`: there may be a
+ * new one.
+ */
 export function createReplays({
   outbox,
   log,
   leaseMs = usualLeaseMs,
+  lookMs = usualLookMs,
 }: {
   outbox: Outbox
   log: Log
   leaseMs?: number
-}): Service {
+  lookMs?: number
+}): Service & { wake(): void } {
+  const waker = createWaker()
   return {
     name: 'replays',
+    wake: waker.wake,
     async run(signal) {
-      while (!signal.aborted) if (!(await work(signal))) await sleep(lookEveryMs, signal)
+      while (!signal.aborted) if (!(await work(signal))) await waker.wait(lookMs, signal)
     },
   }
 

@@ -2,7 +2,7 @@ import { settle } from '../../outbox/settle/settle.ts'
 import { describeError } from '../../runtime/log.ts'
 import { sleep } from '../../runtime/sleep.ts'
 import { lookAtAll } from '../stream/look.ts'
-import { openMachine } from '../stream/machine.ts'
+import { type Machine, openMachine } from '../stream/machine.ts'
 import { ask, takeIn } from '../stream/read.ts'
 import { readSettings } from '../stream/read-log.ts'
 import { openReader } from '../stream/reader.ts'
@@ -17,6 +17,7 @@ import { createUnderWay } from './under-way.ts'
 import { beat, beatEveryMs, save, saveNow, wantBeat } from './write-down.ts'
 
 const tickMs = 100
+const quietTickMs = beatEveryMs
 const lookEveryMs = 5_000
 const settleWithinMs = 5_000
 
@@ -76,6 +77,7 @@ export async function serve(serving: Serving, signal: AbortSignal): Promise<void
     const nowMs = clockMs()
     if (nowMs >= next.tickMs) tick(serving, nowMs)
     takeIn(reader)
+    if (!isResting(machine)) next.tickMs = Math.min(next.tickMs, nowMs + quietTickMs)
     sendReady(serving, nowMs)
     if (nowMs >= next.beatMs || serving.isReachWanted) beat(serving, nowMs)
     if (machine.toSetAside.length > 0) settler.wanted()
@@ -111,8 +113,11 @@ function tick(serving: Serving, nowMs: number): void {
     reader.wanted.aside = true
   }
   const isQuiet = look.isQuiet && underWay.count() === 0 && machine.leaving.size === 0
-  next.tickMs = nowMs + (isQuiet ? beatEveryMs : tickMs)
+  next.tickMs = nowMs + (!isQuiet ? tickMs : isResting(machine) ? lookEveryMs : quietTickMs)
 }
+
+/** Whether there is nothing to check. */
+const isResting = ({ working, behind }: Machine) => working.size === 0 && behind.size === 0
 
 /** Gives everything up in order: shares at once, requests in flight when they end. */
 async function stop(serving: Serving): Promise<void> {

@@ -5,6 +5,8 @@ import { isShareDone, mostPlaces, reachOf } from './progress.ts'
 import type { Serving } from './serving.ts'
 
 export const beatEveryMs = 700
+/** Alone and idle. A newcomer tells of itself, and watches for three seconds before it takes anything. */
+const restEveryMs = 2 * beatEveryMs
 const saveEveryMs = 500
 
 /** Sends a heartbeat, which extends the main streams' reach. */
@@ -18,6 +20,7 @@ export function beat(serving: Serving, nowMs: number): void {
     .beat(reachOf(machine), isIdle)
     .then(isOurs => {
       if (!isOurs) serving.isFenced = true
+      if (isIdle && serving.membership.isAlone()) next.beatMs = nowMs + restEveryMs
       serving.heardAtMs = serving.clockMs()
     })
     .catch(error => log.error('delivery.beat_failed', { reason: describeError(error) }))
@@ -41,23 +44,28 @@ export function save(serving: Serving, nowMs: number): void {
   if (isTime) next.saveMs = nowMs + saveEveryMs
   serving.isSaveWanted = false
   serving.saving = saveNow(serving, isTime ? mostPlaces : 0)
-    .catch(error => log.error('delivery.save_failed', { reason: describeError(error) }))
-    .finally(() => {
+    .catch(error => {
+      log.error('delivery.save_failed', { reason: describeError(error) })
+      return true
+    })
+    .then(isNews => {
       serving.saving = null
-      serving.waker.wake()
+      if (isNews || serving.isSaveWanted) serving.waker.wake()
     })
 }
 
-/** Saves positions, and releases shares without open tasks. */
-export async function saveNow(serving: Serving, most: number): Promise<void> {
+/** Saves positions, and releases shares without open tasks. Returns whether there was anything to do. */
+export async function saveNow(serving: Serving, most: number): Promise<boolean> {
   const { machine, progress, outbox, keeper } = serving
   const { holderId } = serving.membership
   const done = [...machine.leaving].filter(share => isShareDone(machine, share))
-  if (!(await progress.save(most))) serving.isFenced = true
-  if (serving.isFenced || done.length === 0) return
+  const saved = await progress.save(most)
+  if (saved === 'fenced') serving.isFenced = true
+  if (serving.isFenced || done.length === 0) return saved !== 'nothing to save'
   await releaseShares(outbox, { holderId, shares: done, isLeaving: keeper.isStopping() })
   for (const share of done) {
     release(machine, share)
     progress.forget(share)
   }
+  return true
 }

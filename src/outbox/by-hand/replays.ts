@@ -4,6 +4,7 @@ import type { ReplayJob } from '../../domain/event/replay-job.ts'
 import type { TimeId } from '../../domain/value/time-id.ts'
 import type { Outbox } from '../database/database.ts'
 import { fields } from '../database/fields.ts'
+import { wakeChannel } from '../log/append.ts'
 import { replay, type Versions } from './replay.ts'
 
 export type NewReplay = {
@@ -42,7 +43,9 @@ export async function insertReplay(client: pg.PoolClient, of: NewReplay): Promis
        select id from walhook.replays where webhook_id = $1 order by id desc offset $2 limit 1)`,
     [of.webhookId, mostEnded],
   )
-  return rows[0] ? fields<ReplayJob>(rows[0]) : null
+  if (!rows[0]) return null
+  await client.query(`select pg_notify('${wakeChannel}', 'replays')`)
+  return fields<ReplayJob>(rows[0])
 }
 
 /** A webhook's replays, newest first, at most `limit`, before the id `before`. */

@@ -57,6 +57,8 @@ export async function join(
       `insert into walhook.holders (alive_until) values (clock_timestamp() + $1 * interval '1 ms') returning id`,
       [aliveMs],
     )
+    // The others beat at once: one that was alone may have rested.
+    await tellShares(client)
     return { holderId: rows[0].id }
   })
 }
@@ -218,12 +220,12 @@ export async function releaseShares(
     )
     if (isLeaving)
       await client.query('update walhook.holders set is_leaving = true where id = $1', [holderId])
-    await tellFree(client)
+    await tellShares(client)
   })
 }
 
-/** Once this has committed, the others claim what is free without waiting for their next beat. */
-export async function tellFree(client: pg.ClientBase): Promise<void> {
+/** Once this has committed, the others beat at once: they claim what is free, and see who has come. */
+export async function tellShares(client: pg.ClientBase): Promise<void> {
   await client.query(`select pg_notify('${wakeChannel}', 'shares')`)
 }
 
@@ -241,7 +243,7 @@ export async function leave(outbox: Outbox, { holderId }: { holderId: number }):
     await freeTaken(client, { holderId, notBefore: rows[0].alive_until })
     await client.query('update walhook.shares set holder_id = null where holder_id = $1', [holderId])
     await client.query('delete from walhook.holders where id = $1', [holderId])
-    await tellFree(client)
+    await tellShares(client)
   })
 }
 

@@ -18,6 +18,7 @@ const askEveryMs = 10_000
  * - a change of webhooks: `webhooks`
  * - shares that are free: `shares`
  * - a slot that is free: `slot`
+ * - a new replay: `replays`
  * - what was done by hand: `hand:` and the webhook's id
  * - else nothing; and null once at the start, since what was told before was not heard
  *

@@ -32,3 +32,14 @@ export async function noteReason(
     [id, reason, code],
   )
 }
+
+/** Whether a slot has an open backfill or resync. */
+export async function hasOpenWork(outbox: Outbox, slotName: string): Promise<boolean> {
+  const { rows } = await outbox.pool.query({
+    name: 'has_open_work',
+    text: `select exists (select 1 from walhook.backfills where slot_name = $1 and state in ('waiting', 'running'))
+               or exists (select 1 from walhook.resyncs where slot_name = $1 and state in ('waiting', 'running')) as yes`,
+    values: [slotName],
+  })
+  return rows[0].yes
+}
