@@ -13,6 +13,7 @@ let nonces = 0
 const nonce = () => Buffer.alloc(12, ++nonces)
 const envelope = sealSecret(keyOf(1), 3, secret, nonce())
 const sealed = { secret: envelope, previousSecret: null, headers: null }
+const unboundEnvelope = seal(keyOf(1), unboundPurpose, secret, nonce())
 const target = { webhookId: 3, url: 'https://crm.example.com/', sealed }
 const message = {
   trigger: 'schedule' as const,
@@ -89,6 +90,24 @@ test('a secret that was opened once is known, and another one is not taken for i
   const [first, again, third] = at.posted
   for (const request of [first!, again!]) new Webhook(secret).verify(request.body, { ...request.headers })
   new Webhook(other).verify(third!.body, { ...third!.headers })
+})
+
+test('the secrets of more webhooks than ten thousand are each opened once', async () => {
+  const at = open()
+  const targets = Array.from({ length: 12_000 }, (_, i) => {
+    let reads = 0
+    // Opens at its first reading only.
+    const sealed = {
+      get secret() {
+        return reads++ === 0 ? unboundEnvelope : 'opened before'
+      },
+      previousSecret: null,
+      headers: null,
+    }
+    return { ...target, webhookId: i + 1, sealed } as unknown as Target
+  })
+  for (const each of targets) await at.deliver(each)
+  for (const each of targets) expect((await at.deliver(each)).outcome).toBe('delivered')
 })
 
 test('an attempt that failed is logged with its sentence and class', async () => {

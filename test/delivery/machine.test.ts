@@ -15,6 +15,7 @@ import {
 import { checked, due, ended, setAside } from '../../src/delivery/stream/tasks.ts'
 import type { DeliverySettings } from '../../src/outbox/holders/delivery-settings.ts'
 import type { LogEvent } from '../../src/outbox/log/log.ts'
+import { createPatientClock } from '../../src/runtime/patient-clock.ts'
 
 const state = { version: 1, isActive: true, triggers: ['user.update'], updateFields: null }
 const settings = {
@@ -142,23 +143,51 @@ test.each([
   ['is being sent for a moment', { state: 'sending', sentMs: 59_500 }, false, 60_000, false],
   ['is being sent for a second', { state: 'sending', sentMs: 59_000 }, true, 60_000, true],
   ['is settled after a moment', { state: 'settling', sentMs: 59_500 }, false, 60_000, false],
+  [
+    'is being settled for long: the outbox is slow, not the receiver',
+    { state: 'settling' },
+    true,
+    60_000,
+    false,
+  ],
   ['waits for a row', { state: 'behind' }, true, 1_000, true],
 ] as const)(
   'a webhook whose oldest event %s leaves the main stream or not',
   (_, task, waits, nowMs, leaves) => {
     const { machine, queue } = open()
     Object.assign([...tasksOf(queue)][0]!, task)
-    lookAtAll(machine, { nowMs, holderId: 1, room: () => 1, waitsForCapacity: () => waits })
+    lookAtAll(machine, { nowMs, patientMs: nowMs, holderId: 1, room: () => 1, waitsForCapacity: () => waits })
     expect(machine.behind.has(queue)).toBe(leaves)
   },
 )
+
+test('on a machine without enough CPU no webhook is slow, and one that hangs is found where the checks come in time', () => {
+  let clockMs = 0
+  const patience = createPatientClock(() => clockMs)
+  const machine = openMachine(() => clockMs, patience.nowMs)
+  setSettings(machine, { version: 1, webhooks: [settings], gone: [] })
+  acquire(machine, [{ share: 3, settledUpTo: 0n }], [])
+  takeMain(machine, { after: 0n, events: [event(10n, 3)], upTo: 100n }, 100)
+  const queue = machine.queues.get(7)!
+  Object.assign([...tasksOf(queue)][0]!, { state: 'sending', sentMs: machine.patientMs() })
+  /** The next check, 100 ms later and then so late. */
+  const check = (lateMs: number) => {
+    clockMs += 100 + lateMs
+    patience.late(lateMs)
+    const times = { nowMs: clockMs, patientMs: patience.nowMs() }
+    lookAtAll(machine, { ...times, holderId: 1, room: () => 1, waitsForCapacity: () => true })
+    return machine.behind.has(queue)
+  }
+  for (let i = 0; i < 9; i++) expect(check(900)).toBe(false)
+  expect(check(0)).toBe(true)
+})
 
 test('a look costs nothing for webhooks that have nothing to do, however many there are', () => {
   const { machine, queue } = open()
   const webhooks = Array.from({ length: 1_000 }, (_, i) => ({ ...settings, id: 100 + i, states: [] }))
   setSettings(machine, { version: 2, webhooks, gone: [] })
   const look = () =>
-    lookAtAll(machine, { nowMs: 0, holderId: 1, room: () => 1, waitsForCapacity: () => false })
+    lookAtAll(machine, { nowMs: 0, patientMs: 0, holderId: 1, room: () => 1, waitsForCapacity: () => false })
   expect(look().isQuiet).toBe(false)
   expect([...machine.working]).toEqual([queue])
   for (const task of [...tasksOf(queue)]) ended(machine, queue, task, false)
@@ -171,6 +200,6 @@ test('a webhook whose pause is over has its turn again, by the next look', () =>
   const { machine, queue } = open()
   expect(queue.ready.length).toBe(1)
   machine.active.clear()
-  lookAtAll(machine, { nowMs: 0, holderId: 1, room: () => 1, waitsForCapacity: () => false })
+  lookAtAll(machine, { nowMs: 0, patientMs: 0, holderId: 1, room: () => 1, waitsForCapacity: () => false })
   expect([...machine.active]).toEqual([queue])
 })

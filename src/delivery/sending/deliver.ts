@@ -36,7 +36,8 @@ export type TraceRequests = {
   ended(attempt: Attempt): void
 }
 
-const maxKnown = 10_000
+/** More webhooks than a process serves: with one beyond it, each request would decrypt again, which takes as long as sending. */
+const maxKnown = 100_000
 
 /** A webhook's decrypted secrets. */
 type Unsealed = {

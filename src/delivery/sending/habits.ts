@@ -2,7 +2,7 @@
 const doubtMs = 30
 /** The lifetime of an observation: a restarting receiver closes everything, once. */
 const rememberedMs = 60_000
-const mostKnown = 10_000
+const mostKnown = 100_000
 
 type Habit = {
   /** A reused connection got a response. */

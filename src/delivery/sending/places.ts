@@ -31,7 +31,7 @@ type Webhook = {
 }
 
 /** The number of idle webhooks remembered; a forgotten pace is learned again. */
-const maxKnown = 10_000
+const maxKnown = 100_000
 /** Per request in flight, one may be in the committing settlement, and one may wait for the next. */
 const mostUnsettled = 3
 /** A receiver without a response for this long is silent. */

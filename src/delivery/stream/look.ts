@@ -14,6 +14,8 @@ const joinAfterMs = 1_000
 
 type Look = {
   readonly nowMs: number
+  /** The same moment, by the patient clock. */
+  readonly patientMs: number
   readonly holderId: number
   readonly room: (queue: Queue) => number
   /** Whether a webhook waits for the capacity of this process only. */
@@ -41,17 +43,21 @@ export function lookAtAll(machine: Machine, look: Look): { isQuiet: boolean; isS
   return { isQuiet, isSaveWanted }
 }
 
-/** Whether a webhook holds the main stream back. If this process lacks capacity, all wait alike and none leaves. */
-function holdsBack(queue: Queue, oldest: Task, { nowMs, waitsForCapacity }: Look): boolean {
-  if (queue.isJoining || nowMs - oldest.sinceMs < leaveAfterMs) return false
-  if (oldest.state === 'sending' || oldest.state === 'settling') return nowMs - oldest.sentMs >= leaveAfterMs
+/**
+ * Whether a webhook holds the main stream back. If this process lacks capacity or CPU, or the outbox is slow to commit, all
+ * wait alike and none leaves.
+ */
+function holdsBack(queue: Queue, oldest: Task, { nowMs, patientMs, waitsForCapacity }: Look): boolean {
+  if (queue.isJoining || patientMs - oldest.sinceMs < leaveAfterMs || oldest.state === 'settling')
+    return false
+  if (oldest.state === 'sending') return patientMs - oldest.sentMs >= leaveAfterMs
   return oldest.state !== 'ready' || !isOpen(queue, nowMs) || !waitsForCapacity(queue)
 }
 
 /** Checks a lagging webhook. Returns whether another check is due soon. */
-function lookAtOne(machine: Machine, queue: Queue, { nowMs, holderId, room }: Look): boolean {
+function lookAtOne(machine: Machine, queue: Queue, { nowMs, patientMs, holderId, room }: Look): boolean {
   if (queue.isJoining) return true
-  setAsideSlow(machine, queue, { sentBeforeMs: nowMs - asideAfterMs, holderId })
+  setAsideSlow(machine, queue, { sentBeforeMs: patientMs - asideAfterMs, holderId })
   const isStuck = queue.sending === 0 && (!isOpen(queue, nowMs) || room(queue) <= 0)
   queue.stuckSinceMs = isStuck ? (queue.stuckSinceMs ?? nowMs) : null
   if (queue.stuckSinceMs !== null && nowMs - queue.stuckSinceMs >= forgetAfterMs) forgetUnsent(queue)

@@ -13,6 +13,8 @@ export type ToSetAside = { readonly queue: Queue; readonly task: Task; readonly 
  */
 export type Machine = {
   readonly clockMs: () => number
+  /** By which webhooks are judged slow. */
+  readonly patientMs: () => number
   /** The version of the webhooks' settings; -1: not read yet. */
   version: number
   readonly queues: Map<number, Queue>
@@ -37,9 +39,10 @@ export type Machine = {
 }
 
 /** A holder without shares and webhooks. */
-export function openMachine(clockMs: () => number): Machine {
+export function openMachine(clockMs: () => number, patientMs = clockMs): Machine {
   return {
     clockMs,
+    patientMs,
     version: -1,
     queues: new Map(),
     main: new Map(),

@@ -17,7 +17,7 @@ export type Task = {
   /** Its stream; null: it is a row taken by this process. */
   window: Window | null
   state: TaskState
-  /** When it was read, and when its request began. */
+  /** When it was read, and when its request began, by the patient clock. */
   readonly sinceMs: number
   sentMs: number
   /** Its row, taken by this process, is or will be written although the request is in flight. */

@@ -100,7 +100,7 @@ function takeEvent(
   event: LogEvent,
   from: Parameters<typeof accept>[2],
 ): void {
-  const task = accept(queue, event, from, machine.clockMs())
+  const task = accept(queue, event, from, machine.patientMs())
   machine.working.add(queue)
   if (queue.settings.batch) {
     queue.fresh++
@@ -118,7 +118,7 @@ function hasRow(queue: Queue, key: string): boolean {
 /** Adds rows taken by this process. */
 export function takeRows(machine: Machine, queue: Queue, deliveries: readonly Delivery[]): void {
   for (const delivery of deliveries) {
-    const task = acceptRow(queue, delivery, machine.clockMs())
+    const task = acceptRow(queue, delivery, machine.patientMs())
     if (task.state === 'checking') start(machine, queue, task)
   }
 }

@@ -32,7 +32,7 @@ function sendOf(serving: Serving, queue: Queue, nowMs: number): void {
     ready.shift()
     if (task.state !== 'ready') continue
     task.state = 'sending'
-    task.sentMs = nowMs
+    task.sentMs = serving.machine.patientMs()
     const { delivery, window } = task
     if (window) noteSent(window, delivery.eventId)
     const isAside = window === null

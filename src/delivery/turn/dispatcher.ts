@@ -5,6 +5,7 @@ import type { LogEvent } from '../../outbox/log/log.ts'
 import { tellWake } from '../../outbox/log/wake.ts'
 import type { Settlement } from '../../outbox/settle/settle.ts'
 import { describeError, type Log } from '../../runtime/log.ts'
+import { createPatientClock } from '../../runtime/patient-clock.ts'
 import type { Service } from '../../runtime/service.ts'
 import { sleep } from '../../runtime/sleep.ts'
 import type { Deliver } from '../sending/deliver.ts'
@@ -68,14 +69,15 @@ export function createDispatcher(options: DispatcherOptions): Service & {
   const { outbox, log, deadlineMs } = options
   const clockMs = () => performance.now()
   const now = () => ({ monotonicMs: clockMs(), wallMs: options.nowMs() })
+  const patience = createPatientClock(clockMs)
   const waker = createWaker()
   const tail = createTail()
   const places = createPlaces({
     most: options.maxInFlightPerWebhook,
     total: options.maxInFlight,
-    nowMs: clockMs,
+    nowMs: patience.nowMs,
   })
-  const send = createSend({ ...options, places, clockMs })
+  const send = createSend({ ...options, places, clockMs: patience.nowMs })
   let serving: Serving | null = null
 
   const recoveries = createRecoveries({
@@ -116,7 +118,7 @@ export function createDispatcher(options: DispatcherOptions): Service & {
       while (!signal.aborted) {
         try {
           const membership = await joinHolders({ outbox, deadlineMs, now })
-          const parts = { membership, tail, places, waker, send, clockMs }
+          const parts = { membership, tail, places, waker, send, clockMs, patience }
           const onRecovered = (id: number) => void recoveries.recovered(id)
           serving = openServing({ ...options, ...parts, onRecovered })
           await serve(serving, signal)

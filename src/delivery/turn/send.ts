@@ -19,6 +19,7 @@ export function createSend(options: {
   deliver: Deliver
   places: Places
   scheduleMs: readonly number[]
+  /** The clock of `places`. */
   clockMs: () => number
   nowMs: () => number
   random: () => number

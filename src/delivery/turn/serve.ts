@@ -25,7 +25,7 @@ const settleWithinMs = 5_000
 export function openServing(options: ServeOptions & { readonly tail: Tail }): Serving {
   const { outbox, membership, places, waker, clockMs, log, tail } = options
   const { holderId } = membership
-  const machine = openMachine(clockMs)
+  const machine = openMachine(clockMs, options.patience.nowMs)
   const reader = openReader({
     ...{ outbox, holderId, machine, tail, clockMs, wake: waker.wake },
     room: queue => (mayBegin(serving) ? roomOf(serving, queue) : 0),
@@ -55,7 +55,7 @@ export function openServing(options: ServeOptions & { readonly tail: Tail }): Se
     underWay: createUnderWay(places),
     asideOf: new Map(),
     cutOff: new AbortController(),
-    next: { beatMs: 0, tickMs: 0, saveMs: 0, lookMs: 0 },
+    next: { beatMs: 0, tickMs: clockMs(), saveMs: 0, lookMs: 0 },
     isFenced: false,
     isReachWanted: false,
     isSaveWanted: false,
@@ -102,8 +102,10 @@ export async function serve(serving: Serving, signal: AbortSignal): Promise<void
 function tick(serving: Serving, nowMs: number): void {
   const { machine, reader, underWay, next } = serving
   const { holderId } = serving.membership
+  serving.patience.late(nowMs - next.tickMs)
   const look = lookAtAll(machine, {
     ...{ nowMs, holderId },
+    patientMs: machine.patientMs(),
     room: queue => roomOf(serving, queue),
     waitsForCapacity: ({ id, settings }) => serving.places.waitsForCapacity(id, settings),
   })

@@ -2,6 +2,7 @@ import type { AsideRow } from '../../outbox/aside/aside.ts'
 import type { Outbox } from '../../outbox/database/database.ts'
 import type { Settlement } from '../../outbox/settle/settle.ts'
 import type { Log } from '../../runtime/log.ts'
+import type { PatientClock } from '../../runtime/patient-clock.ts'
 import type { Places } from '../sending/places.ts'
 import type { Machine, ToSetAside } from '../stream/machine.ts'
 import type { Queue } from '../stream/queue.ts'
@@ -25,6 +26,7 @@ export type ServeOptions = {
   /** The time limit of an attempt. */
   readonly deadlineMs: number
   readonly clockMs: () => number
+  readonly patience: PatientClock
   readonly log: Log
   readonly onSettled: (settlements: readonly Settlement[]) => void
   readonly onRecovered: (webhookId: number) => void

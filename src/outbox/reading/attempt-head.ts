@@ -58,8 +58,8 @@ type Last = {
   readonly responseHeaders: string | null
 }
 
-/** 20 MB at most: a receiver may answer with other, long headers each time. */
-const maxKnown = 10_000
+/** More webhooks than a process serves; 60 MB at most, since a receiver may answer with other, long headers each time. */
+const maxKnown = 30_000
 const longestKnown = 1_000
 const lastOf = new Map<number, Last>()
 
@@ -96,7 +96,7 @@ export function divide(attempt: Attempt): Divided {
 
 function remember(webhookId: number, last: Last): void {
   const { head, responseHeaders } = last
-  if (lastOf.size >= maxKnown) lastOf.clear()
+  if (lastOf.size >= maxKnown && !lastOf.has(webhookId)) lastOf.clear()
   const length = head.url.length + head.requestHeaders.length + (head.responseHeaders?.length ?? 0)
   if (length + (responseHeaders?.length ?? 0) > longestKnown) lastOf.delete(webhookId)
   else lastOf.set(webhookId, last)
