@@ -44,11 +44,11 @@ async function gatherAll(...batches: readonly { events: number; bytes?: number }
 
 test.each([
   ['few', [{ events: 3 }, { events: 2 }], 5],
-  ['as many as are kept', [{ events: 600 }, { events: 400 }], 1_000],
-  ['one more', [{ events: 600 }, { events: 401 }], null],
-  ['and what comes after that', [{ events: 1_001 }, { events: 1 }], null],
-  ['large ones', [{ events: 10, bytes: 100_000 }], 10],
-  ['too large ones', [{ events: 11, bytes: 100_000 }], null],
+  ['as many as are kept', [{ events: 2_600 }, { events: 1_400 }], 4_000],
+  ['one more', [{ events: 2_600 }, { events: 1_401 }], null],
+  ['and what comes after that', [{ events: 4_001 }, { events: 1 }], null],
+  ['large ones', [{ events: 15, bytes: 100_000 }], 15],
+  ['too large ones', [{ events: 16, bytes: 100_000 }], null],
 ] as const)(
   'events are kept in memory beside their columns only while they are few and small: %s',
   async (_, batches, kept) => {
