@@ -50,7 +50,7 @@ const busy = `
 
   const rssMb = () => process.memoryUsage.rss() / 1_048_576
   keepHeapSmall()
-  let much = Array.from({ length: 1_500_000 }, (_, n) => ({ n, text: 'row ' + n }))
+  let much = Array.from({ length: 2_000_000 }, (_, n) => ({ n, text: 'row ' + n }))
   const high = rssMb()
   much = null
   let low = high
