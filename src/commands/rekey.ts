@@ -3,6 +3,10 @@ import { commandLine } from '../control/kit/control.ts'
 import { rekey as sealAnew } from '../control/webhooks/secrets.ts'
 import { unreadableProblem } from '../databases.ts'
 import type { Problem } from '../domain/value/problem.ts'
+import { nonceBytes } from '../domain/webhook/seal.ts'
+import type { CellState, Cells } from '../outbox/cells/cells.ts'
+import { resealUrls } from '../outbox/cells/registry.ts'
+import { withCells } from './kit/cells.ts'
 import { type Command, parseOnce, report, required, say } from './kit/command.ts'
 import { withOutbox } from './token.ts'
 
@@ -20,13 +24,38 @@ export const rekey: Command = {
   },
 }
 
-/** Re-seals all secrets sealed with another key; returns their number. */
-async function rekeySecrets(
-  config: Config,
-): Promise<{ ok: true; value: { webhooks: number; answers: number } } | { ok: false; problem: Problem }> {
+type Sums = { webhooks: number; answers: number }
+type Done = { ok: true; value: Sums } | { ok: false; problem: Problem }
+
+/** Encrypts everything again that another key has encrypted, in every cell; returns how much. Repeatable. */
+async function rekeySecrets(config: Config): Promise<Done> {
   const sealKey = config.sealKey!
-  const done = await withOutbox(config, control => sealAnew({ ...control, sealKey }, commandLine))
+  const done = await withOutbox(config, control =>
+    withCells(config, control.outbox, cells => rekeyCells({ ...control, sealKey }, cells)),
+  )
   if (!done.ok) return done
-  if (done.value.ok) return { ok: true, value: done.value }
-  return { ok: false, problem: unreadableProblem(done.value.unreadable, sealKey) }
+  return done.value.ok ? done.value.value : done.value
 }
+
+/** One transaction per cell. The addresses come last: until then, both keys are needed anyway. */
+async function rekeyCells(control: Parameters<typeof sealAnew>[0], cells: Cells): Promise<Done> {
+  const { sealKey, randomBytes } = control
+  const away = (await cells.states()).find(({ isAway }) => isAway)
+  if (away) return { ok: false, problem: cellAway(away) }
+  const sums: Sums = { webhooks: 0, answers: 0 }
+  for (const { outbox } of cells.all()) {
+    const done = await sealAnew({ ...control, outbox }, commandLine)
+    if (!done.ok) return { ok: false, problem: unreadableProblem(done.unreadable, sealKey) }
+    sums.webhooks += done.webhooks
+    sums.answers += done.answers
+  }
+  await resealUrls(cells.main.outbox, sealKey, () => randomBytes(nonceBytes))
+  return { ok: true, value: sums }
+}
+
+const cellAway = ({ name, why }: CellState): Problem => ({
+  code: 'cell',
+  what: `cell ${name}`,
+  found: `it does not answer (${why}), and its webhooks' secrets are encrypted there`,
+  mend: 'start its database, then run walhook rekey again; until then, keep WALHOOK_SECRET_KEY_OLD',
+})

@@ -5,6 +5,7 @@ import {
   advanceBackfill,
   backfillReceivers,
   endBackfill,
+  mayBeInOtherCell,
   openBackfills,
 } from '../../outbox/source/backfills.ts'
 import { maxShownKey } from '../map/map.ts'
@@ -98,6 +99,7 @@ async function obstacleOf(
   const trigger = triggerOf(backfill.entityType, backfill.actionType)
   const receivers = await backfillReceivers(outbox, { webhookId, trigger, countTo: maxWaiting + 1 })
   const waiting = (reason: string) => ({ reason, code: 'page.receiver_waits' as const })
+  if (receivers.length === 0 && (await mayBeInOtherCell(outbox, webhookId))) return null
   if (receivers.length === 0)
     return webhookId === null
       ? waiting(`no active webhook has the trigger ${trigger}`)

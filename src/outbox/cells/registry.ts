@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import type { TimeId } from '../../domain/value/time-id.ts'
-import { type SealKey, unseal } from '../../domain/webhook/seal.ts'
+import { type SealKey, seal, unseal } from '../../domain/webhook/seal.ts'
 import type { Outbox } from '../database/database.ts'
 import { fields } from '../database/fields.ts'
 
@@ -62,6 +62,19 @@ export async function setCellUrl(
   { name, url }: Pick<Registered, 'name' | 'url'>,
 ): Promise<void> {
   await pool.query('update walhook.cells set url = $2 where name = $1', [name, url])
+}
+
+/** Encrypts the URLs again that another key has encrypted. Those that `key` does not open stay. */
+export async function resealUrls(
+  main: Pick<Outbox, 'pool'>,
+  key: SealKey,
+  newNonce: () => Uint8Array,
+): Promise<void> {
+  for (const { name, url } of await listCells(main)) {
+    if (url === null || url.startsWith(`v1:${key.id}:`)) continue
+    const opened = unseal(key, urlPurpose(name), url)
+    if (opened.ok) await setCellUrl(main, { name, url: seal(key, urlPurpose(name), opened.text, newNonce()) })
+  }
 }
 
 /** Notes how far a cell has the log: late, never early. */

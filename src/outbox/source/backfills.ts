@@ -141,6 +141,17 @@ export type BackfillReceiver = {
   readonly waiting: number
 }
 
+/** Whether the named webhook, or without a name any, may be in another cell, where nothing is counted. */
+export async function mayBeInOtherCell(outbox: Outbox, webhookId: number | null): Promise<boolean> {
+  const { rows } = await outbox.pool.query({
+    name: 'may_be_in_other_cell',
+    text: `select case when $1::int is null then exists (select 1 from walhook.cells)
+                       else exists (select 1 from walhook.placements where webhook_id = $1) end as yes`,
+    values: [webhookId],
+  })
+  return rows[0].yes
+}
+
 /** The named webhook, if it exists; otherwise every active one with the trigger. */
 export async function backfillReceivers(
   outbox: Outbox,
