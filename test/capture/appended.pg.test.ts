@@ -29,8 +29,8 @@ test('what is handed on after a commit is the log itself, without a gap; what is
   const small = capture.appended.length
   await write(`insert into users select i, 'x' from generate_series(1, 20) i`)
   const many = capture.appended.length
-  await write(`insert into users select i, 'x' from generate_series(101, 3100) i`)
-  await write(`insert into users values (5001, repeat('long', 500000))`)
+  await write(`insert into users select i, 'x' from generate_series(101, 5100) i`)
+  await write(`insert into users values (9001, repeat('long', 500000))`)
   const before = capture.appended.length
   await using backfills = await openBackfills(database)
   const id = await backfills.start()
