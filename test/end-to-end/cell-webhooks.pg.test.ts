@@ -3,7 +3,7 @@ import { connect } from '../support/connect.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { startTestReceiver } from '../support/test-receiver.ts'
 import { until } from '../support/wait.ts'
-import { runWalhook, startWalhook, type WalhookProcess } from '../support/walhook-process.ts'
+import { adminToken, runWalhook, startWalhook, type WalhookProcess } from '../support/walhook-process.ts'
 
 const key = (byte: number) => Buffer.alloc(32, byte).toString('base64')
 const tables = `
@@ -46,6 +46,10 @@ test('a webhook in a cell gets events and its backfill, and signs after a change
     await walhook.api('POST', '/api/backfills', { entity_type: 'user', webhook_id: made.id })
     await until(() => ofWest.arrivals.length === 3, { what: 'the backfill of the cell' })
     expect(ofMain.arrivals).toHaveLength(1)
+    const headers = { authorization: `Bearer ${adminToken}` }
+    const metrics = await (await fetch(`${await walhook.url()}/metrics`, { headers })).text()
+    expect(metrics).toContain('walhook_cell_away{cell="west"} 0')
+    expect(metrics).toContain('walhook_cell_events_behind{cell="west"} ')
   }
   const both = { WALHOOK_SECRET_KEY: key(2), WALHOOK_SECRET_KEY_OLD: key(1) }
   expect(await runWalhook(database, ['rekey'], both)).toEqual({

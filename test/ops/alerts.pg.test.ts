@@ -133,6 +133,8 @@ describe('against the metrics of a walhook that has captured, delivered and fail
       name => !listed.includes(name) && !listed.includes(name.replace(/_(bucket|sum|count)$/, '')),
     )
     expect(served).toEqual([])
-    expect(listed.filter(name => ![...series.keys()].some(each => each.startsWith(name)))).toEqual([])
+    const missing = listed.filter(name => ![...series.keys()].some(each => each.startsWith(name)))
+    // This walhook has no cells: `end-to-end/cell-webhooks.pg` looks at these.
+    expect(missing.filter(name => !name.startsWith('walhook_cell_'))).toEqual([])
   })
 })
