@@ -452,6 +452,8 @@ test('readiness is red as soon as one part is, liveness is not, and metrics have
     'walhook_wal_held_back_bytes',
     'walhook_capturing',
     'walhook_ready',
+    'walhook_cell_away',
+    'walhook_cell_events_behind',
     'walhook_capture_state',
     'walhook_gaps_open',
     'walhook_mapping_lost',
