@@ -8,7 +8,7 @@ import { createReplays } from './delivery/turn/replays.ts'
 import type { Cells } from './outbox/cells/cells.ts'
 import { settleMoves } from './outbox/cells/move.ts'
 import { prepareCell } from './outbox/cells/prepare.ts'
-import { mainCell, type Registered } from './outbox/cells/registry.ts'
+import type { Registered } from './outbox/cells/registry.ts'
 import { type Clock, openClock } from './outbox/database/clock.ts'
 import type { Outbox } from './outbox/database/database.ts'
 import { keepDays } from './outbox/days/upkeep.ts'
@@ -168,6 +168,7 @@ export function createCellRuns(
   }: {
     readonly main: Outbox
     readonly cells: Cells
+    /** Undefined: main, or a cell whose URL can't be read. */
     readonly connections: (name: string) => OpenedCell | undefined
   },
 ) {
@@ -191,12 +192,13 @@ export function createCellRuns(
       while (!signal.aborted) {
         await cells.refresh().catch(error => log.warn('cells.unknown', { reason: describeError(error) }))
         if (config.roles.has('delivery')) await endMoves()
-        for (const { name } of cells.all())
-          if (config.roles.has('delivery') && name !== mainCell && !running.has(name)) {
-            const state: Running = { dispatcher: null, wake() {}, problem: null }
-            running.set(name, state)
-            runs.push(runCell(sharing, { main, cell: connections(name)!, state }, signal))
-          }
+        for (const { name } of config.roles.has('delivery') ? cells.all() : []) {
+          const cell = connections(name)
+          if (!cell || running.has(name)) continue
+          const state: Running = { dispatcher: null, wake() {}, problem: null }
+          running.set(name, state)
+          runs.push(runCell(sharing, { main, cell, state }, signal))
+        }
         await sleep(lookForCellsMs, signal)
       }
       await Promise.all(runs)

@@ -80,6 +80,10 @@ test('a cell in another database is found by its webhooks, one that is away says
   ])
   expect(states[2]!.why).toContain('nowhere')
   expect(states[3]!.why).toContain('the URL of the cell lost')
+  // One whose URL can't be read is as any that does not answer: lists name it, and a call for its webhook is refused.
+  expect((await overCells({ cells }, async () => 1)).away).toEqual(['gone', 'lost'])
+  await place(at.outbox.pool, { webhookId: 9, cell: 'lost', movingTo: null })
+  expect(await reachableCell({ cells }, 9)).toMatchObject({ ok: false, kind: 'unavailable' })
   await at.webhook(['user.new'])
   await at.webhook(['user.new'])
   expect((await cells.emptiest(1))[0]!.name).toBe('b')

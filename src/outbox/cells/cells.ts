@@ -1,3 +1,4 @@
+import type pg from 'pg'
 import type { TimeId } from '../../domain/value/time-id.ts'
 import type { SealKey } from '../../domain/webhook/seal.ts'
 import { describeError } from '../../runtime/log.ts'
@@ -35,7 +36,7 @@ export type Cells = {
    */
   emptiest(count: number): Promise<readonly Cell[]>
   place(webhookId: number, cell: Cell): Promise<void>
-  /** Throws if there is no such cell, or its URL can't be read. */
+  /** Throws if there is no such cell. */
   named(name: string): Promise<Cell>
   states(): Promise<readonly CellState[]>
   /** Reads the registry again. */
@@ -56,31 +57,28 @@ export function createCells(options: {
   const { sealKey, open } = options
   const main: Cell = { name: mainCell, outbox: options.main }
   let cells: readonly Cell[] = [main]
-  /** Cells whose URL can't be read, and why. */
-  let unreadable: ReadonlyMap<string, string> = new Map()
 
-  function openOne(cell: Registered): Cell | { readonly name: string; readonly why: string } {
-    const { name } = cell
+  /** A cell whose URL can't be read is one that never answers. */
+  function openOne(cell: Registered): Cell {
+    const { name, schema } = cell
     try {
       return { name, outbox: open({ ...cell, url: urlOf(cell, main.outbox.url, sealKey) }) }
     } catch (error) {
-      return { name, why: describeError(error) }
+      return { name, outbox: silentOutbox(schema, error) }
     }
   }
 
   async function refresh() {
-    const registered = await listCells(main.outbox)
     const known = new Map(cells.map(cell => [cell.name, cell]))
-    const opened = registered.map(one => known.get(one.name) ?? openOne(one))
-    cells = [main, ...opened.filter(one => 'outbox' in one)]
-    unreadable = new Map(opened.flatMap(one => ('why' in one ? [[one.name, one.why]] : [])))
+    const registered = await listCells(main.outbox)
+    cells = [main, ...registered.map(one => known.get(one.name) ?? openOne(one))]
   }
 
   async function named(name: string): Promise<Cell> {
     const known = () => cells.find(cell => cell.name === name)
     if (!known()) await refresh()
     const cell = known()
-    if (!cell) throw new Error(unreadable.get(name) ?? `there is no cell ${name}`)
+    if (!cell) throw new Error(`there is no cell ${name}`)
     return cell
   }
 
@@ -108,11 +106,15 @@ export function createCells(options: {
 
     place: (webhookId, cell) => place(main.outbox.pool, { webhookId, cell: cell.name, movingTo: null }),
 
-    async states() {
-      const states = await Promise.all(cells.map(cell => stateOf(cell, main)))
-      return [...states, ...[...unreadable].map(([name, why]) => away(name, why))]
-    },
+    states: async () => await Promise.all(cells.map(cell => stateOf(cell, main))),
   }
+}
+
+/** The outbox of a cell that nobody can reach, and why. */
+function silentOutbox(schema: string, why: unknown): Outbox {
+  const refuse = () => Promise.reject(why)
+  const pool = { query: refuse, connect: refuse } as unknown as pg.Pool
+  return { pool, url: '', schema, async [Symbol.asyncDispose]() {} }
 }
 
 function away(name: string, why: string): CellState {
