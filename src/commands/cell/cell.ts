@@ -4,7 +4,7 @@ import { problemOfConnecting } from '../../databases.ts'
 import { parseDatabaseUrl } from '../../domain/database/database-url.ts'
 import type { Problem } from '../../domain/value/problem.ts'
 import { nonceBytes, seal } from '../../domain/webhook/seal.ts'
-import { type Cells, createCells } from '../../outbox/cells/cells.ts'
+import type { Cells } from '../../outbox/cells/cells.ts'
 import { type MoveOutcome, moveWebhook, type WhyNot } from '../../outbox/cells/move.ts'
 import { logSlot, prepareCell } from '../../outbox/cells/prepare.ts'
 import { insertCell, listCells, setCellUrl, urlPurpose } from '../../outbox/cells/registry.ts'
@@ -12,6 +12,7 @@ import { type Outbox, openOutbox, transaction } from '../../outbox/database/data
 import { hasPosition } from '../../outbox/log/position.ts'
 import { isSchemaName } from '../../outbox/schema/in-schema.ts'
 import { readOutboxId } from '../../outbox/source/home.ts'
+import { withCells } from '../kit/cells.ts'
 import { type Command, Misuse, parseOnce, report, required, say, wholeNumber } from '../kit/command.ts'
 import { migrateOutbox } from '../kit/migrate-outbox.ts'
 
@@ -120,7 +121,7 @@ const otherCell = (name: string, schema: string): Problem => ({
 })
 
 async function list(): Promise<number> {
-  return await withCells(async cells => {
+  return await inCells(async cells => {
     const main = cells.main.outbox
     const schemas = new Map((await listCells(main)).map(({ name, schema }) => [name, schema]))
     const line = (...[name, schema, webhooks, behind, state]: string[]) =>
@@ -144,7 +145,7 @@ async function list(): Promise<number> {
 const holdMs = 20_000
 
 async function move(webhookId: number, name: string): Promise<number> {
-  return await withCells(async cells => {
+  return await inCells(async cells => {
     const to = cells.all().find(cell => cell.name === name)
     if (!to) return report([noCell(name, cells)])
     const said = {
@@ -198,25 +199,12 @@ function notMoved(webhookId: number, name: string, { why, count }: MoveOutcome &
 }
 
 /** With the cells of the main outbox. */
-async function withCells(work: (cells: Cells) => Promise<number>): Promise<number> {
+async function inCells(work: (cells: Cells) => Promise<number>): Promise<number> {
   const opened = await openMain()
   if (typeof opened === 'number') return opened
   await using main = opened.main
-  const outboxes: Outbox[] = []
-  const cells = createCells({
-    main,
-    sealKey: opened.config.sealKey!,
-    open({ url, schema }) {
-      outboxes.push(openOutbox({ url, schema, maxConnections: 4, onError: () => {} }))
-      return outboxes.at(-1)!
-    },
-  })
-  try {
-    await cells.refresh()
-    return await work(cells)
-  } finally {
-    for (const outbox of outboxes) await outbox[Symbol.asyncDispose]()
-  }
+  const done = await withCells(opened.config, main, work)
+  return done.ok ? done.value : report([done.problem])
 }
 
 /** The migrated main outbox, which has been at work; else the exit status. */

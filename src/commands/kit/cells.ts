@@ -17,7 +17,7 @@ export async function withCells<T>(
     main: outbox,
     sealKey: sealKey!,
     open({ url, schema }) {
-      const cell = openOutbox({ url, schema, maxConnections: 2, onError: () => {} })
+      const cell = openOutbox({ url, schema, maxConnections: 4, onError: () => {} })
       opened.push(cell)
       return cell
     },

@@ -1,11 +1,10 @@
 import type pg from 'pg'
-import type { ActionType } from '../../domain/event/event.ts'
 import { formatLsn } from '../../domain/value/lsn.ts'
 import type { TimeId } from '../../domain/value/time-id.ts'
 import type { Outbox } from '../database/database.ts'
 import { moment, now, rows, statement } from '../database/statement.ts'
 import { wakeChannel } from '../log/append.ts'
-import type { LogEvent } from '../log/log.ts'
+import { fromRow, type LogEvent } from '../log/log.ts'
 import { logSlot } from './prepare.ts'
 
 /**
@@ -46,7 +45,7 @@ export type CopiedEvent = LogEvent & {
 /** The approximate memory of an event, without reading out-of-line texts. */
 const bytesOf = 'octet_length(e.body) + coalesce(octet_length(e.previous), 0) + 200'
 
-export const copiedColumns = `
+const copiedColumns = `
 e.id, e.share, (e.commit_lsn - '0/0')::bigint as commit_lsn, e.index_in_transaction, e.entity_type, e.entity_id, e.action_type,
 e.committed_at, e.body, e.previous, e.changed, e.changed::text as changed_text, e.omitted, e.omitted::text as omitted_text, e.tenant,
 e.tenant_before, e.only_webhook_id`
@@ -88,21 +87,10 @@ export async function readToCopy(
 }
 
 // biome-ignore lint/suspicious/noExplicitAny: as node-postgres gives it
-export function toCopied(row: any): CopiedEvent {
+function toCopied(row: any): CopiedEvent {
   return {
-    id: row.id,
-    share: row.share,
-    entityType: row.entity_type,
-    entityId: row.entity_id,
-    actionType: row.action_type as ActionType,
-    body: row.body,
-    previous: row.previous,
-    omitted: row.omitted,
-    changed: row.changed,
-    webhooksVersion: 0,
-    onlyWebhookId: row.only_webhook_id,
-    tenant: row.tenant,
-    tenantBefore: row.tenant_before,
+    // Which version the cell gives it is known when it is stored.
+    ...fromRow({ ...row, webhooks_version: 0 }),
     commitLsn: row.commit_lsn,
     index: row.index_in_transaction,
     committedAt: row.committed_at,

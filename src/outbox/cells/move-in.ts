@@ -3,6 +3,7 @@ import { timeOf } from '../../domain/value/time-id.ts'
 import { tellByHand } from '../by-hand/by-hand.ts'
 import type { Outbox } from '../database/database.ts'
 import { dayMs, ensurePartitions } from '../days/partitions.ts'
+import { deleteRowsOf } from '../records/webhooks.ts'
 import { moveFence } from './copy-log.ts'
 import { type MovedRows, movedTables, rowsOf } from './move-out.ts'
 
@@ -133,26 +134,8 @@ export async function copyAttempts(
   }
 }
 
-const rowsAtOnce = 10_000
-
-/** Deletes what a cell still has of a webhook that is in another one, page by page. */
-export async function deleteMoved({ pool }: Outbox, webhookId: number): Promise<void> {
-  for (const table of [
-    'deliveries',
-    'batches',
-    'ended_deliveries',
-    'attempts',
-    'kept_attempts',
-    'attempt_heads',
-  ])
-    for (let isMore = true; isMore; ) {
-      const { rowCount } = await pool.query(
-        `delete from walhook.${table} d using (
-           select tableoid, ctid from walhook.${table} where webhook_id = $1 limit ${rowsAtOnce}
-         ) page
-         where d.webhook_id = $1 and d.tableoid = page.tableoid and d.ctid = page.ctid`,
-        [webhookId],
-      )
-      isMore = rowCount === rowsAtOnce
-    }
+/** Deletes what a cell still has of a webhook that is in another one. */
+export async function deleteMoved(outbox: Outbox, webhookId: number): Promise<void> {
+  const tables = ['deliveries', 'batches', 'ended_deliveries', 'attempts', 'kept_attempts', 'attempt_heads']
+  for (const table of tables) await deleteRowsOf(outbox, table, webhookId)
 }

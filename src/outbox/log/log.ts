@@ -170,8 +170,9 @@ export function toLogEvent(
   }
 }
 
+/** An event, from a row of the log. */
 // biome-ignore lint/suspicious/noExplicitAny: as node-postgres gives it
-function fromRow(row: any): LogEvent {
+export function fromRow(row: any): LogEvent {
   return {
     id: row.id,
     share: row.share,

@@ -233,22 +233,30 @@ export async function deleteWebhook(client: pg.PoolClient, id: number): Promise<
 
 const rowsAtOnce = 10_000
 
-/** Deletes the rows of deleted webhooks, page by page: nobody sends them. */
-export async function deleteLeftovers({ pool }: Pick<Outbox, 'pool'>): Promise<void> {
+/** Deletes the rows of deleted webhooks: nobody sends them. */
+export async function deleteLeftovers(outbox: Pick<Outbox, 'pool'>): Promise<void> {
   for (const table of ['deliveries', 'batches', 'ended_deliveries']) {
-    const { rows } = await pool.query(`
+    const { rows } = await outbox.pool.query(`
       with ${webhooksOf(table)}
       select webhook_id from w where not exists (select 1 from walhook.webhooks where id = w.webhook_id)`)
-    for (const { webhook_id } of rows)
-      for (let isMore = true; isMore; ) {
-        const { rowCount } = await pool.query(
-          `delete from walhook.${table} d using (
-             select tableoid, ctid from walhook.${table} where webhook_id = $1 limit ${rowsAtOnce}
-           ) page
-           where d.webhook_id = $1 and d.tableoid = page.tableoid and d.ctid = page.ctid`,
-          [webhook_id],
-        )
-        isMore = rowCount === rowsAtOnce
-      }
+    for (const { webhook_id } of rows) await deleteRowsOf(outbox, table, webhook_id)
+  }
+}
+
+/** Deletes a webhook's rows of a table, page by page. */
+export async function deleteRowsOf(
+  { pool }: Pick<Outbox, 'pool'>,
+  table: string,
+  webhookId: number,
+): Promise<void> {
+  for (let isMore = true; isMore; ) {
+    const { rowCount } = await pool.query(
+      `delete from walhook.${table} d using (
+         select tableoid, ctid from walhook.${table} where webhook_id = $1 limit ${rowsAtOnce}
+       ) page
+       where d.webhook_id = $1 and d.tableoid = page.tableoid and d.ctid = page.ctid`,
+      [webhookId],
+    )
+    isMore = rowCount === rowsAtOnce
   }
 }
