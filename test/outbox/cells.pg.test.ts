@@ -1,4 +1,5 @@
 import { afterAll, expect, test } from 'vitest'
+import { overCells, reachableCell } from '../../src/control/kit/cells.ts'
 import { parseSealKey, seal } from '../../src/domain/webhook/seal.ts'
 import { createCells } from '../../src/outbox/cells/cells.ts'
 import { citusLines, prepareCell } from '../../src/outbox/cells/prepare.ts'
