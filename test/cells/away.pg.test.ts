@@ -115,8 +115,8 @@ const lists = [
 ]
 
 test.each([
-  { language: 'en', sentence: 'the webhooks of far are missing', finding: 'A cell does not answer' },
-  { language: 'nl', sentence: 'de koppelingen in far ontbreken', finding: 'Een cel antwoordt niet' },
+  { language: 'en', sentence: 'Cells that do not answer: far', finding: 'A cell does not answer' },
+  { language: 'nl', sentence: 'Cellen die niet antwoorden: far', finding: 'Een cel antwoordt niet' },
 ])(
   'every page says in $language what is missing, and shows the rest',
   async ({ language, sentence, finding }) => {

@@ -306,7 +306,7 @@ export const system = {
     away: 'Away',
     unknown: 'Unknown',
     missing: (names: string) =>
-      `Not everything is shown: the webhooks of ${names} are missing, because it does not answer.`,
+      `Not everything is shown. Cells that do not answer: ${names}. Their webhooks are missing here.`,
     missingForTenant: 'Not everything may be shown: a part of walhook does not answer now.',
   },
 }

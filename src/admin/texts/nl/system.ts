@@ -324,7 +324,7 @@ export const system: typeof english = {
     away: 'Weg',
     unknown: 'Onbekend',
     missing: (names: string) =>
-      `Niet alles is te zien: de koppelingen in ${names} ontbreken, omdat die cel niet antwoordt.`,
+      `Niet alles is te zien. Cellen die niet antwoorden: ${names}. Hun koppelingen ontbreken hier.`,
     missingForTenant: 'Mogelijk is niet alles te zien: een deel van walhook antwoordt nu niet.',
   },
 }
