@@ -2,6 +2,7 @@ import { join, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { openApp } from '../src/app.ts'
 import type { Config } from '../src/config.ts'
+import { controlOfWebhook } from '../src/control/kit/cells.ts'
 import { type Control, commandLine } from '../src/control/kit/control.ts'
 import { revealSecret } from '../src/control/webhooks/secrets.ts'
 import { changeWebhook, createWebhook, listWebhooks } from '../src/control/webhooks/webhooks.ts'
@@ -56,13 +57,20 @@ async function connectReceiver(
   control: Control,
   wanted: { name: string; url: string; triggers: readonly Trigger[] },
 ): Promise<string> {
-  const [first] = (await listWebhooks(control, commandLine, { limit: 1, after: 0 })).items
-  const result = first
-    ? await changeWebhook(control, commandLine, first.id, { url: wanted.url })
-    : await createWebhook(control, commandLine, { ...wanted, isActive: true })
-  if (!result.ok) throw new Error(`the playground's webhook could not be made: ${JSON.stringify(result)}`)
-  const id = first?.id ?? (await listWebhooks(control, commandLine, { limit: 1, after: 0 })).items[0]!.id
-  const secret = await revealSecret(control, commandLine, id)
+  const first = async () => (await listWebhooks(control, commandLine, { limit: 1, after: 0 })).items[0]
+  const there = await first()
+  if (!there) {
+    const made = await createWebhook(control, commandLine, { ...wanted, isActive: true })
+    if (!made.ok) throw new Error(`the playground's webhook could not be made: ${JSON.stringify(made)}`)
+  }
+  const { id } = there ?? (await first())!
+  // Somebody may have moved it to a cell.
+  const own = await controlOfWebhook(control, commandLine, id)
+  if (!own.ok) throw new Error(`the playground's webhook could not be reached: ${JSON.stringify(own)}`)
+  const changed = there ? await changeWebhook(own.value, commandLine, id, { url: wanted.url }) : own
+  if (!changed.ok)
+    throw new Error(`the playground's webhook could not be changed: ${JSON.stringify(changed)}`)
+  const secret = await revealSecret(own.value, commandLine, id)
   if (!secret.ok) throw new Error(`the playground's webhook has no secret`)
   return secret.value
 }
