@@ -2,9 +2,9 @@ import { randomUUID } from 'node:crypto'
 import { createDecoder, probePrefix } from '../../src/capture/stream/decode.ts'
 import { openStream } from '../../src/capture/stream/stream.ts'
 import { connect } from '../support/connect.ts'
+import { appendBare } from './append-bare.ts'
 import { createPost } from './contenders/post.ts'
 import { median, perSecond, rateText, table } from './figures.ts'
-import { writeOutboxBare } from './outbox-writes.ts'
 import type { LightReceiver } from './receiver.ts'
 import type { Stage } from './stage.ts'
 import { exampleBody, writeUsers } from './users.ts'
@@ -67,24 +67,32 @@ export async function drainBare(url: string, slotName: string, id: string): Prom
   return ms
 }
 
-/** What nothing that works this way can exceed: bare decoding, bare posting, bare writing of the outbox's rows. */
+/**
+ * Requests per second of bare undici while a connection writes `rows` rows, as walhook's writer does, and afterwards: as many requests as
+ * rows, from the first commit to the last answer. Nothing reads the rows.
+ */
+export async function postBesideWrites(stage: Stage, rows: number, perTransaction: number): Promise<number> {
+  const place = await stage.place({ prepare: async () => {} })
+  await using psql = await connect(place.url)
+  const startMs = performance.now()
+  await Promise.all([writeUsers(psql, { first: 0, rows, perTransaction }), postBare(stage.receiver, rows)])
+  return perSecond(rows, performance.now() - startMs)
+}
+
+/** What nothing that works this way can exceed: bare decoding, bare posting, bare appending. */
 export async function measureLimits(stage: Stage) {
-  const figures: [string, number[]][] = [
-    ['decoding the stream, transactions of 200 rows', []],
-    ['decoding the stream, transactions of 1 row', []],
-    ['undici posting signed bodies', []],
-    ['Postgres appending events, each with a delivery and a lane', []],
-    ['Postgres leasing, logging and settling them', []],
+  const limits: [string, () => Promise<number>][] = [
+    ['decoding the stream, transactions of 200 rows', () => decodeBare(stage, 40_000, 200)],
+    ['decoding the stream, transactions of 1 row', () => decodeBare(stage, 40_000, 1)],
+    ['undici posting signed bodies', () => postBare(stage.receiver, 30_000)],
+    ['undici beside the writer, transactions of 200 rows', () => postBesideWrites(stage, 30_000, 200)],
+    ['undici beside the writer, transactions of 1 row', () => postBesideWrites(stage, 30_000, 1)],
+    ['Postgres appending events', () => appendBare(stage, 40_000)],
   ]
-  for (let round = 0; round < 3; round++) {
-    figures[0]![1].push(await decodeBare(stage, 40_000, 200))
-    figures[1]![1].push(await decodeBare(stage, 40_000, 1))
-    figures[2]![1].push(await postBare(stage.receiver, 30_000))
-    const { append, deliver } = await writeOutboxBare(stage, 40_000)
-    figures[3]![1].push(append)
-    figures[4]![1].push(deliver)
-  }
-  const rows = figures.map(([limit, rates]) => ({ limit, rate: median(rates) }))
+  const rates = limits.map((): number[] => [])
+  for (let round = 0; round < 3; round++)
+    for (const [i, [, measure]] of limits.entries()) rates[i]!.push(await measure())
+  const rows = limits.map(([limit], i) => ({ limit, rate: median(rates[i]!) }))
   const text = table(
     ['limit', 'rate'],
     rows.map(({ limit, rate }) => [limit, rateText(rate)]),

@@ -3,7 +3,7 @@ import { until } from '../support/wait.ts'
 import type { Contender } from './contenders/contender.ts'
 import { walhook } from './contenders/walhook.ts'
 import { median, perSecond, rateText, table } from './figures.ts'
-import { postBare } from './limits.ts'
+import { postBare, postBesideWrites } from './limits.ts'
 import { type Stage, startMeter } from './stage.ts'
 import { writeUsers } from './users.ts'
 
@@ -54,7 +54,10 @@ export async function drain(
   }
 }
 
-/** Events per second, walhook and the alternatives in turn, each beside bare undici in the same round. */
+/**
+ * Events per second, walhook and the alternatives in turn, each beside bare undici in the same round. With one row per transaction
+ * the writer alone takes as much of the machine as walhook's share of Postgres: there undici is measured beside that writer, too.
+ */
 export async function measureThroughput(stage: Stage, alternatives: readonly Contender[]) {
   const shapes = [
     { contender: walhook, rows: 40_000, perTransaction: 200 },
@@ -63,9 +66,12 @@ export async function measureThroughput(stage: Stage, alternatives: readonly Con
   ]
   const results = shapes.map(shape => ({ ...shape, drains: [] as Drain[], ratios: [] as number[] }))
   const bares: number[] = []
+  const besideWrites: number[] = []
   for (let round = 0; round < rounds; round++)
     for (const result of results) {
       const bare = await postBare(stage.receiver, 20_000)
+      if (result.perTransaction === 1)
+        besideWrites.push((await postBesideWrites(stage, result.rows, 1)) / bare)
       const drained = await drain(stage, result.contender, result)
       bares.push(bare)
       result.drains.push(drained)
@@ -85,6 +91,7 @@ export async function measureThroughput(stage: Stage, alternatives: readonly Con
     ['', 'rows per transaction', 'events', 'of bare undici', 'CPU s per 1,000: worker', 'Postgres', 'memory'],
     [
       ['bare undici, nothing else', '', rateText(median(bares)), '1', '', '', ''],
+      ['bare undici beside the writer', '1', '', median(besideWrites).toFixed(2), '', '', ''],
       ...rows.map(row => [
         row.name,
         String(row.perTransaction),
