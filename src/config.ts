@@ -84,7 +84,7 @@ export type ConfigResult = { readonly warnings: readonly Problem[] } & (
 const missing = {
   DATABASE_URL: 'set it to the database to capture: postgres://user:password@host:5432/database',
   OUTBOX_DATABASE_URL: "set it to the database of walhook's own tables",
-  WALHOOK_TOKEN: 'make one with: walhook token NAME --role operator',
+  WALHOOK_TOKEN: 'create one with: walhook token NAME --role operator',
   WALHOOK_SECRET_KEY: 'make one with "openssl rand -base64 32", keep it, and set it at every start',
 }
 

@@ -49,7 +49,7 @@ test('alerts and addresses are chosen in the form, and shown again in both langu
   expect(form).toContain('value="ops@example.com, dba@example.com"')
   expect(form).toContain('A webhook is failing')
   const dutch = await at.get(`/couplings/${webhook.id}`, 'admin', { 'accept-language': 'nl' })
-  expect(dutch.text).toContain('Een webhook mislukt')
+  expect(dutch.text).toContain('Een webhook heeft een storing')
   expect((await at.get('/couplings')).text).toContain('<b>Alerts</b> 2')
   const wrong = await at.post(`/couplings/${webhook.id}`, [
     ...typed,
@@ -87,11 +87,11 @@ test('mails that did not arrive are said on Health, with what to do', async () =
   await noteIncident(at.outbox.pool, { kind: 'capture.blocked', of: slotName })
   const [incident] = (await at.call('GET', '/api/alerts')).json.data
   await tellIncident(at.outbox, incident.id, ['ops@example.com'])
-  expect((await at.get('/health')).text).not.toContain('Mails about alerts did not arrive')
+  expect((await at.get('/health')).text).not.toContain('Alert emails did not arrive')
   const [mail] = await takeMails(at.outbox, 1)
   await settleMail(at.outbox, mail!.id, { error: 'EAUTH, answer 535', retryMs: 60_000 })
   const health = await at.get('/health')
-  expect(health.text).toContain('Mails about alerts did not arrive')
+  expect(health.text).toContain('Alert emails did not arrive')
   expect(health.text).toContain('EAUTH, answer 535')
   expect(health.text).not.toContain('ops@example.com')
 })

@@ -236,7 +236,7 @@ test('a change that comes after another is not made, and stored headers are neve
   expect((await webhook(id)).headers).toEqual({ 'x-key': '[redacted]', 'x-new': '[redacted]' })
   const late = await at.post(`/couplings/${id}`, form)
   expect(late.status).toBe(409)
-  expect(late.text).toContain('Somebody else changed this webhook while you had it open')
+  expect(late.text).toContain('Somebody else changed this webhook while you edited it')
   // What was typed is there, and is saved by whoever still wants it.
   expect(late.text).toContain('name="header_name" value="x-new"')
   const now = /name="version" value="(\d+)"/.exec(late.text)![1]!
@@ -256,7 +256,7 @@ test('a test before saving goes to what was typed, and leaves nothing behind but
     ['header_name', 'x-key'],
     ['header_value', 'typed-secret'],
   ])
-  expect(text).toContain('It works: the receiver accepted the request.')
+  expect(text).toContain('The receiver accepted the request.')
   const arrival = receiver.arrivals.at(-1)!
   expect(receiver.arrivals).toHaveLength(before + 1)
   expect(arrival.headers['x-key']).toBe('typed-secret')
@@ -304,7 +304,7 @@ test('an account that there is not is said, and so is that a token has none', as
   expect(unknown.text).toContain('There is no user account with the id')
   expect(unknown.text).not.toContain('<img')
   expect((await at.get(`/couplings/${id}/test`, 'operator')).text).toContain(
-    'Your token belongs to no account. Enter the id',
+    'Your token has no user account. Enter the id',
   )
 })
 

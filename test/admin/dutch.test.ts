@@ -42,7 +42,7 @@ test('a reason within a reason is Dutch as well, and a sentence begins with a ca
   const inner = because('address.special', { address: '10.0.0.1', kind: 'private', range: '10.0.0.0/8' })
   const outer = because('address.resolved', { host: 'intern.example', because: inner })
   expect(sayTo(nl, outer)).toBe(
-    'Intern.example verwijst naar een adres dat niet is toegestaan: 10.0.0.1 is een privéadres (10.0.0.0/8); webhooks mogen daar niet heen. Voeg om het toe te staan 10.0.0.1 toe aan WALHOOK_ALLOW_TARGETS.',
+    'Intern.example verwijst naar een adres dat niet is toegestaan: 10.0.0.1 is een privéadres (10.0.0.0/8); webhooks mogen daar niet heen. Voeg 10.0.0.1 toe aan WALHOOK_ALLOW_TARGETS om het toe te staan.',
   )
   expect(sayTo(en, because('url.scheme'))).toBe('The URL must begin with https://')
 })

@@ -53,11 +53,11 @@ test('an event tells at each webhook what became of it, step by step, and where 
   expect(steps(text, good)).toEqual([
     'Changed in the application',
     'Attempt 1 of 10 Delivered (204)',
-    'Now The receiver accepted it.',
+    'Now The receiver accepted the event.',
   ])
   expect(steps(text, bad)).toEqual([
     'Changed in the application',
-    'Attempt 1 of 10 Timed out The receiver did not answer in time.',
+    'Attempt 1 of 10 Timed out The receiver did not respond in time.',
     'The receiver has yet to accept it. Next attempt: .',
   ])
   expect(text).toMatch(
@@ -95,7 +95,7 @@ test('an event that waits is cancelled for one webhook, and one that was sent is
   expect(await at.queue()).toEqual([`${other} user 7: new`])
   const { text } = await at.get(`/events/${event}?done=cancelled`)
   expect(text).toContain('Delivery cancelled.')
-  expect(steps(text, id).at(-1)).toContain('It was cancelled by hand while pending.')
+  expect(steps(text, id).at(-1)).toContain('It was cancelled while pending.')
   expect((await cancel()).headers.get('location')).toContain('done=not_cancelled')
   expect((await at.get(`/events/${event}?done=not_cancelled`)).text).toContain(
     'the event is no longer pending',
@@ -154,7 +154,7 @@ test('what becomes of an event appears by itself', async () => {
   const { readUntil, cancel } = follow(await at.stream(`/events/${event}/live?key=${'a'.repeat(32)}`))
   await readUntil('as soon as this webhook has capacity')
   await settleAll(at, id)
-  await readUntil('The receiver accepted it.')
+  await readUntil('The receiver accepted the event.')
   await cancel()
 })
 
@@ -186,7 +186,7 @@ test('the newest events stand there, and those of an entity when it is asked for
   expect(ids((await at.get(older, 'viewer')).text)).toEqual(all.slice(25))
   expect(ids((await at.get('/events?entity_type=company&entity_id=7')).text)).toEqual(all.slice(0, 1))
   expect((await at.get('/events?entity_type=company&entity_id=8')).text).toContain(
-    'No event of this entity is kept',
+    'No events of this entity are kept',
   )
   expect(ids((await at.get('/events?entity_type=company')).text)).toEqual(all.slice(0, 1))
   expect((await at.get('/events?entity_id=7')).status).toBe(422)

@@ -81,8 +81,8 @@ browserTest(
     await page.locator('#opened').getByText('De ontvanger kon het verzoek niet verwerken.').waitFor()
     status = 204
     await page.getByRole('button', { name: 'Opnieuw versturen' }).click()
-    await page.getByText('De melding wordt opnieuw verstuurd.').waitFor()
-    const accepted = page.getByText('De ontvanger heeft de melding geaccepteerd.')
+    await page.getByText('Het event wordt opnieuw verstuurd.').waitFor()
+    const accepted = page.getByText('De ontvanger heeft het event geaccepteerd.')
     await reloadUntil(page, async () => (await accepted.count()) > 0, 'the event to be delivered')
     await context.close()
   },

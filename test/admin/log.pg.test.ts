@@ -51,7 +51,7 @@ test('a log without a request teaches how to see one, and only who may test is l
   expect(operated).toContain('Nothing sent to this webhook yet')
   expect(operated).toContain(`<a class="button main" href="/couplings/${id}/test">`)
   const viewed = (await at.get(log(id), 'viewer')).text
-  expect(viewed).toContain('Change something it subscribes to')
+  expect(viewed).toContain('Change something in your application')
   expect(viewed).not.toMatch(/\/test"|\/resend-failed|\/cancel"/)
 })
 
@@ -64,7 +64,7 @@ test('each request says what it was about, what came of it and why, which attemp
     `href="/couplings/${id}/log?open=${second}" data-open="/couplings/${id}/log/${second}" title="${event}">User 7: update</a>`,
   )
   expect(text).toContain('<span class="outcome bad">Timed out</span>')
-  expect(text).toContain('The receiver did not answer in time.')
+  expect(text).toContain('The receiver did not respond in time.')
   expect(text).toMatch(/2 of 10[\s\S]*1 of 10/)
   expect(text.match(/data-as="distance"/g)).toHaveLength(1)
   expect(text).toContain('Pending: 1.')
@@ -233,7 +233,7 @@ test('a command of a request with hidden headers keeps them hidden, and says so'
   )
   const { text } = await at.get(log(id, `/${(await attempts())[0]}`))
   expect(text).toContain('authorization: [redacted]')
-  expect(text).toContain('Hidden values appear as [redacted]')
+  expect(text).toContain('Replace each [redacted]')
   expect(/<pre id="curl"[\s\S]*?<\/pre>/.exec(text)![0]).not.toContain('content-length')
 })
 
@@ -266,7 +266,7 @@ test('an operator sends an event again, once however often the form is sent, and
   expect(await at.count('deliveries')).toBe(0)
   expect((await audits(id)).filter((action: string) => action === 'deliveries.resent')).toHaveLength(1)
   const story = (await at.get(`/events/${event}?done=resent`, 'viewer')).text
-  expect(story).toContain('Queued to resend.')
+  expect(story).toContain('walhook resends the event.')
   expect(story.match(/Attempt 1 of 10/g)).toHaveLength(2)
 })
 
@@ -278,7 +278,7 @@ test('where the receiver has had a newer state, sending an older one again is no
   const sent = await at.post(`/couplings/${id}/resend`, { key: 'older', event_id: String(event) })
   expect(sent.headers.get('location')).toContain('done=resent_older')
   expect((await at.get(sent.headers.get('location')!.split('#')[0]!)).text).toContain(
-    'gets this older one after it',
+    'now gets this older one',
   )
 })
 
@@ -287,7 +287,7 @@ test('what cannot be sent again says why', async () => {
   await settleAll(at, id)
   const [attempt] = await attempts()
   await at.call('PATCH', `/api/webhooks/${id}`, { is_active: false })
-  expect((await at.get(log(id, `/${attempt}`))).text).toContain('Set the webhook active to resend this')
+  expect((await at.get(log(id, `/${attempt}`))).text).toContain('Activate the webhook to resend this')
   const refused = await at.post(`/couplings/${id}/resend`, { key: 'x', event_id: String(event) })
   expect(refused.status).toBe(409)
   expect(refused.text).toContain('is inactive')

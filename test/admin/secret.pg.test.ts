@@ -86,9 +86,7 @@ test('a rotation shows the new secret, and until when the one before signs too',
   expect(secretOf(later)).toBeNull()
   expect(later).toContain(`<time datetime="${json.previous_secret_expires_at}"`)
   // Another rotation says what it ends.
-  expect((await at.get(`/couplings/${id}/secret/rotate`)).text).toContain(
-    'The previous rotation still overlaps',
-  )
+  expect((await at.get(`/couplings/${id}/secret/rotate`)).text).toContain('An earlier old secret still signs')
 })
 
 test.each([

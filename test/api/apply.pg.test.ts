@@ -119,7 +119,7 @@ test('the pages say which file manages a webhook, only show it, and let an admin
     `/couplings/${id}?done=taken`,
   )
   const taken = await at.get(`/couplings/${id}?done=taken`)
-  expect(taken.text).toContain('From now on this webhook is changed by hand.')
+  expect(taken.text).toContain('You now manage this webhook here.')
   expect(taken.text).toContain('Save changes')
 })
 

@@ -118,7 +118,10 @@ test('what waits in the log: behind whom, whether it may be under way, and who s
   expect(await said(unwanted!)).toMatchObject({ state: 'not_subscribed' })
 
   const holderId = await holderOf(at)
-  expect(await said(first!)).toMatchObject({ state: 'due', sentence: expect.stringContaining('Is next') })
+  expect(await said(first!)).toMatchObject({
+    state: 'due',
+    sentence: expect.stringContaining('Next: walhook sends'),
+  })
   await at.outbox.pool.query('update walhook.holders set may_send_up_to = $1', [second])
   expect(await said(first!)).toMatchObject({ state: 'in_flight' })
   expect(await said(second!)).toMatchObject({ state: 'behind', other: first })

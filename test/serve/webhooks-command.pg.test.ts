@@ -250,9 +250,11 @@ test('who has no token, or a wrong one, is told what to set; a variable that is 
     return stderr
   }
   expect(await told({ WALHOOK_TOKEN: '' })).toContain(
-    'WALHOOK_TOKEN: not set. Fix: make one with: walhook token',
+    'WALHOOK_TOKEN: not set. Fix: create one with: walhook token',
   )
-  expect(await told({ WALHOOK_TOKEN: 'wrong-token' })).toContain('WALHOOK_TOKEN: not accepted')
+  expect(await told({ WALHOOK_TOKEN: 'wrong-token' })).toContain(
+    'WALHOOK_TOKEN: unknown, expired or revoked. Fix: create one',
+  )
   const stderr = await told({ WALHOOK_TOKN: 'x' })
   expect(stderr).toMatch(/WALHOOK_TOKN.*write WALHOOK_TOKEN/)
   expect(stderr).toContain('webhooks list shows all')

@@ -185,7 +185,7 @@ const more: Shot[] = [
     name: 'secret-shown',
     path: '/couplings/2/secret',
     prepare: async page => {
-      await page.getByRole('button', { name: 'Show the secret' }).click()
+      await page.getByRole('button', { name: 'Show secret' }).click()
       await page.getByRole('button', { name: 'Copy' }).first().waitFor()
     },
   },

@@ -73,7 +73,7 @@ browserTest(
     await frame.getByRole('switch').click()
     await frame.locator('[role=switch][aria-checked=false]').waitFor()
     await frame.getByRole('navigation').getByRole('link', { name: 'Status', exact: true }).first().click()
-    await frame.getByText('Alle koppelingen werken.').waitFor()
+    await frame.getByText('Alle webhooks werken.').waitFor()
     if (pictures) await page.screenshot({ path: join(pictures, 'health.png') })
     expect(await frame.getByText(/WAL/).count()).toBe(0)
 
@@ -88,7 +88,7 @@ browserTest(
 
     // The link is used up.
     await page.goto(app)
-    await frame.getByText('moet opnieuw worden geopend').waitFor()
+    await frame.getByText('Deze link is verlopen').waitFor()
     if (pictures) await page.screenshot({ path: join(pictures, 'over.png') })
     await context.close()
   },

@@ -53,7 +53,7 @@ test('a link opens the pages for its tenant, once, in its language, and leads no
 
   const again = await enter(made.json.url, { 'accept-language': 'en' })
   expect(again.status).toBe(410)
-  expect(again.text).toContain('must be opened again')
+  expect(again.text).toContain('This link has expired')
   expect(again.headers.getSetCookie()).toEqual([])
 })
 

@@ -125,9 +125,9 @@ export const logRoutes = [
     path: '/api/webhooks/{id}/stats',
     id: 'readWebhookStats',
     tag: 'Test and log',
-    summary: 'Reads success, answer times and backlog of a webhook',
+    summary: 'Reads success, response times and backlog of a webhook',
     description:
-      'Tests, and requests that walhook itself ended, do not count. Answer times are those of requests with an answer.',
+      'Tests, and requests that walhook itself ended, do not count. Response times are those of requests with a response.',
     role: 'viewer',
     tenants: 'webhook',
     params: webhookParams,

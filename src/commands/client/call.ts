@@ -54,8 +54,8 @@ export function openCall({ url, token }: ClientConfig): Call {
       return refuse(`answers ${status}, but not as walhook does`, 'set WALHOOK_URL to where walhook runs')
     if (status === 401)
       return refuse(
-        `not accepted: ${answer.detail}`,
-        'make one with: walhook token NAME --role operator',
+        'unknown, expired or revoked',
+        'create one with: walhook token NAME --role operator',
         'WALHOOK_TOKEN',
       )
     return { ok: false, lines: linesOf(path, status, answer, response.headers.get('retry-after')) }
@@ -87,7 +87,7 @@ function linesOf(
   retryAfter: string | null,
 ): string[] {
   if (errors.length > 0) return errors.map(lineOf)
-  if (status === 403) return [`${detail} Fix: make a token with: walhook token NAME --role operator`]
+  if (status === 403) return [`${detail} Fix: create a token with: walhook token NAME --role operator`]
   if (status === 404 && path.startsWith('/api/event-types/'))
     return [`${detail} Fix: walhook webhooks types shows all triggers`]
   if (status === 404 && path.startsWith('/api/events/'))

@@ -61,7 +61,7 @@ const missing = (cell: string) =>
 function inTheWay(webhooks: readonly ShownWebhook[]): string[] {
   if (webhooks.some(({ url }) => url.endsWith(`/${redacted}`)))
     return [
-      'the token may not read the URLs of webhooks. Fix: make one with: walhook token NAME --role admin',
+      'the token may not read the URLs of webhooks. Fix: create one with: walhook token NAME --role admin',
     ]
   const byName = Map.groupBy(webhooks, ({ name }) => name)
   return [...byName].filter(([, its]) => its.length > 1).map(([name, its]) => sameName(name, its))

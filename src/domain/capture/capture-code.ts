@@ -1,44 +1,44 @@
 /** Why capture stopped, one code per fix: what one sees, and the fix. A code never changes its meaning. */
 export const captureCodes = {
   'capture.source_unavailable': {
-    sees: 'The source database does not answer, refuses the connection or ends it.',
-    mend: 'check that the server of DATABASE_URL runs, can be reached and has connections free: walhook check',
+    sees: 'The source database does not respond, refuses the connection or closes it.',
+    mend: 'check that the server of DATABASE_URL runs, can be reached and has free connections: walhook check',
   },
   'capture.outbox_unavailable': {
-    sees: 'The outbox database does not answer, refuses the connection or ends it.',
-    mend: 'check that the server of OUTBOX_DATABASE_URL (or else DATABASE_URL) runs, can be reached and has connections free',
+    sees: 'The outbox database does not respond, refuses the connection or closes it.',
+    mend: 'check that the server of OUTBOX_DATABASE_URL (or else DATABASE_URL) runs, can be reached and has free connections',
   },
   'capture.timed_out': {
-    sees: 'A timeout or an operator ends what walhook does in a database, again and again.',
-    mend: 'find what ends it: a timeout of the database or the role (alter role … set transaction_timeout = 0, likewise statement_timeout, idle_in_transaction_session_timeout, idle_session_timeout, lock_timeout), a pooler, or pg_terminate_backend',
+    sees: 'A timeout or an operator keeps ending the work of walhook in a database.',
+    mend: 'find the cause: a timeout of the database or the role (alter role … set transaction_timeout = 0, likewise statement_timeout, idle_in_transaction_session_timeout, idle_session_timeout, lock_timeout), a pooler, or pg_terminate_backend',
   },
   'capture.source_problem': {
-    sees: 'Something in the source does not fit the mapping or would do harm.',
-    mend: 'do what the reason says; walhook looks again every few seconds. walhook check shows everything at once',
+    sees: 'Something in the source does not match the mapping or would do harm.',
+    mend: 'do what the reason says; walhook checks again every few seconds. walhook check shows everything at once',
   },
   'capture.unasked_message': {
-    sees: 'The server sends a kind of message that walhook has not asked for, and can not pass over: it may carry changes.',
-    mend: 'update walhook. If this is the newest: stop it, run "walhook resync --force --yes", start it: a resync passes over the place',
+    sees: 'The server sends a kind of message that walhook does not know and cannot skip: it may carry changes.',
+    mend: 'update walhook. If this is the newest version: stop it, run "walhook resync --force --yes", start it: a resync skips the place',
   },
   'capture.cannot_read': {
-    sees: 'The same place in the WAL fails each time that it is read, and no single row can be set aside for it.',
-    mend: 'do what the reason says, where it says something. Else stop walhook, run "walhook resync --force --yes", start it: a resync passes over the place',
+    sees: 'Reading the same place in the WAL fails each time, and not because of a single row.',
+    mend: 'do what the reason says. If that does not help: stop walhook, run "walhook resync --force --yes", start it: a resync skips the place',
   },
   'capture.cannot_store': {
-    sees: 'What was read is refused by the outbox each time, and no single change can be set aside for it.',
-    mend: 'do what the reason says, where it says something: disk full, rights, a missing table (walhook migrate). Else stop walhook, run "walhook resync --force --yes", start it',
+    sees: 'The outbox rejects the same changes each time, and not because of a single change.',
+    mend: 'do what the reason says: disk full, privileges, a missing table (walhook migrate). If that does not help: stop walhook, run "walhook resync --force --yes", start it',
   },
   'capture.changes_lost': {
-    sees: 'Changes are lost, and a gap is recorded.',
+    sees: 'Changes are lost. walhook recorded a gap.',
     mend: 'stop walhook, run "walhook resync", start it',
   },
   'capture.table_gap': {
-    sees: 'Changes of single tables are lost, and a gap is recorded for each of them; everything else is captured.',
-    mend: 'run "walhook resync --entity TYPE" for each entity type that the reason names; walhook runs on meanwhile',
+    sees: 'Changes of single tables are lost. walhook recorded a gap for each, and captures everything else.',
+    mend: 'run "walhook resync --entity TYPE" for each entity type that the reason names; walhook keeps running meanwhile',
   },
   'capture.mapping_lost': {
-    sees: 'The source has dropped what the mapping names; everything else is captured.',
-    mend: 'create it again and run "walhook resync --entity TYPE"; or take it out of the mapping (WALHOOK_CONFIG) and start walhook again',
+    sees: 'The source has dropped a table or column of the mapping. walhook captures everything else.',
+    mend: 'create it again and run "walhook resync --entity TYPE"; or remove it from the mapping (WALHOOK_CONFIG) and restart walhook',
   },
 } as const satisfies Record<string, { readonly sees: string; readonly mend: string }>
 

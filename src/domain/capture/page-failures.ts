@@ -3,32 +3,32 @@ import type { kindOfError } from './capture-failures.ts'
 /** Why a page of a backfill or resync failed, one code per fix: what one sees, and the fix. A code never changes its meaning. */
 export const pageCodes = {
   'page.receiver_waits': {
-    sees: 'A webhook that the rows are for can not be sent more at the moment.',
-    mend: 'do what the reason names: activate the webhook, give it the trigger, or let it take what is pending. It goes on by itself',
+    sees: 'A webhook that the rows are for cannot receive more now.',
+    mend: 'do what the reason says: activate the webhook, give it the trigger, or let it work through its backlog. The backfill then continues by itself',
   },
   'page.receiver_gone': {
     sees: 'The webhook that the rows were for was deleted.',
-    mend: 'start another backfill for another webhook, if its rows are wanted',
+    mend: 'start a backfill for another webhook, if it needs the rows',
   },
   'page.entity_gone': {
-    sees: 'The mapping does not name the entity any more, or its table was dropped.',
-    mend: 'put the entity back into the mapping (WALHOOK_CONFIG) and restart walhook, or create its table again; then begin again',
+    sees: 'The mapping no longer has the entity, or its table was dropped.',
+    mend: 'put the entity back into the mapping (WALHOOK_CONFIG) and restart walhook, or create its table again; then start again',
   },
   'page.source_problem': {
-    sees: 'The tables can not be read as they are.',
-    mend: 'do what the reason says. It goes on by itself',
+    sees: 'The tables cannot be read as they are.',
+    mend: 'do what the reason says. walhook then continues by itself',
   },
   'page.unavailable': {
-    sees: 'A database does not answer, refuses the connection or ends it.',
-    mend: 'check that both databases run and can be reached: walhook check. It goes on by itself',
+    sees: 'A database does not respond, refuses the connection or closes it.',
+    mend: 'check that both databases run and can be reached: walhook check. walhook then continues by itself',
   },
   'page.timed_out': {
     sees: 'Reading or storing a page takes longer than a lock or a timeout allows.',
-    mend: 'end the session with a lock on the table (walhook check names it). If there is none, create an index on the key, and on the owner column of each related table. It goes on by itself',
+    mend: 'end the session with a lock on the table (walhook check names it). If there is none, create an index on the key, and on the owner column of each related table. walhook then continues by itself',
   },
   'page.failed': {
-    sees: 'The same page fails each time that it is tried, and no single row can be set aside for it.',
-    mend: 'do what the reason says. A resync then goes on by itself; start a backfill again: walhook backfill',
+    sees: 'The same page fails each time, and not because of a single row.',
+    mend: 'do what the reason says. A resync then continues by itself; start a backfill again: walhook backfill',
   },
 } as const satisfies Record<string, { readonly sees: string; readonly mend: string }>
 

@@ -54,52 +54,55 @@ export type ExplainTexts = {
 
 const count = (attempts: number) => (attempts === 1 ? 'one attempt' : `${attempts || 'no'} attempts`)
 const behind = ({ event, entityType }: Behind, what: string) =>
-  `Waits behind event ${event} of the same ${entityType}, ${what}: each entity's events are sent in their order.`
+  `Pending behind event ${event} of the same ${entityType}, ${what}: walhook sends each entity's events in order.`
 
 export const explainTexts: ExplainTexts = {
   delivered: (at, attempt) => `Delivered at ${at}, by attempt ${attempt}.`,
-  deliveredBefore: at => `It had been delivered before, at ${at}.`,
+  deliveredBefore: at => `It was delivered before, at ${at}.`,
   lastTried: (at, attempt) =>
-    `Last tried at ${at}, attempt ${attempt}, and not accepted. It is not in the queue any more.`,
+    `The receiver did not accept attempt ${attempt}, at ${at}. The event is no longer pending.`,
   noTrace: () =>
-    'The webhook asked for it, and no trace is left: it was sent so long ago that its log is no longer kept, or the webhook was changed at about the time of the event.',
-  inFlight: () => 'On its way at this moment: the receiver has not answered yet.',
-  behindInFlight: of => behind(of, 'which is on its way'),
-  behindRetried: (of, at) => behind(of, `which is tried again at ${at}`),
+    'The webhook subscribed to the event, but no record of a delivery is left: its log is no longer kept, or the webhook was changed at about the time of the event.',
+  inFlight: () => 'In flight: the receiver has not responded yet.',
+  behindInFlight: of => behind(of, 'which is in flight'),
+  behindRetried: (of, at) => behind(of, `which is retried at ${at}`),
   behindDue: of => behind(of, 'which is due'),
-  behindFirst: of => behind(of, 'which is sent first'),
-  blocked: () => 'Not sent, because its address is not allowed.',
+  behindFirst: of => behind(of, 'which goes first'),
+  blocked: () => 'Not sent: its address is not allowed.',
   notAccepted: () => 'Not accepted yet.',
   nextAttempt: (attempt, at) => `Attempt ${attempt} follows at ${at}.`,
-  inactive: () => 'Waits until the webhook is activated again: an admin has set it inactive.',
+  inactive: () => 'Pending until the webhook is active again: an admin deactivated it.',
   disabled: at =>
-    `Waits until the webhook is activated again: it was disabled${at === null ? '' : ` at ${at}`}.`,
-  held: until => `Is sent when the receiver takes requests again: it asked for none before ${until}.`,
-  next: () => 'Is next, and is sent as soon as the webhook has room for another request.',
-  noProcess: () => 'Is sent as soon as a process of walhook delivers: none does at this moment.',
-  catchingUp: () => 'Waits for its turn: the webhook is behind, and is sent what came before it first.',
-  dead: (at, attempts) => `Given up at ${at} after ${count(attempts)}.`,
-  lastFailure: reason => `The last one: ${reason}`,
-  canBeResent: () => 'It can be sent again by hand.',
-  superseded: by => `Superseded by event ${by}: the webhook wants only the latest state of each entity.`,
-  cancelled: (at, attempts) => `Cancelled by an admin at ${at}, after ${count(attempts)}.`,
-  otherTenant: () => 'Not sent: the event is not of the tenant of this webhook.',
-  madeLater: at => `Not sent: the webhook was made at ${at}, after the event. It can be replayed.`,
-  forAnother: id => `Not sent: the event was made for webhook ${id} only, by a backfill.`,
-  inactiveThen: () => 'Not sent: the webhook was not active then.',
+    `Pending until the webhook is active again: it was disabled${at === null ? '' : ` at ${at}`}.`,
+  held: until => `Pending until ${until}: the receiver asked for a pause.`,
+  next: () => 'Next: walhook sends it as soon as the webhook has capacity.',
+  noProcess: () => 'Pending until a walhook process delivers: none does now.',
+  catchingUp: () => 'Pending: the webhook has a backlog, and walhook sends earlier events first.',
+  dead: (at, attempts) => `Dead letter since ${at}, after ${count(attempts)}.`,
+  lastFailure: reason => `The last failure: ${reason}`,
+  canBeResent: () => 'You can resend it.',
+  superseded: by =>
+    `Superseded by ${by === null ? 'a newer event' : `event ${by}`}: the webhook receives only the latest state of each entity.`,
+  cancelled: (at, attempts) => `Cancelled at ${at}, after ${count(attempts)}.`,
+  otherTenant: () => 'Not sent: the event belongs to another tenant than the webhook.',
+  madeLater: at => `Not sent: the webhook was created at ${at}, after the event. You can replay the event.`,
+  forAnother: id => `Not sent: a backfill created the event for webhook ${id} only.`,
+  inactiveThen: () => 'Not sent: the webhook was inactive then.',
   disabledThen: () => 'Not sent: the webhook was disabled then.',
-  asItIsNow: () => 'That is how it is set now; how it was then is not recorded.',
+  asItIsNow: () => 'This is the present setting. The setting at that time is not recorded.',
   filtered({ field, json, isOver, wanted, hasLeft }) {
     const is = json === null ? 'is not in the event' : `${isOver ? 'was' : 'is'} ${json}`
-    const left = hasLeft ? ' It matched before, and the webhook is not told who leaves.' : ''
+    const left = hasLeft
+      ? ' The entity matched before, and the webhook receives nothing when one stops matching.'
+      : ''
     return `Not sent: ${field} ${is}, and the filter wants ${shortened(wanted.join(' or '))}.${left}`
   },
-  notSubscribed: trigger => `Not sent: the webhook did not ask for ${trigger}.`,
+  notSubscribed: trigger => `Not sent: the webhook did not subscribe to ${trigger}.`,
   noWantedField: (changed, wanted) =>
-    `Not sent: the update changed ${changed.join(', ') || 'no field'}, and the webhook asked for updates of ${wanted.join(', ')} only.`,
-  alertNotSubscribed: trigger => `Not sent: the webhook does not ask for ${trigger}.`,
+    `Not sent: the update changed ${changed.join(', ') || 'no field'}, and the webhook receives only updates of ${wanted.join(', ')}.`,
+  alertNotSubscribed: trigger => `Not sent: the webhook does not subscribe to ${trigger}.`,
   alertForOthers: () =>
-    'Not sent: an alert goes to the webhooks that are active and have the trigger when it is told, but not to the one that it is about.',
+    'Not sent: an alert goes to the webhooks that are active and have its trigger at that time, except the one that it is about.',
   reason: english => english,
 }
 

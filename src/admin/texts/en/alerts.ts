@@ -2,35 +2,35 @@
 export const alerts = {
   alerts: {
     title: 'Alerts',
-    hint: 'What walhook tells of itself: to this webhook, or by mail about this webhook.',
+    hint: 'Notifications about walhook, sent to this webhook, or by email about this webhook.',
     triggers: 'Alerts sent to this webhook',
     triggersHint:
-      'About every other webhook, and about capture. Never about this webhook itself, nor about the delivery of an alert.',
-    mail: 'Mail about this webhook to',
+      'About all other webhooks and about capture. A webhook gets no alerts about itself or about the delivery of alerts.',
+    mail: 'Email alerts about this webhook to',
     mailHint:
-      'E-mail addresses, separated by commas. One mail when the webhook fails for a minute, has recovered, is disabled, or has dead letters.',
+      'Email addresses, separated by commas. walhook sends one email when the webhook has failed for a minute, has recovered, is disabled, or has dead letters.',
     short: 'Alerts',
     of: {
       'webhook.failing': 'A webhook is failing',
       'webhook.recovered': 'A webhook has recovered',
       'webhook.disabled': 'A webhook was disabled',
-      'delivery.dead': 'Deliveries are dead',
-      'capture.lost': 'Changes are lost',
-      'capture.blocked': 'Capture does not go on',
-      'capture.lagging': 'Capture is behind',
+      'delivery.dead': 'New dead letters',
+      'capture.lost': 'Changes were lost',
+      'capture.blocked': 'Capture is blocked',
+      'capture.lagging': 'Capture is lagging',
     },
     about: { webhook: 'webhook', delivery: 'webhook', capture: 'slot' },
     mailsFailed: (failed: number, givenUp: number, error: string) =>
-      `Failed and tried again: ${failed}. Given up: ${givenUp}. The last error: ${error}.`,
-    mailsWait: (waiting: number) => `Waiting: ${waiting}. WALHOOK_SMTP_URL is not set.`,
+      `Retrying: ${failed}. Given up: ${givenUp}. Last error: ${error}.`,
+    mailsWait: (waiting: number) => `Pending: ${waiting}. WALHOOK_SMTP_URL is not set.`,
   },
   managed: {
     badge: 'As code',
     notice: (source: string) =>
-      `This webhook is managed as code, in ${source}. Change it there: the next “walhook apply” would undo a change made here.`,
-    takeOver: 'Manage by hand',
+      `This webhook is managed as code, in ${source}. Change it there: the next “walhook apply” overwrites changes made here.`,
+    takeOver: 'Manage here',
     takeOverHint:
-      'Then it can be changed here. Take it out of the file as well: otherwise the next apply takes it back.',
-    taken: 'From now on this webhook is changed by hand.',
+      'You can then change it here. Remove it from the file as well: otherwise the next apply takes it back.',
+    taken: 'You now manage this webhook here.',
   },
 }

@@ -1,21 +1,21 @@
 /** The contents of requests: triggers, their fields and examples. */
 export const catalogue = {
   catalogue: {
-    lead: 'What walhook sends: for each trigger its fields, their types and an example. It is for developers of receivers. Descriptions in a JSON Schema are in English.',
+    lead: 'Each trigger with its fields, their types and an example, for developers of receivers. Descriptions in a JSON Schema are in English.',
     columns: { trigger: 'Trigger', when: 'What happened', fields: 'Fields', schema: 'Schema' },
     when: {
-      new: 'Something is new, or is sent for the first time',
-      update: 'Something has changed',
-      delete: 'Something is gone',
+      new: 'An entity was created, or is sent for the first time',
+      update: 'An entity was changed',
+      delete: 'An entity was deleted',
     },
     download: 'Download',
     downloadOf: (trigger: string) => `Download the JSON Schema of ${trigger}`,
     downloadSchema: 'Download JSON Schema',
     fields: 'Fields of result',
     fieldsOfDelete: 'Fields of last',
-    noFields: 'A request of this trigger holds entity_id, entity_type and action_type, and no more.',
+    noFields: 'A request of this trigger has only entity_id, entity_type and action_type.',
     mayBeAbsent:
-      'Each field may be absent: a value that could not be known any more is left out. Dates and numbers that JSON has no form for, as infinity, are texts.',
+      'Any field may be absent: walhook omits a value that it can no longer read. Dates and numbers that JSON cannot express, such as infinity, are sent as text.',
     field: 'Field',
     type: 'Type',
     types: {
@@ -35,7 +35,7 @@ export const catalogue = {
     listOf: (type: string) => `list: ${type}`,
     orNull: (type: string) => `${type}, or null`,
     example: 'Example',
-    exampleHint: 'Made up, of the types alone: nothing in it is of any row.',
+    exampleHint: 'Generated from the types. It contains no data of yours.',
     ofTrigger: (trigger: string) => `Fields and types of ${trigger}`,
     fromForm: 'All fields and their types are in the',
     downloadOfWebhook: 'Download the JSON Schema of all requests of this webhook',

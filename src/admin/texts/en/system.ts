@@ -23,26 +23,26 @@ export const system = {
     revokeTitle: 'Revoke token',
     question: (name: string) => `Revoke the token “${name}”?`,
     consequence:
-      'Whoever uses this token is signed out and can no longer call the API. This cannot be undone.',
-    ownConsequence: 'You use this token yourself: you are signed out as well.',
+      'Whoever uses this token is logged out and can no longer call the API. This cannot be undone.',
+    ownConsequence: 'You use this token yourself: you are logged out as well.',
     revoked: 'Token revoked.',
     empty: {
       title: 'A token for each person and each program',
-      what: 'With a token of their own, everyone has exactly the role they need, the audit shows who changed what, and you can revoke one token without affecting the others.',
+      what: 'With a token of their own, everyone has exactly the role they need, the audit log shows who changed what, and you can revoke one token without affecting the others.',
       configured: 'So far the only token is the one in WALHOOK_ADMIN_TOKEN, which is not listed.',
     },
     form: {
-      someWrong: 'No token created yet: correct the fields below.',
+      someWrong: 'No token was created. Correct the fields below.',
       name: 'Name',
-      nameHint: 'The person or program that uses it. The audit shows this name.',
+      nameHint: 'The person or program that uses it. The audit log shows this name.',
       role: 'Role',
       roles: {
-        viewer: 'Can view everything but secrets, tokens and the audit.',
+        viewer: 'Can view everything but secrets, tokens and the audit log.',
         operator: 'Can also send tests and resend events.',
         admin: 'Can do everything, including webhooks, their secrets and tokens.',
       },
       user: 'User account',
-      userHint: 'The user id of its holder, if they have one: a test sends the data of this account.',
+      userHint: 'The user id of its holder, if any. Tests send the data of this account.',
       expires: 'Valid for',
       expiries: {
         '30d': '30 days',
@@ -57,7 +57,7 @@ export const system = {
     wrong: {
       noName: 'Give the token a name.',
       longName: 'Use at most 200 characters for the name.',
-      strange: 'This is too long or contains characters that cannot be stored. Type it again.',
+      strange: 'This is too long or contains characters that cannot be stored. Enter it again.',
       noRole: 'Choose a role.',
       noExpiry: 'Choose how long the token is valid.',
       noDay: 'Choose today or a later day.',
@@ -70,15 +70,15 @@ export const system = {
       use: 'How to use it',
       useHint: 'Log in here with it, or send this header with each API call:',
       example: 'Header for the API',
-      back: 'To the tokens',
+      back: 'Go to Tokens',
     },
   },
   audit: {
-    title: 'Audit',
+    title: 'Audit log',
     columns: { at: 'When', who: 'Who', what: 'What', changes: 'Changes' },
     kinds: {
       link: 'link',
-      oidc: 'sign-in',
+      oidc: 'login',
       token: 'token',
       configuration: 'configuration',
       'command line': 'Command line',
@@ -108,18 +108,18 @@ export const system = {
       'deliveries.resent': 'Resent failed events',
       'deliveries.replayed': 'Replayed events',
       'deliveries.cancelled': 'Cancelled pending events',
-      'replay.cancelled': 'Stopped a replay',
+      'replay.cancelled': 'Cancelled a replay',
       'backfill.started': 'Started a backfill',
-      'backfill.changed': 'Changed the pace of a backfill',
+      'backfill.changed': 'Changed the rate of a backfill',
       'backfill.cancelled': 'Cancelled a backfill',
-      'entity.forgotten': 'Forgot an entity',
+      'entity.forgotten': 'Erased the data of an entity',
       'secrets.rekeyed': 'Re-encrypted all secrets',
-      'outbox.adopted': 'Adopted the outbox in another database',
+      'outbox.adopted': 'Moved the outbox to another database',
       'token.created': 'Created a token',
       'token.revoked': 'Revoked a token',
-      'session.linked': 'Made a link to the pages',
+      'session.linked': 'Created a login link',
       'session.started': 'Logged in',
-      'session.refused': 'Rejected a log-in',
+      'session.refused': 'Rejected a login',
       'sessions.ended': 'Logged out everywhere',
     },
     fields: {
@@ -138,8 +138,8 @@ export const system = {
       traceparent: 'traceparent',
       update_fields: 'Only updates of',
       filter: 'Filter',
-      filter_entering: 'Entering the filter',
-      filter_leaving: 'Leaving the filter',
+      filter_entering: 'When it starts to match',
+      filter_leaving: 'When it stops matching',
       mode: 'Mode',
       log_bodies: 'Bodies in the log',
       batch: 'Batch',
@@ -153,7 +153,7 @@ export const system = {
       expires_at: 'Valid until',
       count: 'Count',
       outcome: 'Outcome',
-      status: 'Status',
+      status: 'HTTP status',
       state: 'State',
       event_id: 'Event',
       entity_type: 'Entity type',
@@ -170,37 +170,38 @@ export const system = {
       streaming: { word: 'Streaming', what: 'Changes are read as they are committed.' },
       'standing by': {
         word: 'Standing by',
-        what: 'Another walhook process reads the changes. This one takes over when it stops.',
+        what: 'Another walhook process reads the changes. This one takes over when that one stops.',
       },
-      lagging: { word: 'Lagging', what: 'Capture is more than half a minute behind.' },
+      lagging: { word: 'Lagging', what: 'Capture lags by more than half a minute.' },
       gap: { word: 'Gap', what: 'Changes are read. Some were lost and need a resync.' },
       blocked: { word: 'Blocked', what: 'Something in the database must be fixed first.' },
       lost: { word: 'Lost', what: 'Changes can no longer be read from where capture stopped.' },
       'not a role of this process': {
         word: 'Elsewhere',
-        what: 'This walhook process does not capture; another one does.',
+        what: 'This walhook process does not capture changes; another one does.',
       },
     },
     figures: {
       capture: 'Capture',
       lag: 'Lag',
-      lagHint: 'WAL that the database has written and walhook has still to store.',
+      lagHint: 'WAL that the database has written and walhook has not stored yet.',
       heldBack: 'Retained WAL',
-      heldBackHint: 'WAL that the database keeps on disk until walhook has read it. Check it above 1 GB.',
+      heldBackHint:
+        'WAL that the database keeps on disk until walhook has read it. Investigate if it exceeds 1 GB.',
       probe: 'Capture latency',
-      probeHint: 'Time from a change in the database to its event, as last measured.',
+      probeHint: 'Last measured time from a change in the database to its event.',
       lastChange: 'Last change',
       lastChangeHint: 'When a user or a company last changed.',
       waiting: 'Pending',
       waitingHint: (entities: string) => `Events still to be delivered. Users or companies: ${entities}.`,
       dead: 'Dead letters',
-      deadHint: 'Events whose retries all failed. They can be resent.',
+      deadHint: 'Events whose attempts all failed. You can resend them.',
     },
     findings: {
       capture_lost: {
         what: 'Changes are being lost.',
         advice:
-          'They can no longer be read. Run “walhook resync”: it sends the current state to every webhook, and first says what it will do.',
+          'walhook can no longer read them. Run “walhook resync”: it sends the current state to every webhook, and first says what it will do.',
       },
       capture_blocked: {
         what: 'A problem in the database blocks capture.',
@@ -208,14 +209,14 @@ export const system = {
           'Give the sentence above to the database administrator: it says what to do. walhook then continues by itself. Nothing is lost meanwhile.',
       },
       no_source: {
-        what: 'The application’s database does not answer.',
+        what: 'The source database does not respond.',
         advice:
-          'Check that it runs and that walhook can reach it. Stored events are still sent, and nothing is lost.',
+          'Check that it runs and that walhook can reach it. walhook still sends stored events, and nothing is lost.',
       },
       cell_away: {
-        what: 'A cell does not answer: its webhooks get nothing now.',
+        what: 'A cell does not respond. Its webhooks receive nothing now.',
         advice:
-          'Start its database, or restore the connection to it. Its webhooks then continue by themselves: their events wait in the log, which is kept that long. All other webhooks go on.',
+          'Start its database, or restore the connection to it. Its webhooks then continue by themselves: walhook keeps their pending events. All other webhooks are unaffected.',
       },
       gap: {
         what: 'Changes were lost earlier, and receivers still lack them.',
@@ -228,12 +229,11 @@ export const system = {
       mapping_lost: {
         what: 'A mapped table or column was dropped from the database.',
         advice:
-          'Everything else is still sent. Create it again, then run “walhook resync --entity”. If it is gone for good, remove it from the mapping and restart walhook.',
+          'walhook still sends everything else. Create it again, then run “walhook resync --entity”. If it was dropped for good, remove it from the mapping and restart walhook.',
       },
       mapping_refused: {
-        what: 'The new mapping file was refused. The mapping before goes on.',
-        advice:
-          'The reasons are above. Fix the file, then send SIGHUP again. A restart would fail until then.',
+        what: 'walhook rejected the new mapping file. The previous mapping stays in use.',
+        advice: 'The reasons are above. Fix the file, then send SIGHUP again. Until then a restart fails.',
       },
       backfill_failed: {
         what: 'A backfill failed.',
@@ -242,12 +242,12 @@ export const system = {
       webhooks_unwell: {
         what: 'Webhooks are failing, or are disabled.',
         advice:
-          'Open a webhook to see what its receiver answers. A failing one is tried again by itself; a disabled one has to be activated.',
+          'Open a webhook to see the responses of its receiver. walhook retries a failing one by itself; you must activate a disabled one again.',
       },
       mails_failed: {
-        what: 'Mails about alerts did not arrive.',
+        what: 'Alert emails did not arrive.',
         advice:
-          'Check WALHOOK_SMTP_URL, WALHOOK_MAIL_FROM and the addresses of the webhooks. A mail is tried for a day; this notice goes after a week.',
+          'Check WALHOOK_SMTP_URL, WALHOOK_MAIL_FROM and the addresses of the webhooks. walhook retries an email for a day. This notice disappears after a week.',
       },
       capture_starting: {
         what: 'Connecting to the database.',
@@ -256,7 +256,7 @@ export const system = {
       capture_lagging: {
         what: 'Changes arrive with a delay.',
         advice:
-          'A large import causes this, and capture catches up by itself. If the lag keeps growing, check the load on the database of walhook.',
+          'A large import causes this, and capture catches up by itself. If the lag keeps growing, check the load on the outbox database.',
       },
       much_held_back: {
         what: 'The database retains a lot of WAL for walhook, and its disk may fill up.',
@@ -266,21 +266,21 @@ export const system = {
       long_queue: {
         what: 'Many events are pending.',
         advice:
-          'The list of couplings shows for which webhook. Its receiver may be slow or down. Set a webhook that you no longer need inactive.',
+          'The Couplings page shows for which webhook. Its receiver may be slow or down. Deactivate webhooks that you no longer need.',
       },
       many_failures: {
         what: 'More than half of the requests of the last hour failed.',
-        advice: 'The list of couplings shows which receivers fail. Send one of them a test to see why.',
+        advice: 'The Couplings page shows which receivers fail. Send one of them a test to see why.',
       },
       fanning_out: {
-        what: 'A row has changed that very many users or companies show. Each of them is sent, page by page.',
+        what: 'A row changed that very many entities include. walhook sends each of them, page by page.',
         advice:
-          'Nothing is lost, and other changes are sent meanwhile. It continues by itself, also after a restart.',
+          'Nothing is lost, and walhook sends other changes meanwhile. It continues by itself, also after a restart.',
       },
       dead: {
         what: 'Some events are dead letters.',
         advice:
-          'Every attempt to deliver them failed. Once the cause is fixed, resend them from the page Log of the webhook.',
+          'Every attempt to deliver them failed. Once the cause is fixed, resend them from the Log page of the webhook.',
       },
     },
     fanOut: (field: string, done: string, of: string | null) =>
@@ -300,13 +300,13 @@ export const system = {
   },
   cells: {
     title: 'Cells',
-    hint: 'A cell holds a part of the webhooks. One that does not answer stops only these.',
+    hint: 'Each cell has a part of the webhooks. A cell that does not respond stops only its own.',
     columns: { name: 'Cell', state: 'State', webhooks: 'Webhooks', behind: 'Events not copied yet' },
-    ok: 'Answers',
-    away: 'Away',
+    ok: 'Available',
+    away: 'Unavailable',
     unknown: 'Unknown',
     missing: (names: string) =>
-      `Not everything is shown. Cells that do not answer: ${names}. Their webhooks are missing here.`,
-    missingForTenant: 'Not everything may be shown: a part of walhook does not answer now.',
+      `This page is incomplete. Cells that do not respond: ${names}. Their webhooks are missing here.`,
+    missingForTenant: 'This page may be incomplete: a part of walhook does not respond now.',
   },
 }

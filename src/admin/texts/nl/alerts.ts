@@ -3,35 +3,35 @@ import type { Texts } from '../en.ts'
 export const alerts: Pick<Texts, 'alerts' | 'managed'> = {
   alerts: {
     title: 'Waarschuwingen',
-    hint: 'Wat walhook over zichzelf meldt: aan deze webhook, of per mail over deze webhook.',
+    hint: 'Waarschuwingen van walhook, naar deze webhook of per e-mail over deze webhook.',
     triggers: 'Waarschuwingen die naar deze webhook gaan',
     triggersHint:
-      'Over elke andere webhook, en over het lezen van de database. Nooit over deze webhook zelf, en nooit over het afleveren van een waarschuwing.',
-    mail: 'Mail over deze webhook aan',
+      'Over alle andere webhooks en over het lezen van wijzigingen. Een webhook krijgt geen waarschuwingen over zichzelf of over het afleveren van waarschuwingen.',
+    mail: 'E-mail over deze webhook aan',
     mailHint:
-      'E-mailadressen, gescheiden door komma’s. Eén mail als de webhook een minuut lang mislukt, weer werkt, is uitgeschakeld, of onbestelbare meldingen heeft.',
+      'E-mailadressen, gescheiden door komma’s. walhook stuurt één e-mail als de webhook een minuut lang een storing heeft, weer werkt, is uitgeschakeld, of onbestelbare events heeft.',
     short: 'Waarschuwingen',
     of: {
-      'webhook.failing': 'Een webhook mislukt',
+      'webhook.failing': 'Een webhook heeft een storing',
       'webhook.recovered': 'Een webhook werkt weer',
       'webhook.disabled': 'Een webhook is uitgeschakeld',
-      'delivery.dead': 'Meldingen zijn onbestelbaar',
-      'capture.lost': 'Er zijn wijzigingen verloren',
-      'capture.blocked': 'Het lezen staat stil',
+      'delivery.dead': 'Nieuwe onbestelbare events',
+      'capture.lost': 'Er zijn wijzigingen verloren gegaan',
+      'capture.blocked': 'Het lezen is geblokkeerd',
       'capture.lagging': 'Het lezen loopt achter',
     },
     about: { webhook: 'webhook', delivery: 'webhook', capture: 'slot' },
     mailsFailed: (failed, givenUp, error) =>
-      `Mislukt, wordt opnieuw geprobeerd: ${failed}. Opgegeven: ${givenUp}. De laatste fout: ${error}.`,
-    mailsWait: waiting => `Wachtend: ${waiting}. WALHOOK_SMTP_URL is niet ingesteld.`,
+      `Wordt opnieuw geprobeerd: ${failed}. Opgegeven: ${givenUp}. Laatste fout: ${error}.`,
+    mailsWait: waiting => `In de wachtrij: ${waiting}. WALHOOK_SMTP_URL is niet ingesteld.`,
   },
   managed: {
     badge: 'Als code',
     notice: source =>
-      `Deze webhook wordt als code beheerd, in ${source}. Wijzig hem daar: de volgende “walhook apply” zou een wijziging hier ongedaan maken.`,
-    takeOver: 'Met de hand beheren',
+      `Deze webhook wordt als code beheerd, in ${source}. Wijzig hem daar: de volgende “walhook apply” overschrijft wijzigingen die je hier maakt.`,
+    takeOver: 'Hier beheren',
     takeOverHint:
-      'Daarna kan hij hier worden gewijzigd. Haal hem ook uit het bestand: anders neemt de volgende apply hem terug.',
-    taken: 'Vanaf nu wordt deze webhook met de hand gewijzigd.',
+      'Daarna kun je hem hier wijzigen. Haal hem ook uit het bestand: anders neemt de volgende apply hem weer over.',
+    taken: 'Je beheert deze webhook nu hier.',
   },
 }

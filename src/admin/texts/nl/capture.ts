@@ -8,41 +8,41 @@ export const captureCodesNl: Record<CaptureCode, string> = {
   'capture.source_unavailable':
     'De brondatabase antwoordt niet, weigert de verbinding of verbreekt die. Controleer of de server van DATABASE_URL draait, bereikbaar is en verbindingen vrij heeft: walhook check.',
   'capture.outbox_unavailable':
-    'De database van de outbox antwoordt niet, weigert de verbinding of verbreekt die. Controleer of de server van OUTBOX_DATABASE_URL (of anders DATABASE_URL) draait, bereikbaar is en verbindingen vrij heeft.',
+    'De outboxdatabase antwoordt niet, weigert de verbinding of verbreekt die. Controleer of de server van OUTBOX_DATABASE_URL (of anders DATABASE_URL) draait, bereikbaar is en verbindingen vrij heeft.',
   'capture.timed_out':
-    'Een time-out of een beheerder breekt het werk van walhook in een database steeds af. Zoek wat dat doet: een time-out van de database of de rol, een pooler, of pg_terminate_backend.',
+    'Een time-out of een beheerder breekt het werk van walhook in een database steeds af. Zoek de oorzaak: een time-out van de database of de rol, een pooler, of pg_terminate_backend.',
   'capture.source_problem':
-    'Iets in de brondatabase past niet bij de mapping of zou schade doen. Doe wat de melding zegt; walhook kijkt elke paar seconden opnieuw. “walhook check” toont alles in één keer.',
+    'Iets in de brondatabase past niet bij de mapping of zou schade doen. Doe wat de tekst hieronder zegt; walhook controleert het elke paar seconden opnieuw. “walhook check” toont alles in één keer.',
   'capture.unasked_message':
     'De server stuurt een soort bericht dat walhook niet kent. Werk walhook bij. Is dit de nieuwste versie: stop walhook, voer “walhook resync --force --yes” uit en start het weer.',
   'capture.cannot_read':
-    'Dezelfde plaats in de WAL kan steeds niet worden gelezen. Doe wat de melding zegt. Helpt dat niet: stop walhook, voer “walhook resync --force --yes” uit en start het weer.',
+    'walhook kan dezelfde plaats in de WAL steeds niet lezen. Doe wat de tekst hieronder zegt. Helpt dat niet: stop walhook, voer “walhook resync --force --yes” uit en start het weer.',
   'capture.cannot_store':
-    'De outbox weigert steeds wat is gelezen. Doe wat de melding zegt: schijf vol, rechten, een ontbrekende tabel (walhook migrate). Helpt dat niet: stop walhook, voer “walhook resync --force --yes” uit en start het weer.',
+    'De outbox weigert steeds dezelfde wijzigingen. Doe wat de tekst hieronder zegt: schijf vol, rechten, een ontbrekende tabel (walhook migrate). Helpt dat niet: stop walhook, voer “walhook resync --force --yes” uit en start het weer.',
   'capture.changes_lost':
-    'Er gingen wijzigingen verloren; dat is vastgelegd. Stop walhook, voer “walhook resync” uit en start het weer.',
+    'Er zijn wijzigingen verloren gegaan; walhook heeft dat vastgelegd. Stop walhook, voer “walhook resync” uit en start het weer.',
   'capture.mapping_lost':
-    'De bron heeft iets verwijderd dat de mapping noemt; al het andere wordt gelezen. Maak het opnieuw aan en voer “walhook resync --entity ONDERWERP” uit, of haal het uit de mapping (WALHOOK_CONFIG) en start walhook opnieuw.',
+    'Een tabel of kolom uit de mapping is uit de brondatabase verwijderd; walhook leest al het andere. Maak hem opnieuw aan en voer “walhook resync --entity TYPE” uit, of haal hem uit de mapping (WALHOOK_CONFIG) en herstart walhook.',
   'capture.table_gap':
-    'Van afzonderlijke tabellen gingen wijzigingen verloren; de rest wordt gelezen. Voer voor elk genoemd onderwerp “walhook resync --entity ONDERWERP” uit; walhook draait intussen door.',
+    'Van afzonderlijke tabellen zijn wijzigingen verloren gegaan; walhook leest de rest. Voer voor elk genoemd type entiteit “walhook resync --entity TYPE” uit; walhook draait intussen door.',
 }
 
 /** The same for pages of a backfill or resync. */
 export const pageCodesNl: Record<PageCode, string> = {
   'page.receiver_waits':
-    'Een webhook waarvoor de rijen zijn, kan nu niet meer ontvangen. Activeer hem, geef hem de trigger, of laat hem de wachtrij verwerken. Het gaat vanzelf verder.',
+    'Een webhook waarvoor de rijen zijn, kan er nu geen meer ontvangen. Activeer hem, geef hem de trigger, of laat hem de wachtrij verwerken. Daarna gaat de backfill vanzelf verder.',
   'page.receiver_gone':
-    'De webhook waarvoor de rijen waren, is verwijderd. Start een andere backfill voor een andere webhook, als de rijen nodig zijn.',
+    'De webhook waarvoor de rijen waren, is verwijderd. Start een backfill voor een andere webhook, als die de rijen nodig heeft.',
   'page.entity_gone':
-    'De mapping noemt het onderwerp niet meer, of de tabel is verwijderd. Zet het onderwerp terug in de mapping (WALHOOK_CONFIG) en herstart walhook, of maak de tabel opnieuw; begin daarna opnieuw.',
+    'De mapping heeft de entiteit niet meer, of de tabel is verwijderd. Zet de entiteit terug in de mapping (WALHOOK_CONFIG) en herstart walhook, of maak de tabel opnieuw aan; start daarna opnieuw.',
   'page.source_problem':
-    'De tabellen kunnen zo niet worden gelezen. Doe wat de melding zegt. Het gaat vanzelf verder.',
+    'walhook kan de tabellen zo niet lezen. Doe wat de tekst hieronder zegt. Daarna gaat walhook vanzelf verder.',
   'page.unavailable':
-    'Een database antwoordt niet, weigert de verbinding of verbreekt die. Controleer of beide databases draaien en bereikbaar zijn: walhook check. Het gaat vanzelf verder.',
+    'Een database antwoordt niet, weigert de verbinding of verbreekt die. Controleer of beide databases draaien en bereikbaar zijn: walhook check. Daarna gaat walhook vanzelf verder.',
   'page.timed_out':
-    'Een pagina lezen of opslaan duurt langer dan een lock of time-out toelaat. Beëindig wie een lock op de tabel heeft (walhook check noemt die), of maak een index op de sleutel. Het gaat vanzelf verder.',
+    'Een pagina lezen of opslaan duurt langer dan een lock of time-out toelaat. Beëindig de sessie die een lock op de tabel heeft (walhook check noemt die), of maak een index op de sleutel. Daarna gaat walhook vanzelf verder.',
   'page.failed':
-    'Dezelfde pagina mislukt steeds. Doe wat de melding zegt. Een resync gaat dan vanzelf verder; start een backfill opnieuw: walhook backfill.',
+    'Dezelfde pagina mislukt steeds. Doe wat de tekst hieronder zegt. Een resync gaat dan vanzelf verder; start een backfill opnieuw: walhook backfill.',
 }
 
 /** Why changes were lost, by the reason of a gap. */
@@ -77,13 +77,13 @@ export const gapReasonsNl: ReadonlyMap<string, string> = new Map([
 
 /** The objects of the mapping that the source has dropped. */
 export const lostNl: LostTexts = {
-  table: ({ entity, table }) => `Onderwerp ${entity}: tabel ${table} is verwijderd.`,
+  table: ({ entity, table }) => `Entiteit ${entity}: tabel ${table} is verwijderd.`,
   'related.table': ({ entity, field, table }) =>
-    `Onderwerp ${entity}, veld ${field}: tabel ${table} is verwijderd.`,
+    `Entiteit ${entity}, veld ${field}: tabel ${table} is verwijderd.`,
   'related.column': ({ entity, field, column, table }) =>
-    `Onderwerp ${entity}, veld ${field}: kolom ${column} van ${table} is verwijderd.`,
+    `Entiteit ${entity}, veld ${field}: kolom ${column} van ${table} is verwijderd.`,
   'related.item': ({ entity, field, columns }) =>
-    `Onderwerp ${entity}, veld ${field}: ${columns} is verwijderd en wordt weggelaten.`,
+    `Entiteit ${entity}, veld ${field}: ${columns} is verwijderd en wordt weggelaten.`,
 }
 
 /** Why a mapping file was refused, by the code of each problem. The English problem has the details. */
@@ -106,8 +106,8 @@ export const refusalsNl: Partial<Record<ProblemCode, string>> = {
   condition: 'Een voorwaarde past niet bij het type van haar kolom.',
   field_twice: 'Twee kolommen of lijsten hebben hetzelfde veld.',
   format: 'Een formaat past niet bij het type van zijn kolom.',
-  label: 'Het label noemt een veld dat het onderwerp niet heeft.',
-  not_in_identity: 'De sleutel van het onderwerp staat niet in de replica identity van de tabel.',
+  label: 'Het label noemt een veld dat de entiteit niet heeft.',
+  not_in_identity: 'De sleutel van de entiteit staat niet in de replica identity van de tabel.',
   relation: 'Een gerelateerde lijst vindt haar eigenaar niet met deze sleutel.',
   publication_missing: 'De publicatie bestaat niet, en walhook kan haar niet maken.',
   publication_gone: 'De publicatie is verwijderd.',

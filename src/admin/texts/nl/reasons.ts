@@ -46,52 +46,53 @@ export const reasonsNl: ReasonTexts = {
   'url.unresolved': ({ host, code }) =>
     `${host} heeft geen adres (${code}): controleer de spelling en of de naam in DNS bestaat.`,
   'url.dns_failed': ({ host, code }) =>
-    `${host} kon nu niet worden opgezocht (${code}): de DNS-server had een storing. Probeer het zo nog eens.`,
+    `${host} kon nu niet worden opgezocht (${code}): de DNS-server had een storing. Probeer het zo opnieuw.`,
   'url.dns_late': ({ host }) =>
     `${host} kon niet op tijd worden opgezocht: de DNS-server antwoordde niet. Probeer het opnieuw.`,
   'address.none': ({ text }) => `${JSON.stringify(text)} is geen IP-adres.`,
   'address.denied': ({ target }) =>
-    `${target} is door WALHOOK_DENY_TARGETS gesloten voor webhooks; dat gaat voor WALHOOK_ALLOW_TARGETS. Kies een ander doel, of haal het daar weg.`,
+    `WALHOOK_DENY_TARGETS verbiedt ${target} voor webhooks, en gaat voor WALHOOK_ALLOW_TARGETS. Kies een ander doel, of haal het daar weg.`,
   'address.metadata': ({ address, range }) =>
-    `${address} is een metadata-adres van een cloud (${range}); webhooks mogen daar niet heen. Noem om het toe te staan precies ${address} in WALHOOK_ALLOW_TARGETS (een reeks of hostnaam is niet genoeg).`,
+    `${address} is een metadata-adres van een cloud (${range}); webhooks mogen daar niet heen. Zet precies ${address} in WALHOOK_ALLOW_TARGETS om het toe te staan (een reeks of hostnaam is niet genoeg).`,
   'address.special': ({ address, kind, range }) =>
-    `${address} is ${addressKinds[kind]} (${range}); webhooks mogen daar niet heen. Voeg om het toe te staan ${address} toe aan WALHOOK_ALLOW_TARGETS.`,
+    `${address} is ${addressKinds[kind]} (${range}); webhooks mogen daar niet heen. Voeg ${address} toe aan WALHOOK_ALLOW_TARGETS om het toe te staan.`,
   'address.own': ({ address }) =>
-    `${address} is een adres van deze machine of van een netwerk waar die aan hangt; webhooks mogen daar niet heen. Voeg om het toe te staan ${address} toe aan WALHOOK_ALLOW_TARGETS.`,
+    `${address} is een adres van deze machine of van een netwerk ervan; webhooks mogen daar niet heen. Voeg ${address} toe aan WALHOOK_ALLOW_TARGETS om het toe te staan.`,
   'address.resolved': ({ host, because }, say) =>
     `${host} verwijst naar een adres dat niet is toegestaan: ${say(because)}`,
 
   'webhook.trigger_unknown': ({ trigger, known }) =>
     `${JSON.stringify(trigger)} is geen trigger. Triggers: ${known.join(', ')}.`,
   'webhook.managed': ({ webhookId, source }) =>
-    `Webhook ${webhookId} wordt als code beheerd, in ${source}: bij de volgende walhook apply zou je wijziging verdwijnen. Wijzig het daar, of neem het beheer over op de pagina van de webhook.`,
+    `Webhook ${webhookId} wordt als code beheerd, in ${source}: de volgende walhook apply overschrijft je wijziging. Wijzig hem daar, of neem het beheer over op de pagina van de webhook.`,
   'webhook.managed_elsewhere': ({ name, source }) =>
     `${JSON.stringify(name)} wordt beheerd door ${source}. Haal hem uit een van de twee bestanden, of gebruik --force om hem hier te beheren`,
   'webhook.same_name': ({ name, ids }) =>
-    `webhooks ${ids} heten allemaal ${JSON.stringify(name)}: geef er een een andere naam`,
+    `Webhooks ${ids} hebben dezelfde naam, ${JSON.stringify(name)}: geef ze elk een eigen naam`,
   'webhook.bad_secret': () =>
-    'geen ondertekeningssleutel: schrijf whsec_ en 24 tot 64 willekeurige bytes in Base64, of laat hem weg, dan maakt walhook er een',
+    'geen geldig geheim: schrijf whsec_ en 24 tot 64 willekeurige bytes in Base64, of laat het weg, dan maakt walhook er een aan',
   'webhook.no_such_field': ({ field, meant }) =>
     `er is geen veld ${JSON.stringify(field)}${meant === null ? '' : `. Bedoel je ${meant}?`}`,
   'webhook.field_value': ({ field, why }) => `veld ${field}: ${why}`,
   'apply.changed_meanwhile': ({ name }) =>
-    `Iemand heeft ${JSON.stringify(name)} op dit moment gewijzigd. Er is niets veranderd. Pas het bestand opnieuw toe.`,
+    `Iemand heeft ${JSON.stringify(name)} intussen gewijzigd. Er is niets gewijzigd. Pas het bestand opnieuw toe.`,
   'webhook.mail_address': ({ address }) =>
     `${JSON.stringify(address)} is geen e-mailadres: schrijf het als beheer@example.com`,
   'webhook.field_meant': ({ field, meant }) => `${JSON.stringify(field)} is geen veld. Bedoel je ${meant}?`,
   'webhook.field_of_entity': ({ field, fields }) =>
     `${JSON.stringify(field)} is geen veld. De velden zijn ${fields.join(', ')}.`,
   'webhook.field_form': ({ field, example }) =>
-    `${JSON.stringify(field)} is geen veld. Schrijf een onderwerp en een veld, zoals ${example}.`,
+    `${JSON.stringify(field)} is geen veld. Schrijf een entiteit en een veld, zoals ${example}.`,
   'filter.no_value': ({ field }) =>
-    `De lijst van ${field} is leeg: niets zou overeenkomen. Noem minstens één waarde, of laat het veld weg.`,
+    `De lijst van ${field} is leeg: geen entiteit zou overeenkomen. Noem minstens één waarde, of laat het veld weg.`,
   'filter.number': ({ value }) =>
     `${value} heeft meer cijfers dan een JSON-getal precies bewaart (15, of hele getallen tot en met 9007199254740991). Filter op een ander veld.`,
-  'filter.long': ({ characters, most }) => `De waarde heeft ${characters} tekens. Er mogen er ${most} zijn.`,
+  'filter.long': ({ characters, most }) =>
+    `De waarde heeft ${characters} tekens: hooguit ${most} is toegestaan.`,
   'filter.text': () =>
-    'De waarde bevat een NUL-teken of een half teken: geen tekst in Postgres heeft dat. Laat het teken weg.',
+    'De waarde bevat een NUL-teken of een half teken, en dat kan in geen tekst van Postgres staan. Laat het teken weg.',
   'filter.needs_trigger': ({ form, known }) =>
-    `Er zou een bericht ${JSON.stringify(form)} komen, en de webhook heeft daar geen trigger voor. Voeg ${known.join(' of ')} toe, of kies iets anders.`,
+    `walhook zou een entiteit als ${JSON.stringify(form)} versturen, en de webhook heeft daar geen trigger voor. Voeg ${known.join(' of ')} toe, of kies iets anders.`,
   'webhook.inactive': ({ webhookId }) =>
     `Webhook ${webhookId} is inactief, dus er zou niets worden verstuurd. Activeer hem eerst.`,
   'webhook.disabled': ({ webhookId }) =>
@@ -103,7 +104,7 @@ export const reasonsNl: ReasonTexts = {
   'header.long_name': ({ name, most }) => `De naam van header ${name} is langer dan ${most} tekens.`,
   'header.bad_name': ({ name }) =>
     `De naam van header ${name} is ongeldig: gebruik letters, cijfers en !#$%&'*+-.^_\`|~.`,
-  'header.reserved': ({ name }) => `Header ${name} wordt door walhook of HTTP zelf gezet: laat hem weg.`,
+  'header.reserved': ({ name }) => `walhook of HTTP zet de header ${name} zelf: laat hem weg.`,
   'header.nothing_kept': ({ name, redacted }) =>
     `Header ${name} heeft nog geen waarde om te behouden: vul een waarde in, in plaats van ${redacted}.`,
   'header.long_value': ({ name, characters, most }) =>
@@ -112,9 +113,8 @@ export const reasonsNl: ReasonTexts = {
     `De waarde van header ${name} is ongeldig: gebruik zichtbare ASCII-tekens, spaties alleen ertussen, en geen regeleinden.`,
   'header.twice': ({ name }) => `Header ${name} staat er twee keer.`,
   'header.unreadable': ({ name }) =>
-    `De waarde van header ${name} kan niet worden gelezen met WALHOOK_SECRET_KEY: vul hem opnieuw in, of verwijder de header.`,
-  'header.too_many': ({ count, most }) =>
-    `Hooguit ${most} headers zijn toegestaan; dit zouden er ${count} zijn.`,
+    `walhook kan de waarde van header ${name} niet lezen met WALHOOK_SECRET_KEY: vul hem opnieuw in, of verwijder de header.`,
+  'header.too_many': ({ count, most }) => `Hooguit ${most} headers zijn toegestaan; dit zijn er ${count}.`,
 
   'certificate.missing': () => 'Vul ook het certificaat van de sleutel in.',
   'certificate.key_missing': () => 'Vul ook de sleutel van het certificaat in.',
@@ -131,69 +131,69 @@ export const reasonsNl: ReasonTexts = {
     `Het certificaat is pas geldig vanaf ${at}. Vul een certificaat in dat nu geldig is.`,
 
   'event.not_subscribed': ({ webhookId, trigger, eventId }) =>
-    `Webhook ${webhookId} heeft de trigger ${trigger} niet, dus melding ${eventId} is niet voor de ontvanger bedoeld. Geef de webhook de trigger, of verstuur de melding als beheerder toch.`,
+    `Webhook ${webhookId} heeft de trigger ${trigger} niet, dus event ${eventId} is niet voor de ontvanger bedoeld. Geef de webhook de trigger, of laat een beheerder het event toch versturen.`,
   'event.filtered': ({ webhookId, eventId }) =>
-    `Het filter van webhook ${webhookId} sluit event ${eventId} uit. Een admin kan het toch versturen, met "beyond_triggers": true.`,
+    `Het filter van webhook ${webhookId} sluit event ${eventId} uit. Een beheerder kan het toch versturen.`,
   'event.in_flight': ({ webhookId, eventId }) =>
-    `Melding ${eventId} is onderweg naar webhook ${webhookId}. Het resultaat komt in de log.`,
+    `Event ${eventId} is onderweg naar webhook ${webhookId}. Het resultaat komt in de log.`,
   'replay.beyond_triggers': ({ caller }) =>
     `Alleen een beheerder mag meer versturen dan de triggers van een webhook; “${caller}” is dat niet.`,
   'replay.not_subscribed': ({ webhookId, trigger }) =>
     `Webhook ${webhookId} heeft de trigger ${trigger} niet. Laat hem weg, of geef hem aan de webhook.`,
   'replay.trigger_form': ({ trigger }) =>
-    `${JSON.stringify(trigger)} is geen trigger. Schrijf een onderwerp en new, update of delete, zoals user.new.`,
-  'replay.ended': ({ id, state }) => `Herhaling ${id} is afgelopen: de toestand is ${state}.`,
-  'missed.none': ({ webhookId }) => `Webhook ${webhookId} heeft, voor zover bekend, nooit uit gestaan.`,
+    `${JSON.stringify(trigger)} is geen trigger. Schrijf een entiteit en new, update of delete, zoals user.new.`,
+  'replay.ended': ({ id, state }) => `Herhaling ${id} is al afgelopen: de status is ${state}.`,
+  'missed.none': ({ webhookId }) => `Webhook ${webhookId} is, voor zover bekend, nooit inactief geweest.`,
   'missed.sent': ({ webhookId, id }) =>
-    `Herhaling ${id} heeft al verstuurd wat webhook ${webhookId} miste. Verstuur de periode opnieuw om dat nog eens te doen.`,
+    `Herhaling ${id} heeft al verstuurd wat webhook ${webhookId} miste. Herhaal de periode om dat nog eens te doen.`,
   'range.order': () => 'Het einde moet na het begin liggen.',
 
   'test.foreign_account': ({ webhookId }) =>
-    `Webhook ${webhookId} heeft geen trigger van gebruikers, dus de ontvanger hoort hun gegevens niet te krijgen: alleen een beheerder mag het account van een ander versturen. Laat het id leeg om je eigen account te versturen.`,
+    `Webhook ${webhookId} heeft geen trigger van gebruikers, dus hun gegevens zijn niet voor de ontvanger bedoeld: alleen een beheerder mag het account van een ander versturen. Laat het id leeg om je eigen account te versturen.`,
   'test.no_user_entity': () =>
-    'Een test verstuurt een gebruikersaccount, en de mapping heeft geen onderwerp “user”.',
+    'Een test verstuurt een gebruikersaccount, en de mapping heeft geen entiteit “user”.',
   'test.no_account': ({ caller }) =>
     `Een test verstuurt de gegevens van je gebruikersaccount, en bij het token “${caller}” hoort er geen. Vul het id van een account in.`,
   'test.other_tenant': ({ userId, tenant }) =>
-    `gebruiker ${userId} is niet van organisatie ${tenant}, waar deze koppeling bij hoort: noem er een die dat wel is`,
+    `gebruikersaccount ${userId} hoort niet bij organisatie ${tenant} van deze webhook: kies een ander account`,
   'test.unknown_account': ({ userId }) =>
     `Er is geen gebruikersaccount met het id ${JSON.stringify(userId)}.`,
 
   'tenant.foreign': () =>
     'dit token hoort bij een organisatie, en alles wat het maakt ook: laat het veld weg',
   'tenant.form': ({ most }) =>
-    `een organisatie is een tekst van 1 tot ${most} tekens, zoals Postgres de waarde van haar kolom schrijft: null voor geen`,
+    `een organisatie is een tekst van 1 tot ${most} tekens, zoals Postgres de waarde van haar kolom schrijft; laat leeg voor geen`,
   'link.no_tenant': () => 'een link is voor een organisatie: noem haar',
   'link.path': ({ path }) =>
     `${JSON.stringify(path.slice(0, 200))} is hier geen pagina: schrijf een pad zoals /couplings`,
   'tenant.kept': () =>
-    'een koppeling blijft van haar organisatie: maak een andere koppeling en verwijder deze',
+    'Je kunt de organisatie van een webhook niet wijzigen: maak een andere webhook aan en verwijder deze',
   'token.past': ({ at }) => `${at} is voorbij: het token zou nooit werken.`,
 
   'source.away': () =>
-    'De database waaruit walhook leest geeft geen antwoord, en de tabellen zijn hier nodig. Probeer het zo nog eens.',
+    'De brondatabase antwoordt niet, en haar tabellen zijn hier nodig. Probeer het over 10 s opnieuw.',
   'cell.away': ({ cell }) =>
     cell === null
-      ? 'Een deel van walhook geeft geen antwoord, en daar kan deze koppeling staan. Probeer het over 10 s opnieuw.'
-      : `De cel ${cell}, waarin deze koppeling staat, geeft geen antwoord. De gebeurtenissen wachten, er gaat niets verloren. Start de database van de cel, of probeer het over 10 s opnieuw.`,
+      ? 'Een deel van walhook antwoordt niet, en daar kan deze webhook staan. Probeer het over 10 s opnieuw.'
+      : `De cel ${cell} van deze webhook antwoordt niet. De events blijven in de wachtrij, en er gaat niets verloren. Start de database van de cel, of probeer het over 10 s opnieuw.`,
   'cell.lost': ({ cell }) =>
-    `De cel ${cell} gaf halverwege geen antwoord meer: of de opdracht is uitgevoerd, is niet bekend. Start de database van de cel, en kijk eerst na voordat je het nog eens doet.`,
+    `De cel ${cell} antwoordde halverwege niet meer: of de opdracht is uitgevoerd, is onbekend. Start de database van de cel, en kijk na wat er is gebeurd voordat je het opnieuw doet.`,
   'cell.away_for_file': ({ cell }) =>
-    `De cel ${cell} geeft geen antwoord, en koppelingen uit het bestand kunnen daar staan. Er is niets veranderd. Start de database van de cel en pas het bestand daarna opnieuw toe.`,
+    `De cel ${cell} antwoordt niet, en webhooks uit het bestand kunnen daar staan. Er is niets gewijzigd. Start de database van de cel en pas het bestand daarna opnieuw toe.`,
 
   'once.going_on': () => 'Het eerste verzoek met dit formulier loopt nog. Laad de pagina zo opnieuw.',
   'once.cut_off': () =>
-    'Het eerste verzoek met dit formulier is afgebroken, en het resultaat is onbekend. Kijk hoe het nu is, en open de pagina opnieuw om het te herhalen.',
+    'Het eerste verzoek met dit formulier is afgebroken, en het resultaat is onbekend. Kijk na wat er is gebeurd, en laad de pagina opnieuw om het te herhalen.',
   'once.unreadable': () =>
-    'Het verzoek met dit formulier is uitgevoerd, maar het antwoord is met een andere WALHOOK_SECRET_KEY versleuteld. Kijk hoe het nu is, en open de pagina opnieuw om het te herhalen.',
+    'Het verzoek met dit formulier is uitgevoerd, maar het antwoord is met een andere WALHOOK_SECRET_KEY versleuteld. Kijk na wat er is gebeurd, en laad de pagina opnieuw om het te herhalen.',
 
   'entity.unknown': ({ entityType, known, meant }) =>
-    `De mapping heeft geen onderwerp ${JSON.stringify(entityType)}. Onderwerpen: ${known.join(', ')}.${meant === null ? '' : ` Bedoel je ${meant}?`}`,
+    `De mapping heeft geen entiteit ${JSON.stringify(entityType)}. Entiteiten: ${known.join(', ')}.${meant === null ? '' : ` Bedoel je ${meant}?`}`,
   'backfill.open': ({ id, entityType, webhookId }) =>
     `Backfill ${id ?? ''} van ${entityType} voor ${webhookId === null ? 'elke webhook' : `webhook ${webhookId}`} loopt nog. Wacht tot hij klaar is, wijzig het tempo, of annuleer hem eerst.`,
   'backfill.no_receiver': ({ trigger }) =>
     `Geen actieve webhook heeft de trigger ${trigger}, dus er zou niets worden verstuurd.`,
   'backfill.not_subscribed': ({ webhookId, trigger, other }) =>
     `Webhook ${webhookId} heeft de trigger ${trigger} niet, dus er zou niets worden verstuurd. ${other === null ? 'Geef hem eerst de trigger.' : `Geef hem de trigger, of verstuur de rijen als ${other}.`}`,
-  'backfill.ended': ({ id, state }) => `Backfill ${id} is afgelopen: de toestand is ${state}.`,
+  'backfill.ended': ({ id, state }) => `Backfill ${id} is al afgelopen: de status is ${state}.`,
 }
