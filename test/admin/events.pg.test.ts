@@ -58,13 +58,13 @@ test('an event tells at each webhook what became of it, step by step, and where 
   expect(steps(text, bad)).toEqual([
     'Changed in the application',
     'Attempt 1 of 10 Timed out The receiver did not respond in time.',
-    'The receiver has yet to accept it. Next attempt: .',
+    'The receiver has not accepted it yet. Next attempt: .',
   ])
   expect(text).toMatch(
     new RegExp(`id="webhook-${other}".*?The webhook does not subscribe to this trigger.`, 's'),
   )
   expect(text).toMatch(new RegExp(`id="webhook-${inactive}".*?The webhook was inactive then.`, 's'))
-  expect(text).toContain('Not sent: the webhook did not ask for user.new.')
+  expect(text).toContain('Not sent: the webhook did not subscribe to user.new.')
   const later = await at.webhook(['user.new'])
   expect((await at.get(`/events/${event}`)).text).toMatch(
     new RegExp(`id="webhook-${later}".*?The webhook was created after this event.`, 's'),

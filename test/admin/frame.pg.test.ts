@@ -135,7 +135,7 @@ test('what somebody has typed while their session ended comes back to them, to b
   expect(over.text).toContain('name="header_value" value="line"')
   const part = await at.post('/couplings/preview', form, null, { ...ours, 'hx-request': 'true' })
   expect({ status: part.status, at: part.headers.get('hx-retarget') }).toEqual({ status: 200, at: '#stale' })
-  expect(part.text).toContain('Your session has ended. What you typed is still here.')
+  expect(part.text).toContain('Your session has expired. Your input is still on this page.')
   const foreign = { ...ours, origin: 'https://evil.example', 'sec-fetch-site': 'cross-site' }
   expect((await at.post('/tokens/new', form, null, foreign)).text).not.toContain('CRM')
 })

@@ -313,7 +313,7 @@ test('all that failed is counted first, sent again then, and only it', async () 
   const from = /name="from" value="(\d+)"/.exec(asked)![1]!
   const done = await at.post(`/couplings/${id}/resend-failed`, { from }, 'operator')
   expect(done.headers.get('location')).toBe(`/couplings/${id}/log?done=resent&count=1`)
-  expect((await at.get(done.headers.get('location')!)).text).toContain('Queued to resend: 1.')
+  expect((await at.get(done.headers.get('location')!)).text).toContain('Resending events: 1.')
   expect((await at.get(`/couplings/${id}/resend-failed`)).text).toContain(
     'No undelivered failures in this period',
   )

@@ -140,7 +140,7 @@ test('at what pace this process sends to a webhook is on its pages and in the AP
   show({ limit: 3, pausedForMs: 0 })
   for (const text of await pages()) expect(text).toContain('at most 3 requests at once (usually 100)')
   show({ limit: 1, pausedForMs: 3_999.5 })
-  for (const text of await pages()) expect(text).toContain('A single request follows in 4 seconds')
+  for (const text of await pages()) expect(text).toContain('walhook sends one request in 4 seconds')
   expect((await at.call('GET', path)).json.pace).toEqual({
     requests_at_once: 1,
     at_most: 100,

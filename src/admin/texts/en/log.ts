@@ -102,7 +102,7 @@ export const log = {
     cancelNone: 'No events are pending for this webhook.',
     cancelNow: 'Cancel these events',
     back: 'Back to the log',
-    resent: (count: string) => `Events to resend: ${count}.`,
+    resent: (count: string) => `Resending events: ${count}.`,
     cancelled: (count: string) => `Cancelled: ${count}.`,
     more: 'More events remain. Continue with the rest.',
     goOn: 'Continue',

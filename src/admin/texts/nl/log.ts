@@ -106,7 +106,7 @@ export const log: typeof english = {
     cancelNone: 'De wachtrij van deze webhook is leeg.',
     cancelNow: 'Deze events annuleren',
     back: 'Terug naar de log',
-    resent: count => `Events om opnieuw te versturen: ${count}.`,
+    resent: count => `walhook verstuurt opnieuw: ${count}.`,
     cancelled: count => `Geannuleerd: ${count}.`,
     more: 'Er zijn nog meer events. Ga door met de rest.',
     goOn: 'Doorgaan',
