@@ -199,7 +199,7 @@ test('what is wrong is said at its field, and what was typed stays', async () =>
     ['header_value', 'typed'],
   ])
   expect(judged.text).toContain('add 10.0.0.1 to WALHOOK_ALLOW_TARGETS')
-  expect(judged.text).toContain('The header content-type is set by walhook or HTTP itself')
+  expect(judged.text).toContain('walhook or HTTP itself sets the header content-type')
   expect(judged.text).toContain('value="typed"')
   expect((await at.call('GET', '/api/webhooks')).json.data).toEqual([])
 })

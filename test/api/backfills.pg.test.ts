@@ -93,7 +93,10 @@ test('its progress can be read, its pace changed, and it can be cancelled once; 
   })
   for (const [method, body] of [['DELETE'], ['PATCH', { rows_per_second: 5 }]] as const) {
     const refused = await at.call(method, `/api/backfills/${id}`, body)
-    expect([refused.status, refused.json.detail]).toEqual([409, `Backfill ${id} has ended: it is cancelled.`])
+    expect([refused.status, refused.json.detail]).toEqual([
+      409,
+      `Backfill ${id} has ended already: its state is cancelled.`,
+    ])
   }
   const { data } = (await at.call('GET', '/api/audit?limit=3')).json
   expect(data.map(({ action, target_id }: Record<string, string>) => `${action} ${target_id}`)).toEqual([

@@ -45,7 +45,7 @@ test('backfill shows its progress until it is done, tells what there is, and lis
   const again = await runWalhook(database, ['backfill', '--cancel', String(id)])
   expect(again).toMatchObject({
     code: 1,
-    stderr: `walhook: Backfill ${id} has ended: it is cancelled.\n`,
+    stderr: `walhook: Backfill ${id} has ended already: its state is cancelled.\n`,
   })
 })
 

@@ -65,18 +65,18 @@ export const reasonTexts: ReasonTexts = {
   'webhook.trigger_unknown': ({ trigger, known }) =>
     `${JSON.stringify(trigger)} is not a trigger. Triggers: ${known.join(', ')}.`,
   'webhook.managed': ({ webhookId, source }) =>
-    `Webhook ${webhookId} is managed as code, in ${source}: the next walhook apply would undo your change. Change it there, take it over with "managed_by": null, or add ?force=true to change it once.`,
+    `Webhook ${webhookId} is managed as code, in ${source}: the next walhook apply overwrites your change. Change it there, take it over with "managed_by": null, or add ?force=true to change it once.`,
   'webhook.managed_elsewhere': ({ name, source }) =>
     `${JSON.stringify(name)} is managed by ${source}. Take it out of one of the two files, or add --force to manage it here`,
   'webhook.same_name': ({ name, ids }) =>
-    `webhooks ${ids} are all called ${JSON.stringify(name)}: give one of them another name`,
+    `webhooks ${ids} have the same name, ${JSON.stringify(name)}: give each its own`,
   'webhook.bad_secret': () =>
-    'not a signing secret: write whsec_ and 24 to 64 random bytes in Base64, or leave it out and walhook makes one',
+    'not a signing secret: write whsec_ and 24 to 64 random bytes in Base64, or leave it out and walhook creates one',
   'webhook.no_such_field': ({ field, meant }) =>
     `there is no field ${JSON.stringify(field)}${meant === null ? '' : `. Did you mean ${meant}?`}`,
   'webhook.field_value': ({ field, why }) => `${field}: ${why}`,
   'apply.changed_meanwhile': ({ name }) =>
-    `Somebody changed ${JSON.stringify(name)} at this moment. Nothing was changed. Apply the file again.`,
+    `Somebody else changed ${JSON.stringify(name)} meanwhile. walhook changed nothing. Apply the file again.`,
   'webhook.mail_address': ({ address }) =>
     `${JSON.stringify(address)} is not an e-mail address: write it as ops@example.com`,
   'webhook.field_meant': ({ field, meant }) =>
@@ -92,9 +92,9 @@ export const reasonTexts: ReasonTexts = {
   'filter.long': ({ characters, most }) =>
     `The value has ${characters} characters. At most ${most} are allowed.`,
   'filter.text': () =>
-    'The value holds a NUL character or half of a surrogate pair: no text in Postgres does. Leave the character out.',
+    'The value has a NUL character or half of a surrogate pair, which no text in Postgres can have. Remove the character.',
   'filter.needs_trigger': ({ form, known }) =>
-    `An entity would be told as ${JSON.stringify(form)}, and the webhook has no trigger for it. Add ${known.join(' or ')}, or choose otherwise.`,
+    `walhook would send an entity as ${JSON.stringify(form)}, and the webhook has no trigger for that. Add ${known.join(' or ')}, or choose another form.`,
   'webhook.inactive': ({ webhookId }) =>
     `Webhook ${webhookId} is inactive, so nothing would be sent. Activate it first.`,
   'webhook.disabled': ({ webhookId, why }) =>
@@ -106,7 +106,7 @@ export const reasonTexts: ReasonTexts = {
   'header.long_name': ({ name, most }) => `The header ${name} has a name of more than ${most} characters.`,
   'header.bad_name': ({ name }) =>
     `The header ${name} has an invalid name: use letters, digits and any of !#$%&'*+-.^_\`|~.`,
-  'header.reserved': ({ name }) => `The header ${name} is set by walhook or HTTP itself: leave it out.`,
+  'header.reserved': ({ name }) => `walhook or HTTP itself sets the header ${name}: leave it out.`,
   'header.nothing_kept': ({ name, redacted }) =>
     `The header ${name} has no value to keep: give it one instead of ${redacted}.`,
   'header.long_value': ({ name, characters, most }) =>
@@ -133,59 +133,59 @@ export const reasonTexts: ReasonTexts = {
     `The certificate is valid only from ${at} on. Give one that is valid now.`,
 
   'event.not_subscribed': is =>
-    `Webhook ${is.webhookId} does not have the trigger ${is.trigger}, so its receiver is not meant to have event ${is.eventId}. Give it the trigger, or, as an admin, send {"beyond_triggers": true} as well.`,
+    `Webhook ${is.webhookId} does not have the trigger ${is.trigger}, so event ${is.eventId} is not for its receiver. Give it the trigger, or, as an admin, send {"beyond_triggers": true} as well.`,
   'event.filtered': ({ webhookId, eventId }) =>
-    `The filter of webhook ${webhookId} excludes event ${eventId}. An admin can send it all the same, with "beyond_triggers": true.`,
+    `The filter of webhook ${webhookId} excludes event ${eventId}. An admin can send it anyway, with "beyond_triggers": true.`,
   'event.in_flight': ({ webhookId, eventId }) =>
     `Event ${eventId} is in flight to webhook ${webhookId}. The log will show its outcome.`,
   'replay.beyond_triggers': ({ caller, role }) =>
-    `Only an admin may send beyond a webhook's triggers; "${caller}" has the role ${role}. Leave beyond_triggers out to send only what the webhook has the triggers for.`,
+    `Only an admin may send beyond a webhook's triggers; "${caller}" has the role ${role}. Leave beyond_triggers out to send only events that the webhook has triggers for.`,
   'replay.not_subscribed': ({ webhookId, trigger }) =>
     `Webhook ${webhookId} does not have the trigger ${trigger}. Leave it out, give it to the webhook, or, as an admin, send {"beyond_triggers": true} as well.`,
   'replay.trigger_form': ({ trigger }) =>
-    `${JSON.stringify(trigger)} is not a trigger. Write an entity type and new, update or delete, as user.new.`,
-  'replay.ended': ({ id, state }) => `Replay ${id} has ended: it is ${state}.`,
-  'missed.none': ({ webhookId }) => `Webhook ${webhookId} was never off, as far as is known.`,
+    `${JSON.stringify(trigger)} is not a trigger. Write an entity type and new, update or delete, such as user.new.`,
+  'replay.ended': ({ id, state }) => `Replay ${id} has ended already: its state is ${state}.`,
+  'missed.none': ({ webhookId }) => `Webhook ${webhookId} was never inactive, as far as walhook knows.`,
   'missed.sent': ({ webhookId, id }) =>
-    `Replay ${id} has sent what webhook ${webhookId} missed. To send it again, replay its range of time.`,
+    `Replay ${id} has already sent what webhook ${webhookId} missed. To send it again, replay its time range.`,
   'range.order': () => 'to: must be later than from',
 
   'test.foreign_account': ({ webhookId }) =>
-    `Webhook ${webhookId} has no trigger of user, so its receiver is not meant to have the data of users: only an admin may send it another account's. Leave user_id out to send your own.`,
+    `Webhook ${webhookId} has no trigger of user, so the data of users is not for its receiver: only an admin may send another user's account. Leave user_id out to send your own.`,
   'test.no_user_entity': () => 'A test sends a user account, and the mapping has no entity "user".',
   'test.no_account': ({ caller }) =>
-    `A test sends the data of your user account, and the token "${caller}" belongs to none. Send {"user_id": …} with the id of an account, or make a token with one (walhook token NAME --user ID; for WALHOOK_ADMIN_TOKEN: WALHOOK_ADMIN_USER).`,
+    `A test sends the data of your user account, and the token "${caller}" has none. Send {"user_id": …} with the id of an account, or create a token with one (walhook token NAME --user ID; for WALHOOK_ADMIN_TOKEN: WALHOOK_ADMIN_USER).`,
   'test.other_tenant': ({ userId, tenant }) =>
-    `the user account ${userId} is not of the tenant ${tenant} of this webhook: name one that is`,
+    `the user account ${userId} does not belong to the tenant ${tenant} of this webhook: name one that does`,
   'test.unknown_account': ({ userId }) => `There is no user account with the id ${JSON.stringify(userId)}.`,
 
   'tenant.foreign': () =>
-    'this token belongs to a tenant, and so does all that it makes: leave the field out',
+    'this token belongs to a tenant, and so does everything that it creates: leave the field out',
   'tenant.form': ({ most }) =>
     `a tenant is a text of 1 to ${most} characters, written as Postgres writes the value of its column: null for none`,
-  'link.no_tenant': () => 'a link is for a tenant: name it',
+  'link.no_tenant': () => 'a link needs a tenant: name it',
   'link.path': ({ path }) =>
-    `${JSON.stringify(path.slice(0, 200))} is not a page here: write a path as in /couplings`,
-  'tenant.kept': () => 'a webhook keeps its tenant: create another webhook, and delete this one',
+    `${JSON.stringify(path.slice(0, 200))} is not a page here: write a path such as /couplings`,
+  'tenant.kept': () => 'the tenant of a webhook cannot change: create another webhook, and delete this one',
   'token.past': ({ at }) => `${at} is past: the token would never work.`,
 
   'once.going_on': () =>
     'The first request with this Idempotency-Key is still running. Ask again in a moment for its answer.',
   'once.cut_off': () =>
-    'The first request with this Idempotency-Key was cut off, and its outcome is unknown. Check the state, and use a new key to repeat it.',
+    'The first request with this Idempotency-Key was cut off, and its outcome is unknown. Check what happened, then use a new key to repeat it.',
   'once.unreadable': () =>
-    'The request with this Idempotency-Key was carried out, but its answer was sealed with another WALHOOK_SECRET_KEY. Check the state, and use a new key to repeat it.',
+    'The request with this Idempotency-Key was carried out, but its answer was sealed with another WALHOOK_SECRET_KEY. Check what happened, then use a new key to repeat it.',
 
   'source.away': () =>
-    'The source database does not answer, and what events hold is read from its tables. Try again in 10 s.',
+    'The source database does not respond, and this call reads its tables. Try again in 10 s.',
   'cell.away': ({ cell }) =>
     cell === null
-      ? 'A part of walhook does not answer, and the webhook may be there. Try again in 10 s.'
-      : `The cell ${cell}, which has this webhook, does not answer. Its events wait, and nothing is lost. Start its database, or try again in 10 s.`,
+      ? 'A part of walhook does not respond, and the webhook may be there. Try again in 10 s.'
+      : `The cell ${cell} of this webhook does not respond. Its events stay pending, and nothing is lost. Start its database, or try again in 10 s.`,
   'cell.lost': ({ cell }) =>
-    `The cell ${cell} stopped answering during this call: whether it was carried out is unknown. Start its database, and look before you repeat the call.`,
+    `The cell ${cell} stopped responding during this call: whether it was carried out is unknown. Start its database, and check before you repeat the call.`,
   'cell.away_for_file': ({ cell }) =>
-    `The cell ${cell} does not answer, and webhooks of the file may be there. Nothing was changed. Start its database, then apply the file again.`,
+    `The cell ${cell} does not respond, and webhooks of the file may be there. walhook changed nothing. Start its database, then apply the file again.`,
 
   'entity.unknown': is =>
     `The mapping has no entity ${JSON.stringify(is.entityType)}. Entities: ${is.known.join(', ')}.${is.meant === null ? '' : ` Did you mean ${is.meant}?`}`,
@@ -195,7 +195,7 @@ export const reasonTexts: ReasonTexts = {
     `No active webhook has the trigger ${trigger}, so nothing would be sent.`,
   'backfill.not_subscribed': is =>
     `Webhook ${is.webhookId} does not have the trigger ${is.trigger}, so nothing would be sent. ${is.other === null ? 'Give it the trigger first.' : `Give it the trigger, or send the rows as ${is.other}.`}`,
-  'backfill.ended': ({ id, state }) => `Backfill ${id} has ended: it is ${state}.`,
+  'backfill.ended': ({ id, state }) => `Backfill ${id} has ended already: its state is ${state}.`,
 }
 
 export function sayInEnglish(reason: Reason): string {
