@@ -267,6 +267,8 @@ create table walhook.alert_mails (
   due_at timestamp with time zone default now(),
   sent_at timestamp with time zone,
   error text,
+  tenant text collate "C",
+  taken_at timestamp with time zone,
   PRIMARY KEY (id),
   UNIQUE (incident_id, alert, recipient),
   FOREIGN KEY (incident_id) REFERENCES walhook.incidents(id) ON DELETE CASCADE,
@@ -651,6 +653,7 @@ create table walhook.placements (
   webhook_id integer not null,
   cell text collate "C" not null,
   moving_to text collate "C",
+  tenant text collate "C",
   PRIMARY KEY (webhook_id),
   CHECK ((moving_to <> cell))
 );
@@ -960,6 +963,8 @@ create table walhook.webhooks_version (
 
 CREATE INDEX alert_mails_by_due ON walhook.alert_mails USING btree (due_at) WHERE (due_at IS NOT NULL);
 
+CREATE INDEX alert_mails_taken ON walhook.alert_mails USING btree (recipient, taken_at) WHERE (taken_at IS NOT NULL);
+
 CREATE INDEX alert_mails_unsent ON walhook.alert_mails USING btree (id) WHERE (sent_at IS NULL);
 
 CREATE INDEX attempts_by_event ON ONLY walhook.attempts USING btree (event_id, webhook_id);
@@ -999,6 +1004,8 @@ CREATE INDEX incidents_by_subject ON walhook.incidents USING btree (subject, kin
 CREATE INDEX incidents_by_webhook ON walhook.incidents USING btree (webhook_id) WHERE (webhook_id IS NOT NULL);
 
 CREATE INDEX incidents_untold ON walhook.incidents USING btree (id) WHERE ((told_at IS NULL) OR (tells_end AND (end_told_at IS NULL)));
+
+CREATE INDEX placements_by_tenant ON walhook.placements USING btree (tenant) WHERE (tenant IS NOT NULL);
 
 CREATE INDEX replays_by_webhook ON walhook.replays USING btree (webhook_id, id);
 

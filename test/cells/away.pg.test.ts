@@ -2,6 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { routes } from '../../src/api/routes.ts'
 import { cellsHealth } from '../../src/readiness.ts'
 import { openTestPages, ours } from '../support/open-pages.ts'
+import { statementsOf } from '../support/statements-sent.ts'
 import { addTwoCells, copyLog, type TwoCells } from '../support/two-cells.ts'
 import { until } from '../support/wait.ts'
 
@@ -142,24 +143,45 @@ test.each([
   },
 )
 
-test('a tenant learns neither the cell nor which webhooks are there', async () => {
-  const token = await at.token('admin', { name: 'theirs', userId: '7', tenant: 'acme' })
+test('a tenant with a webhook there learns that something is missing, and not the name of the cell', async () => {
+  const token = await at.token('admin', { name: 'theirs', userId: '8', tenant: 'bravo' })
+  const ask = (method: string, path: string, body?: object) => at.call(method, path, body, token)
+  const own = await ask('GET', `/api/webhooks/${ids[2]}`)
+  expect(own).toMatchObject({ status: 503, json: { code: 'cell.away' } })
+  for (const path of ['/api/webhooks', '/api/events', '/api/audit'])
+    expect((await ask('GET', path)).json.cells_away).toEqual(['[redacted]'])
+  const applied = await ask('POST', '/api/apply', { source: 'x.yaml', webhooks: {} })
+  expect(applied).toMatchObject({ status: 503, json: { code: 'cell.away_for_file' } })
+  const cookie = await at.cookieFor(token)
+  const list = await at.send('/couplings', { headers: { cookie, ...ours } })
+  expect(list).toMatchObject({
+    status: 200,
+    text: expect.stringContaining('a part of walhook does not answer'),
+  })
+  for (const text of [own.text, applied.text, list.text]) expect(text).not.toMatch(/\bfar\b/)
+})
+
+test('a tenant without a webhook there learns nothing: no notice, and 404 for what is there', async () => {
+  const token = await at.token('admin', { name: 'ours', userId: '7', tenant: 'acme' })
   const ask = async (id: number) => {
     const { status, text } = await at.call('GET', `/api/webhooks/${id}`, undefined, token)
-    return { status, text }
+    return { status, text: text.replaceAll(String(id), 'ID') }
   }
   expect((await ask(ids[0])).status).toBe(200)
   expect((await ask(ids[1])).status).toBe(200)
-  const theirs = await ask(ids[2])
-  expect(theirs.status).toBe(503)
-  expect(theirs).toEqual(await ask(999_999))
-  expect(theirs.text).not.toContain('far')
-  const { text, status } = await at.send('/couplings', {
-    headers: { cookie: await at.cookieFor(token), ...ours },
-  })
-  expect(status).toBe(200)
-  expect(text).toContain('a part of walhook does not answer')
-  expect(text).not.toMatch(/\bfar\b/)
+  const theirs = await statementsOf(() => ask(ids[2]))
+  expect(theirs.done.status).toBe(404)
+  expect(theirs).toEqual(await statementsOf(() => ask(999_999)))
+  for (const path of ['/api/webhooks', '/api/events', '/api/audit'])
+    expect((await at.call('GET', path, undefined, token)).json).not.toHaveProperty('cells_away')
+  const applied = await at.call('POST', '/api/apply', { source: 'x.yaml', webhooks: {} }, token)
+  expect(applied.status).toBe(200)
+  const cookie = await at.cookieFor(token)
+  for (const path of lists) {
+    const { text, status } = await at.send(path, { headers: { cookie, ...ours } })
+    expect({ path, status }).toEqual({ path, status: 200 })
+    expect(text).not.toMatch(/cells-away|\bfar\b/)
+  }
 })
 
 test('a new webhook goes to a cell that answers', async () => {

@@ -69,9 +69,13 @@ test('a cell in another database is found by its webhooks, one that is away says
   await cells.refresh()
   const b = cells.all()[1]!
   expect(b.name).toBe('b')
-  await cells.place(7, b)
+  await cells.place({ id: 7, tenant: 'acme' }, b)
   expect((await cells.of(7)).name).toBe('b')
   expect((await cells.of(8)).name).toBe('main')
+  // To another tenant neither the cell nor the webhook is there.
+  const [acme, bravo] = [await cells.forTenant('acme'), await cells.forTenant('bravo')]
+  expect([(await acme.of(7)).name, (await bravo.of(7)).name]).toEqual(['b', 'main'])
+  expect([acme, bravo].map(one => one.all().map(({ name }) => name))).toEqual([['main', 'b'], ['main']])
   const states = await cells.states()
   expect(states.map(({ name, isAway, behind }) => [name, isAway, behind])).toEqual([
     ['main', false, 0],
@@ -83,12 +87,12 @@ test('a cell in another database is found by its webhooks, one that is away says
   expect(states[3]!.why).toContain('the URL of the cell lost')
   // One whose URL can't be read is as any that does not answer: lists name it, and a call for its webhook is refused.
   expect((await overCells({ cells }, async () => 1)).away).toEqual(['gone', 'lost'])
-  await place(at.outbox.pool, { webhookId: 9, cell: 'lost', movingTo: null })
+  await place(at.outbox.pool, { webhookId: 9, tenant: null, cell: 'lost', movingTo: null })
   expect(await reachableCell({ cells }, 9)).toMatchObject({ ok: false, kind: 'unavailable' })
   await at.webhook(['user.new'])
   await at.webhook(['user.new'])
   expect((await cells.emptiest(1))[0]!.name).toBe('b')
-  await place(at.outbox.pool, { webhookId: 7, cell: 'main', movingTo: null })
+  await place(at.outbox.pool, { webhookId: 7, tenant: null, cell: 'main', movingTo: null })
   expect((await cells.of(7)).name).toBe('main')
   await other.drop()
 })

@@ -2,10 +2,13 @@ import type { TestOutbox } from './open-outbox.ts'
 
 /** What a test fills for one tenant; every text of it holds the tenant's name. */
 export type Filled = {
+  readonly tenant: string
+  readonly entityId: string
   readonly webhookId: number
   readonly eventId: bigint
   readonly attemptId: bigint
   readonly tokenId: number
+  readonly replayId: number
 }
 
 type At = TestOutbox & {
@@ -19,7 +22,7 @@ type At = TestOutbox & {
 export async function fillTenant(at: At, tenant: string, entityId: string): Promise<Filled> {
   const { pool } = at.outbox
   // Numbers that are found nowhere by chance.
-  for (const table of ['webhooks', 'tokens'])
+  for (const table of ['webhooks', 'tokens', 'replays'])
     await pool.query(
       `select setval(pg_get_serial_sequence('walhook.${table}', 'id'), 4000 + nextval(pg_get_serial_sequence('walhook.${table}', 'id')))`,
     )
@@ -51,10 +54,18 @@ export async function fillTenant(at: At, tenant: string, entityId: string): Prom
   const { rows: attempts } = await pool.query('select id from walhook.attempts where webhook_id = $1', [
     webhookId,
   ])
+  const { rows: replays } = await pool.query(
+    `insert into walhook.replays (webhook_id, from_id, to_id, counted, is_exact, state, ended_at, actor, actor_tenant)
+     values ($1, 1, 2, 0, true, 'done', now(), 'token of ' || $2::text, $2) returning id`,
+    [webhookId, tenant],
+  )
   await pool.query(
     `insert into walhook.audit (actor_kind, actor, token_id, actor_tenant, action, target_id, webhook_id, tenant, changes)
      values ('token', 'token of ' || $2::text, $3, $2, 'webhook.changed', $1::int::text, $1, $2, '{}')`,
     [webhookId, tenant, tokens[0].id],
   )
-  return { webhookId, eventId: eventId!, attemptId: attempts[0].id, tokenId: tokens[0].id }
+  return {
+    ...{ tenant, entityId, webhookId, eventId: eventId!, attemptId: attempts[0].id, tokenId: tokens[0].id },
+    replayId: replays[0].id,
+  }
 }

@@ -63,8 +63,9 @@ async function readCall(
   params: unknown,
 ) {
   const caller = c.get('caller')
+  const cells = await control.cells.forTenant(caller.tenant)
   return {
-    control: controlFor(control, caller),
+    control: controlFor({ ...control, cells }, caller),
     caller,
     may: (role: Role) => mayAct(caller.role, role),
     t: textsOf(c),
@@ -133,7 +134,10 @@ async function warningsFor({ tenant }: Caller, { control, nowMs }: Mounted) {
   const [alarm, states, away] = await Promise.all([
     tenant === null ? readAlarm(control, nowMs()).catch(() => null) : null,
     webhookStates(control, tenant, nowMs()).catch(() => null),
-    cellsAway(control),
+    control.cells
+      .forTenant(tenant)
+      .then(cells => cellsAway({ cells }))
+      .catch(() => []),
   ])
   return { alarm, unwell: states === null ? 0 : countUnwell(states), away }
 }

@@ -141,7 +141,7 @@ export function pageJson<T, Json>(
 export const cellsAway = () =>
   z.array(z.string()).optional().meta({
     description:
-      'The cells that do not answer now: what they hold is missing here. Absent where none is away.',
+      'The cells that do not answer now: what they hold is missing here. Absent where none is away. To a tenant, one with its webhooks is `[redacted]`.',
   })
 
 export const awayJson = ({ away = [] }: { readonly away?: readonly string[] }) =>

@@ -39,7 +39,8 @@ async function serve(c: Context<ApiEnv>, route: Route, whole: Control): Promise<
     )
   const params = route.params ? read(c, route.params, c.req.param()) : nothing
   if (!params.ok) return params.response
-  const own = controlFor(whole, caller)
+  const cells = await whole.cells.forTenant(caller.tenant)
+  const own = controlFor({ ...whole, cells }, caller)
   const found =
     route.tenants === 'webhook'
       ? await controlOfWebhook(own, caller, (params.value as { id: number }).id)

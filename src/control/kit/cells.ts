@@ -1,7 +1,7 @@
 import { type CellCursor, cursorOf } from '../../domain/cells/cell-cursor.ts'
 import { mergeSorted } from '../../domain/cells/merge-sorted.ts'
 import { because } from '../../domain/shown/reason.ts'
-import type { Cell } from '../../outbox/cells/cells.ts'
+import type { Cell, Cells } from '../../outbox/cells/cells.ts'
 import { askAgain, whileItAnswers, whyAway } from '../../outbox/cells/reach.ts'
 import type { Outbox } from '../../outbox/database/database.ts'
 import { within } from '../../runtime/within.ts'
@@ -15,7 +15,7 @@ const retryAfterS = 10
 
 type WithCells = Pick<Control, 'cells'>
 
-/** The answers of the cells that gave one, main first, and the names of the others. */
+/** The answers of the cells that gave one, main first, and the names of the others, which a tenant does not see. */
 export type OverCells<T> = {
   readonly answers: readonly { readonly cell: Cell; readonly value: T }[]
   readonly away: readonly string[]
@@ -33,9 +33,17 @@ export async function overCells<T>(
   const found = await Promise.all(all.map(cell => askOne(cells.main, cell, ask)))
   return {
     answers: found.flatMap((answer, i) => (answer === null ? [] : [{ cell: all[i]!, ...answer }])),
-    away: all.filter((_, i) => found[i] === null).map(({ name }) => name),
+    away: namesFor(
+      cells,
+      all.filter((_, i) => found[i] === null),
+    ),
   }
 }
+
+const hidden = '[redacted]'
+
+const namesFor = ({ tenant }: Pick<Cells, 'tenant'>, away: readonly Cell[]): readonly string[] =>
+  tenant === null ? away.map(({ name }) => name) : away.length === 0 ? [] : [hidden]
 
 async function askOne<T>(main: Cell, cell: Cell, ask: (outbox: Outbox, cell: Cell) => Promise<T>) {
   if (cell.name === main.name) return { value: await ask(cell.outbox, cell) }
@@ -51,19 +59,17 @@ async function askOne<T>(main: Cell, cell: Cell, ask: (outbox: Outbox, cell: Cel
 /** The names of the cells that do not answer. */
 export async function cellsAway({ cells }: WithCells): Promise<readonly string[]> {
   const others = cells.all().filter(({ name }) => name !== cells.main.name)
-  const away = await Promise.all(
-    others.map(async cell => ((await whyAway(cell)) === null ? [] : [cell.name])),
-  )
-  return away.flat()
+  const away = await Promise.all(others.map(async cell => ((await whyAway(cell)) === null ? [] : [cell])))
+  return namesFor(cells, away.flat())
 }
 
-/** The refusal while a cell does not answer. `name` null: it is not named to a tenant. */
-export const cellAway = (name: string | null): Failed =>
-  unavailable(because('cell.away', { cell: name }), retryAfterS)
+/** The refusal while a cell does not answer. It is not named to a tenant. */
+export const cellAway = (cell: Cell, { tenant }: Pick<Cells, 'tenant'>): Failed =>
+  unavailable(because('cell.away', { cell: tenant === null ? cell.name : null }), retryAfterS)
 
 /**
  * The `Control` of a webhook's operations: `outbox` is that of its cell, and main's for an unknown webhook. Or the refusal:
- * its cell is away, or the caller's tenant has no such webhook. A tenant does not learn which webhooks a cell has that is away.
+ * its cell is away, or the caller's tenant has no such webhook.
  */
 export async function controlOfWebhook(
   control: Control,
@@ -71,16 +77,17 @@ export async function controlOfWebhook(
   webhookId: number,
 ): Promise<Result<Control>> {
   const cell = await reachableCell(control, webhookId)
-  const of = cell.ok ? { ...cell, value: withOutbox(control, cell.value.outbox) } : cell
-  if (caller.tenant === null || (of.ok && (await webhookFor(of.value, caller, webhookId)))) return of
-  return (await cellsAway(control)).length > 0 ? cellAway(null) : notFound('webhook', webhookId)
+  if (!cell.ok) return cell
+  const of = withOutbox(control, cell.value.outbox)
+  const isTheirs = caller.tenant === null || (await webhookFor(of, caller, webhookId)) !== null
+  return isTheirs ? { ok: true, value: of } : notFound('webhook', webhookId)
 }
 
 /** The cell of a webhook, main for an unknown one; or the refusal while it does not answer. */
 export async function reachableCell({ cells }: WithCells, webhookId: number): Promise<Result<Cell>> {
   const cell = await cells.of(webhookId)
   const isAway = cell.name !== cells.main.name && (await whyAway(cell)) !== null
-  return isAway ? cellAway(cell.name) : { ok: true, value: cell }
+  return isAway ? cellAway(cell, cells) : { ok: true, value: cell }
 }
 
 const withOutbox = (control: Control, outbox: Outbox): Control =>
@@ -104,9 +111,9 @@ export async function inCell<T>(
   } catch (error) {
     askAgain(cell)
     if ((await whyAway(cell)) === null) throw error
-    return refuse(
-      isRead ? cellAway(cell.name) : unavailable(because('cell.lost', { cell: cell.name }), retryAfterS),
-    )
+    if (isRead) return refuse(cellAway(cell, cells))
+    const named = cells.tenant === null ? cell.name : null
+    return refuse(unavailable(because('cell.lost', { cell: named }), retryAfterS))
   }
 }
 

@@ -43,7 +43,10 @@ export async function applyWebhooks(
   wish: ApplyWish,
 ): Promise<Result<readonly AppliedWebhook[]>> {
   const { steps, problems, away } = await planApply(control, caller, wish)
-  if (away[0] !== undefined) return unavailable(because('cell.away_for_file', { cell: away[0] }))
+  if (away[0] !== undefined) {
+    const named = caller.tenant === null ? away[0] : null
+    return unavailable(because('cell.away_for_file', { cell: named }))
+  }
   if (problems.length > 0) return invalid(...problems)
   const todo = steps.filter(({ action }) => action !== 'none' && action !== 'left')
   if (wish.isDry || todo.length === 0) return { ok: true, value: steps.map(step => shown(step)) }
@@ -76,7 +79,7 @@ async function carryOut(
   todo: readonly Step[],
 ): Promise<Result<Done>> {
   const { main } = control.cells
-  const placed = await placeNew(control, todo)
+  const placed = await placeNew(control, caller, todo)
   const byCell = Map.groupBy(placed, ({ cell }) => cell)
   const others = [...byCell.keys()].filter(cell => cell !== main)
   const done = new Map<Step, { id: number; secret?: string }>()
@@ -107,13 +110,16 @@ async function carryOut(
   } catch (error) {
     // Another error may be the loss of a commit's answer: then the notes are needed.
     if (!(error instanceof Undo)) throw error
-    for (const { id, cell } of placed) if (id !== null && cell !== main) await control.cells.place(id, main)
+    for (const { id, cell, step } of placed)
+      if (id !== null && cell !== main)
+        await control.cells.place({ id, tenant: tenantOf(caller, step) }, main)
     return error.failure
   }
   for (const [{ outbox }, its] of byCell)
     if (its.some(({ step }) => step.action === 'delete')) await deleteLeftovers(outbox)
   for (const { step, cell } of placed)
-    if (step.action === 'delete' && cell !== main) await control.cells.place(step.id!, main)
+    if (step.action === 'delete' && cell !== main)
+      await control.cells.place({ id: step.id!, tenant: tenantOf(caller, step) }, main)
   for (const { cell, id } of back)
     if ((await bringForward(cell.outbox, id, control.earlyRetries)) > 0) await tellWake(cell.outbox)
   return { ok: true, value: done }
@@ -133,15 +139,20 @@ async function inEach(
 }
 
 /** The cell of each change: new webhooks are spread, each under an id that is noted before. */
-async function placeNew(control: Control, todo: readonly Step[]): Promise<Placed[]> {
+async function placeNew(control: Control, caller: Caller, todo: readonly Step[]): Promise<Placed[]> {
   const cells = [...(await control.cells.emptiest(todo.filter(({ action }) => action === 'create').length))]
   const placed: Placed[] = []
   for (const step of todo) {
     const cell = step.cell ?? cells.shift()!
-    placed.push({ step, cell, id: step.cell ? null : await newIdIn(control, cell) })
+    const id = step.cell ? null : await newIdIn(control, cell, tenantOf(caller, step))
+    placed.push({ step, cell, id })
   }
   return placed
 }
+
+/** Whose the webhook of a step is, or will be. */
+const tenantOf = ({ tenant }: Caller, { before, fields }: Step): string | null =>
+  before ? before.tenant : (tenant ?? fields?.tenant ?? null)
 
 /** Somebody made a webhook of the name of a new one since the plan. */
 async function refuseTaken(
@@ -152,8 +163,9 @@ async function refuseTaken(
 ): Promise<void> {
   const made = todo
     .filter(({ action }) => action === 'create')
-    .map(({ name, fields }) => ({ name, tenant: caller.tenant ?? fields?.tenant ?? null }))
-  for (const cell of cells.all()) {
+    .map(step => ({ name: step.name, tenant: tenantOf(caller, step) }))
+  // A cell may have become one of the tenant's since.
+  for (const cell of (await cells.forTenant(caller.tenant)).all()) {
     // Not another connection of main: whoever waits for the lock may have the others.
     const taken = await findNameTaken(cell === cells.main ? db : cell.outbox.pool, made)
     if (taken !== null) throw new Undo(meanwhile(taken))

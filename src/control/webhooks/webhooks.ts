@@ -95,7 +95,7 @@ export async function createWebhook(
   const { tenant } = of
   const secret = given ?? newSecret(control)
   const [cell = null] = within ? [] : await control.cells.emptiest(1)
-  const id = cell ? await newIdIn(control, cell) : within!.id!
+  const id = cell ? await newIdIn(control, cell, tenant) : within!.id!
   const webhook = await inTransaction(cell ?? control, within, async db => {
     const made = await webhooks.insertWebhook(db, {
       ...normalized(rest, judged.url),
@@ -115,9 +115,13 @@ export async function createWebhook(
  * The id of a new webhook in a cell. It is noted before the webhook is stored, so that a webhook in a cell is always found; a
  * note without a webhook does no harm.
  */
-export async function newIdIn({ cells }: Pick<Control, 'cells'>, cell: Cell): Promise<number> {
+export async function newIdIn(
+  { cells }: Pick<Control, 'cells'>,
+  cell: Cell,
+  tenant: string | null,
+): Promise<number> {
   const id = await nextWebhookId(cells.main.outbox.pool)
-  if (cell.name !== cells.main.name) await cells.place(id, cell)
+  if (cell.name !== cells.main.name) await cells.place({ id, tenant }, cell)
   return id
 }
 
@@ -241,7 +245,7 @@ export async function deleteWebhook(
   })
   if (deleted.ok && !within) {
     await webhooks.deleteLeftovers(control.outbox)
-    await control.cells.place(id, control.cells.main)
+    await control.cells.place({ id, tenant: caller.tenant }, control.cells.main)
   }
   return deleted
 }

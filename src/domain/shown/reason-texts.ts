@@ -183,9 +183,13 @@ export const reasonTexts: ReasonTexts = {
       ? 'A part of walhook does not respond, and the webhook may be there. Try again in 10 s.'
       : `The cell ${cell} of this webhook does not respond. Its events stay pending, and nothing is lost. Start its database, or try again in 10 s.`,
   'cell.lost': ({ cell }) =>
-    `The cell ${cell} stopped responding during this call: whether it was carried out is unknown. Start its database, and check before you repeat the call.`,
+    cell === null
+      ? 'A part of walhook stopped responding during this call: whether it was carried out is unknown. Check before you repeat the call.'
+      : `The cell ${cell} stopped responding during this call: whether it was carried out is unknown. Start its database, and check before you repeat the call.`,
   'cell.away_for_file': ({ cell }) =>
-    `The cell ${cell} does not respond, and webhooks of the file may be there. walhook changed nothing. Start its database, then apply the file again.`,
+    cell === null
+      ? 'A part of walhook does not respond, and webhooks of the file may be there. walhook changed nothing. Apply the file again later.'
+      : `The cell ${cell} does not respond, and webhooks of the file may be there. walhook changed nothing. Start its database, then apply the file again.`,
 
   'entity.unknown': is =>
     `The mapping has no entity ${JSON.stringify(is.entityType)}. Entities: ${is.known.join(', ')}.${is.meant === null ? '' : ` Did you mean ${is.meant}?`}`,

@@ -89,8 +89,8 @@ export type FactsOf = {
   'source.away': Nothing
   /** `cell` null: for a tenant. */
   'cell.away': { cell: string | null }
-  'cell.lost': { cell: string }
-  'cell.away_for_file': { cell: string }
+  'cell.lost': { cell: string | null }
+  'cell.away_for_file': { cell: string | null }
 }
 
 type Nothing = Record<never, never>

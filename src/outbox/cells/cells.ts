@@ -5,7 +5,16 @@ import { describeError } from '../../runtime/log.ts'
 import { within } from '../../runtime/within.ts'
 import type { Outbox } from '../database/database.ts'
 import { whyAway } from './reach.ts'
-import { countByCell, findPlacement, listCells, mainCell, place, type Registered, urlOf } from './registry.ts'
+import {
+  cellsOfTenant,
+  countByCell,
+  findPlacement,
+  listCells,
+  mainCell,
+  place,
+  type Registered,
+  urlOf,
+} from './registry.ts'
 
 /** An outbox for a set of webhooks. The first one, `main`, has the registry, and the log that the others copy. */
 export type Cell = { readonly name: string; readonly outbox: Outbox }
@@ -26,6 +35,8 @@ export type CellState = {
 
 export type Cells = {
   readonly main: Cell
+  /** Whose webhooks are there for whoever asks; null: everybody's. */
+  readonly tenant: string | null
   /** Main first. Cells added elsewhere are here after the next `refresh`. */
   all(): readonly Cell[]
   /** The cell of a webhook, whether that exists or not. */
@@ -35,12 +46,14 @@ export type Cells = {
    * is stored there.
    */
   emptiest(count: number): Promise<readonly Cell[]>
-  place(webhookId: number, cell: Cell): Promise<void>
+  place(webhook: { readonly id: number; readonly tenant: string | null }, cell: Cell): Promise<void>
   /** Throws if there is no such cell. */
   named(name: string): Promise<Cell>
   states(): Promise<readonly CellState[]>
   /** Reads the registry again. */
   refresh(): Promise<void>
+  /** The same for one tenant: `all` are main and those with a webhook of it, and webhooks of others are in none. */
+  forTenant(tenant: string | null): Promise<Cells>
 }
 
 /** The limit of counting what a cell lacks. */
@@ -82,15 +95,28 @@ export function createCells(options: {
     return cell
   }
 
-  return {
+  async function of(webhookId: number, tenant: string | null): Promise<Cell> {
+    const { cell } = await findPlacement(main.outbox.pool, webhookId, tenant)
+    return cell === mainCell ? main : await named(cell)
+  }
+
+  const whole: Cells = {
     main,
+    tenant: null,
     all: () => cells,
     refresh,
     named,
+    of: webhookId => of(webhookId, null),
 
-    async of(webhookId) {
-      const { cell } = await findPlacement(main.outbox.pool, webhookId)
-      return cell === mainCell ? main : await named(cell)
+    async forTenant(tenant) {
+      if (tenant === null) return whole
+      const own = cells.length === 1 ? new Set() : await cellsOfTenant(main.outbox, tenant)
+      return {
+        ...whole,
+        tenant,
+        all: () => cells.filter(cell => cell === main || own.has(cell.name)),
+        of: webhookId => of(webhookId, tenant),
+      }
     },
 
     async emptiest(count) {
@@ -104,10 +130,12 @@ export function createCells(options: {
       })
     },
 
-    place: (webhookId, cell) => place(main.outbox.pool, { webhookId, cell: cell.name, movingTo: null }),
+    place: ({ id, tenant }, cell) =>
+      place(main.outbox.pool, { webhookId: id, tenant, cell: cell.name, movingTo: null }),
 
     states: async () => await Promise.all(cells.map(cell => stateOf(cell, main))),
   }
+  return whole
 }
 
 /** The outbox of a cell that nobody can reach, and why. */

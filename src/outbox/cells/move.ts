@@ -81,7 +81,8 @@ type Move = {
 
 async function move({ cells, from, to, webhookId, holdMs, onStep }: Move): Promise<MoveOutcome> {
   const { pool: main } = cells.main.outbox
-  await place(main, { webhookId, cell: from.name, movingTo: to.name })
+  const tenant = await tenantIn(from.outbox, webhookId)
+  await place(main, { webhookId, tenant, cell: from.name, movingTo: to.name })
   await makeDays(from.outbox, to.outbox, webhookId, Date.now())
   const copied = await copyAttempts(from.outbox, to.outbox, webhookId)
   await from.outbox.pool.query('update walhook.webhooks set moving_to = $2 where id = $1', [
@@ -96,13 +97,19 @@ async function move({ cells, from, to, webhookId, holdMs, onStep }: Move): Promi
   if (!(await reaches(from.outbox, await headOf(to.outbox), longestWaitMs))) return refuse('late')
   await copyAttempts(from.outbox, to.outbox, webhookId, copied)
   await onStep('copied')
-  const outcome = await cutOver({ from, to, webhookId, main }, onStep)
+  const outcome = await cutOver({ from, to, webhookId, tenant, main }, onStep)
   return outcome ?? { ok: true, isMoved: true }
 }
 
 /** The only commits that matter: in the new cell the webhook is there, then it is gone from the old one. */
 async function cutOver(
-  { from, to, webhookId, main }: { from: Cell; to: Cell; webhookId: number; main: pg.Pool },
+  {
+    from,
+    to,
+    webhookId,
+    tenant,
+    main,
+  }: { from: Cell; to: Cell; webhookId: number; tenant: string | null; main: pg.Pool },
   onStep: Move['onStep'],
 ): Promise<MoveOutcome | null> {
   return await transaction(from.outbox.pool, async client => {
@@ -124,7 +131,7 @@ async function cutOver(
     })
     if (!isIn) return refuse('late')
     await onStep('cut over')
-    await place(main, { webhookId, cell: to.name, movingTo: from.name })
+    await place(main, { webhookId, tenant, cell: to.name, movingTo: from.name })
     await deleteWebhook(client, webhookId)
     return null
   })
@@ -146,15 +153,21 @@ async function stateIn({ pool }: Outbox, webhookId: number): Promise<'none' | 'a
   return rows.length === 0 ? 'none' : rows[0].moving_to === null ? 'active' : 'moving'
 }
 
+async function tenantIn({ pool }: Outbox, webhookId: number): Promise<string | null> {
+  const { rows } = await pool.query('select tenant from walhook.webhooks where id = $1', [webhookId])
+  return rows[0]?.tenant ?? null
+}
+
 /** Ends a move that was begun: forward if the webhook is in its new cell, else it is given back. Nothing without one. */
-async function settleMove(cells: Cells, { webhookId, cell, movingTo }: Placement): Promise<void> {
+async function settleMove(cells: Cells, placement: Placement): Promise<void> {
+  const { webhookId, cell, movingTo } = placement
   if (movingTo === null) return
   const { pool: main } = cells.main.outbox
   const [here, there] = [await cells.named(cell), await cells.named(movingTo)]
   if ((await stateIn(there.outbox, webhookId)) === 'active') {
-    await place(main, { webhookId, cell: movingTo, movingTo: cell })
+    await place(main, { ...placement, cell: movingTo, movingTo: cell })
     await clearUp(here.outbox, webhookId)
-    await place(main, { webhookId, cell: movingTo, movingTo: null })
+    await place(main, { ...placement, cell: movingTo, movingTo: null })
     return
   }
   // From here on it is not cut over. A mover that just does it has locked the row: then it is gone from here, and the other one is looked at.
@@ -163,9 +176,9 @@ async function settleMove(cells: Cells, { webhookId, cell, movingTo }: Placement
     'update walhook.webhooks set moving_to = null where id = $1 and moving_to is not null',
     [webhookId],
   )
-  if (state === 'moving' && rowCount === 0) return await settleMove(cells, { webhookId, cell, movingTo })
+  if (state === 'moving' && rowCount === 0) return await settleMove(cells, placement)
   await clearUp(there.outbox, webhookId)
-  await place(main, { webhookId, cell, movingTo: null })
+  await place(main, { ...placement, movingTo: null })
 }
 
 async function clearUp(outbox: Outbox, webhookId: number): Promise<void> {

@@ -88,36 +88,53 @@ export async function noteCopied({ pool }: Pick<Outbox, 'pool'>, name: string, u
 /** Where a webhook is, and where it is being moved to (null: nowhere). */
 export type Placement = {
   readonly webhookId: number
+  /** The webhook's. */
+  readonly tenant: string | null
   readonly cell: string
   readonly movingTo: string | null
 }
 
-/** A webhook without a placement is in main. */
-export async function findPlacement(db: Db, webhookId: number): Promise<Placement> {
+/** A webhook without a placement is in main, as is to a tenant what belongs to another. `tenant` null: whosever it is. */
+export async function findPlacement(
+  db: Db,
+  webhookId: number,
+  tenant: string | null = null,
+): Promise<Placement> {
   const { rows } = await db.query({
     name: 'find_placement',
-    text: 'select webhook_id, cell, moving_to from walhook.placements where webhook_id = $1',
-    values: [webhookId],
+    text: `select webhook_id, tenant, cell, moving_to from walhook.placements
+           where webhook_id = $1 and (tenant = $2 or $2 is null)`,
+    values: [webhookId, tenant],
   })
-  return rows[0] ? fields<Placement>(rows[0]) : { webhookId, cell: mainCell, movingTo: null }
+  return rows[0] ? fields<Placement>(rows[0]) : { webhookId, tenant, cell: mainCell, movingTo: null }
+}
+
+/** The cells besides main with a webhook of a tenant. */
+export async function cellsOfTenant({ pool }: Pick<Outbox, 'pool'>, tenant: string): Promise<Set<string>> {
+  const { rows } = await pool.query({
+    name: 'cells_of_tenant',
+    text: 'select distinct cell from walhook.placements where tenant = $1',
+    values: [tenant],
+  })
+  return new Set(rows.map(({ cell }) => cell))
 }
 
 /** Notes where a webhook is, and where it moves. Before its row is in a cell: a placement without a webhook does no harm. */
-export async function place(db: Db, { webhookId, cell, movingTo }: Placement): Promise<void> {
+export async function place(db: Db, { webhookId, tenant, cell, movingTo }: Placement): Promise<void> {
   if (cell === mainCell && movingTo === null)
     await db.query('delete from walhook.placements where webhook_id = $1', [webhookId])
   else
     await db.query(
-      `insert into walhook.placements (webhook_id, cell, moving_to) values ($1, $2, $3)
+      `insert into walhook.placements (webhook_id, tenant, cell, moving_to) values ($1, $2, $3, $4)
        on conflict (webhook_id) do update set cell = excluded.cell, moving_to = excluded.moving_to`,
-      [webhookId, cell, movingTo],
+      [webhookId, tenant, cell, movingTo],
     )
 }
 
 /** Webhooks whose move was begun and not ended. */
 export async function listMoves({ pool }: Pick<Outbox, 'pool'>): Promise<Placement[]> {
   const { rows } = await pool.query(
-    'select webhook_id, cell, moving_to from walhook.placements where moving_to is not null order by webhook_id',
+    'select webhook_id, tenant, cell, moving_to from walhook.placements where moving_to is not null order by webhook_id',
   )
   return rows.map(fields<Placement>)
 }

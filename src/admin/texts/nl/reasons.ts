@@ -177,9 +177,13 @@ export const reasonsNl: ReasonTexts = {
       ? 'Een deel van walhook antwoordt niet, en daar kan deze webhook staan. Probeer het over 10 s opnieuw.'
       : `De cel ${cell} van deze webhook antwoordt niet. De events blijven in de wachtrij, en er gaat niets verloren. Start de database van de cel, of probeer het over 10 s opnieuw.`,
   'cell.lost': ({ cell }) =>
-    `De cel ${cell} antwoordde halverwege niet meer: of de opdracht is uitgevoerd, is onbekend. Start de database van de cel, en kijk na wat er is gebeurd voordat je het opnieuw doet.`,
+    cell === null
+      ? 'Een deel van walhook antwoordde halverwege niet meer: of de opdracht is uitgevoerd, is onbekend. Kijk na wat er is gebeurd voordat je het opnieuw doet.'
+      : `De cel ${cell} antwoordde halverwege niet meer: of de opdracht is uitgevoerd, is onbekend. Start de database van de cel, en kijk na wat er is gebeurd voordat je het opnieuw doet.`,
   'cell.away_for_file': ({ cell }) =>
-    `De cel ${cell} antwoordt niet, en webhooks uit het bestand kunnen daar staan. Er is niets gewijzigd. Start de database van de cel en pas het bestand daarna opnieuw toe.`,
+    cell === null
+      ? 'Een deel van walhook antwoordt niet, en webhooks uit het bestand kunnen daar staan. Er is niets gewijzigd. Pas het bestand later opnieuw toe.'
+      : `De cel ${cell} antwoordt niet, en webhooks uit het bestand kunnen daar staan. Er is niets gewijzigd. Start de database van de cel en pas het bestand daarna opnieuw toe.`,
 
   'once.going_on': () => 'Het eerste verzoek met dit formulier loopt nog. Laad de pagina zo opnieuw.',
   'once.cut_off': () =>
