@@ -3,15 +3,21 @@ import type { AlertTrigger } from '../../src/domain/event/alert.ts'
 import { timeOf } from '../../src/domain/value/time-id.ts'
 import { pickDue } from '../../src/outbox/aside/pick-due.ts'
 import type { Delivery } from '../../src/outbox/aside/shipment.ts'
-import { tellIncident, untoldIncidents } from '../../src/outbox/by-hand/tell-incident.ts'
+import { tellIncidents, untoldIncidents } from '../../src/outbox/by-hand/tell-incidents.ts'
 import { readLog } from '../../src/outbox/log/log.ts'
 import { readPosition } from '../../src/outbox/log/position.ts'
-import { takeMails } from '../../src/outbox/records/alert-mails.ts'
-import { type Happening, listIncidents, noteIncident } from '../../src/outbox/records/incidents.ts'
+import { settleMail, takeMails } from '../../src/outbox/records/alert-mails.ts'
+import {
+  endIncidents,
+  type Happening,
+  listIncidents,
+  noteIncident,
+} from '../../src/outbox/records/incidents.ts'
 import { openGap } from '../../src/outbox/source/gaps.ts'
 import { openTestOutbox, slotName, type TestOutbox } from '../support/open-outbox.ts'
 import { everyUser } from '../support/outbox-traffic.ts'
 import { allShares, claim, holderOf, settle, settlementOf } from '../support/sending.ts'
+import { statementsOf } from '../support/statements-sent.ts'
 
 const retry = { next: { state: 'retry', waitMs: 0, costsAttempt: true } } as const
 const dead = { next: { state: 'dead' } } as const
@@ -37,8 +43,8 @@ async function tellAll(at: TestOutbox, toCapture: readonly string[] = []) {
   )
   const told = []
   for (let ids = await untoldIncidents(at.outbox); ids.length > 0; ids = await untoldIncidents(at.outbox))
-    for (const id of ids) told.push(await tellIncident(at.outbox, id, toCapture))
-  return told.map(one => one?.alert)
+    told.push(...(await tellIncidents(at.outbox, ids, toCapture)))
+  return told.map(({ alert }) => alert)
 }
 
 /** What a webhook is sent as rows. */
@@ -176,14 +182,12 @@ test('several processes tell one incident once, with its mails', async () => {
   await Promise.all(Array.from({ length: 8 }, () => noteIncident(at.outbox.pool, happening)))
   const [id] = await untoldIncidents(at.outbox)
   const told = await Promise.all(
-    Array.from({ length: 4 }, () => tellIncident(at.outbox, id!, ['ops@example.com'])),
+    Array.from({ length: 4 }, () => tellIncidents(at.outbox, [id!], ['ops@example.com'])),
   )
-  expect(told.filter(one => one !== null)).toMatchObject([
-    { alert: 'capture.blocked', webhooks: 1, mails: 1 },
-  ])
+  expect(told.flat()).toMatchObject([{ alert: 'capture.blocked', webhooks: 1, mails: 1 }])
   expect(await rowsOf(at, watcher)).toHaveLength(1)
   expect(await takeMails(at.outbox, 10)).toMatchObject([
-    { recipient: 'ops@example.com', alert: 'capture.blocked', number: 1 },
+    { recipient: 'ops@example.com', alerts: [{ alert: 'capture.blocked' }], number: 1 },
   ])
   expect(await takeMails(at.outbox, 10)).toEqual([])
 })
@@ -237,7 +241,7 @@ test('where no webhook has the trigger, nothing is among the events, and the mai
   await at.webhook(everyUser)
   await noteIncident(at.outbox.pool, { kind: 'capture.blocked', of: slotName })
   const [id] = await untoldIncidents(at.outbox)
-  const told = await tellIncident(at.outbox, id!, ['ops@example.com'])
+  const [told] = await tellIncidents(at.outbox, [id!], ['ops@example.com'])
   expect(told).toMatchObject({ eventId: null, webhooks: 0, mails: 1 })
   expect(await at.count('events')).toBe(0)
   expect(await untoldIncidents(at.outbox)).toEqual([])
@@ -251,4 +255,88 @@ test('before anything was ever appended, an alert is a day ago', async () => {
   await tellAll(at)
   const [alert] = await rowsOf(at, watcher)
   expect(timeOf(alert!.eventId)).toBeLessThan(Date.now() - 86_000_000)
+})
+
+test('500 webhooks that fail together are told each once, and stop the holders three times for it', async () => {
+  await using at = await openTestOutbox()
+  const watcher = await at.webhook(['webhook.failing', 'webhook.recovered'])
+  const { rows } = await at.outbox.pool.query(
+    `insert into walhook.webhooks (name, url, triggers, secret, tenant, alert_to)
+     select 'hook ' || n, 'https://dead.example.com/', '{user.new}', 'v1:sealed', 'tenant ' || n, '{ops@example.com}'
+     from generate_series(1, 500) n returning id`,
+  )
+  const theirs = await at.webhook(['webhook.failing'], true, { tenant: 'tenant 7' })
+  for (const { id } of rows) await noteIncident(at.outbox.pool, { kind: 'webhook.failing', of: id })
+
+  const { done, statements } = await statementsOf(() => tellAll(at))
+  expect(done).toHaveLength(500)
+  expect(statements.filter(text => text.includes('walhook.holders order by id'))).toHaveLength(3)
+  expect(await at.count('deliveries', `webhook_id = ${watcher}`)).toBe(500)
+  expect(await at.count('deliveries', `webhook_id = ${theirs}`)).toBe(1)
+  expect(await at.count('events', `entity_type = 'walhook:webhook'`)).toBe(500)
+  // Each is due: its own entity, behind nothing.
+  expect(await at.count('deliveries', `due_at <= now()`)).toBe(501)
+  expect(await at.count('alert_mails')).toBe(500)
+
+  await endIncidents(at.outbox.pool, rows[0].id, ['webhook.failing'], { tellsEnd: true })
+  expect(await tellAll(at)).toEqual(['webhook.recovered'])
+})
+
+test('where nobody listens, mails are told without a stop of the holders', async () => {
+  await using at = await openTestOutbox()
+  const failing = await at.webhook(everyUser, true, { alertTo: ['ops@example.com'] })
+  await noteIncident(at.outbox.pool, { kind: 'webhook.failing', of: failing })
+  const { statements } = await statementsOf(() => tellAll(at))
+  expect(statements.filter(text => text.includes('walhook.holders order by id'))).toEqual([])
+  expect(await at.count('alert_mails')).toBe(1)
+})
+
+test('an address gets five mails at once, and then one in ten minutes with everything until then', async () => {
+  await using at = await openTestOutbox()
+  const failing = await Promise.all(
+    Array.from({ length: 12 }, () =>
+      at.webhook(everyUser, true, { alertTo: ['ops@example.com', 'Two@example.com'] }),
+    ),
+  )
+  const fail = async (from: number, to: number) => {
+    for (const of of failing.slice(from, to))
+      await noteIncident(at.outbox.pool, { kind: 'webhook.failing', of })
+    await tellAll(at)
+  }
+  const taken = async () => {
+    const mails = await takeMails(at.outbox, 10)
+    for (const mail of mails) await settleMail(at.outbox, mail, { error: null })
+    return mails.map(({ recipient, counts }) => `${recipient} ${[...counts]}`).sort()
+  }
+  for (let one = 0; one < 5; one++) {
+    await fail(one, one + 1)
+    expect(await taken()).toEqual(['Two@example.com webhook.failing,1', 'ops@example.com webhook.failing,1'])
+  }
+  await fail(5, 9)
+  expect(await taken()).toEqual([])
+  await fail(9, 12)
+  await endIncidents(at.outbox.pool, failing[0]!, ['webhook.failing'], { tellsEnd: true })
+  await tellAll(at)
+  expect(await taken()).toEqual([])
+  await at.outbox.pool.query(
+    `update walhook.alert_mails set due_at = due_at - interval '10 minutes', taken_at = taken_at - interval '10 minutes'`,
+  )
+  const all = 'webhook.failing,7,webhook.recovered,1'
+  expect(await taken()).toEqual([`Two@example.com ${all}`, `ops@example.com ${all}`])
+  expect(await at.count('alert_mails', 'sent_at is null')).toBe(0)
+})
+
+test('mails about webhooks of two tenants to one address are two', async () => {
+  await using at = await openTestOutbox()
+  for (const tenant of ['acme', 'bravo']) {
+    const of = await at.webhook(everyUser, true, { tenant, alertTo: ['ops@example.com'] })
+    await noteIncident(at.outbox.pool, { kind: 'webhook.failing', of })
+  }
+  await tellAll(at)
+  expect(
+    (await takeMails(at.outbox, 10)).map(({ tenant, alerts }) => [tenant, alerts.length]).sort(),
+  ).toEqual([
+    ['acme', 1],
+    ['bravo', 1],
+  ])
 })

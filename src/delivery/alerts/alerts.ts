@@ -1,6 +1,6 @@
 import { mailOf, mailScheduleMs } from '../../domain/alert/mail-text.ts'
 import { timeOfNewAlert } from '../../outbox/by-hand/alert-ids.ts'
-import { tellIncident, untoldIncidents } from '../../outbox/by-hand/tell-incident.ts'
+import { mostAtOnce, tellIncidents, untoldIncidents } from '../../outbox/by-hand/tell-incidents.ts'
 import type { Outbox } from '../../outbox/database/database.ts'
 import { ensurePartitions } from '../../outbox/days/partitions.ts'
 import { type DueMail, settleMail, takeMails } from '../../outbox/records/alert-mails.ts'
@@ -11,6 +11,8 @@ import { sleep } from '../../runtime/sleep.ts'
 import { type MailSender, type MailSettings, openMail } from './mail.ts'
 
 const lookEveryMs = 2_000
+/** The pause between two commits of a flood: holders work. */
+const betweenMs = 200
 const mailsAtOnce = 5
 const tidyEveryMs = 60_000
 
@@ -36,13 +38,14 @@ export function createAlerts(options: AlertOptions): Service[] {
     async run(signal) {
       let tidiedAtMs = Number.NEGATIVE_INFINITY
       while (!signal.aborted) {
-        for (const id of await untoldIncidents(outbox)) await tell(id)
+        const ids = await untoldIncidents(outbox)
+        if (ids.length > 0) await tell(ids)
         if (performance.now() - tidiedAtMs > tidyEveryMs) {
           tidiedAtMs = performance.now()
           await endLostWithoutGaps(outbox)
           await pruneIncidents(outbox)
         }
-        await sleep(lookEveryMs, signal)
+        await sleep(ids.length < mostAtOnce ? lookEveryMs : betweenMs, signal)
       }
     },
   }
@@ -61,35 +64,35 @@ export function createAlerts(options: AlertOptions): Service[] {
   }
   return [telling, mailing]
 
-  async function tell(incidentId: number): Promise<void> {
+  async function tell(incidentIds: readonly number[]): Promise<void> {
     // An old newest event has no partition any more: its day is created again.
     await ensurePartitions(outbox, await timeOfNewAlert(outbox))
-    const told = await tellIncident(outbox, incidentId, options.toCapture)
-    if (!told) return
-    log.warn('alert.told', {
-      alert: told.alert,
-      incident_id: told.incidentId,
-      ...(told.webhookId !== null && { webhook_id: told.webhookId }),
-      ...(told.eventId !== null && { event_id: String(told.eventId) }),
-      webhooks: told.webhooks,
-      mails: told.mails,
-    })
+    for (const told of await tellIncidents(outbox, incidentIds, options.toCapture))
+      log.warn('alert.told', {
+        alert: told.alert,
+        incident_id: told.incidentId,
+        ...(told.webhookId !== null && { webhook_id: told.webhookId }),
+        ...(told.eventId !== null && { event_id: String(told.eventId) }),
+        webhooks: told.webhooks,
+        mails: told.mails,
+      })
   }
 
   async function send(mail: MailSender, due: DueMail): Promise<void> {
-    const { alert, told, number } = due
+    const { id, lastId, number, counts } = due
+    const alerts = [...counts.values()].reduce((sum, one) => sum + one, 0)
     const error = await mail.send({
       to: due.recipient,
-      ...mailOf(alert, told, options.publicUrl),
-      messageId: `<walhook.${told.incidentId}.${due.id}@${domainOf(options.mail!.from)}>`,
+      ...mailOf(due, options.publicUrl),
+      messageId: `<walhook.${id}.${lastId}.${alerts}@${domainOf(options.mail!.from)}>`,
     })
-    const facts = { alert, incident_id: told.incidentId, mail_id: due.id, number }
+    const facts = { alerts: Object.fromEntries(counts), mail_id: id, number }
     if (error === null) {
-      await settleMail(outbox, due.id, { error })
+      await settleMail(outbox, due, { error })
       return log.info('alert.mail_sent', facts)
     }
     const retryMs = mailScheduleMs[number - 1] ?? null
-    await settleMail(outbox, due.id, { error, retryMs })
+    await settleMail(outbox, due, { error, retryMs })
     log.error('alert.mail_failed', { ...facts, reason: error, next_in_ms: retryMs })
   }
 }

@@ -7,12 +7,29 @@ export const mailScheduleMs: readonly number[] = [1, 5, 15, 60, 180, 360, 720].m
   minutes => minutes * 60_000,
 )
 
-/** The mail of an alert. It names the webhook and the fix: no URL of a receiver, no secret, no data of an entity. */
+/** The mail of one alert, or of several. It names the webhook and the fix: no URL of a receiver, no secret, no data of an entity. */
 export function mailOf(
-  alert: AlertTrigger,
-  told: Told,
+  {
+    counts,
+    alerts,
+  }: {
+    /** How many there are of each. */
+    readonly counts: ReadonlyMap<AlertTrigger, number>
+    /** The first of them. */
+    readonly alerts: readonly { readonly alert: AlertTrigger; readonly told: Told }[]
+  },
   publicUrl: string | null,
-): { readonly subject: string; readonly text: string } {
+): Mail {
+  const count = [...counts.values()].reduce((sum, one) => sum + one, 0)
+  const [first] = alerts
+  return count === 1 && first
+    ? mailOfOne(first.alert, first.told, publicUrl)
+    : mailOfMany(counts, alerts, count, publicUrl)
+}
+
+type Mail = { readonly subject: string; readonly text: string }
+
+function mailOfOne(alert: AlertTrigger, told: Told, publicUrl: string | null): Mail {
   const { what, mend } = sentences(alert, told)
   const path = told.webhook === null ? '/health' : `/couplings/${told.webhook.id}/log`
   const lines = [
@@ -29,6 +46,50 @@ export function mailOf(
     `Alert ${alert}, incident ${told.incidentId}. walhook sends one mail for it.`,
   ]
   return { subject: `[walhook] ${what}`, text: `${lines.join('\n')}\n` }
+}
+
+function mailOfMany(
+  counts: ReadonlyMap<AlertTrigger, number>,
+  alerts: readonly { readonly alert: AlertTrigger; readonly told: Told }[],
+  count: number,
+  publicUrl: string | null,
+): Mail {
+  const what = [...counts].map(([alert, many]) => summary(alert, many)).join(', ')
+  const isOfCapture = [...counts.keys()].some(alert => alert.startsWith('capture.'))
+  const lines = [
+    `${what}.`,
+    '',
+    ...alerts.map(
+      ({ alert, told }) => `- ${sentences(alert, told).what}, since ${told.openedAt.toISOString()}`,
+    ),
+    ...(alerts.length < count ? [`- and ${count - alerts.length} more`] : []),
+    ...(publicUrl === null ? [] : ['', `${publicUrl}${isOfCapture ? '/health' : '/couplings'}`]),
+    '',
+    `${count} alerts in one mail: after five mails within an hour, walhook sends one in ten minutes.`,
+  ]
+  return { subject: `[walhook] ${what}`, text: `${lines.join('\n')}\n` }
+}
+
+function summary(alert: AlertTrigger, count: number): string {
+  const webhooks = count === 1 ? '1 webhook' : `${count} webhooks`
+  switch (alert) {
+    case 'webhook.failing':
+      return `${webhooks} failing`
+    case 'webhook.recovered':
+      return `${webhooks} recovered`
+    case 'webhook.disabled':
+      return `${webhooks} disabled`
+    case 'delivery.dead':
+      return `${webhooks} with dead deliveries`
+    case 'capture.lost':
+      return 'changes are lost'
+    case 'capture.blocked':
+      return 'capture does not go on'
+    case 'capture.lagging':
+      return 'capture is behind'
+    default:
+      return alert satisfies never
+  }
 }
 
 function sentences(alert: AlertTrigger, told: Told): { what: string; mend: string | null } {

@@ -28,13 +28,13 @@ export async function timeOfNewAlert({ pool }: Pick<Outbox, 'pool'>): Promise<nu
 /** A unique number of advisory locks: "walh", plus two. */
 const advisoryLock = lockKey(0x77616c6a)
 
-/** A new alert id, above earlier alerts and not above the newest event; exclusive until the transaction ends. */
-export async function newAlertId(client: pg.ClientBase): Promise<TimeId> {
+/** `count` new alert ids, above earlier alerts and not above the newest event; exclusive until the transaction ends. */
+export async function newAlertIds(client: pg.ClientBase, count: number): Promise<TimeId[]> {
   await client.query(`select pg_advisory_xact_lock(${advisoryLock})`)
   const from = firstIdAt(await newestMs(client)) + halfMs
   const { rows } = await client.query(
     `select coalesce(max(id), $1::bigint - 1) + 1 as id from walhook.events where id >= $1::bigint and id < $2::bigint`,
     [from, from + halfMs],
   )
-  return rows[0].id
+  return Array.from({ length: count }, (_, i) => rows[0].id + BigInt(i))
 }

@@ -1,83 +1,166 @@
 import type pg from 'pg'
 import type { Told } from '../../domain/alert/alert-body.ts'
+import { mailPaceMs, nextMailAt } from '../../domain/alert/mail-pace.ts'
 import type { AlertTrigger } from '../../domain/event/alert.ts'
-import type { Outbox } from '../database/database.ts'
+import { type Outbox, transaction } from '../database/database.ts'
+import { rows, statement } from '../database/statement.ts'
+import { lockKey } from '../schema/in-schema.ts'
 import { type Incident, incidentColumns, toIncident } from './incidents.ts'
 
-/** Adds a mail for each recipient: the webhook's, or `toCapture`. Returns their number. */
+type Alert = { readonly incident: Incident; readonly alert: AlertTrigger }
+
+const insertMails = statement(
+  'insert_mails',
+  {
+    alerts: rows<Alert>({
+      incident_id: ['int', ({ incident }) => incident.id],
+      alert: ['text', ({ alert }) => alert],
+      webhook_id: ['int', ({ incident }) => incident.webhookId],
+    }),
+    toCapture: 'text[]',
+  },
+  p => `
+insert into walhook.alert_mails (incident_id, alert, tenant, recipient)
+select a.incident_id, a.alert, w.tenant, recipient
+from ${p.alerts('a')} left join walhook.webhooks w on w.id = a.webhook_id
+cross join unnest(case when a.webhook_id is null then ${p.toCapture} else w.alert_to end) recipient
+on conflict do nothing
+returning incident_id`,
+)
+
+/** Adds a mail for each alert and recipient: the webhook's, or `toCapture`. Returns the number by incident. */
 export async function addMails(
   client: pg.ClientBase,
-  incident: Incident,
-  alert: AlertTrigger,
+  alerts: readonly Alert[],
   toCapture: readonly string[],
-): Promise<number> {
-  const { rowCount } = await client.query(
-    `insert into walhook.alert_mails (incident_id, alert, recipient)
-     select $1, $2, recipient
-     from unnest(case when $3::int is null then $4::text[] else (select alert_to from walhook.webhooks where id = $3) end) recipient
-     on conflict do nothing`,
-    [incident.id, alert, incident.webhookId, toCapture],
-  )
-  return rowCount ?? 0
+): Promise<ReadonlyMap<number, number>> {
+  const { rows } = await insertMails(client, { alerts, toCapture })
+  const counts = new Map<number, number>()
+  for (const { incident_id: id } of rows) counts.set(id, (counts.get(id) ?? 0) + 1)
+  return counts
 }
 
+/** The alerts for one address about the webhooks of one tenant (null: all others, and capture): one mail. */
 export type DueMail = {
-  readonly id: number
-  readonly alert: AlertTrigger
   readonly recipient: string
-  /** The attempts so far, this one included. */
+  readonly tenant: string | null
+  readonly takenAt: Date
+  /** The lowest id of its alerts, and the highest. */
+  readonly id: number
+  readonly lastId: number
+  /** The attempts of the newest of them, this one included. */
   readonly number: number
-  readonly told: Told
+  /** How many there are of each. */
+  readonly counts: ReadonlyMap<AlertTrigger, number>
+  /** The first of them, at most `mostNamed`. */
+  readonly alerts: readonly { readonly alert: AlertTrigger; readonly told: Told }[]
 }
 
-/** A taken mail is exclusive for this long, which is more than sending takes. */
+/** What was taken is exclusive for this long, which is more than sending takes. */
 const takenForMs = 120_000
+const mostNamed = 50
+/** A unique number of advisory locks: one process takes at a time, so that an address gets one mail. */
+const takingLock = lockKey(0x6d61696c)
 
-/** Takes due mails and counts the attempt: after a crash, the mail is sent again later. */
+/** Takes what is due to at most `most` addresses, and counts the attempt: after a crash, it is sent again later. */
 export async function takeMails({ pool }: Pick<Outbox, 'pool'>, most: number): Promise<DueMail[]> {
-  const { rows } = await pool.query({
+  return await transaction(pool, async client => {
+    await client.query(`select pg_advisory_xact_lock(${takingLock})`)
+    const { rows: due } = await client.query({
+      name: 'due_recipients',
+      text: `select recipient, tenant, now() as now from walhook.alert_mails where due_at <= now()
+             group by recipient, tenant order by min(due_at) limit $1`,
+      values: [most],
+    })
+    const taken: DueMail[] = []
+    for (const { recipient, tenant } of due) {
+      const laterAt = nextMailAt(await sentTo(client, recipient, tenant))
+      if (laterAt !== null && laterAt > due[0].now) await putOff(client, { recipient, tenant, laterAt })
+      else taken.push(await take(client, recipient, tenant))
+    }
+    return taken
+  })
+}
+
+/** As a Date has it. */
+const moment = `date_trunc('milliseconds', now())`
+const isOf = 'recipient = $1 and tenant is not distinct from $2'
+
+async function sentTo(client: pg.ClientBase, recipient: string, tenant: string | null): Promise<Date[]> {
+  const { rows } = await client.query({
+    name: 'mails_sent_to',
+    text: `select distinct taken_at from walhook.alert_mails
+           where ${isOf} and taken_at > now() - $3 * interval '1 ms'`,
+    values: [recipient, tenant, mailPaceMs],
+  })
+  return rows.map(({ taken_at }) => taken_at)
+}
+
+async function putOff(
+  client: pg.ClientBase,
+  { recipient, tenant, laterAt }: { recipient: string; tenant: string | null; laterAt: Date },
+): Promise<void> {
+  await client.query({
+    name: 'put_off_mails',
+    text: `update walhook.alert_mails set due_at = $3 where ${isOf} and due_at <= now()`,
+    values: [recipient, tenant, laterAt],
+  })
+}
+
+async function take(client: pg.ClientBase, recipient: string, tenant: string | null): Promise<DueMail> {
+  const { rows: counts } = await client.query({
     name: 'take_mails',
     text: `
-with due as materialized (
-  select id from walhook.alert_mails where due_at <= now() order by due_at limit $1 for update skip locked
-), taken as (
-  update walhook.alert_mails m set due_at = now() + $2 * interval '1 ms', attempts = attempts + 1
-  from due where m.id = due.id
-  returning m.id as mail_id, m.incident_id, m.alert, m.recipient, m.attempts
+with taken as (
+  update walhook.alert_mails
+  set due_at = now() + $3 * interval '1 ms', taken_at = ${moment}, attempts = attempts + 1
+  where ${isOf} and due_at <= now()
+  returning id, alert, attempts
 )
-select t.mail_id, t.alert, t.recipient, t.attempts, w.name as webhook_name, ${incidentColumns}
-from taken t join walhook.incidents i on i.id = t.incident_id left join walhook.webhooks w on w.id = i.webhook_id`,
-    values: [most, takenForMs],
+select alert, count(*)::int as count, min(id) as first, max(id) as last, min(attempts) as attempts, ${moment} as now
+from taken group by alert order by alert`,
+    values: [recipient, tenant, takenForMs],
   })
-  return rows.map(({ mail_id, alert, recipient, attempts, webhook_name, ...row }) => {
-    const incident = toIncident(row)
-    const { webhookId } = incident
-    const webhook = webhookId === null ? null : { id: webhookId, name: webhook_name as string }
-    return {
-      id: mail_id,
-      alert,
-      recipient,
-      number: attempts,
-      told: { ...incident, incidentId: incident.id, webhook },
-    }
+  const takenAt: Date = counts[0].now
+  const { rows: named } = await client.query({
+    name: 'name_mails',
+    text: `
+select m.alert as mailed, w.name as webhook_name, ${incidentColumns}
+from walhook.alert_mails m join walhook.incidents i on i.id = m.incident_id left join walhook.webhooks w on w.id = i.webhook_id
+where m.recipient = $1 and m.tenant is not distinct from $2 and m.taken_at = ${moment} order by m.id limit ${mostNamed}`,
+    values: [recipient, tenant],
   })
+  return {
+    ...{ recipient, tenant, takenAt },
+    id: Math.min(...counts.map(({ first }) => first)),
+    lastId: Math.max(...counts.map(({ last }) => last)),
+    number: Math.min(...counts.map(({ attempts }) => attempts)),
+    counts: new Map(counts.map(({ alert, count }) => [alert, count])),
+    alerts: named.map(({ mailed, webhook_name, ...row }) => {
+      const incident = toIncident(row)
+      const { webhookId } = incident
+      const webhook = webhookId === null ? null : { id: webhookId, name: webhook_name as string }
+      return { alert: mailed, told: { ...incident, incidentId: incident.id, webhook } }
+    }),
+  }
 }
 
 /** Records the result of a mail; `retryMs` null: it is dropped. */
 export async function settleMail(
   { pool }: Pick<Outbox, 'pool'>,
-  id: number,
+  { recipient, tenant, takenAt }: DueMail,
   outcome: { readonly error: null } | { readonly error: string; readonly retryMs: number | null },
 ): Promise<void> {
+  const isTaken = `${isOf} and taken_at = $3 and sent_at is null`
   if (outcome.error === null)
     await pool.query(
-      `update walhook.alert_mails set sent_at = now(), due_at = null, error = null where id = $1`,
-      [id],
+      `update walhook.alert_mails set sent_at = now(), due_at = null, error = null where ${isTaken}`,
+      [recipient, tenant, takenAt],
     )
   else
     await pool.query(
-      `update walhook.alert_mails set error = $2, due_at = now() + $3 * interval '1 ms' where id = $1 and sent_at is null`,
-      [id, outcome.error.slice(0, 500), outcome.retryMs],
+      `update walhook.alert_mails set error = $4, due_at = now() + $5 * interval '1 ms' where ${isTaken}`,
+      [recipient, tenant, takenAt, outcome.error.slice(0, 500), outcome.retryMs],
     )
 }
 
