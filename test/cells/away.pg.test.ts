@@ -156,7 +156,7 @@ test('a tenant with a webhook there learns that something is missing, and not th
   const list = await at.send('/couplings', { headers: { cookie, ...ours } })
   expect(list).toMatchObject({
     status: 200,
-    text: expect.stringContaining('a part of walhook does not answer'),
+    text: expect.stringContaining('a part of walhook does not respond'),
   })
   for (const text of [own.text, applied.text, list.text]) expect(text).not.toMatch(/\bfar\b/)
 })
