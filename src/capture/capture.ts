@@ -7,7 +7,7 @@ import { newLink, noteDead } from './link.ts'
 import { captureOnce } from './session.ts'
 import { createLearner } from './source/learn-catalogue.ts'
 import { currentStall, currentState, enter, enterStarting, openStatus, streamedMs } from './status.ts'
-import { LinkDead } from './stream/stream.ts'
+import { LinkDead } from './stream/reports.ts'
 
 export type Capture = Service & {
   state(): CaptureState

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { statusUpdate } from '../../src/capture/stream/stream.ts'
+import { statusUpdate } from '../../src/capture/stream/reports.ts'
 
 test('a status update is 34 bytes: one LSN three times, the time since 2000, and whether an answer is wanted', () => {
   const at = Date.UTC(2026, 0, 1)

@@ -32,6 +32,12 @@ export type PageOutcome<Page> =
 /** A page read in one snapshot, as `pg_current_snapshot()` writes it. */
 type Read = { readonly snapshot: string }
 
+type Reading<Page> = {
+  readonly read: () => Promise<Page>
+  /** Null: there is none. */
+  readonly contentOf: (page: Page) => { reading: PageReading; step: PageStep } | null
+}
+
 const maxTruncated = 1_000
 const tooMuchChanges = 'too much was changed while the page was read'
 
@@ -44,30 +50,9 @@ const tooMuchChanges = 'too much was changed while the page was read'
  */
 export function createPageTeller({ source }: { source: Source }) {
   const visibility = createVisibility(source.pool)
+  const marks = createMarks(source)
+  const truncations = createTruncations()
   let window: Window | null = null
-  /** Marks without a page, and who waits for them. */
-  const awaited = new Map<string, () => void>()
-  const truncated = new Set<string>()
-
-  /**
-   * Writes the mark after everything that the reading has seen. In its own transaction, whose commit is flushed at once,
-   * without waiting for standbys.
-   */
-  async function setMark(id: string): Promise<void> {
-    await source.pool.query(
-      `select set_config('synchronous_commit', 'local', true), pg_logical_emit_message(true, $1, $2)`,
-      [markPrefix, id],
-    )
-  }
-
-  /** Sets a mark without a page; `passed` resolves once the stream has brought everything before it. */
-  async function setPassMark(): Promise<{ passed: Promise<void> }> {
-    const id = randomUUID()
-    const passed = Promise.withResolvers<void>()
-    awaited.set(id, passed.resolve)
-    await setMark(id)
-    return { passed: passed.promise }
-  }
 
   /** A failing page does not fail the stream: nothing of the page is stored. */
   function giveUp(error: unknown) {
@@ -76,14 +61,11 @@ export function createPageTeller({ source }: { source: Source }) {
   }
 
   return {
-    /** Reads a page and waits until it is stored. `contentOf` gives its content; null: none. Throws its failure. */
+    /** Reads a page and waits until it is stored. Throws its failure. */
     async tell<Page extends Read>(
       task: PageTask,
       entity: EntityMapping,
-      how: {
-        read: () => Promise<Page>
-        contentOf: (page: Page) => { reading: PageReading; step: PageStep } | null
-      },
+      how: Reading<Page>,
       signal: AbortSignal,
     ): Promise<PageOutcome<Page>> {
       await visibility.begin()
@@ -97,7 +79,7 @@ export function createPageTeller({ source }: { source: Source }) {
         const content = how.contentOf(page)
         if (!content) return { outcome: 'nothing', page }
         if (!opened.fill(content.reading, content.step)) return { outcome: 'again', reason: tooMuchChanges }
-        await setMark(opened.markId)
+        await marks.set(opened.markId)
         const end = await endOf(opened, signal)
         if (typeof end === 'object') throw end.failed
         if (end === 'spoiled') return { outcome: 'again', reason: tooMuchChanges }
@@ -109,13 +91,12 @@ export function createPageTeller({ source }: { source: Source }) {
 
     /** Resolves once the stream has brought all present WAL. */
     async caughtUp(): Promise<void> {
-      await (await setPassMark()).passed
+      await (await marks.setPassMark()).passed
     },
 
-    setPassMark,
+    setPassMark: marks.setPassMark,
 
-    /** Whether the stream has brought a TRUNCATE of this table by the transaction with this id (its lower 32 bits). */
-    hasTruncated: (table: string, xid: number): boolean => truncated.has(`${xid} ${table}`),
+    hasTruncated: truncations.has,
 
     /** No reading for now. */
     rest: visibility.end,
@@ -123,11 +104,8 @@ export function createPageTeller({ source }: { source: Source }) {
     observe(parts: readonly TransactionPart[], mapped: Mapped): void {
       for (const { xid, changes } of parts) {
         if (changes.length > 0) visibility.note(xid)
-        for (const change of changes)
-          if (change.kind === 'truncate')
-            for (const table of change.relations) truncated.add(`${xid >>> 0} ${tableKey(table)}`)
       }
-      for (const old of truncated) if (truncated.size > maxTruncated) truncated.delete(old)
+      truncations.observe(parts)
       try {
         window?.observe(mapped)
       } catch (error) {
@@ -136,8 +114,7 @@ export function createPageTeller({ source }: { source: Source }) {
     },
 
     take(markId: string): ReturnType<Pages['take']> {
-      awaited.get(markId)?.()
-      awaited.delete(markId)
+      marks.passed(markId)
       if (window?.markId !== markId) return null
       const { settle } = window
       try {
@@ -153,6 +130,58 @@ export function createPageTeller({ source }: { source: Source }) {
 }
 
 export type PageTeller = ReturnType<typeof createPageTeller>
+
+/** Marks in the stream: a page belongs at its mark, and a mark without a page says that everything before it has come. */
+function createMarks({ pool }: Source) {
+  /** The marks without a page, and who waits for them. */
+  const awaited = new Map<string, () => void>()
+
+  /**
+   * Writes the mark after everything that the reading has seen. In its own transaction, whose commit is flushed at once,
+   * without waiting for standbys.
+   */
+  async function set(id: string): Promise<void> {
+    await pool.query(
+      `select set_config('synchronous_commit', 'local', true), pg_logical_emit_message(true, $1, $2)`,
+      [markPrefix, id],
+    )
+  }
+
+  return {
+    set,
+
+    /** Sets a mark without a page; `passed` resolves once the stream has brought everything before it. */
+    async setPassMark(): Promise<{ passed: Promise<void> }> {
+      const id = randomUUID()
+      const passed = Promise.withResolvers<void>()
+      awaited.set(id, passed.resolve)
+      await set(id)
+      return { passed: passed.promise }
+    },
+
+    passed(id: string): void {
+      awaited.get(id)?.()
+      awaited.delete(id)
+    },
+  }
+}
+
+/** The last tables that the stream saw truncated. */
+function createTruncations() {
+  const truncated = new Set<string>()
+  return {
+    /** Whether the stream has brought a TRUNCATE of this table by the transaction with this id (its lower 32 bits). */
+    has: (table: string, xid: number): boolean => truncated.has(`${xid} ${table}`),
+
+    observe(parts: readonly TransactionPart[]): void {
+      for (const { xid, changes } of parts)
+        for (const change of changes)
+          if (change.kind === 'truncate')
+            for (const table of change.relations) truncated.add(`${xid >>> 0} ${tableKey(table)}`)
+      for (const old of truncated) if (truncated.size > maxTruncated) truncated.delete(old)
+    },
+  }
+}
 
 function reasonOfRereading(unseen: readonly bigint[] | null): string {
   if (unseen === null) return tooMuchChanges

@@ -32,8 +32,6 @@ const namesOf = ({ entityType, field, value }: FanOut) => ({
   leads_by: value,
 })
 
-type Entity = { readonly entity: EntityMapping; readonly catalogue: Catalogue }
-
 /** The role of a partition's rows for an entity type. */
 function kindOf({ tableName }: Part, { table }: EntityMapping): ResyncStep['part'] {
   return tableName === tableKey(table) ? 'entities' : 'owners'
@@ -47,7 +45,7 @@ function kindOf({ tableName }: Part, { table }: EntityMapping): ResyncStep['part
  * for. A delete is sent only if its table was read completely, and did not contain the entity.
  */
 export function createResyncs(options: PagedWork): () => Promise<Piece[]> {
-  const { source, outbox, slotName, mapping, teller, judge, nowMs, log } = options
+  const { outbox, slotName, mapping, teller, judge, log } = options
   /** The resyncs of this stream, and whether it has brought everything written before them. */
   const met = new Map<string, { hasCaughtUp: boolean }>()
 
@@ -81,110 +79,10 @@ export function createResyncs(options: PagedWork): () => Promise<Piece[]> {
       log.warn('resync.ended', { entity_type: resync.entityType, state: 'cancelled', reason })
       return goesOn
     }
-    if (resync.fanOut) return await tellFanOut(resync, resync.fanOut, of, turn, signal)
+    const work = { options, resync, ...of, turn, signal }
+    if (resync.fanOut) return await tellFanOut(work, resync.fanOut)
     if (!hasCaughtUp(resync)) return { waitsFor: { reason: unread, code: null }, briefly: true }
-    return resync.phase === 'rows'
-      ? await tellAll(resync, of, turn, signal)
-      : await tellDeletes(resync, of, signal)
-  }
-
-  /** The stream is newer than the rows, or equal: no need to catch up. */
-  async function tellFanOut(
-    resync: Resync,
-    fanOut: FanOut,
-    of: Entity,
-    turn: Turn,
-    signal: AbortSignal,
-  ): Promise<TurnEnd> {
-    const startedAtMs = nowMs()
-    const list = of.entity.related.find(({ field }) => field === fanOut.field)
-    if (!list || stopsOf(list).length <= fanOut.at) {
-      const reason = `the mapping leads to no rows of ${JSON.stringify(fanOut.field)} any more`
-      await cancelResync(outbox.pool, resync.id, { reason, code: 'page.entity_gone' })
-      log.warn('fan_out.ended', { ...namesOf(fanOut), state: 'cancelled', reason })
-      return goesOn
-    }
-    const { entityType, knownUpTo, phase, orders } = resync
-    const limit = pageRows(fanOutRowsPerSecond, turn.bytesPerRow)
-    const stepOf = (page: Page) => ({
-      ...{ of: 'resync' as const, entityType, part: null, fanOut, knownUpTo, phase, orders },
-      ...stepPast(resync, page),
-    })
-    const told = await tellRows(
-      options,
-      { task: { ...task, changed: fieldsBehind(of.entity.related) }, ...of, work: resync, limit, stepOf },
-      turn,
-      signal,
-    )
-    const end = await endOf(told, stepOf, signal)
-    if (!('page' in told) || signal.aborted) return end
-    if (stepOf(told.page).isLast)
-      log.info('fan_out.ended', { ...namesOf(fanOut), state: 'done', rows: resync.rowsDone + told.page.rows })
-    return { goesOnInMs: pauseMs(told.page.rows, fanOutRowsPerSecond, nowMs() - startedAtMs) }
-  }
-
-  async function tellAll(resync: Resync, of: Entity, turn: Turn, signal: AbortSignal): Promise<TurnEnd> {
-    const { entityType, knownUpTo, phase, orders } = resync
-    const part = resync.part && kindOf(resync.part, of.entity)
-    const limit = pageRows(maxRowsPerSecond, turn.bytesPerRow)
-    const stepOf = (page: Page) => ({
-      ...{ ...task, entityType, part, fanOut: null, knownUpTo, phase, orders },
-      ...stepPast(resync, page),
-    })
-    const told = await tellRows(options, { task, ...of, work: resync, limit, stepOf }, turn, signal)
-    const end = await endOf(told, stepOf, signal)
-    if (part && 'page' in told && stepOf(told.page).isLast && !signal.aborted) logDone(resync)
-    return end
-  }
-
-  async function tellDeletes(
-    resync: Resync,
-    { entity, catalogue }: Entity,
-    signal: AbortSignal,
-  ): Promise<TurnEnd> {
-    const { id, entityType, knownUpTo, phase, orders, afterKey } = resync
-    // Committed events only; further ones may follow: storing the page decides.
-    const untold = await transaction(outbox.pool, client => untoldEntities(client, resync, maxKeys))
-    const { entities: known, toKey, isLast } = untold
-    const past = { fromKey: afterKey, toKey, untilKey: null, rows: 0, rowsEstimate: null, isLast }
-    const about = { entityType, part: null, fanOut: null, knownUpTo, phase, orders }
-    const stepOf = () => ({ ...task, id, ...about, ...past })
-    if (known.length === 0) {
-      if (!signal.aborted && (await advanceResync(outbox.pool, stepOf(), 0)) && isLast) logDone(resync)
-      return goesOn
-    }
-    const contentOf = ({ entities, untold: unreadable }: KeysPage) => {
-      const present = new Set([...entities, ...unreadable].map(({ entityId }) => entityId))
-      const gone = known
-        .filter(({ entityId }) => !present.has(entityId))
-        .map(each => writeDeletion(catalogue, entity, each))
-      return { reading: { entities, untold: unreadable, gone }, step: stepOf() }
-    }
-    const read = () =>
-      readKeysOf(
-        source,
-        catalogue,
-        entity,
-        known.map(({ entityId }) => entityId),
-      )
-    const told = await teller.tell(task, entity, { read, contentOf }, signal)
-    if (told.outcome === 'stored' && isLast) logDone(resync)
-    return await endOf(told, stepOf, signal)
-  }
-
-  async function endOf<P>(
-    told: PageOutcome<P>,
-    stepOf: (page: P) => ResyncStep,
-    signal: AbortSignal,
-  ): Promise<TurnEnd> {
-    if (told.outcome === 'again') return { waitsFor: { reason: told.reason, code: null }, briefly: true }
-    if (told.outcome === 'nothing' && !signal.aborted) await advanceResync(outbox.pool, stepOf(told.page), 0)
-    return goesOn
-  }
-
-  function logDone({ id, entityType, gapIds, part }: Resync) {
-    const of = part ? { partition: part.name, table: part.tableName } : { gap_ids: gapIds }
-    log.info('resync.ended', { resync_id: id, state: 'done', entity_type: entityType, ...of })
+    return resync.phase === 'rows' ? await tellAll(work) : await tellDeletes(work)
   }
 
   return async () =>
@@ -196,6 +94,98 @@ export function createResyncs(options: PagedWork): () => Promise<Piece[]> {
       // Never given up: its gap would stay open for ever.
       takeTurn: (turn, signal) => takeTurn(resync, turn, signal),
     }))
+}
+
+/** One turn of a resync. */
+type Work = {
+  readonly options: PagedWork
+  readonly resync: Resync
+  readonly entity: EntityMapping
+  readonly catalogue: Catalogue
+  readonly turn: Turn
+  readonly signal: AbortSignal
+}
+
+/** The stream is newer than the rows, or equal: no need to catch up. */
+async function tellFanOut(work: Work, fanOut: FanOut): Promise<TurnEnd> {
+  const { options, resync, entity, catalogue, turn, signal } = work
+  const { outbox, log, nowMs } = options
+  const startedAtMs = nowMs()
+  const list = entity.related.find(({ field }) => field === fanOut.field)
+  if (!list || stopsOf(list).length <= fanOut.at) {
+    const reason = `the mapping leads to no rows of ${JSON.stringify(fanOut.field)} any more`
+    await cancelResync(outbox.pool, resync.id, { reason, code: 'page.entity_gone' })
+    log.warn('fan_out.ended', { ...namesOf(fanOut), state: 'cancelled', reason })
+    return goesOn
+  }
+  const limit = pageRows(fanOutRowsPerSecond, turn.bytesPerRow)
+  const stepOf = (page: Page) => ({ ...aboutOf(resync), part: null, fanOut, ...stepPast(resync, page) })
+  const of = { task: { ...task, changed: fieldsBehind(entity.related) }, entity, catalogue }
+  const told = await tellRows(options, { ...of, work: resync, limit, stepOf }, turn, signal)
+  const end = await endOf(work, told, stepOf)
+  if (!('page' in told) || signal.aborted) return end
+  if (stepOf(told.page).isLast)
+    log.info('fan_out.ended', { ...namesOf(fanOut), state: 'done', rows: resync.rowsDone + told.page.rows })
+  return { goesOnInMs: pauseMs(told.page.rows, fanOutRowsPerSecond, nowMs() - startedAtMs) }
+}
+
+async function tellAll(work: Work): Promise<TurnEnd> {
+  const { options, resync, entity, catalogue, turn, signal } = work
+  const part = resync.part && kindOf(resync.part, entity)
+  const limit = pageRows(maxRowsPerSecond, turn.bytesPerRow)
+  const stepOf = (page: Page) => ({ ...aboutOf(resync), part, fanOut: null, ...stepPast(resync, page) })
+  const of = { task, entity, catalogue }
+  const told = await tellRows(options, { ...of, work: resync, limit, stepOf }, turn, signal)
+  const end = await endOf(work, told, stepOf)
+  if (part && 'page' in told && stepOf(told.page).isLast && !signal.aborted) logDone(work)
+  return end
+}
+
+async function tellDeletes(work: Work): Promise<TurnEnd> {
+  const { options, resync, entity, catalogue, signal } = work
+  const { source, outbox, teller } = options
+  // Committed events only; further ones may follow: storing the page decides.
+  const untold = await transaction(outbox.pool, client => untoldEntities(client, resync, maxKeys))
+  const { entities: known, toKey, isLast } = untold
+  const past = { fromKey: resync.afterKey, toKey, untilKey: null, rows: 0, rowsEstimate: null, isLast }
+  const stepOf = () => ({ ...aboutOf(resync), id: resync.id, part: null, fanOut: null, ...past })
+  if (known.length === 0) {
+    if (!signal.aborted && (await advanceResync(outbox.pool, stepOf(), 0)) && isLast) logDone(work)
+    return goesOn
+  }
+  const contentOf = ({ entities, untold: unreadable }: KeysPage) => {
+    const present = new Set([...entities, ...unreadable].map(({ entityId }) => entityId))
+    const gone = known
+      .filter(({ entityId }) => !present.has(entityId))
+      .map(each => writeDeletion(catalogue, entity, each))
+    return { reading: { entities, untold: unreadable, gone }, step: stepOf() }
+  }
+  const keys = known.map(({ entityId }) => entityId)
+  const read = () => readKeysOf(source, catalogue, entity, keys)
+  const told = await teller.tell(task, entity, { read, contentOf }, signal)
+  if (told.outcome === 'stored' && isLast) logDone(work)
+  return await endOf(work, told, stepOf)
+}
+
+const aboutOf = ({ entityType, knownUpTo, phase, orders }: Resync) => ({
+  ...task,
+  ...{ entityType, knownUpTo, phase, orders },
+})
+
+async function endOf<P>(
+  { options, signal }: Work,
+  told: PageOutcome<P>,
+  stepOf: (page: P) => ResyncStep,
+): Promise<TurnEnd> {
+  if (told.outcome === 'again') return { waitsFor: { reason: told.reason, code: null }, briefly: true }
+  if (told.outcome === 'nothing' && !signal.aborted)
+    await advanceResync(options.outbox.pool, stepOf(told.page), 0)
+  return goesOn
+}
+
+function logDone({ options, resync: { id, entityType, gapIds, part } }: Work) {
+  const of = part ? { partition: part.name, table: part.tableName } : { gap_ids: gapIds }
+  options.log.info('resync.ended', { resync_id: id, state: 'done', entity_type: entityType, ...of })
 }
 
 function unaskedOf({ part, fanOut }: Resync): string | null {

@@ -3,6 +3,7 @@ import { LogicalReplicationService } from 'pg-logical-replication'
 import { type Lsn, parseLsn } from '../../domain/value/lsn.ts'
 import { connectionTo } from '../../outbox/database/connecting.ts'
 import { setUpSession } from '../../outbox/database/session-settings.ts'
+import { openReports } from './reports.ts'
 
 /** The receiver of the stream's messages, in the server's order. A throw ends the stream. */
 export type StreamHandler = {
@@ -28,23 +29,21 @@ export type Stream = {
   close(): Promise<void>
 }
 
+export type StreamOptions = {
+  readonly url: string
+  readonly slotName: string
+  readonly publicationName: string
+  /** Whether the server writes texts as UTF-8: otherwise they come in the encoding of the database. */
+  readonly isConverted?: boolean
+  /** The limit of the server's silence, although asked five times. */
+  readonly silenceLimitMs: number
+  readonly handler: StreamHandler
+}
+
 /** Internals of pg-logical-replication: pg's connection, with the socket and the copy stream. */
 type Connection = {
   stream: { pause(): void; resume(): void; destroy(): void; on(event: 'data', listener: () => void): void }
   sendCopyFromChunk(chunk: Buffer): void
-}
-
-/**
- * Confirmations within this time are combined, in ms: a status per commit would cost both sides more than it is worth, since
- * positions identify repeated changes after a crash.
- */
-const confirmWithinMs = 50
-
-/** Thrown by a stream whose server was silent for too long. */
-export class LinkDead extends Error {
-  constructor(silentMs: number) {
-    super(`the server has sent nothing for ${Math.round(silentMs / 1000)} s: the link is dead`)
-  }
 }
 
 /**
@@ -57,32 +56,23 @@ export class LinkDead extends Error {
  * invisible stall.
  * https://www.postgresql.org/docs/current/protocol-replication.html
  */
-export async function openStream(options: {
-  url: string
-  slotName: string
-  publicationName: string
-  /** Whether the server writes texts as UTF-8: otherwise they come in the encoding of the database. */
-  isConverted?: boolean
-  /** The limit of the server's silence, although asked five times. */
-  silenceLimitMs: number
-  handler: StreamHandler
-}): Promise<Stream> {
+export async function openStream(options: StreamOptions): Promise<Stream> {
   const { handler, slotName } = options
   const over = Promise.withResolvers<void>()
   over.promise.catch(() => {})
   const started = Promise.withResolvers<void>()
 
-  let confirmed: Lsn = 0n
-  let telling: NodeJS.Timeout | null = null
-  let isPaused = false
-  let lastByteAtMs = performance.now()
   let backendPid = 0
-
   const service = new LogicalReplicationService(await connectionTo(options.url, 'walhook capture'), {
     acknowledge: { auto: false, timeoutSeconds: 0 },
     flowControl: { enabled: false },
   })
   const connection = () => (service as unknown as { _connection: Connection | null })._connection
+  const reports = openReports({
+    send: bytes => connection()?.sendCopyFromChunk(bytes),
+    silenceLimitMs: options.silenceLimitMs,
+    onDead: fail,
+  })
 
   function fail(error: unknown) {
     over.reject(error)
@@ -90,11 +80,9 @@ export async function openStream(options: {
     connection()?.stream.destroy()
   }
 
-  service.on('start', () => started.resolve())
-  service.on('error', fail)
   // A throw would escape into the socket's event.
   function handle(work: () => void) {
-    lastByteAtMs = performance.now()
+    reports.heard()
     try {
       work()
     } catch (error) {
@@ -102,71 +90,42 @@ export async function openStream(options: {
     }
   }
 
+  service.on('start', () => started.resolve())
+  service.on('error', fail)
   service.on('data', (_lsn: string, bytes: Buffer) => handle(() => handler.onMessage(bytes)))
   service.on('heartbeat', (lsn: string, _timestamp: number, shouldRespond: boolean) =>
     handle(() => {
       handler.onKeepalive(parseLsn(lsn))
-      if (shouldRespond) sendStatus(false, parseLsn(lsn))
+      if (shouldRespond) reports.answer(parseLsn(lsn))
     }),
   )
-
-  function sendStatus(asksForAnswer: boolean, received: Lsn = confirmed) {
-    connection()?.sendCopyFromChunk(statusUpdate(confirmed, Date.now(), asksForAnswer, received))
-  }
-
-  function tell() {
-    telling = null
-    sendStatus(false)
-  }
-
-  const silentMs = () => (isPaused ? 0 : performance.now() - lastByteAtMs)
-  const timer = setInterval(() => {
-    if (silentMs() > options.silenceLimitMs) fail(new LinkDead(silentMs()))
-    else sendStatus(true)
-  }, options.silenceLimitMs / 5)
-
+  const plugin = textPlugin(options, pid => {
+    backendPid = pid
+  })
   service
-    .subscribe(
-      textPlugin(options, pid => {
-        backendPid = pid
-      }),
-      slotName,
-      '0/0',
-    )
+    .subscribe(plugin, slotName, '0/0')
     .then(() => fail(new Error('the server has ended the stream')), fail)
-  over.promise
-    .catch(() => {})
-    .finally(() => {
-      clearInterval(timer)
-      clearTimeout(telling ?? undefined)
-    })
+  over.promise.catch(() => {}).finally(reports.end)
   await started.promise
   // Counts pieces of a slow message too: a row may have hundreds of megabytes.
-  connection()?.stream.on('data', () => {
-    lastByteAtMs = performance.now()
-  })
+  connection()?.stream.on('data', reports.heard)
 
   return {
     over: over.promise,
-    silentMs,
+    silentMs: reports.silentMs,
     backendPid,
-    confirm(lsn) {
-      if (lsn <= confirmed) return
-      confirmed = lsn
-      telling ??= setTimeout(tell, confirmWithinMs)
-    },
+    confirm: reports.confirm,
     pause() {
-      isPaused = true
+      reports.pause()
       connection()?.stream.pause()
     },
     resume() {
-      isPaused = false
-      lastByteAtMs = performance.now()
+      reports.resume()
       connection()?.stream.resume()
     },
     async close() {
       over.resolve()
-      sendStatus(false)
+      reports.now()
       connection()?.stream.resume()
       // A silent server is cut off after a second.
       const cut = setTimeout(() => connection()?.stream.destroy(), 1_000)
@@ -178,7 +137,7 @@ export async function openStream(options: {
 
 /** Requests pgoutput in text, and leaves decoding to the consumer. */
 function textPlugin(
-  { publicationName, silenceLimitMs, isConverted = true }: Parameters<typeof openStream>[0],
+  { publicationName, silenceLimitMs, isConverted = true }: StreamOptions,
   onBackend: (pid: number) => void,
 ) {
   return {
@@ -198,22 +157,4 @@ function textPlugin(
       )
     },
   }
-}
-
-/**
- * A Standby status update of 34 bytes: everything before `lsn` is flushed and applied, everything before `received` is
- * received. If more is received than flushed, the flush position is omitted: a server that shuts down waits for the flush of
- * any client that reports one. Only the flush position moves the slot.
- * https://www.postgresql.org/docs/current/protocol-replication.html#PROTOCOL-REPLICATION-STANDBY-STATUS-UPDATE
- */
-export function statusUpdate(lsn: Lsn, nowMs: number, asksForAnswer: boolean, received: Lsn = lsn): Buffer {
-  const bytes = Buffer.alloc(34)
-  bytes.write('r', 0)
-  const flushed = received > lsn ? 0n : lsn
-  bytes.writeBigUInt64BE(received > lsn ? received : lsn, 1)
-  bytes.writeBigUInt64BE(flushed, 9)
-  bytes.writeBigUInt64BE(flushed, 17)
-  bytes.writeBigInt64BE(BigInt(nowMs - 946_684_800_000) * 1000n, 25)
-  bytes.writeInt8(asksForAnswer ? 1 : 0, 33)
-  return bytes
 }

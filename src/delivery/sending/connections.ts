@@ -3,7 +3,8 @@ import { withoutBrackets } from '../../domain/value/address.ts'
 import { type ClientIdentity, identityId } from '../../domain/webhook/client-certificate.ts'
 import { sleep } from '../../runtime/sleep.ts'
 import { type AnswerHead, createAnswerHead, readThrough } from './answer-head.ts'
-import { createHabits } from './habits.ts'
+import { createHabits, type Habits } from './habits.ts'
+import { createIdleConnections } from './idle-connections.ts'
 import { type Opening, type OpeningOptions, openSocket } from './opening.ts'
 
 /** One connection to a receiver, for one request at a time. */
@@ -28,15 +29,15 @@ function keyOf(origin: string, identity: ClientIdentity | null): string {
 
 export type Connections = ReturnType<typeof openConnections>
 
-const mostIdle = 600
-/** As many as may be in flight: all webhooks may have one receiver. */
-const mostIdlePerOrigin = 500
 /** The default and maximum idle time: shorter than servers usually keep a connection. */
 const idleMs = 4_000
 const longestIdleMs = 30_000
 /** Names are resolved and judged again at least this often, however busy a connection is. */
 const oldestMs = 60_000
 const maxHeaderBytes = 16_384
+
+const nowMs = () => performance.now()
+const idleForMs = ({ idleSinceMs }: Connection) => (idleSinceMs === null ? 0 : nowMs() - idleSinceMs)
 
 /**
  * Keeps connections to receivers between requests, HTTP/1.1 only. One request takes a connection and returns it, so that each
@@ -46,47 +47,15 @@ const maxHeaderBytes = 16_384
  * that it follows DNS. Idle ones are limited, per origin and in all, and closed after seconds.
  */
 export function openConnections(options: OpeningOptions) {
-  const idle = new Map<string, Connection[]>()
-  let idleCount = 0
+  const idle = createIdleConnections<Connection>()
   const all = new Set<Connection>()
-  const nowMs = () => performance.now()
   const habits = createHabits(nowMs)
   let isClosed = false
 
   function open(origin: string, identity: ClientIdentity | null): Connection {
-    const client = new Client(origin, {
-      pipelining: 1,
-      keepAliveTimeout: idleMs,
-      keepAliveMaxTimeout: longestIdleMs,
-      // The attempt's deadline is the only limit of a request.
-      headersTimeout: 0,
-      bodyTimeout: 0,
-      maxHeaderSize: maxHeaderBytes,
-      connect({ protocol, hostname, port }, callback) {
-        const peer = {
-          protocol,
-          hostname: withoutBrackets(hostname),
-          port: Number(port) || (protocol === 'https:' ? 443 : 80),
-          identity,
-        }
-        connection.opening = openSocket(peer, options, (error, socket) => {
-          if (error) callback(error, null)
-          else callback(null, readThrough(socket!, connection.answer))
-        })
-      },
-    })
-    const connection: Connection = {
-      client,
-      origin,
-      key: keyOf(origin, identity),
-      madeAtMs: nowMs(),
-      answer: createAnswerHead(nowMs),
-      opening: null,
-      idleSinceMs: null,
-      idleForMs: 0,
-    }
+    const connection = openConnection(origin, identity, options)
     all.add(connection)
-    client.on('disconnect', (_origin, _targets, error) => {
+    connection.client.on('disconnect', (_origin, _targets, error) => {
       // Unless its time here was up.
       const isTheirs = (error as NodeJS.ErrnoException | undefined)?.code !== 'UND_ERR_INFO'
       if (isTheirs && connection.idleSinceMs !== null) habits.closed(origin, idleForMs(connection))
@@ -95,47 +64,21 @@ export function openConnections(options: OpeningOptions) {
     return connection
   }
 
-  function idleForMs({ idleSinceMs }: Connection): number {
-    return idleSinceMs === null ? 0 : nowMs() - idleSinceMs
-  }
-
-  function forget(connection: Connection): boolean {
-    const kept = idle.get(connection.key)
-    const at = kept?.indexOf(connection) ?? -1
-    if (!kept || at < 0) return false
-    kept.splice(at, 1)
-    idleCount--
-    if (kept.length === 0) idle.delete(connection.key)
-    return true
-  }
-
   function drop(connection: Connection): void {
-    forget(connection)
+    idle.remove(connection)
     all.delete(connection)
-    // Also while it is being opened: undici would wait for that to end.
-    connection.opening?.cancel()
     // Later events of it are ignored.
-    if (!connection.client.destroyed) connection.client.destroy(() => {})
+    end(connection).catch(() => {})
   }
 
-  /** The most recently used one, so that unneeded ones grow old and end. */
-  function takeKept(origin: string, identity: ClientIdentity | null): Connection | null {
-    const key = keyOf(origin, identity)
-    for (;;) {
-      const kept = idle.get(key)
-      const connection = kept?.pop()
-      if (!connection) return null
-      idleCount--
-      if (kept!.length === 0) idle.delete(key)
-      const isOld = nowMs() - connection.madeAtMs > oldestMs
-      const isKept = habits.isKept(origin, idleForMs(connection))
-      if (!isOld && isKept && !connection.client.closed && !connection.client.destroyed) return connection
-      drop(connection)
-    }
+  function takeKept(key: string): Connection | null {
+    let connection = idle.take(key)
+    for (; connection && !isReusable(connection, habits); connection = idle.take(key)) drop(connection)
+    return connection
   }
 
   function take(origin: string, isNew = false, identity: ClientIdentity | null = null): Connection {
-    return (isNew ? null : takeKept(origin, identity)) ?? open(origin, identity)
+    return (isNew ? null : takeKept(keyOf(origin, identity))) ?? open(origin, identity)
   }
 
   return {
@@ -158,26 +101,17 @@ export function openConnections(options: OpeningOptions) {
       connection.idleSinceMs = null
     },
 
-    /** A response came; `isKept`: over a reused connection, or the receiver says that it keeps it. */
-    noteAnswer(connection: Connection, isKept: boolean): void {
-      if (isKept) habits.keeps(connection.origin)
-    },
+    /** A response came over a reused connection, or its receiver says that it keeps it. */
+    noteKept: ({ origin }: Connection) => habits.keeps(origin),
 
     /** The receiver closed a reused connection during a request. */
     noteClosed: ({ origin, idleForMs }: Connection) => habits.closed(origin, idleForMs),
 
     /** Keeps a connection after a successful request. */
     giveBack(connection: Connection): void {
-      const { client, key } = connection
-      const kept = idle.get(key) ?? []
-      if (client.destroyed || client.closed || idleCount >= mostIdle || kept.length >= mostIdlePerOrigin) {
-        drop(connection)
-        return
-      }
-      connection.idleSinceMs = nowMs()
-      kept.push(connection)
-      idle.set(key, kept)
-      idleCount++
+      const { client } = connection
+      if (client.destroyed || client.closed || !idle.add(connection)) drop(connection)
+      else connection.idleSinceMs = nowMs()
     },
 
     drop,
@@ -187,14 +121,60 @@ export function openConnections(options: OpeningOptions) {
     async close(): Promise<void> {
       isClosed = true
       idle.clear()
-      idleCount = 0
-      await Promise.all(
-        [...all].map(({ client, opening }) => {
-          opening?.cancel()
-          return client.destroy()
-        }),
-      )
+      await Promise.all([...all].map(end))
       all.clear()
     },
   }
+}
+
+function isReusable(connection: Connection, habits: Habits): boolean {
+  const { client, origin, madeAtMs } = connection
+  const isOld = nowMs() - madeAtMs > oldestMs
+  return !isOld && habits.isKept(origin, idleForMs(connection)) && !client.closed && !client.destroyed
+}
+
+/** Also while it is being opened: undici would wait for that to end. */
+async function end({ client, opening }: Connection): Promise<void> {
+  opening?.cancel()
+  if (!client.destroyed) await client.destroy()
+}
+
+/** A connection that opens, through the guard, with its first request. */
+function openConnection(
+  origin: string,
+  identity: ClientIdentity | null,
+  options: OpeningOptions,
+): Connection {
+  const client = new Client(origin, {
+    pipelining: 1,
+    keepAliveTimeout: idleMs,
+    keepAliveMaxTimeout: longestIdleMs,
+    // The attempt's deadline is the only limit of a request.
+    headersTimeout: 0,
+    bodyTimeout: 0,
+    maxHeaderSize: maxHeaderBytes,
+    connect({ protocol, hostname, port }, callback) {
+      const peer = {
+        protocol,
+        hostname: withoutBrackets(hostname),
+        port: Number(port) || (protocol === 'https:' ? 443 : 80),
+        identity,
+      }
+      connection.opening = openSocket(peer, options, (error, socket) => {
+        if (error) callback(error, null)
+        else callback(null, readThrough(socket!, connection.answer))
+      })
+    },
+  })
+  const connection: Connection = {
+    client,
+    origin,
+    key: keyOf(origin, identity),
+    madeAtMs: nowMs(),
+    answer: createAnswerHead(nowMs),
+    opening: null,
+    idleSinceMs: null,
+    idleForMs: 0,
+  }
+  return connection
 }

@@ -78,7 +78,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     }
     const headers = readHeaders(parsed)
     this.head = { status, headers }
-    this.connections.noteAnswer(connection, connection.opening === this.before || saysItKeeps(headers))
+    if (connection.opening === this.before || saysItKeeps(headers)) this.connections.noteKept(connection)
   }
 
   onResponseData(_controller: Dispatcher.DispatchController, chunk: Buffer): void {

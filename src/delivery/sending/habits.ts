@@ -58,3 +58,5 @@ export function createHabits(nowMs: () => number) {
     },
   }
 }
+
+export type Habits = ReturnType<typeof createHabits>

@@ -1,7 +1,8 @@
+import type { Attempt } from '../../domain/delivery/attempt.ts'
 import { isOverdue } from '../../domain/delivery/health.ts'
 import { isPressed, judgeAnswer } from '../../domain/delivery/pace.ts'
 import { longestRetryAfterMs, parseRetryAfter } from '../../domain/delivery/retry.ts'
-import { decideNextOfShipment } from '../../domain/delivery/shipment.ts'
+import { decideNextOfShipment, type NextOfShipment } from '../../domain/delivery/shipment.ts'
 import { timeOf } from '../../domain/value/time-id.ts'
 import type { Shipment } from '../../outbox/aside/shipment.ts'
 import type { Settlement } from '../../outbox/settle/settle.ts'
@@ -9,7 +10,6 @@ import type { Log } from '../../runtime/log.ts'
 import type { Deliver, Target } from '../sending/deliver.ts'
 import { messageOf } from '../sending/message.ts'
 import type { Places } from '../sending/places.ts'
-import { tellAttempt } from '../sending/tell-attempt.ts'
 
 /**
  * Creates the function that sends a shipment: it updates the webhook's pace by the response, and decides the shipment's next
@@ -56,7 +56,7 @@ export function createSend(options: {
       ageMs: nowMs() - committedAtMs,
     })
     const isGone = attempt.response?.status === 410 && attempt.outcome === 'refused'
-    tellAttempt(log, attempt, next)
+    logAttempt(log, attempt, next)
     return {
       shipment,
       attempt,
@@ -70,3 +70,23 @@ export function createSend(options: {
 }
 
 export type Send = ReturnType<typeof createSend>
+
+/** Logs one wide line per attempt, with what follows. */
+function logAttempt(log: Log, attempt: Attempt, next: NextOfShipment): void {
+  log.info('delivery.attempted', {
+    webhook_id: attempt.webhookId,
+    event_id: attempt.eventId === null ? undefined : String(attempt.eventId),
+    events: attempt.eventIds?.length,
+    message_id: attempt.messageId,
+    entity_type: attempt.entityType ?? undefined,
+    entity_id: attempt.entityId ?? undefined,
+    action_type: attempt.actionType ?? undefined,
+    number: attempt.number,
+    outcome: attempt.outcome,
+    status: attempt.response?.status,
+    error_class: attempt.errorClass ?? undefined,
+    duration_ms: attempt.durationMs,
+    next: next.state,
+    next_in_ms: 'waitMs' in next ? next.waitMs : undefined,
+  })
+}
