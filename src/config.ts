@@ -1,5 +1,4 @@
 import { existsSync, readFileSync } from 'node:fs'
-import { parse as parseYaml } from 'yaml'
 import type { PublicUrl } from './domain/access/public-url.ts'
 import type { SignInConfig } from './domain/access/sign-in.ts'
 import { defaultMapping, type EntityMapping } from './domain/mapping/mapping.ts'
@@ -8,6 +7,7 @@ import { ratioOf, samplers, tracesUrl } from './domain/shown/trace.ts'
 import type { AddressRange } from './domain/value/address.ts'
 import { nearest } from './domain/value/nearest.ts'
 import type { Problem } from './domain/value/problem.ts'
+import { readYaml } from './domain/value/yaml.ts'
 import type { EgressProxy } from './domain/webhook/egress-proxy.ts'
 import type { SealKey } from './domain/webhook/seal.ts'
 import type { TargetList } from './domain/webhook/target-list.ts'
@@ -319,21 +319,30 @@ export const usualFile = 'walhook.yaml'
 
 /** Reads a mapping file; adds its errors to `problems`. */
 export function readMapping(file: string, problems: Problem[]): readonly EntityMapping[] {
-  const add = (what: string, found: string, mend: string) =>
-    problems.push({ code: what === 'WALHOOK_CONFIG' ? 'variable' : 'mapping_file', what, found, mend })
-  let content: unknown
+  const wrong = (found: string) =>
+    problems.push({ code: 'mapping_file', what: `mapping file ${file}`, found, mend: 'mend the file' })
+  let text: string
   try {
-    content = parseYaml(readFileSync(file, 'utf8'))
+    text = readFileSync(file, 'utf8')
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
-    if (code === 'ENOENT')
-      add('WALHOOK_CONFIG', `${file} does not exist`, 'name a mapping file that is there')
-    else add(`mapping file ${file}`, message.split('\n')[0]!, 'mend the file')
+    if (code !== 'ENOENT') wrong(message)
+    else
+      problems.push({
+        code: 'variable',
+        what: 'WALHOOK_CONFIG',
+        found: `${file} does not exist`,
+        mend: 'name a mapping file that is there',
+      })
     return []
   }
-  const result = readMappingFile(content)
+  const yaml = readYaml(text)
+  if (!yaml.ok) {
+    for (const found of yaml.problems) wrong(found)
+    return []
+  }
+  const result = readMappingFile(yaml.content)
   if (result.ok) return result.mapping
-  for (const { at, message } of result.problems)
-    add(`mapping file ${file}`, `${at}: ${message}`, 'mend the file')
+  for (const { at, message } of result.problems) wrong(`${at}: ${message}`)
   return []
 }

@@ -275,6 +275,11 @@ test('a mapping file that cannot be read is a problem, and a wrong one tells eac
 test.each([
   ['entities: {', /^mapping file .+broken\.yaml$/],
   ['entities: { user: { table: 5 } }', /^mapping file .+broken\.yaml$/],
+  ['entities: &all { user: *all }', /^mapping file .+broken\.yaml$/],
+  [
+    'entities: { user: { table: users, fields: { fixed: { __proto__: 1 } } } }',
+    /^mapping file .+broken\.yaml$/,
+  ],
 ])('a mapping file with %j is refused by its name', async (content, what) => {
   const file = join(folder, 'broken.yaml')
   await writeFile(file, content)

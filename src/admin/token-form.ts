@@ -2,6 +2,7 @@ import type { createToken } from '../control/access/tokens.ts'
 import { type Role, roles } from '../domain/access/role.ts'
 import { longestTenant } from '../domain/event/tenant.ts'
 import { parseExpiry } from '../domain/value/expiry.ts'
+import { nameIn } from '../domain/value/name.ts'
 import { needed, tenantField } from './form/webhook-form.ts'
 import { errorAttributes, errorSummary, errorsOf, errorText, type FieldError } from './kit/errors.ts'
 import { type Html, html } from './kit/html.ts'
@@ -35,7 +36,7 @@ const expiries = ['30d', '90d', '365d', 'day', 'never'] as const
 export function readToken(form: URLSearchParams): TypedToken {
   const text = (name: string) => (form.get(name) ?? '').trim()
   return {
-    name: text('name'),
+    name: nameIn(form.get('name') ?? ''),
     role: text('role'),
     userId: text('user_id'),
     tenant: text('tenant'),

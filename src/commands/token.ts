@@ -5,6 +5,7 @@ import { type Control, commandLine } from '../control/kit/control.ts'
 import { roles } from '../domain/access/role.ts'
 import { longestTenant } from '../domain/event/tenant.ts'
 import { parseExpiry } from '../domain/value/expiry.ts'
+import { nameIn } from '../domain/value/name.ts'
 import type { Problem } from '../domain/value/problem.ts'
 import { openOutbox } from '../outbox/database/database.ts'
 import { type Command, Misuse, parseOnce, report, required, say, wholeNumber } from './kit/command.ts'
@@ -35,7 +36,7 @@ export const token: Command = {
         throw new Misuse('token takes one of NAME, --list, --revoke ID')
       return values.list ? await list() : await revoke(values.revoke!)
     }
-    const name = positionals[0]?.trim() ?? ''
+    const name = nameIn(positionals[0] ?? '')
     if (positionals.length !== 1 || name === '' || name.length > 200)
       throw new Misuse('token takes one NAME of 1 to 200 characters')
     // An unset variable gives an empty account.

@@ -121,10 +121,25 @@ test.each([
   ['\u0000', 400],
   [`{"__proto__": {"is_active": true}}`, 422],
   [`{"constructor": 1}`, 422],
+  [JSON.stringify({ ...wanted, name: '\u200b' }), 422],
 ])('the body %j is answered %#: %d', async (body, expected) => {
   const { status, headers } = await at.call('POST', '/api/webhooks', body)
   expect(status).toBe(expected)
   expect(headers.get('content-type')).toBe('application/problem+json')
+})
+
+test.each(['headers', 'filter'])('a name in %s that objects lose is refused, not dropped', async field => {
+  const body = JSON.stringify({ ...wanted, [field]: { other: 'a' } }).replace('other', '__proto__')
+  for (const [method, path] of [
+    ['POST', '/api/webhooks'],
+    ['PATCH', `/api/webhooks/${id}`],
+  ] as const) {
+    const { status, json } = await at.call(method, path, body)
+    expect(status).toBe(422)
+    expect(json.errors).toEqual([
+      { pointer: `/${field}/__proto__`, detail: `${field}.__proto__: nothing can have this name` },
+    ])
+  }
 })
 
 const paths = [

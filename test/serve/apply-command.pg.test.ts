@@ -198,6 +198,9 @@ test('a name is the one that is written: none is lost behind another that YAML r
   )
   const merged = await apply('webhooks:\n  A: { <<: [1] }\n')
   expect(merged.stderr).toMatch(/webhooks\.yaml: Merge sources/)
+  const endless = await apply('webhooks:\n  A: &a { url: x, filter: *a }\n')
+  expect(endless).toMatchObject({ code: 1, stdout: '' })
+  expect(endless.stderr).toMatch(/webhooks\.yaml: line 2, column 27: \*a repeats &a/)
 })
 
 test('what is exported is applied without a difference', async () => {

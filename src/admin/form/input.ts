@@ -5,6 +5,7 @@ import { actionTypes } from '../../domain/event/event.ts'
 import { enteringForms, leavingForms } from '../../domain/event/filter.ts'
 import { triggersFor } from '../../domain/event/trigger.ts'
 import { redacted } from '../../domain/shown/redact.ts'
+import { nameIn } from '../../domain/value/name.ts'
 import { type LogBodies, logBodies, type Webhook } from '../../domain/webhook/webhook.ts'
 import type { Texts } from '../texts/en.ts'
 import { sayTo } from '../texts/texts.ts'
@@ -123,7 +124,7 @@ export function readTyped(
     .filter(({ name, value }) => name !== '' || value !== '')
     .map(header => ({ ...header, isStored: stored.includes(header.name.toLowerCase()) }))
   return {
-    name: text(form, 'name'),
+    name: nameIn(form.get('name') ?? ''),
     tenant: text(form, 'tenant'),
     url: text(form, 'url'),
     isActive: form.get('is_active') === 'true',

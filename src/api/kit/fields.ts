@@ -1,11 +1,16 @@
 import { z } from 'zod'
 import { type CellCursor, parseCellCursor, writeCellCursor } from '../../domain/cells/cell-cursor.ts'
+import { nameIn } from '../../domain/value/name.ts'
 
 /** Postgres stores no NUL, and UTF-8 no lone surrogate. */
 export const text = () =>
   z
     .string()
     .refine(value => value.isWellFormed() && !value.includes('\0'), 'must not hold NUL or half a character')
+
+/** A name for people: something of it can be seen. */
+export const name = () =>
+  text().overwrite(nameIn).min(1, 'must not be empty').max(200, 'must be at most 200 characters')
 
 const maxId = 2_147_483_647
 

@@ -1,5 +1,6 @@
 import type { Context } from 'hono'
 import type { z } from 'zod'
+import { impossibleName, pathTo, unseenIn } from '../../domain/value/members.ts'
 import { nearest } from '../../domain/value/nearest.ts'
 import { problem } from './problem.ts'
 
@@ -16,9 +17,17 @@ export function read<Schema extends z.ZodType>(
   const parsed = schema.safeParse(value)
   if (parsed.success) return { ok: true, value: parsed.data }
   const known = 'shape' in schema ? Object.keys(schema.shape as object) : []
-  const errors = parsed.error.issues.flatMap(issue => wrongFields(issue, known))
-  return { ok: false, response: problem(c, 422, errors.map(({ detail }) => detail).join('. '), { errors }) }
+  return {
+    ok: false,
+    response: wrong(
+      c,
+      parsed.error.issues.flatMap(issue => wrongFields(issue, known)),
+    ),
+  }
 }
+
+const wrong = (c: Context, errors: readonly WrongField[]) =>
+  problem(c, 422, errors.map(({ detail }) => detail).join('. '), { errors })
 
 /** At most so many unknown fields are named. */
 const mostUnknown = 50
@@ -27,19 +36,20 @@ type WrongField = { readonly pointer: string; readonly detail: string }
 
 /** The fields of an issue. Each unknown field is named, with the nearest of the `known` ones at the top. */
 function wrongFields(issue: z.core.$ZodIssue, known: readonly string[]): WrongField[] {
-  const of = (path: readonly PropertyKey[], message: string) => ({
-    pointer: path.map(part => `/${escaped(String(part))}`).join(''),
-    detail: `${path.join('.') || 'The request'}: ${message}`,
-  })
-  if (issue.code !== 'unrecognized_keys') return [of(issue.path, issue.message)]
+  if (issue.code !== 'unrecognized_keys') return [wrongField(issue.path, issue.message)]
   return issue.keys.slice(0, mostUnknown).map(key => {
     const meant = issue.path.length === 0 ? nearest(key, known) : null
-    return of(
+    return wrongField(
       [...issue.path, key],
       `there is no such field${meant === null ? '' : `: did you mean ${meant}?`}`,
     )
   })
 }
+
+const wrongField = (path: readonly PropertyKey[], message: string): WrongField => ({
+  pointer: path.map(part => `/${escaped(String(part))}`).join(''),
+  detail: `${path.join('.') || 'The request'}: ${message}`,
+})
 
 /** Parses the JSON body with a schema. `whenEmpty` replaces a missing body, if it is optional. */
 export async function readJson<Schema extends z.ZodType>(
@@ -55,7 +65,15 @@ export async function readJson<Schema extends z.ZodType>(
   } catch (error) {
     return { ok: false, response: problem(c, 400, `The body is not JSON: ${(error as Error).message}.`) }
   }
-  return read(c, schema, value)
+  const unseen = unseenIn(value).slice(0, mostUnknown)
+  if (unseen.length === 0) return read(c, schema, value)
+  return {
+    ok: false,
+    response: wrong(
+      c,
+      unseen.map(member => wrongField(pathTo(member), impossibleName)),
+    ),
+  }
 }
 
 /** A member's name in a JSON Pointer. https://www.rfc-editor.org/rfc/rfc6901#section-3 */

@@ -9,7 +9,7 @@ import {
 } from '../../control/webhooks/apply-plan.ts'
 import { because } from '../../domain/shown/reason.ts'
 import { nearest } from '../../domain/value/nearest.ts'
-import { anyJson, text } from '../kit/fields.ts'
+import { anyJson, name, text } from '../kit/fields.ts'
 import { answer, route } from '../kit/route.ts'
 import { chosen, newWebhook } from './webhooks.ts'
 
@@ -22,11 +22,9 @@ const written = newWebhook
     }),
   })
   .meta({ id: 'WrittenWebhook' })
-const name = text().trim().min(1, 'must not be empty').max(200, 'must be at most 200 characters')
-
 const applyRequest = z
   .strictObject({
-    source: text().trim().min(1, 'must not be empty').max(200, 'must be at most 200 characters').meta({
+    source: name().meta({
       description: 'What these webhooks are managed by: the name of the file.',
     }),
     webhooks: z
@@ -109,7 +107,7 @@ function readAll(all: Readonly<Record<string, unknown>>): Pick<ApplyWish, 'webho
   const webhooks = new Map<string, WrittenWebhook>()
   const unreadable = new Map<string, Unreadable>()
   for (const [given, value] of Object.entries(all)) {
-    const named = name.safeParse(given)
+    const named = name().safeParse(given)
     const read = written.safeParse(value)
     if (named.success && named.data === given && read.success) webhooks.set(given, inWords(read.data))
     else {

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { createLink, mostLinkMinutes, usualLinkMinutes } from '../../control/access/links.ts'
 import { roles } from '../../domain/access/role.ts'
-import { text, time } from '../kit/fields.ts'
+import { name, text, time } from '../kit/fields.ts'
 import { answer, route } from '../kit/route.ts'
 import { tenantField, tenantGiven } from '../kit/tenant-fields.ts'
 
@@ -13,11 +13,7 @@ const newSession = z
     role: z
       .enum(roles, `must be one of ${roles.join(', ')}`)
       .meta({ description: 'What the session may do, for its tenant.' }),
-    name: text()
-      .trim()
-      .min(1, 'must not be empty')
-      .max(200, 'must be at most 200 characters')
-      .meta({ description: 'The person who is let in. The audit shows this name.' }),
+    name: name().meta({ description: 'The person who is let in. The audit shows this name.' }),
     user_id: z
       .union([text().min(1).max(200), z.int()], 'must be the id of a user account')
       .nullable()

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { createToken, listTokens, revokeToken, type Token } from '../../control/access/tokens.ts'
 import { roles } from '../../domain/access/role.ts'
-import { id, idCursor, limit, page, pageJson, text, time } from '../kit/fields.ts'
+import { id, idCursor, limit, name, page, pageJson, text, time } from '../kit/fields.ts'
 import { answer, route } from '../kit/route.ts'
 import { tenantAsked, tenantField, tenantGiven, tenantOf } from '../kit/tenant-fields.ts'
 
@@ -11,7 +11,7 @@ const role = z.enum(roles, `must be one of ${roles.join(', ')}`).meta({
 })
 const newToken = z
   .strictObject({
-    name: text().trim().min(1, 'must not be empty').max(200, 'must be at most 200 characters'),
+    name: name(),
     role,
     tenant: tenantField(),
     user_id: z

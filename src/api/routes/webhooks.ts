@@ -9,7 +9,7 @@ import {
 } from '../../control/webhooks/webhooks.ts'
 import { logBodies, type Webhook } from '../../domain/webhook/webhook.ts'
 import { webhookTag } from '../kit/etag.ts'
-import { id, idCursor, limit, pageJson, pageOverCells, text } from '../kit/fields.ts'
+import { id, idCursor, limit, name, pageJson, pageOverCells, text } from '../kit/fields.ts'
 import { filterFields } from '../kit/filter-fields.ts'
 import { answer, route } from '../kit/route.ts'
 import { tenantAsked, tenantField, tenantGiven } from '../kit/tenant-fields.ts'
@@ -28,7 +28,7 @@ import {
 /** An admin's settings. */
 const fields = {
   tenant: tenantField(),
-  name: text().trim().min(1, 'must not be empty').max(200, 'must be at most 200 characters').meta({
+  name: name().meta({
     description: 'Its name, for people.',
   }),
   url: text().trim().min(1, 'must not be empty').max(2048, 'must be at most 2048 characters').meta({

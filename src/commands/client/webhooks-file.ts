@@ -1,4 +1,5 @@
-import { type Document, isMap, isScalar, LineCounter, parseDocument } from 'yaml'
+import { isMap, isScalar } from 'yaml'
+import { readYaml } from '../../domain/value/yaml.ts'
 
 /** The webhooks of a file, for the API; or every problem of the file itself, in lines. */
 export type WebhooksFile =
@@ -15,22 +16,9 @@ export type WebhooksFile =
  * `$${` a dollar and a brace. Reports every problem at once.
  */
 export function readWebhooksFile(text: string, lookUp: (name: string) => string | undefined): WebhooksFile {
-  const lines = new LineCounter()
-  const document = parseDocument(text, {
-    ...{ merge: true, lineCounter: lines, prettyErrors: false },
-    // `1e3` and `"1000"` are one name.
-    uniqueKeys: (a, b) => isScalar(a) && isScalar(b) && String(a.value) === String(b.value),
-  })
-  if (document.errors.length > 0) {
-    const problems = document.errors.map(({ message, pos: [from] }) => {
-      const { line, col } = lines.linePos(from)
-      return `line ${line}, column ${col}: ${message}`
-    })
-    return { ok: false, problems }
-  }
-  const read = contentOf(document)
-  if (!read.ok) return { ok: false, problems: [read.problem] }
-  const { content } = read
+  const read = readYaml(text)
+  if (!read.ok) return read
+  const { content, document } = read
   if (!isMapping(content)) return { ok: false, problems: ['it must begin with webhooks:'] }
   const problems = [
     ...Object.keys(content)
@@ -47,15 +35,6 @@ export function readWebhooksFile(text: string, lookUp: (name: string) => string 
   return problems.length > 0
     ? { ok: false, problems }
     : { ok: true, webhooks: resolved as Record<string, unknown>, secrets }
-}
-
-/** The content, or why there is none: too many aliases, or a merge of something else than a mapping. */
-function contentOf(document: Document): { ok: true; content: unknown } | { ok: false; problem: string } {
-  try {
-    return { ok: true, content: document.toJS({ maxAliasCount: 100 }) }
-  } catch (error) {
-    return { ok: false, problem: (error as Error).message }
-  }
 }
 
 /** Names that YAML reads as another text. */

@@ -1,4 +1,5 @@
 import { longestTenant } from '../event/tenant.ts'
+import { nameIn } from '../value/name.ts'
 import { mayAct, type Role, roles } from './role.ts'
 
 /** Which claims of a provider decide role and tenant. */
@@ -98,7 +99,7 @@ function nameOf({ nameClaim }: ClaimMapping, claims: Claims & { readonly sub: st
   const found = names.map(one => textsOf(claimAt(claims, one))[0]).find(one => one !== undefined)
   // Control characters and marks that change the writing direction.
   const plain = (found ?? claims.sub).replaceAll(/[\p{Cc}\p{Bidi_Control}]/gu, ' ')
-  return plain.toWellFormed().trim().slice(0, longestName) || claims.sub
+  return nameIn(plain.toWellFormed()).slice(0, longestName) || claims.sub
 }
 
 /** The texts of a claim, which is one value or a list; numbers as text. */

@@ -1,3 +1,4 @@
+import { nameIn } from '../value/name.ts'
 import type { ActionType } from './event.ts'
 import { openFields, textOf } from './json-fields.ts'
 
@@ -14,10 +15,7 @@ export function labelOf(fields: readonly string[], body: string): string | null 
   const whole = openFields(body, 0)
   const values = openFields(whole.get('result') ?? whole.get('last') ?? '{}', 0)
   const words = fields.map(field => wordOf(values.get(field)))
-  const label = words
-    .join(' ')
-    .replaceAll(/[\s\p{C}]+/gu, ' ')
-    .trim()
+  const label = nameIn(words.join(' ').replaceAll(/[\s\p{C}]+/gu, ' '))
   if (label === '') return null
   return label.length > longestLabel ? `${label.slice(0, longestLabel).toWellFormed()}…` : label
 }
