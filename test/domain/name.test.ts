@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { nameIn } from '../../src/domain/value/name.ts'
+import { nameIn } from '../../src/domain/input/name.ts'
 
 test.each([
   ['a zero-width space', '\u200b'],

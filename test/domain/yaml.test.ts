@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { readYaml } from '../../src/domain/value/yaml.ts'
+import { readYaml } from '../../src/domain/input/yaml.ts'
 
 test('anchors, aliases and merges are read as written, also an anchor that is used twice', () => {
   const text = 'a: &x { n: 1 }\nb: { <<: *x, m: 2 }\nc: &y [*x]\nd: &x [*y]\ne: *x'

@@ -47,6 +47,7 @@ const mayImport: Record<string, readonly string[]> = {
 const rooms: Record<string, readonly string[]> = {
   commands: ['kit', 'client', 'cell'],
   domain: [
+    'input',
     'value',
     'cells',
     'database',

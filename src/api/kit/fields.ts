@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { type CellCursor, parseCellCursor, writeCellCursor } from '../../domain/cells/cell-cursor.ts'
-import { nameIn } from '../../domain/value/name.ts'
+import { nameIn } from '../../domain/input/name.ts'
 
 /** Postgres stores no NUL, and UTF-8 no lone surrogate. */
 export const text = () =>

@@ -1,6 +1,6 @@
 import type { Context } from 'hono'
 import type { z } from 'zod'
-import { impossibleName, pathTo, unseenIn } from '../../domain/value/members.ts'
+import { impossibleName, pathTo, unseenIn } from '../../domain/input/members.ts'
 import { nearest } from '../../domain/value/nearest.ts'
 import { problem } from './problem.ts'
 

@@ -1,5 +1,5 @@
 import { isMap, isScalar } from 'yaml'
-import { readYaml } from '../../domain/value/yaml.ts'
+import { readYaml } from '../../domain/input/yaml.ts'
 
 /** The webhooks of a file, for the API; or every problem of the file itself, in lines. */
 export type WebhooksFile =

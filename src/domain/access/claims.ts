@@ -1,5 +1,5 @@
 import { longestTenant } from '../event/tenant.ts'
-import { nameIn } from '../value/name.ts'
+import { nameIn } from '../input/name.ts'
 import { mayAct, type Role, roles } from './role.ts'
 
 /** Which claims of a provider decide role and tenant. */

@@ -1,4 +1,4 @@
-import { nameIn } from '../value/name.ts'
+import { nameIn } from '../input/name.ts'
 import type { ActionType } from './event.ts'
 import { openFields, textOf } from './json-fields.ts'
 
