@@ -85,7 +85,7 @@ const missing = {
   DATABASE_URL: 'set it to the database to capture: postgres://user:password@host:5432/database',
   OUTBOX_DATABASE_URL: "set it to the database of walhook's own tables",
   WALHOOK_TOKEN: 'create one with: walhook token NAME --role operator',
-  WALHOOK_SECRET_KEY: 'make one with "openssl rand -base64 32", keep it, and set it at every start',
+  WALHOOK_SECRET_KEY: 'create one with "openssl rand -base64 32", keep it, and set it at every start',
 }
 
 /**
@@ -173,9 +173,9 @@ function problemsOfMail(
   add: (what: string, found: string, mend: string) => void,
 ): void {
   if (server && !from)
-    add('WALHOOK_MAIL_FROM', 'not set, and WALHOOK_SMTP_URL is', variables.WALHOOK_MAIL_FROM.mend)
+    add('WALHOOK_MAIL_FROM', 'not set, but WALHOOK_SMTP_URL is', variables.WALHOOK_MAIL_FROM.mend)
   if (to.length > 0 && !server)
-    add('WALHOOK_SMTP_URL', 'not set, and WALHOOK_ALERT_TO is', variables.WALHOOK_SMTP_URL.mend)
+    add('WALHOOK_SMTP_URL', 'not set, but WALHOOK_ALERT_TO is', variables.WALHOOK_SMTP_URL.mend)
 }
 
 /**
@@ -200,8 +200,8 @@ function readTracing(
   if (protocolName && read(protocolName) === 'grpc')
     add(
       protocolName,
-      '"grpc", and walhook sends over HTTP',
-      `write http/json, and into ${endpointName} the port for HTTP: usually 4318`,
+      '"grpc", but walhook sends over HTTP',
+      `write http/json, and the port for HTTP (usually 4318) into ${endpointName}`,
     )
   const sampler = read('OTEL_TRACES_SAMPLER') ?? 'parentbased_always_on'
   if (!samplers.includes(sampler)) {
@@ -308,7 +308,7 @@ function unknownVariables(env: Readonly<Record<string, string | undefined>>): Pr
     return {
       code: 'variable_unknown',
       what: name,
-      found: 'walhook has no such variable: it has no effect',
+      found: 'unknown variable, without effect',
       mend: meant === null ? 'remove it' : `write ${meant}, or remove it`,
     }
   })
@@ -320,7 +320,7 @@ export const usualFile = 'walhook.yaml'
 /** Reads a mapping file; adds its errors to `problems`. */
 export function readMapping(file: string, problems: Problem[]): readonly EntityMapping[] {
   const wrong = (found: string) =>
-    problems.push({ code: 'mapping_file', what: `mapping file ${file}`, found, mend: 'mend the file' })
+    problems.push({ code: 'mapping_file', what: `mapping file ${file}`, found, mend: 'fix the file' })
   let text: string
   try {
     text = readFileSync(file, 'utf8')
@@ -332,7 +332,7 @@ export function readMapping(file: string, problems: Problem[]): readonly EntityM
         code: 'variable',
         what: 'WALHOOK_CONFIG',
         found: `${file} does not exist`,
-        mend: 'name a mapping file that is there',
+        mend: 'name an existing mapping file',
       })
     return []
   }

@@ -141,8 +141,8 @@ export function unreadableProblem(
   return {
     code: 'secret_key',
     what: 'WALHOOK_SECRET_KEY',
-    found: `the key ${id}${older ? ` (and the old one ${older.id})` : ''} does not open the secrets of these webhooks: ${names.join(', ')}${more}`,
-    mend: `give the key that they were made with, as WALHOOK_SECRET_KEY_OLD, and run "walhook rekey". If it is lost: update walhook.webhooks set is_active = false where id in (${ids}); start walhook, rotate their secrets, set their headers again, and activate them`,
+    found: `the key ${id}${older ? ` (and the old one ${older.id})` : ''} does not decrypt the secrets of these webhooks: ${names.join(', ')}${more}`,
+    mend: `set WALHOOK_SECRET_KEY_OLD to the key that encrypted them, and run "walhook rekey". If it is lost: update walhook.webhooks set is_active = false where id in (${ids}); start walhook, rotate their secrets, set their headers again, and activate them`,
   }
 }
 
@@ -171,7 +171,7 @@ export async function problemOfConnecting(
       return {
         code: 'password_missing',
         what: variable,
-        found: 'no connection: the server asks for a password, and the URL has none',
+        found: 'no connection: the server asks for a password, but the URL has none',
         mend: 'write it into the URL: postgres://user:password@host:5432/database',
       }
     const isRefusedHere = /ECONNREFUSED (127\.|::1)/.test(reason)

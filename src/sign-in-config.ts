@@ -16,17 +16,17 @@ export function readSignIn(
       name => name.startsWith('WALHOOK_OIDC_') && isSet(name),
     )
     if (others.length > 0 && !isSet('WALHOOK_OIDC_ISSUER'))
-      add('WALHOOK_OIDC_ISSUER', `not set, and ${others[0]} is`, variables.WALHOOK_OIDC_ISSUER.mend)
+      add('WALHOOK_OIDC_ISSUER', `not set, but ${others[0]} is`, variables.WALHOOK_OIDC_ISSUER.mend)
     return null
   }
   if (!clientId)
     add(
       'WALHOOK_OIDC_CLIENT_ID',
-      'not set, and WALHOOK_OIDC_ISSUER is',
+      'not set, but WALHOOK_OIDC_ISSUER is',
       variables.WALHOOK_OIDC_CLIENT_ID.mend,
     )
   if (values.WALHOOK_URL.length === 0)
-    add('WALHOOK_URL', 'not set, and WALHOOK_OIDC_ISSUER is', variables.WALHOOK_URL.mend)
+    add('WALHOOK_URL', 'not set, but WALHOOK_OIDC_ISSUER is', variables.WALHOOK_URL.mend)
   const secret = readSecret(values, add)
   const { WALHOOK_OIDC_ROLES: roles, WALHOOK_OIDC_ALL_TENANTS: allTenants } = values
   for (const value of allTenants)

@@ -10,7 +10,7 @@ const claim = (means: string, without: string) =>
   optional<string>({
     means,
     without,
-    mend: 'write the name of a claim, or the way into one: realm_access.roles',
+    mend: 'write the name of a claim, or its path: realm_access.roles',
     parse: text => (/\s/.test(text) ? { wrong: [JSON.stringify(text)] } : { value: text }),
   })
 
@@ -27,25 +27,25 @@ export const signInVariables = {
     },
   }),
   WALHOOK_OIDC_CLIENT_ID: optional<string>({
-    means: 'As what walhook is registered at the provider.',
+    means: 'The client id of walhook at the provider.',
     without: 'needed where `WALHOOK_OIDC_ISSUER` is set',
-    mend: 'write the client id that the provider shows for walhook',
+    mend: 'write the client id of walhook at the provider',
     parse: text => ({ value: text }),
   }),
   WALHOOK_OIDC_CLIENT_SECRET: optional<string>({
-    means: "The client's secret.",
-    without: 'walhook is a public client: PKCE alone binds a code to it',
-    mend: 'write the secret that the provider shows for walhook, here or into a file, but not both',
+    means: 'The client secret.',
+    without: 'walhook is a public client, protected by PKCE alone',
+    mend: 'write the client secret of walhook at the provider, here or into a file, but not both',
     parse: text => ({ value: text }),
   }),
   WALHOOK_OIDC_CLIENT_SECRET_FILE: optional<string>({
-    means: 'A file with that secret, read at the start.',
-    without: '`WALHOOK_OIDC_CLIENT_SECRET` counts',
-    mend: 'name a file that is there, may be read, and holds the secret alone',
+    means: 'A file with the client secret, read at start.',
+    without: '`WALHOOK_OIDC_CLIENT_SECRET`',
+    mend: 'name a readable file that holds the secret alone',
     parse: text => ({ value: text }),
   }),
   WALHOOK_OIDC_SCOPES: {
-    means: 'What is asked of the provider, separated by spaces.',
+    means: 'The scopes that walhook requests, separated by spaces.',
     default: 'openid profile email',
     mend: 'write scopes with openid among them, separated by spaces: openid profile email',
     parse(text) {
@@ -54,7 +54,7 @@ export const signInVariables = {
     },
   } satisfies Given<string>,
   WALHOOK_OIDC_NAME: optional<string>({
-    means: 'What the log-in page calls the provider: “Log in with Example”.',
+    means: 'The provider’s name on the log-in page: “Log in with Example”.',
     without: "the host of the issuer's URL",
     mend: 'write at most 60 characters',
     parse: text => (text.length > 60 ? { wrong: [`${text.length} characters`] } : { value: text }),
@@ -62,12 +62,12 @@ export const signInVariables = {
   WALHOOK_OIDC_ROLE_CLAIM: {
     ...claim('', ''),
     means:
-      'The claim that says what somebody may do: its name, or the way into it with dots (`realm_access.roles`). A text or a list.',
+      'The claim with the roles of a user, a string or a list: its name, or its path with dots (`realm_access.roles`).',
     default: 'roles',
   } as Given<string>,
   WALHOOK_OIDC_ROLES: {
     means:
-      'Which values of that claim give which role, `value=role`, separated by commas: `it-staff=admin, support=viewer`. Who has several has the highest; who has none is not let in.',
+      'The role for each value of that claim, as `value=role`, separated by commas: `it-staff=admin, support=viewer`. A user with several gets the highest; walhook refuses a user with none.',
     default: 'viewer=viewer,operator=operator,admin=admin',
     mend: 'write value=role pairs, separated by commas; roles are viewer, operator and admin',
     parse(text) {
@@ -76,12 +76,12 @@ export const signInVariables = {
     },
   } satisfies Given<ReadonlyMap<string, Role>>,
   WALHOOK_OIDC_TENANT_CLAIM: claim(
-    'The claim with the [tenant](../guide/tenants.md) of a user. They see and change that tenant’s things alone; a user without such a claim is not let in.',
-    'users belong to no tenant, and see all',
+    'The claim with the [tenant](../guide/tenants.md) of a user, who sees and changes that tenant’s things only. walhook refuses a user without one.',
+    'users belong to no tenant and see everything',
   ),
   WALHOOK_OIDC_ALL_TENANTS: {
     means:
-      'Values of the role claim, separated by commas, whose holders need no tenant: without one they know of all.',
+      'Values of the role claim, separated by commas. A user who has one of them and no tenant sees all tenants.',
     default: '',
     mend: 'write values that WALHOOK_OIDC_ROLES names, separated by commas',
     parse: text => ({
@@ -95,16 +95,16 @@ export const signInVariables = {
   } satisfies Given<ReadonlySet<string>>,
   WALHOOK_OIDC_NAME_CLAIM: claim(
     'The claim with the name that pages and the audit show.',
-    'the first that is there of `email`, `preferred_username`, `upn`, `name` and `sub`',
+    'the first present of `email`, `preferred_username`, `upn`, `name` and `sub`',
   ),
   WALHOOK_OIDC_USER_CLAIM: claim(
-    'The claim with the id of the user account in the source database, whose data a test sends.',
-    'a test of theirs has to name an account',
+    'The claim with the id of the user account whose data tests send.',
+    'their tests must name an account',
   ),
   WALHOOK_OIDC_SESSION: {
-    means: 'How long a session lasts after a sign-in at most, from `5m` to `24h`.',
+    means: 'The longest duration of a session after a sign-in, from `5m` to `24h`.',
     default: '12h',
-    mend: 'write one time from 5m to 24h: 8h',
+    mend: 'write one duration from 5m to 24h: 8h',
     parse(text) {
       const ms = parseDuration(text)
       const isFit = ms !== null && ms >= 5 * minuteMs && ms <= 24 * hourMs

@@ -46,9 +46,7 @@ const sealKey = (means: string, without: string, mend: string) =>
 
 /** Clients differ in writing headers beyond ASCII: some would never be admitted. */
 function parseToken(text: string): Parsed<string> {
-  return /[^!-~]/.test(text)
-    ? { wrong: ['with white space or characters beyond ASCII in it'] }
-    : { value: text }
+  return /[^!-~]/.test(text) ? { wrong: ['contains white space or non-ASCII characters'] } : { value: text }
 }
 
 const targets = (means: string): Given<TargetList> => ({
@@ -77,35 +75,35 @@ export const variables = {
     '`serve` refuses to start; `npm start` opens the playground',
   ),
   OUTBOX_DATABASE_URL: databaseUrl(
-    "The database of walhook's own tables, also on several hosts.",
+    "The database of walhook's own tables. Several hosts are possible here too.",
     'the value of `DATABASE_URL`',
   ),
   WALHOOK_SECRET_KEY: sealKey(
     '32 bytes in base64. Encrypts signing secrets and custom headers at rest.',
     '`serve` refuses to start',
-    'make one with: openssl rand -base64 32',
+    'create one with: openssl rand -base64 32',
   ),
   WALHOOK_SECRET_KEY_OLD: sealKey(
-    'The previous key, while anything is still encrypted with it: see `walhook rekey`.',
-    'only `WALHOOK_SECRET_KEY` counts',
-    'give the value that WALHOOK_SECRET_KEY had before, or remove it',
+    'The previous key, needed until `walhook rekey` has re-encrypted everything.',
+    'walhook decrypts with `WALHOOK_SECRET_KEY` only',
+    'set the previous value of WALHOOK_SECRET_KEY, or remove it',
   ),
   WALHOOK_ADMIN_TOKEN: optional<string>({
     means: "An admin's API token that always works: at least 16 visible ASCII characters.",
-    without: 'only tokens of `walhook token` work',
+    without: 'only tokens that an admin created work',
     mend: 'use at least 16 visible ASCII characters, for example from: openssl rand -hex 32',
     // Clients differ in writing headers beyond ASCII: some would never be admitted.
     parse: text => (text.length < 16 ? { wrong: [`only ${text.length} characters`] } : parseToken(text)),
   }),
   WALHOOK_TOKEN: optional<string>({
-    means: 'The API token with which `walhook webhooks` calls a running walhook.',
-    without: '`WALHOOK_ADMIN_TOKEN` counts',
-    mend: 'give a token as it was printed by: walhook token NAME --role operator',
+    means: 'The API token with which commands such as `walhook webhooks` call a running walhook.',
+    without: '`WALHOOK_ADMIN_TOKEN`',
+    mend: 'set a token as printed by: walhook token NAME --role operator',
     parse: parseToken,
   }),
   WALHOOK_ADMIN_USER: optional<string>({
-    means: 'The id of the user account whose data a test sends for the holder of `WALHOOK_ADMIN_TOKEN`.',
-    without: 'a test of theirs has to name an account',
+    means: 'The id of the user account whose data is sent by tests of the holder of `WALHOOK_ADMIN_TOKEN`.',
+    without: 'their tests must name an account',
     mend: 'write the id of a user account',
     parse: text => ({ value: text }),
   }),
@@ -121,17 +119,17 @@ export const variables = {
   } satisfies Given<ReadonlySet<Role>>,
   WALHOOK_CELLS: {
     means:
-      'How the schemas of [cells](../guide/operating.md#cells) are placed: `plain`, on the server of their URL; `citus`, by Citus on one of its nodes. No cell, no difference.',
+      'Where walhook places the schemas of [cells](../guide/operating.md#cells): `plain`, on the server of their URL; `citus`, on a node that Citus chooses.',
     default: 'plain',
     mend: 'use plain or citus',
     parse: text =>
       text === 'plain' || text === 'citus' ? { value: text } : { wrong: [JSON.stringify(text)] },
   } satisfies Given<'plain' | 'citus'>,
   WALHOOK_ALLOW_TARGETS: targets(
-    'CIDRs, addresses and host names that webhooks may reach although they are private, also over http; separated by commas. An address or a name may have a port: `10.0.0.5:8443`, `[fd00::1]:8443`.',
+    'Private CIDRs, addresses and host names that webhooks may reach, also over http; separated by commas. An address or a name may have a port: `10.0.0.5:8443`, `[fd00::1]:8443`.',
   ),
   WALHOOK_DENY_TARGETS: targets(
-    'CIDRs, addresses and host names that webhooks never reach. Goes before `WALHOOK_ALLOW_TARGETS`.',
+    'CIDRs, addresses and host names that webhooks never reach. Takes precedence over `WALHOOK_ALLOW_TARGETS`.',
   ),
   WALHOOK_PROXY: optional({
     means: 'The egress proxy for all requests to receivers: `http://user:password@host:port`.',
@@ -144,9 +142,9 @@ export const variables = {
   }),
   WALHOOK_URL: {
     means:
-      'Where people and programs reach walhook: `https://walhook.example.com`, several separated by commas. A request with another `Host` is refused. `walhook webhooks` calls the first.',
+      'The public URL of walhook: `https://walhook.example.com`, several separated by commas. walhook refuses requests with another `Host`. Commands such as `walhook webhooks` call the first.',
     default: '',
-    mend: 'write where walhook is reached from outside: https://walhook.example.com',
+    mend: 'write the public URL of walhook: https://walhook.example.com',
     parse(text) {
       const parsed = parsePublicUrls(text)
       return parsed.ok ? { value: parsed.urls } : { wrong: parsed.problems }
@@ -154,7 +152,7 @@ export const variables = {
   } satisfies Given<readonly PublicUrl[]>,
   WALHOOK_FRAME_ANCESTORS: {
     means:
-      'The origins whose pages may show walhook’s pages in a frame, separated by commas: `https://app.example.com`, or `https://*.example.com`. Only users of a link of `POST /api/sessions` see them there: see [tenants](../guide/tenants.md).',
+      'The origins that may embed walhook’s pages in a frame, separated by commas: `https://app.example.com`, or `https://*.example.com`. The pages open there through links of `POST /api/sessions` only: see [tenants](../guide/tenants.md).',
     default: '',
     mend: 'write origins, as in https://app.example.com: https, without a path',
     parse(text) {
@@ -164,7 +162,7 @@ export const variables = {
   } satisfies Given<readonly string[]>,
   WALHOOK_TRUSTED_PROXIES: {
     means:
-      'Addresses and CIDRs of reverse proxies that walhook believes about who sent a request: see [behind a reverse proxy](../guide/reverse-proxy.md).',
+      'Addresses and CIDRs of reverse proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` walhook trusts: see [behind a reverse proxy](../guide/reverse-proxy.md).',
     default: '',
     mend: 'write addresses and CIDRs, separated by commas',
     parse(text) {
@@ -184,7 +182,7 @@ export const variables = {
     },
   } satisfies Given<readonly number[]>,
   WALHOOK_MAX_IN_FLIGHT: wholeNumber(
-    'The most requests of one webhook in flight at once. All webhooks together have five times as many.',
+    'The maximum number of concurrent requests per webhook. For all webhooks together it is five times as high.',
     1,
     1_000,
     100,
@@ -210,7 +208,7 @@ export const variables = {
   }),
   WALHOOK_ALERT_TO: {
     means:
-      'Who gets alerts about capture by mail: addresses, separated by commas. Alerts about a webhook go to the addresses of the webhook.',
+      'The recipients of mails about capture: addresses, separated by commas. Mails about a webhook go to the addresses of the webhook.',
     default: '',
     mend: 'write e-mail addresses, separated by commas',
     parse(text) {
@@ -222,9 +220,9 @@ export const variables = {
   } satisfies Given<readonly string[]>,
   WALHOOK_PROBE_INTERVAL: optional<number>({
     means:
-      'How often walhook measures the latency of capture, also while nothing changes: `30s`, `5m`. Each probe writes a little WAL.',
+      'The interval at which walhook measures capture latency, also while nothing changes: `30s`, `5m`. Each probe writes a little WAL.',
     without: 'every 10 s, only while other WAL is written',
-    mend: 'write one time from 1s to 7d, as 30s or 5m',
+    mend: 'write one duration from 1s to 7d: 30s, 5m',
     parse(text) {
       const [value, ...more] = parseSchedule(text) ?? []
       return value === undefined || more.length > 0 ? { wrong: [JSON.stringify(text)] } : { value }
@@ -241,14 +239,14 @@ export const variables = {
     parse: text => ({ value: text }),
   } satisfies Given<string>,
   WALHOOK_KEEP_LOG_DAYS: days(
-    'How many days requests stay in the log. The last 10 of each webhook always stay, without bodies.',
+    'How many days walhook keeps requests in the log. The last 10 of each webhook always stay, without bodies.',
   ),
   WALHOOK_KEEP_EVENTS_DAYS: days(
-    'How many days events stay that are not pending and that the log does not show.',
+    'How many days walhook keeps events that are neither pending nor in the log.',
   ),
   WALHOOK_KEEP_AUDIT_DAYS: {
-    ...optional(days('How many days the audit stays.')),
-    without: 'it stays for ever',
+    ...optional(days('How many days walhook keeps the audit.')),
+    without: 'for ever',
   },
   WALHOOK_LOG_ENTITY_IDS: {
     means: '`false` keeps the ids of entities out of the log of the process.',
@@ -269,10 +267,10 @@ export const variables = {
   ),
   OTEL_EXPORTER_OTLP_HEADERS: standard(
     'Headers for the collector: `authorization=Bearer%20…`, several separated by commas.',
-    'none',
+    'no headers',
   ),
   OTEL_TRACES_SAMPLER: standard(
-    'Which events are traced: `always_on`, `always_off`, or `traceidratio` with the share in `OTEL_TRACES_SAMPLER_ARG`. The same in all processes.',
+    'Which events are traced: `always_on`, `always_off`, or `traceidratio` with the share in `OTEL_TRACES_SAMPLER_ARG`. Set it alike in all processes.',
     'every event is traced',
   ),
   OTEL_TRACES_SAMPLER_ARG: standard('The share of events that `traceidratio` traces, from 0 to 1.', '1'),
@@ -280,8 +278,8 @@ export const variables = {
   WALHOOK_PUBLICATION: sqlName('The name of the publication in the source.'),
   WALHOOK_CONFIG: optional<string>({
     means: 'The [mapping file](../guide/mapping.md).',
-    without: '`walhook.yaml` in the working directory, if it is there',
-    mend: 'name a mapping file that is there',
+    without: '`walhook.yaml` in the working directory, if it exists',
+    mend: 'name an existing mapping file',
     parse: text => ({ value: text }),
   }),
 }

@@ -305,7 +305,7 @@ test('a variable that walhook does not have is warned of, with the name that was
     WALHOOK_CAPTURE_PORT_80_TCP_PROTO: 'tcp',
   })
   expect(ok).toBe(true)
-  const found = 'walhook has no such variable: it has no effect'
+  const found = 'unknown variable, without effect'
   const code = 'variable_unknown'
   expect(warnings).toEqual([
     { code, what: 'WALHOOK_ALOW_TARGETS', found, mend: 'write WALHOOK_ALLOW_TARGETS, or remove it' },
@@ -394,8 +394,8 @@ test('everything that is wrong with sign-in is said at once, and no secret', () 
     ...{ WALHOOK_OIDC_CLIENT_SECRET_FILE: '/nowhere', WALHOOK_OIDC_ALL_TENANTS: 'root' },
   }
   expect(problemsOf(more).map(({ what, found }) => `${what}: ${found}`)).toEqual([
-    'WALHOOK_OIDC_CLIENT_ID: not set, and WALHOOK_OIDC_ISSUER is',
-    'WALHOOK_URL: not set, and WALHOOK_OIDC_ISSUER is',
+    'WALHOOK_OIDC_CLIENT_ID: not set, but WALHOOK_OIDC_ISSUER is',
+    'WALHOOK_URL: not set, but WALHOOK_OIDC_ISSUER is',
     'WALHOOK_OIDC_CLIENT_SECRET_FILE: set, and so is WALHOOK_OIDC_CLIENT_SECRET',
     'WALHOOK_OIDC_ALL_TENANTS: "root" gives no role',
   ])
@@ -403,7 +403,7 @@ test('everything that is wrong with sign-in is said at once, and no secret', () 
     { what: 'WALHOOK_OIDC_CLIENT_SECRET_FILE', found: '/nowhere cannot be read (ENOENT)' },
   ])
   expect(problemsOf({ WALHOOK_OIDC_CLIENT_ID: 'walhook' })).toMatchObject([
-    { what: 'WALHOOK_OIDC_ISSUER', found: 'not set, and WALHOOK_OIDC_CLIENT_ID is' },
+    { what: 'WALHOOK_OIDC_ISSUER', found: 'not set, but WALHOOK_OIDC_CLIENT_ID is' },
   ])
   expect(readConfig([], { ...oidc, WALHOOK_OIDC_ISUER: 'x' }).warnings).toMatchObject([
     { what: 'WALHOOK_OIDC_ISUER', mend: 'write WALHOOK_OIDC_ISSUER, or remove it' },

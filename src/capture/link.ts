@@ -107,5 +107,5 @@ async function whoHasTheSlot({ source, slotName, link }: SlotReader): Promise<Ca
     [slotName, link.ownBackend],
   )
   if (rows.length === 0) return { state: 'standing by', reason: null }
-  return { state: 'starting', reason: 'our own former connection, which is dead, still holds the slot' }
+  return { state: 'starting', reason: 'a dead connection of walhook still holds the slot' }
 }

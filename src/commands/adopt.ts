@@ -9,9 +9,9 @@ import { withOutbox } from './token.ts'
 
 export const adopt: Command = {
   usage: `  walhook adopt --discard | --continue
-                                      after copying the outbox to another database: --discard makes it a harmless copy
+                                      after copying the outbox to another database: --discard makes the copy harmless
                                       (cancels pending deliveries, deactivates every webhook, restarts capture);
-                                      --continue goes on here, once the other one has stopped`,
+                                      --continue makes it take over: stop walhook on the original first`,
   async run(args) {
     const { values } = parseOnce({
       args,

@@ -23,9 +23,9 @@ import { migrateOutbox } from './kit/migrate-outbox.ts'
 export const backfill: Command = {
   usage: `  walhook backfill --entity TYPE [--webhook ID] [--action new|update] [--rate ROWS]
                                       send every existing row to one webhook, or to all with the trigger, and
-                                      show the progress; at most ROWS per second (1000)
+                                      show the progress; at most ROWS per second (default: 1000)
   walhook backfill --list | --follow ID [--rate ROWS] | --cancel ID
-                                      list the backfills, follow one (and change its pace), or cancel it`,
+                                      list the backfills, follow one (and change its rate), or cancel it`,
   async run(args, signal) {
     const { values } = parseOnce({
       args,
@@ -180,7 +180,7 @@ async function follow(
     tell(
       isCaptured
         ? line
-        : `${line}. No walhook captures now (no process reads the slot ${control.slotName}): it continues once one does`,
+        : `${line}. Waiting: no process reads the slot ${control.slotName}. The backfill continues as soon as one does`,
     )
     await sleep(progressMs, signal)
   }

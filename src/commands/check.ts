@@ -26,15 +26,15 @@ const limits = `set lock_timeout = '5s'; set statement_timeout = '30s'`
 const flag = { type: 'boolean', default: false } as const
 
 export const check: Command = {
-  usage: `  walhook check [--json|--sql|--map]  check whether the source can be captured, and say how to fix it
+  usage: `  walhook check [--json|--sql|--map]  check whether walhook can capture the source, and say how to fix problems
                                       (exit status 0: fine, 3: warnings, 1: errors)
-                                      --sql prints the SQL of grants, identities and publication that lacks
-                                      --map is walhook map`,
+                                      --sql prints the missing grants, replica identities and publication as SQL
+                                      --map does the same as walhook map`,
   async run(args, signal) {
     const options = { json: flag, sql: flag, map: flag }
     const { values } = parseOnce({ args, options })
     const chosen = Object.entries(values).flatMap(([name, isOn]) => (isOn ? [`--${name}`] : []))
-    if (chosen.length > 1) throw new Misuse(`${chosen.join(' and ')} are two different answers: choose one`)
+    if (chosen.length > 1) throw new Misuse(`${chosen.join(' and ')} exclude each other: choose one`)
     if (values.map) return await map.run([], signal)
     if (values.sql) return await printSql()
     const config = required(readConfig(['DATABASE_URL']))
@@ -115,14 +115,7 @@ const notThereYet = ['3F000', '42P01', '42703']
 function gapsUnread(error: unknown): CheckLine[] {
   if (notThereYet.includes((error as { code?: string }).code ?? '')) return []
   const found = `unknown: the outbox did not answer: ${describeError(error)}`
-  return [
-    warning(
-      'gaps_unread',
-      'changes that are lost',
-      found,
-      'do what the reason says, then run: walhook check',
-    ),
-  ]
+  return [warning('gaps_unread', 'lost changes', found, 'fix the reason, then run: walhook check')]
 }
 
 /** The columns known to walhook; none if its own tables can't be read, as before the first start. */

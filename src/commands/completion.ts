@@ -7,7 +7,7 @@ const shells: Readonly<Record<string, (commands: Commands) => string>> = { bash,
 /** The shell completion of commands and options. `commands` is a function, since this is one of them. */
 export function completionOf(commands: () => Commands): Command {
   return {
-    usage: `  walhook completion bash|zsh|fish    print what completes walhook's commands and options in a shell:
+    usage: `  walhook completion bash|zsh|fish    print the shell completion of walhook's commands and options:
                                       source <(walhook completion bash) in ~/.bashrc, the same with zsh in ~/.zshrc,
                                       walhook completion fish | source in ~/.config/fish/config.fish`,
     words: Object.keys(shells),

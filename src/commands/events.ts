@@ -8,7 +8,7 @@ const subcommands: Subcommands = { list: listEvents, show: showEvent }
 export const events: Command = {
   usage: `  walhook events list [--entity user] [--id ID] [--action update] [--state dead] [--from 2h] [--to TIME]
                       [--tenant TENANT] [--limit N]
-                                      the last 20 events that fit, with the number of webhooks that have each in a state
-  walhook events show EVENT           one event with its body, and its delivery to each webhook`,
+                                      list the newest 20 events that match, with the number of webhooks by state
+  walhook events show EVENT           show one event with its body and its delivery to each webhook`,
   ...ofSubcommands('events', subcommands),
 }

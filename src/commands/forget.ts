@@ -10,14 +10,14 @@ import { withOutbox } from './token.ts'
 const notForgotten = (cell: string): Problem => ({
   code: 'cell',
   what: `cell ${cell}`,
-  found: 'no answer: what it has of the entity is still stored',
+  found: 'no answer: its data of the entity is still stored',
   mend: 'start its database, then repeat the command',
 })
 
 export const forget: Command = {
   usage: `  walhook forget --entity TYPE --id ID
-                                      remove everything that is stored about an entity: events, requests, answers, and
-                                      what waits to be sent; delete it in the application first`,
+                                      erase everything stored about an entity: events, requests, responses and
+                                      pending deliveries; delete it in the application first`,
   async run(args, signal) {
     const { values } = parseOnce({ args, options: { entity: { type: 'string' }, id: { type: 'string' } } })
     const { entity: entityType = '', id: entityId = '' } = values
@@ -42,12 +42,10 @@ export const forget: Command = {
       if (away.length > 0) return report(away.map(notForgotten))
       for (const [name, count] of Object.entries(counts)) sum[name] = (sum[name] ?? 0) + count
       isComplete = isAll
-      if (!isComplete) say('more remains: continuing')
+      if (!isComplete) say('more is left: continuing')
     }
     if (Object.values(sum).every(count => count === 0))
-      say(
-        `nothing is stored about ${entityType} ${JSON.stringify(entityId)}. Write the id as requests write it`,
-      )
+      say(`nothing is stored about ${entityType} ${JSON.stringify(entityId)}. Write the id as requests do`)
     say(
       `forgotten: ${Object.entries(sum)
         .map(([name, count]) => `${count} ${name}`)

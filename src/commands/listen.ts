@@ -4,7 +4,7 @@ import { type Command, Misuse, parseOnce, say, wholeNumber } from './kit/command
 
 export const listen: Command = {
   usage: `  walhook listen [--port PORT] [--status CODE] [--delay MS] [--secret whsec_…]
-                 [--host ADDRESS]     a receiver for developers: shows and verifies what arrives`,
+                 [--host ADDRESS]     run a receiver for developers, which shows and verifies requests`,
   async run(args, signal) {
     const { values } = parseOnce({
       args,

@@ -34,8 +34,8 @@ export const map: Command = {
 const noEntity: Problem = {
   code: 'no_entity',
   what: 'the first mapping',
-  found: 'no table with a key of one column, or of several, has a name as users or companies have',
-  mend: 'name the tables under entities in the file that was written',
+  found: 'no table with a primary or unique key has a name like users or companies',
+  mend: 'name your tables under entities in the written file',
 }
 
 /** Prints the SQL that the tables' owner or a superuser must run for the mapping. */

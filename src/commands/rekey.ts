@@ -19,7 +19,7 @@ export const rekey: Command = {
     if (!config) return 1
     const done = await rekeySecrets(config)
     if (!done.ok) return report([done.problem])
-    say(`re-encrypted webhooks: ${done.value.webhooks}, kept answers: ${done.value.answers}`)
+    say(`re-encrypted webhooks: ${done.value.webhooks}, stored responses: ${done.value.answers}`)
     return 0
   },
 }
@@ -56,6 +56,6 @@ async function rekeyCells(control: Parameters<typeof sealAnew>[0], cells: Cells)
 const cellAway = ({ name, why }: CellState): Problem => ({
   code: 'cell',
   what: `cell ${name}`,
-  found: `it does not answer (${why}), and its webhooks' secrets are encrypted there`,
-  mend: 'start its database, then run walhook rekey again; until then, keep WALHOOK_SECRET_KEY_OLD',
+  found: `does not answer (${why}), but holds secrets of its webhooks`,
+  mend: 'start its database, then run walhook rekey again. Keep WALHOOK_SECRET_KEY_OLD until then',
 })

@@ -29,9 +29,9 @@ import { type Command, parseOnce, report, required, say } from './kit/command.ts
 
 export const resync: Command = {
   usage: `  walhook resync [--entity TYPE | --force] [--yes]
-                                      after changes were lost: say how to resync everything, or only the
-                                      entities of one type, or do it; --force also where nothing is known to be
-                                      lost: to pass over what can't be read or stored`,
+                                      after changes were lost: describe the resync of everything, or of the
+                                      entities of one type; --yes starts it. --force also works without a known
+                                      loss, to skip changes that can't be read or stored`,
   async run(args) {
     const { values } = parseOnce({
       args,
@@ -62,7 +62,7 @@ type Result =
 
 const howFar = 'Progress: walhook resync'
 const whoTells =
-  'The walhook that captures ("walhook serve", running or started next) sends the current state, page by page.'
+  'The process that captures ("walhook serve", running now or started next) sends the current state, page by page.'
 
 /** Describes a resync, or performs it (`isSure`). */
 async function resyncSource(config: Config, wish: Wish): Promise<Result> {
@@ -108,7 +108,7 @@ async function resyncSource(config: Config, wish: Wish): Promise<Result> {
   if (!wish.isSure) return { ok: true, lines: await describeResync(source, occasion, options) }
   const result = await beginResync(source, outbox, occasion, options)
   if (!result.ok) return result
-  const lines = [`Everything from ${formatLsn(result.fromLsn)} on is captured. ${whoTells} ${howFar}`]
+  const lines = [`walhook captures everything from ${formatLsn(result.fromLsn)} on. ${whoTells} ${howFar}`]
   if ('otherSlot' in occasion)
     lines.push(
       `The former slot retains WAL until you drop it: select pg_drop_replication_slot('${occasion.otherSlot}');`,
@@ -162,7 +162,7 @@ async function resyncTables(
       ok: true,
       lines: [
         ...(await describeTableResyncs(source, outbox, gaps, config)),
-        `Nothing changed yet. To go ahead: ${command} --yes`,
+        `Nothing has changed yet. To start it: ${command} --yes`,
       ],
     }
   await orderTableResyncs(outbox, gaps, config)

@@ -49,7 +49,7 @@ ${Object.values(commands)
   .map(command => command.usage)
   .join('\n')}
 
-Without a command: serve where DATABASE_URL is set, else a playground with a Postgres of its own.
+Without a command: serve if DATABASE_URL is set, else a playground with its own Postgres.
 docs/reference/configuration.md describes the environment variables.`
 
 const helpFlags = ['--help', '-h']
@@ -76,7 +76,7 @@ export async function runCommand(args: string[]): Promise<number> {
 
 function unknown(name: string): string {
   const meant = nearest(name, Object.keys(commands))
-  return `there is no command ${JSON.stringify(name)}${meant === null ? '' : `: did you mean ${meant}?`}`
+  return `unknown command ${JSON.stringify(name)}${meant === null ? '' : `: did you mean ${meant}?`}`
 }
 
 /** `npm start`. */

@@ -52,7 +52,7 @@ async function openPatiently(config: Config, log: Log, signal: AbortSignal): Pro
 function endWithin(ms: number, signal: AbortSignal): void {
   const end = () => {
     process.stderr.write(
-      `walhook: cut off ${ms / 1000} s after the signal, while a database did not answer. Nothing is lost: the next start continues from what was committed\n`,
+      `walhook: stopped ${ms / 1000} s after the signal: a database did not answer. Nothing is lost: the next start continues from the last commit\n`,
     )
     process.exit(1)
   }

@@ -13,9 +13,9 @@ import { migrateOutbox } from './kit/migrate-outbox.ts'
 
 export const token: Command = {
   usage: `  walhook token NAME [--role viewer|operator|admin] [--user ID] [--tenant TENANT] [--expires WHEN]
-                                      make an API token: for a viewer, unless --role says more, who is the user
-                                      account ID; valid for 90d, or as --expires says: 12h, 2026-12-31, never; with
-                                      --tenant it belongs to that tenant, and sees nothing else
+                                      create an API token: a viewer's by default, valid for 90 days by default
+                                      (--expires 12h, 2026-12-31 or never). Tests by its holder send the data of the
+                                      user account --user; with --tenant, it sees that tenant only
   walhook token --list | --revoke ID  list the tokens, or revoke one`,
   async run(args) {
     const { values, positionals } = parseOnce({
@@ -85,7 +85,7 @@ async function revoke(text: string): Promise<number> {
   const ended = await withOutbox(config, control => revokeToken(control, commandLine, id))
   if (!ended.ok) return report([ended.problem])
   if (!ended.value.ok) {
-    process.stderr.write(`walhook: there is no token ${id}; --list shows them\n`)
+    process.stderr.write(`walhook: no such token: ${id}; --list shows them\n`)
     return 1
   }
   say(`revoked ${id} ${ended.value.value.name}`)

@@ -22,28 +22,28 @@ const subcommands: Subcommands = {
 /** Operations on webhooks, through the API of a running walhook. */
 export const webhooks: Command = {
   usage: `  walhook webhooks list [--tenant TENANT]
-                                      list the webhooks of the walhook that runs at WALHOOK_URL, with the token
-                                      WALHOOK_TOKEN: as a table on a terminal, elsewhere or with --json as JSON
+                                      list the webhooks of the walhook at WALHOOK_URL, called with WALHOOK_TOKEN:
+                                      on a terminal as a table, otherwise (or with --json) as JSON
   walhook webhooks show ID            show one
   walhook webhooks create --name NAME --url URL --trigger user.new [--trigger …] [--header 'Name: value']
                           [--update-field user.email] [--mode latest] [--alert-to ops@example.com]
                           [--tenant TENANT] [--with-traceparent] [--inactive] [--file FILE]
-                                      create one, and print its secret; --file takes the JSON of the API, - reads it
-                                      from standard input
+                                      create one, and print its secret; --file takes the JSON of the API (- is
+                                      standard input)
   walhook webhooks test ID [--user ID]
-                                      send a test now; exit status 1 where the receiver does not accept it
+                                      send a test now; the exit status is 1 unless the receiver accepts it
   walhook webhooks log ID [REQUEST] [--limit N] [--failed]
-                                      the last 10 requests, or one of them with its bodies
+                                      show the last 10 requests, or one of them with its bodies
   walhook webhooks resend ID EVENT… | resend ID --failed --from 24h [--to TIME]
-                                      send events again, or all failed ones of a range of time
+                                      send events again, or all failed ones of a time range
   walhook webhooks replay ID --from 2h [--to TIME] [--trigger user.new] | --event EVENT [--event …]
-                                      send events again that may have been delivered; both take --beyond-triggers
-  walhook webhooks types [TRIGGER]    every trigger with the fields of its events, or the types of one trigger's fields
+                                      send events again, delivered ones too; resend and replay take --beyond-triggers
+  walhook webhooks types [TRIGGER]    list every trigger with its fields, or the fields of one trigger with their types
   walhook webhooks schema ID | TRIGGER
-                                      the JSON Schema of all requests of a webhook, or of a trigger's
+                                      print the JSON Schema of a webhook's requests, or of a trigger's
   walhook webhooks missed ID [--send]
-                                      how many events it missed while it was off last; --send begins to send them
+                                      count the events it missed while it was last inactive; --send starts sending them
   walhook webhooks replays ID [--stop REPLAY]
-                                      the last replays that walhook carries out by itself, and how far they are`,
+                                      list the latest replays that run in the background, with their progress`,
   ...ofSubcommands('webhooks', subcommands),
 }

@@ -12,7 +12,7 @@ export type Refusal = {
 export const busy: Refusal = {
   status: 503,
   title: 'Busy',
-  detail: 'More requests came at once than walhook takes. Try again in a moment.',
+  detail: 'Too many requests at once. Try again in a moment.',
   nl: ['Druk', 'Er kwamen meer verzoeken tegelijk dan walhook aankan. Probeer het zo opnieuw.'],
   retryAfterS: 1,
 }
@@ -45,7 +45,7 @@ export const twoHosts: Refusal = {
 export const wrongHost = (host: string | undefined): Refusal => ({
   status: 421,
   title: 'Another host',
-  detail: `walhook is not served as ${JSON.stringify(host?.slice(0, 200) ?? '')}. WALHOOK_URL names the URLs that it is served at.`,
+  detail: `walhook is not available as ${JSON.stringify(host?.slice(0, 200) ?? '')}. WALHOOK_URL names its URLs.`,
   nl: [
     'Andere host',
     `walhook is niet bereikbaar als ${JSON.stringify(host?.slice(0, 200) ?? '')}. WALHOOK_URL noemt de URL's waarop walhook bereikbaar is.`,

@@ -149,14 +149,14 @@ function problemOf(error: NodeJS.ErrnoException, host: string, port: number) {
     return {
       code: 'port_taken' as const,
       what: 'PORT',
-      found: `${port} on ${host} is taken by another program`,
-      mend: 'set PORT to a free port, or to 0 for any',
+      found: `another program listens on ${host}, port ${port}`,
+      mend: 'set PORT to a free port, or to 0 for any free one',
     }
   if (error.code === 'EACCES')
     return {
       code: 'port_forbidden' as const,
       what: 'PORT',
-      found: `${port} may not be opened by this user`,
+      found: `this user may not open port ${port}`,
       mend: 'set PORT to 1024 or more',
     }
   return {

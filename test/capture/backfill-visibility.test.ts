@@ -81,8 +81,7 @@ async function open() {
   }
 }
 
-const unseen =
-  /^transactions that others do not see yet, or that were open when the reading began, must end first/
+const unseen = /^transactions that were open or not yet visible when reading began must end first/
 
 test('a change that is stored and that nobody sees yet is not undone by a page', async () => {
   await using at = await open()

@@ -191,7 +191,7 @@ test('rows of every kind: partitions, keys of any type, several with one key, no
   expect([...new Set(words)].sort()).toEqual(['"B"', '"a\'\\"\\\\"', '"b"', '"same"', '"ä"'].sort())
   const parked = await at.psql.query('select entity_type, reason from walhook.parked_changes')
   expect(parked.rows).toEqual([
-    { entity_type: 'word', reason: 'the key word has 2000 bytes, and an entity_id may have 1024' },
+    { entity_type: 'word', reason: 'the key word has 2000 bytes, but an entity_id may have at most 1024' },
   ])
 })
 

@@ -356,7 +356,7 @@ test('a change of which no event can be made is parked with its reason, and ever
     `select index_in_transaction as index, entity_type, left(entity_id, 3) as entity_id, action_type, reason
      from walhook.parked_changes order by commit_lsn`,
   )
-  const reason = 'the key id has 1500 bytes, and an entity_id may have 1024'
+  const reason = 'the key id has 1500 bytes, but an entity_id may have at most 1024'
   expect(rows).toEqual([
     { index: 1, entity_type: 'user', entity_id: 'kkk', action_type: 'new', reason },
     { index: 0, entity_type: 'user', entity_id: 'kkk', action_type: 'delete', reason },

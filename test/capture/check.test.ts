@@ -185,30 +185,30 @@ const previousOf = (users: Partial<Table>, facts: Partial<SourceFacts> = {}) =>
   check(facts, users).find(({ what }) => what === 'table "public"."users", previous values')
 
 test('it says whether updates tell the values before, and what it takes and costs to have them', () => {
-  expect(previousOf({ identity: 'f' })).toMatchObject({ level: 'ok', found: expect.stringMatching(/^told/) })
+  expect(previousOf({ identity: 'f' })).toMatchObject({ level: 'ok', found: expect.stringMatching(/^sent/) })
   expect(previousOf({})).toEqual({
     level: 'ok',
     code: 'previous',
     what: 'table "public"."users", previous values',
     found:
-      'not told, so webhooks get no "previous", and all updates whatever fields they ask for. To have them: alter table "public"."users" replica identity full; Each UPDATE and DELETE then writes the row before into the WAL, about 240 bytes more',
+      'not sent: webhooks get no "previous", and all updates, whatever their update fields. To send them: alter table "public"."users" replica identity full; Each UPDATE and DELETE then also writes the row before to the WAL, about 240 bytes more',
     mend: null,
   })
   const partitioned = { kind: 'p', identity: 'f', leaves: [leaf('users_1', 'f'), leaf('users_2', 'd')] }
   expect(previousOf(partitioned)?.found).toContain(
-    'To have them: alter table "public"."users_2" replica identity full; Each',
+    'To send them: alter table "public"."users_2" replica identity full; Each',
   )
 })
 
 test('what it takes to have the values before never makes a statement of the application fail', () => {
   const before = { publication: { ...publication, publishesGenerated: false } }
   expect(previousOf({ generated: 'stored' }, before)?.found).toContain(
-    'To have them: alter publication walhook set (publish_generated_columns = stored); alter table "public"."users" replica identity full;',
+    'To send them: alter publication walhook set (publish_generated_columns = stored); alter table "public"."users" replica identity full;',
   )
-  expect(previousOf({ generated: 'stored' })?.found).toContain('To have them: alter table')
+  expect(previousOf({ generated: 'stored' })?.found).toContain('To send them: alter table')
   const from18 = { serverVersion: 180000 }
   expect(previousOf({ generated: 'virtual' }, from18)?.found).toMatch(
-    /They can't be had: with virtual generated/,
+    /walhook can't change that: with virtual generated/,
   )
 })
 
@@ -269,7 +269,7 @@ test('it says which table would make a statement of the application fail', () =>
     code: 'harm',
     what: "the application's statements",
     found: 'UPDATE or DELETE would fail: table "public"."users"',
-    mend: 'mend these first',
+    mend: 'fix these first',
   })
 })
 

@@ -179,8 +179,8 @@ test('a look at the values warns of secrets by their form, and never tells one',
   const wanted = [{ ...defaultMapping[0]!, related: [meta] }]
   const lines = await sampleLines(source, await readCatalogue(source, wanted), wanted)
   expect(lines.map(({ level, what, found }) => `${level} ${what}: ${found}`)).toEqual([
-    'warning entity user, values of "public"."users".legacy: it is sent, and seems to hold bcrypt hashes',
-    'warning entity user, values of "public"."users".settings: it is sent, and seems to hold credentials, by their names: smtp.password',
+    'warning entity user, values of "public"."users".legacy: sent, although it seems to contain bcrypt hashes',
+    'warning entity user, values of "public"."users".settings: sent, although it seems to contain credentials, by their names: smtp.password',
     expect.stringMatching(/^ok entity user, names in meta: withheld: session_tokens\. To choose them/),
   ])
   expect(JSON.stringify(lines)).not.toMatch(/hunter2|R9h/)

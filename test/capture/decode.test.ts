@@ -187,7 +187,7 @@ test.each([
       kind: 'unreadable',
       relation: users,
       actionType: 'new',
-      because: expect.stringMatching(/^its message can not be read: /),
+      because: expect.stringMatching(/^its message cannot be read: /),
     },
   })
 })

@@ -252,7 +252,7 @@ test('changes and commits outside a transaction are refused', () => {
   expect(commit.take).toThrow('did not begin')
 })
 
-test('what can not be read is thrown when everything before it was taken, again and again', async () => {
+test('what cannot be read is thrown when everything before it was taken, again and again', async () => {
   const at = open(100, 50)
   at.begin(10n)
   at.change('a', 30)

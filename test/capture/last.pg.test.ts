@@ -157,12 +157,12 @@ test('check says where the identity does not give them, and the form knows which
   const facts = { role: 'me', serverVersion: 180_000, publication: null }
   const catalogue = await readCatalogue(source, mapping)
   expect(judgeMapping(catalogue, mapping, facts).map(({ what, mend }) => `${what}: ${mend}`)).toEqual([
-    'entity user: column nme: mend the mapping: was name meant?',
+    'entity user: column nme: fix the mapping: did you mean name?',
   ])
   const labelled = mappingOf({ label: ['n', 'name', 'bioo'], fields: { rename: { name: 'n' } } })
   expect(judgeMapping(catalogue, labelled, facts).map(({ code, what, mend }) => [code, what, mend])).toEqual([
     ['label', 'entity user: label name', 'mend the mapping'],
-    ['label', 'entity user: label bioo', 'mend the mapping: was bio meant?'],
+    ['label', 'entity user: label bioo', 'fix the mapping: did you mean bio?'],
   ])
   expect(lastLine(catalogue, user!)).toEqual({
     level: 'warning',

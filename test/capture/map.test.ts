@@ -56,7 +56,7 @@ test('rows without their key are parked, each for itself, and count among the ev
     insert(companies, 'c'),
     remove(users, null, 'b', null),
   ])
-  const reason = 'a row of "public"."users" came without its key id'
+  const reason = 'a row of "public"."users" without its key id'
   const user = { entityType: 'user', entityId: null, actionType: 'delete', reason, commitLsn: 10n }
   expect(parked).toEqual([
     { ...user, index: 0 },
@@ -79,7 +79,7 @@ test('a key that is too large is parked with its beginning; the largest one that
       entityType: 'company',
       entityId: 'é'.repeat(200),
       actionType: 'new',
-      reason: 'the key id has 1025 bytes, and an entity_id may have 1024',
+      reason: 'the key id has 1025 bytes, but an entity_id may have at most 1024',
       commitLsn: 10n,
       index: 1,
     },
@@ -152,7 +152,7 @@ test('a key that has another name in the WAL is the one column of the identity; 
   expect(texts).toEqual([expect.stringMatching(/"entity_id":1,/)])
   const columns = [...renamed.columns, { name: 'tenant', typeOid: 23, inKey: true }]
   const { parked } = await openMapper({ tables: [] }).map([insert({ ...renamed, columns }, '1', '2')])
-  expect(parked).toMatchObject([{ reason: 'a row of "public"."users" came without its key id' }])
+  expect(parked).toMatchObject([{ reason: 'a row of "public"."users" without its key id' }])
 })
 
 test('a truncated table is told by its name, and makes no event', async () => {

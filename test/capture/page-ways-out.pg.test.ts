@@ -142,9 +142,9 @@ test.each(['read', 'write', 'body', 'append', 'advance'])(
 )
 
 test.each<[string, string | null, string]>([
-  ['write', null, '3: its event can not be written: injected into write'],
-  ['body', null, '3: its event can not be written: injected into body'],
-  ['append', '22000', '3: the outbox refuses its event: injected into append (22000)'],
+  ['write', null, '3: its event cannot be written: injected into write'],
+  ['body', null, '3: its event cannot be written: injected into body'],
+  ['append', '22000', '3: the outbox refuses the event: injected into append (22000)'],
 ])(
   'a failure that always comes with one row, in the step "%s" of a page, sets that row aside: of a backfill, and of a resync',
   async (step, code, parked) => {
@@ -231,7 +231,7 @@ test('an event that the outbox refuses by a rule of its administrator is set asi
   await at.backfills.is(await at.backfills.start(), isDone)
   expect((await at.events()).slice(1)).toEqual(sound)
   const [byStream, byBackfill, ...more] = await at.parked()
-  expect(byStream).toMatch(/^3: the outbox refuses its event: .*"small" \(23514\)/)
+  expect(byStream).toMatch(/^3: the outbox refuses the event: .*"small" \(23514\)/)
   expect(byBackfill).toBe(byStream)
   expect(more).toEqual([])
 })
@@ -243,7 +243,7 @@ test('a value whose JSON no string can hold: its row is set aside, by the stream
   await at.psql.query(`update users set name = 'after' where id = 4`)
   await at.capture.caughtUp()
   expect(await at.events()).toEqual(['update 4'])
-  const parked = '3: its event can not be written: Invalid string length'
+  const parked = '3: its event cannot be written: Invalid string length'
   expect(await at.parked()).toEqual([parked])
   await at.backfills.is(await at.backfills.start(), isDone, 'the backfill to be done', 240_000)
   expect((await at.events()).slice(1)).toEqual(sound)
@@ -269,14 +269,14 @@ test('a row whose reading raises an error (a generated column that divides by ze
      insert into notes values (1, 1, 1), (3, 3, 0), (4, 4, 4)`,
     mapping,
   )
-  const parked = '2: its row can not be read: division by zero (22012)'
+  const parked = '2: its row cannot be read: division by zero (22012)'
   await at.backfills.is(await at.backfills.start(), isDone)
   expect(await at.events()).toEqual(['new 1', 'new 3 without notes', 'new 4'])
   expect(await at.parked()).toEqual([parked])
   await at.psql.query('update users set id = id')
   await at.capture.caughtUp()
   expect((await at.events()).slice(3)).toEqual(['update 1', 'update 3 without notes', 'update 4'])
-  const byStream = `2: its event can not be written: ${parked.slice(3)}`
+  const byStream = `2: its event cannot be written: ${parked.slice(3)}`
   expect(await at.parked()).toEqual([parked, byStream])
   // What is looked for because nothing was told of it is there, and not gone.
   await at.resync()
@@ -301,7 +301,7 @@ test('where no row can be read, not all are set aside: the backfill fails and sa
     120_000,
   )
   expect(failed).toMatchObject({ code: 'page.failed' })
-  expect(failed.reason).toContain('none can be told: its row can not be read: division by zero (22012)')
+  expect(failed.reason).toContain('cannot be sent: its row cannot be read: division by zero (22012)')
   expect(failed.rowsDone).toBeLessThan(60)
   expect(await at.parked()).toHaveLength(failed.rowsDone)
   await at.psql.query('update users set part = 1')

@@ -145,7 +145,7 @@ test.each<[Partial<SourceFacts>, string]>([
   [{ usedSenders: 10 }, 'max_wal_senders: 10, all in use. Fix: run: alter system set max_wal_senders = 15;'],
   [
     { slot: { ...slot, plugin: 'wal2json' } },
-    'replication slot walhook: of plugin wal2json in database app. Fix: it belongs to something else: set WALHOOK_SLOT',
+    'replication slot walhook: of plugin wal2json in database app. Fix: it belongs to another program: set WALHOOK_SLOT',
   ],
   [
     { slot: { ...slot, database: 'other' } },
@@ -203,7 +203,7 @@ test.each<[string, Table[], EntityMapping, string]>([
     'has a deferrable key',
     [{ ...users, identityColumns: [] }],
     user,
-    'its primary key is deferrable, which is no replica identity. Fix: published like this, the application\'s own UPDATE and DELETE would fail. Run: alter table "public"."users" add primary key (…);  or: alter table "public"."users" replica identity full;',
+    'its primary key is deferrable, so it cannot be a replica identity. Fix: published like this, the application\'s own UPDATE and DELETE would fail. Run: alter table "public"."users" add primary key (…);  or: alter table "public"."users" replica identity full;',
   ],
   [
     'has a partition without an identity',
@@ -221,13 +221,13 @@ test.each<[string, Table[], EntityMapping, string]>([
     'is unlogged',
     [{ ...users, isLogged: false }],
     user,
-    'table "public"."users": unlogged: what is written to it is not in the WAL. Fix: run: alter table "public"."users" set logged;',
+    'table "public"."users": unlogged: its changes are not in the WAL. Fix: run: alter table "public"."users" set logged;',
   ],
   [
     'has an unlogged partition',
     [{ ...users, kind: 'p', leaves: [leaf, { ...leaf, isLogged: false }] }],
     user,
-    'table "public"."users", partition "public"."p1": unlogged: what is written to it is not in the WAL.',
+    'table "public"."users", partition "public"."p1": unlogged: its changes are not in the WAL.',
   ],
   [
     'has no such key',
@@ -257,7 +257,7 @@ test.each<[string, Table[], EntityMapping, string]>([
     'has the key outside its identity',
     [users],
     { ...user, key: 'mail' },
-    'entity user: column mail: not in the replica identity of "public"."users" (id). Fix: a DELETE would not say whose row it was. Run: alter table "public"."users" replica identity full;',
+    'entity user: column mail: not in the replica identity of "public"."users" (id). Fix: a DELETE would not say which entity it concerns. Run: alter table "public"."users" replica identity full;',
   ],
   [
     'has two columns under one name',
@@ -281,19 +281,19 @@ test.each<[string, Table[], EntityMapping, string]>([
     'is not there, where a similar one is',
     [],
     { ...user, table: { schema: 'public', name: 'userss' } },
-    'table "public"."userss": missing. Fix: create it, or mend the mapping (WALHOOK_CONFIG): was "public"."user" meant?',
+    'table "public"."userss": missing. Fix: create it, or fix the mapping (WALHOOK_CONFIG): did you mean "public"."user"?',
   ],
   [
     'is not there, but in another schema',
     [],
     { ...user, table: { schema: 'public', name: 'Link_table' } },
-    'was "crm"."link_table" meant?',
+    'did you mean "crm"."link_table"?',
   ],
   [
     'has no such column to format',
     [users],
     { ...user, fields: { ...user.fields, format: { mall: 'string' } } },
-    'entity user: column mall: "public"."users" has id, mail. Fix: mend the mapping: was mail meant?',
+    'entity user: column mall: "public"."users" has id, mail. Fix: fix the mapping: did you mean mail?',
   ],
   [
     'has a column of another type than the format is for',
@@ -402,7 +402,7 @@ test.each<[string, Partial<SourceFacts>, string[]]>([
     'is for all tables',
     { publication: { ...publication, isForAllTables: true, tables: [] } },
     [
-      `publication walhook: FOR ALL TABLES. Fix: walhook's own tables would feed themselves. Run: drop publication walhook; ${create}`,
+      `publication walhook: FOR ALL TABLES. Fix: walhook would capture its own tables. Run: drop publication walhook; ${create}`,
     ],
   ],
   [
@@ -459,7 +459,7 @@ test.each<[string, Partial<SourceFacts>, string[]]>([
       },
     },
     [
-      'publication walhook: leaves out generated columns, which are in the replica identity of "public"."users". Fix: published like this, the application\'s own UPDATE and DELETE would fail. Run: alter publication walhook set (publish_generated_columns = stored);',
+      'publication walhook: leaves out generated columns of the replica identity of "public"."users". Fix: published like this, the application\'s own UPDATE and DELETE would fail. Run: alter publication walhook set (publish_generated_columns = stored);',
     ],
   ],
   [
@@ -491,7 +491,7 @@ test('a publication that tells partitions by their own names is refused where a 
 test('where a partition is mapped and its table published, the table is to be mapped', () => {
   const change = { publication: { ...publication, tables: publication.tables.slice(1) } }
   expect(judge(change, catalogueOf({ ...users, isPartition: true }, companies))).toEqual([
-    expect.stringContaining('is told as that table: map it instead of "public"."users"'),
+    expect.stringContaining('as those of its published table: map that table instead of "public"."users"'),
   ])
 })
 

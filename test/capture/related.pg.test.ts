@@ -516,7 +516,7 @@ test('check says whether the WAL gives what where needs of the row before, with 
       level: 'ok',
       what: 'entity user, related companies: where',
       found: expect.stringMatching(
-        /values before of path: .* To leave it out: alter table "public"."users_rels" replica identity full;$/,
+        /earlier values of path: .* To avoid that: alter table "public"."users_rels" replica identity full;$/,
       ),
     },
   ])
@@ -542,9 +542,9 @@ test('check and start name wrong columns and values of where, all at once, each 
       .filter(({ code }) => code === 'column_missing' || code === 'condition')
       .map(({ what, found, mend }) => `${what}: ${found}. ${mend}`),
   ).toEqual([
-    'entity user, related companies: column pth: "public"."users_rels" has id, order, parent_id, path, companies_id, media_id. mend the mapping: was path meant?',
-    'entity user, related companies: condition of column companies_id: "five" is no value of its type integer. mend the mapping: write a whole number, such as 5',
-    'entity user, related companies: condition of column path: 5 is no value of its type text. mend the mapping: write a text, such as "5" in quotation marks',
-    'entity user, related companies: condition of column id: nothing is less or greater than null. mend the mapping: write null, or not null',
+    'entity user, related companies: column pth: "public"."users_rels" has id, order, parent_id, path, companies_id, media_id. fix the mapping: did you mean path?',
+    'entity user, related companies: condition of column companies_id: "five" is not a value of its type integer. fix the mapping: write a whole number, such as 5',
+    'entity user, related companies: condition of column path: 5 is not a value of its type text. fix the mapping: write a text, such as "5" in quotation marks',
+    'entity user, related companies: condition of column id: nothing is less or greater than null. fix the mapping: write null, or not null',
   ])
 })

@@ -63,7 +63,7 @@ test.each<[string, string]>([
   })
   for (const [mend, undo] of [
     [/run as a superuser: (alter role .*? bypassrls;)/, `alter role ${at.role} nobypassrls`],
-    [/all that the owner may: (.*)$/, `revoke ${await ownerOf(at)} from ${at.role}`],
+    [/all rights of the owner: (.*)$/, `revoke ${await ownerOf(at)} from ${at.role}`],
   ] as const) {
     await at.admin.query(mend.exec(problem!.mend)![1]!)
     expect(await problemsOf(at)).toEqual([])
@@ -84,7 +84,7 @@ test('an owner is above policies, unless they are forced on him', async () => {
   await at.admin.query('alter table users force row level security')
   const [problem] = await problemsOf(at)
   expect(problem).toMatchObject({ code: 'row_security', found: expect.stringContaining('FORCE') })
-  await at.admin.query(/all that the owner may: (.*)$/.exec(problem!.mend)![1]!)
+  await at.admin.query(/all rights of the owner: (.*)$/.exec(problem!.mend)![1]!)
   expect(await problemsOf(at)).toEqual([])
 })
 

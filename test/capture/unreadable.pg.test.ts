@@ -153,7 +153,7 @@ test('a row above 512 MB, which no string can hold, ends neither the process nor
   )
   expect(rows.map(({ event }) => event)).toEqual(['user 1 update', 'company 1 new'])
   const parked = async () => (await psql.query('select entity_id, reason from walhook.parked_changes')).rows
-  const reason = expect.stringMatching(/its row can not be read: .*ERR_STRING_TOO_LONG/)
+  const reason = expect.stringMatching(/its row cannot be read: .*ERR_STRING_TOO_LONG/)
   expect(await parked()).toEqual([{ entity_id: '2', reason }])
   await backfills.is(await backfills.start(), isDone, 'the backfill to be done', 200_000)
   expect(await parked()).toEqual([

@@ -225,13 +225,13 @@ test.each(['fold', 'write', 'gather', 'read back', 'catalogue', 'append', 'confi
 )
 
 test.each<[string, string | null, string]>([
-  ['fold', null, 'null: a row of "public"."users": it can not be told: injected into fold'],
-  ['write', null, '2: its event can not be written: injected into write'],
-  ['append', '22000', '2: the outbox refuses its event: injected into append (22000)'],
+  ['fold', null, 'null: a row of "public"."users": it cannot be sent: injected into fold'],
+  ['write', null, '2: its event cannot be written: injected into write'],
+  ['append', '22000', '2: the outbox refuses the event: injected into append (22000)'],
   [
     'decode',
     null,
-    'null: a row of "public"."users": its message can not be read: a message of the stream ends early',
+    'null: a row of "public"."users": its message cannot be read: a message of the stream ends early',
   ],
 ])(
   'a failure that always comes with one row, in the step "%s", sets that row aside',
@@ -245,7 +245,7 @@ test.each<[string, string | null, string]>([
   },
 )
 
-test('a related list that can not be read for one entity is left out of that one', async () => {
+test('a related list that cannot be read for one entity is left out of that one', async () => {
   await using at = await open()
   fault.arm('read back', always, 'XX001')
   await write(at.psql)
@@ -289,7 +289,7 @@ test.each([
   },
 )
 
-test('a place that can not be read is passed over by a resync that is forced, as the mend says', async () => {
+test('a place that cannot be read is passed over by a resync that is forced, as the mend says', async () => {
   await using at = await open()
   await at.psql.query(`insert into users values (1, 'before'), (2, 'gone')`)
   await until(async () => (await at.events()).length === 2, { what: 'the events' })

@@ -58,24 +58,21 @@ test.each([
   ],
   [
     'postgres://u:hunter2@a/app?target_session_attrs=standby',
-    'target_session_attrs=standby, which leads to a standby: nothing can be written to it',
+    'target_session_attrs=standby, which chooses a standby, which is read-only',
   ],
   [
     'postgres://u:hunter2@a/app?target_session_attrs=read-only',
-    'target_session_attrs=read-only, which leads to a server that cannot be written to',
+    'target_session_attrs=read-only, which chooses a read-only server',
   ],
   [
     'postgres://u:hunter2@a,b/app?target_session_attrs=prefer-standby',
-    'target_session_attrs=prefer-standby, which leads to a standby where there is one: nothing can be written to it',
+    'target_session_attrs=prefer-standby, which prefers a standby, which is read-only',
   ],
   [
     'postgres://u:hunter2@a,b/app?target_session_attrs=readwrite',
-    'a target_session_attrs that walhook does not know (read-write is meant?)',
+    'an unknown target_session_attrs (did you mean read-write?)',
   ],
-  [
-    'postgres://u:p@a,b/app?target_session_attrs=hunter2',
-    'a target_session_attrs that walhook does not know',
-  ],
+  ['postgres://u:p@a,b/app?target_session_attrs=hunter2', 'an unknown target_session_attrs'],
 ])('%s is refused, and not repeated', (text, wrong) => {
   expect(parseDatabaseUrl(text)).toEqual({ wrong: [wrong] })
   expect(wrong).not.toContain('hunter2')

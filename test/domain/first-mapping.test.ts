@@ -79,7 +79,7 @@ test('foreign keys become related values, each in the form that fits its table',
   expect(file.entities.company.related).toEqual({
     users: { table: 'memberships', owner: 'company_id', value: 'user_id' },
   })
-  expect(text).toContain('# it is an entity of its own, and its company_id says the same')
+  expect(text).toContain('# it is an entity itself, and its company_id already says so')
 })
 
 test.each([

@@ -76,16 +76,16 @@ test('every wrong word on the way is refused, all at once, with the nearest one'
     ),
   ).toEqual({
     'f0.through': expect.stringContaining(
-      'has no word ownr (was owner meant?): its words are table, owner, to, where, order_by',
+      'has no setting ownr (did you mean owner?): its settings are table, owner, to, where, order_by',
     ),
-    'f1.through.1': expect.stringContaining('has no word tabel (was table meant?)'),
+    'f1.through.1': expect.stringContaining('has no setting tabel (did you mean table?)'),
     'f1.through.1.table': expect.stringContaining('must be a table'),
-    'f2.through.1.to': 'must name its column that names a row of the next table',
-    'f3.through': expect.stringContaining('must be a column of the entity, a table on the way'),
+    'f2.through.1.to': 'must name its column that refers to the next table',
+    'f3.through': expect.stringContaining('must be a column of the entity, a table on the path'),
     'f4.through': expect.stringMatching(/./),
     'f5.through': 'may have 3 parts at most',
     'f6.through.where.place': expect.stringContaining('has no operator =>'),
-    f7: expect.stringContaining('has no word throug (was through meant?)'),
+    f7: expect.stringContaining('has no setting throug (did you mean through?)'),
   })
   expect(
     problemsOf(
@@ -96,9 +96,9 @@ test('every wrong word on the way is refused, all at once, with the nearest one'
       { ...last, through: 'company_id', nulls: 'keep' },
     ),
   ).toEqual({
-    'f0.owner': expect.stringContaining("must name its column that holds the entity's key"),
-    'f1.through.1': expect.stringContaining('"company_id" is a column of the entity, which comes first'),
-    'f2.through.owner': "must name its column that holds the entity's key",
+    'f0.owner': expect.stringContaining("must name its column with the entity's key"),
+    'f1.through.1': expect.stringContaining('"company_id" is a column of the entity, which must come first'),
+    'f2.through.owner': "must name its column with the entity's key",
     'f3.one': expect.stringContaining('key makes one object of all rows'),
     'f4.nulls': expect.stringContaining('is for lists of single values'),
   })

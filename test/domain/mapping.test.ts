@@ -263,7 +263,7 @@ test.each([
   expect(ignoresOf({ new_columns: 'ignore' })).toBe(true)
 })
 
-test('every wrong word of a mapping file is named with the nearest that exists, all at once', () => {
+test('the wrong settings of a mapping file are all named at once, each with the nearest one', () => {
   const read = readMappingFile({
     entitys: {},
     version: 3,
@@ -273,20 +273,22 @@ test('every wrong word of a mapping file is named with the nearest that exists, 
     },
   })
   if (read.ok) throw new Error('it was read')
-  expect(read.problems).toContainEqual({ at: 'the file', message: 'version must be 2, or left out' })
+  expect(read.problems).toContainEqual({ at: 'the file', message: 'version must be 2, or absent' })
   const said = Object.fromEntries(read.problems.map(({ at, message }) => [at, message]))
   expect(said).toMatchObject({
-    'the file': expect.stringContaining('has no word entitys (was entities meant?): its words are version'),
+    'the file': expect.stringContaining(
+      'has no setting entitys (did you mean entities?): its settings are version',
+    ),
     'entities.user.fields.include': 'must be all, or a list of at least one column',
     'entities.user.fields': expect.stringContaining(
-      'incldue (was include meant?): its words are include, omit',
+      'incldue (did you mean include?): its settings are include, omit',
     ),
-    'entities.company': expect.stringContaining('has no word new_colums (was new_columns meant?)'),
-    'entities.company.related.notes': expect.stringContaining('has no word tabel (was table meant?)'),
+    'entities.company': expect.stringContaining('has no setting new_colums (did you mean new_columns?)'),
+    'entities.company.related.notes': expect.stringContaining('has no setting tabel (did you mean table?)'),
   })
 })
 
-test('a label is names of fields with spaces between them, or a list', () => {
+test('a label is a list of field names, or a text of them separated by spaces', () => {
   const labelOf = (label: unknown) => {
     const read = readMappingFile({ entities: { user: { table: 'users', label } } })
     return read.ok ? read.mapping[0]!.label : read.problems.map(({ at }) => at)
@@ -303,7 +305,7 @@ test('a label is names of fields with spaces between them, or a list', () => {
   const { problems } = readMappingFile({ entities: { user: { table: 'users', labels: 'a' } } }) as {
     problems: readonly { message: string }[]
   }
-  expect(problems[0]!.message).toContain('has no word labels (was label meant?)')
+  expect(problems[0]!.message).toContain('has no setting labels (did you mean label?)')
 })
 
 test('the order of rows and what becomes of rows with one name are read, and refused where they mean nothing', () => {

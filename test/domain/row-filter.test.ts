@@ -118,12 +118,14 @@ test('wrong conditions are refused all at once, each with its place and the mend
   })
   expect(read.ok ? [] : read.problems.map(({ at, message }) => `${at} ${message}`)).toEqual([
     expect.stringMatching(/^entities.user.where.a is an empty list/),
-    expect.stringMatching(/^entities.user.where.b has no operator <> \(was not meant\?\): write a value/),
+    expect.stringMatching(/^entities.user.where.b has no operator <> \(did you mean not\?\): write a value/),
     expect.stringMatching(/^entities.user.where.c has no operator notin/),
-    expect.stringMatching(/^entities.user.where.d has an operator with a value that is none/),
-    expect.stringMatching(/^entities.user.where.e 1152921504606847000 is a number that is not read exactly/),
+    expect.stringMatching(/^entities.user.where.d has an operator with an invalid value/),
+    expect.stringMatching(
+      /^entities.user.where.e 1152921504606847000 has more digits than YAML reads exactly/,
+    ),
     expect.stringMatching(/^entities.user.where.f names no operator/),
-    expect.stringMatching(/^entities.user has no word deleted_wen \(was deleted_when meant\?\)/),
+    expect.stringMatching(/^entities.user has no setting deleted_wen \(did you mean deleted_when\?\)/),
   ])
 })
 
@@ -131,8 +133,8 @@ test.each<[unknown, keyof typeof oids, string | null]>([
   ['x', 'int', 'write a whole number, such as 5'],
   [5, 'text', 'write a text, such as "5" in quotation marks'],
   ['yes', 'bool', 'write true or false'],
-  ['bannd', 'state', 'was banned meant?'],
-  [{ '<': 'live' }, 'state', 'write a list of the values that are meant'],
+  ['bannd', 'state', 'did you mean banned?'],
+  [{ '<': 'live' }, 'state', 'write a list of values'],
   [{ '>': null }, 'int', 'write null, or not null'],
   ['{}', 'json', 'write null, or not null'],
   ['2026-02-30', 'date', 'write a date, such as 2026-01-31'],

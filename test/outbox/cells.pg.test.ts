@@ -120,7 +120,7 @@ test('a cell is prepared once, its ids have a range of their own, and it is no o
   }
   expect(await foundOf(cell, another.outbox)).toBe('the cell of another outbox')
   expect(await foundOf(at.outbox, at.outbox)).toBe('the main outbox itself')
-  expect(await foundOf(another.outbox, at.outbox)).toBe('an outbox that captures by itself')
+  expect(await foundOf(another.outbox, at.outbox)).toBe('an outbox that captures itself')
 })
 
 test('Citus places the schema of a cell after its migrations; what it lacks is said with a fix', async () => {

@@ -27,8 +27,8 @@ test('a port that is taken is a problem that says what to do, and no throw', asy
     problem: {
       code: 'port_taken',
       what: 'PORT',
-      found: `${port} on 127.0.0.1 is taken by another program`,
-      mend: 'set PORT to a free port, or to 0 for any',
+      found: `another program listens on 127.0.0.1, port ${port}`,
+      mend: 'set PORT to a free port, or to 0 for any free one',
     },
   })
 })

@@ -71,7 +71,9 @@ test('a file is shown, applied once, and then nothing is left to do; secrets com
   expect(dry).toMatchObject({ code: 0, stderr: '' })
   expect(dry.stdout).toContain('+ CRM\n')
   expect(dry.stdout).toContain(`    url: \${CRM_URL}\n`)
-  expect(dry.stdout).toContain('Would be: 2 created, 0 changed, 0 deleted. Nothing was changed (--dry-run).')
+  expect(dry.stdout).toContain(
+    'Dry run, nothing changed. Without --dry-run: 2 created, 0 changed, 0 deleted.',
+  )
   expect(await all()).toEqual([])
 
   const done = await apply(file, [], withUrl())
@@ -107,7 +109,7 @@ test('a file is shown, applied once, and then nothing is left to do; secrets com
   const records = async () => (await psql.query('select count(*)::int as n from walhook.audit')).rows[0].n
   const audited = await records()
   expect((await apply(file, ['--prune'], withUrl())).stdout).toBe(
-    'Nothing to do: everything is as the file says.\n',
+    'Nothing to do: the webhooks match the file.\n',
   )
   expect(await version()).toBe(before)
   expect(await records()).toBe(audited)
@@ -129,8 +131,8 @@ test('a difference is one line for each setting; what is left out of the file ha
     headers.x-price: [redacted] → none
     headers.authorization: [redacted] → [redacted] (another)
     headers.x-team: [redacted]
-? Search (webhook ${(await all())[1]!.id}): not in the file any more; --prune deletes it
-Would be: 0 created, 1 changed, 0 deleted. Nothing was changed (--dry-run).
+? Search (webhook ${(await all())[1]!.id}): no longer in the file; --prune deletes it
+Dry run, nothing changed. Without --dry-run: 0 created, 1 changed, 0 deleted.
 `)
   expect((await apply(changed, ['--prune'], other)).stdout).toContain('0 created, 1 changed, 1 deleted.')
   expect(await all()).toMatchObject([{ name: 'CRM', filter: null, triggers: ['user.delete', 'user.new'] }])
@@ -183,8 +185,8 @@ test('a variable that is not set is an error that names it and where it is', asy
   expect(stderr).toContain('webhooks.CRM.secret: the environment variable CRM_SECRET is not set')
   expect(await all()).toEqual([])
   const odd = await apply(`webhooks:\n  A: { url: "\${CRM-URL}", triggers: [user.new] }\nhooks: 1\n`)
-  expect(odd.stderr).toContain(`webhooks.A.url: \${CRM-URL} is no reference`)
-  expect(odd.stderr).toContain('hooks: there is no such part')
+  expect(odd.stderr).toContain(`webhooks.A.url: \${CRM-URL} is not a reference`)
+  expect(odd.stderr).toContain('hooks: unknown key')
   const twice = await apply('webhooks:\n  A: { url: x }\n  A: { url: y }\n')
   expect(twice.stderr).toMatch(/line 3, column 3: .*unique/)
 })
@@ -194,7 +196,7 @@ test('a name is the one that is written: none is lost behind another that YAML r
   expect(lost.stderr).toMatch(/line 3, column 3: .*unique/)
   const other = await apply('webhooks:\n  0x10: { url: x }\n  2026: { url: x }\n')
   expect(other.stderr).toBe(
-    `walhook: ${join(folder, 'webhooks.yaml')}: webhooks: the name 0x10 is read as 16: write it in quotes\n`,
+    `walhook: ${join(folder, 'webhooks.yaml')}: webhooks: YAML reads the name 0x10 as 16: write it in quotes\n`,
   )
   const merged = await apply('webhooks:\n  A: { <<: [1] }\n')
   expect(merged.stderr).toMatch(/webhooks\.yaml: Merge sources/)
@@ -245,7 +247,7 @@ test('what is exported is applied without a difference', async () => {
   expect(dry.stderr).toBe('')
   expect(dry.stdout).toMatch(/~ Whole .*\n {4}managed_by: null → webhooks\.yaml\n/)
   expect(dry.stdout).toMatch(/~ By hand: \$\{odd\}.*\n {4}managed_by: null → webhooks\.yaml\n/)
-  expect(dry.stdout).toContain('Would be: 0 created, 2 changed, 0 deleted.')
+  expect(dry.stdout).toContain('Without --dry-run: 0 created, 2 changed, 0 deleted.')
   expect((await walhook(['export', '--tenant', '5'])).stdout).toMatch(
     /^webhooks:\n {2}Whole:\n {4}tenant: "5"\n/,
   )

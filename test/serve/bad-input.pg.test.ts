@@ -21,7 +21,7 @@ async function open(sql: string) {
 test('with nothing set, every missing variable is named', async () => {
   expect(await refusal(null)).toEqual([
     'DATABASE_URL: not set. Fix: set it to the database to capture: postgres://user:password@host:5432/database',
-    'WALHOOK_SECRET_KEY: not set. Fix: make one with "openssl rand -base64 32", keep it, and set it at every start',
+    'WALHOOK_SECRET_KEY: not set. Fix: create one with "openssl rand -base64 32", keep it, and set it at every start',
   ])
 })
 
@@ -184,7 +184,7 @@ test('a port that is taken is named', async () => {
   await new Promise<void>(resolve => other.listen(0, '127.0.0.1', resolve))
   const { port } = other.address() as { port: number }
   expect(await refusal(database, { PORT: String(port) })).toEqual([
-    `PORT: ${port} on 127.0.0.1 is taken by another program. Fix: set PORT to a free port, or to 0 for any`,
+    `PORT: another program listens on 127.0.0.1, port ${port}. Fix: set PORT to a free port, or to 0 for any free one`,
   ])
   other.close()
   expect(await left(database)).toMatchObject({ publications: 0, slots: 0 })
@@ -196,13 +196,13 @@ test('a schema that a newer walhook has made is refused, and nothing is made in 
   await using psql = await connect(database.url)
   await psql.query(`insert into walhook.migrations values ('9999_from_the_future', now())`)
   expect(await refusal(database)).toEqual([
-    'schema walhook: made by a newer walhook (it has 9999_from_the_future). Fix: start that version, or a newer one',
+    'schema walhook: created by a newer walhook (it has 9999_from_the_future). Fix: start that version, or a newer one',
   ])
   expect(await left(database)).toEqual({ publications: 0, slots: 0, schema: 'walhook' })
 })
 
 test.each([
-  [['cook'], 2, 'walhook: there is no command "cook"'],
+  [['cook'], 2, 'walhook: unknown command "cook"'],
   [['token'], 2, 'walhook: token takes one NAME'],
   [['listen', '--port', '70000'], 2, 'walhook: --port "70000" is not a port'],
   [['listen', '--status', '99'], 2, 'walhook: --status "99" is not from 200 to 599'],

@@ -34,7 +34,7 @@ test('check says that a source can be captured, or what is in the way, and leave
   // Without a bound on the WAL that is kept for a slot, the worst is a warning.
   expect(passed).toMatchObject({ code: 3, stderr: '' })
   expect(passed.stdout).toMatch(/^warning +max_slot_wal_keep_size: unlimited.+Fix: .+alter system set/m)
-  expect(passed.stdout).toMatch(/^ok +the application's statements: none can fail because of walhook$/m)
+  expect(passed.stdout).toMatch(/^ok +the application's statements: none fails because of walhook$/m)
   const json = await runWalhook(database, ['check', '--json'])
   expect(JSON.parse(json.stdout)).toContainEqual({
     level: 'ok',
@@ -54,7 +54,7 @@ test('a port that is taken ends serve before anything was changed', async () => 
     const { port } = other.address() as AddressInfo
     const { code, stderr } = await runWalhook(database, ['serve'], { PORT: String(port) })
     expect(stderr).toBe(
-      `PORT: ${port} on 127.0.0.1 is taken by another program. Fix: set PORT to a free port, or to 0 for any\n`,
+      `PORT: another program listens on 127.0.0.1, port ${port}. Fix: set PORT to a free port, or to 0 for any free one\n`,
     )
     expect(code).toBe(1)
     expect(await query(traces)).toEqual(untouched)
@@ -131,7 +131,7 @@ test('tokens have a role and an end, are listed without themselves, and are revo
   expect(await runWalhook(database, ['token', '--revoke', '7'])).toEqual({
     code: 1,
     stdout: '',
-    stderr: 'walhook: there is no token 7; --list shows them\n',
+    stderr: 'walhook: no such token: 7; --list shows them\n',
   })
   expect(await query('select actor_kind, action, target_id from walhook.audit order by id')).toEqual([
     { actor_kind: 'command line', action: 'token.created', target_id: '1' },
@@ -218,7 +218,7 @@ test.each(['--version', '-v', 'version'])('%s prints the version of the package'
 test('a variable that walhook does not have is warned of, and does not stop the command', async () => {
   const { code, stderr } = await runWalhook(database, ['migrate'], { WALHOOK_SLOTT: 'mine' })
   expect(stderr).toBe(
-    'WALHOOK_SLOTT: walhook has no such variable: it has no effect. Fix: write WALHOOK_SLOT, or remove it\n',
+    'WALHOOK_SLOTT: unknown variable, without effect. Fix: write WALHOOK_SLOT, or remove it\n',
   )
   expect(code).toBe(0)
 })
@@ -234,7 +234,7 @@ test.each([
   ['', ''],
 ])('there is no command %j', async (name, meant) => {
   const { code, stdout, stderr } = await runWalhook(null, [name])
-  expect(stderr).toContain(`walhook: there is no command ${JSON.stringify(name)}${meant}\n`)
+  expect(stderr).toContain(`walhook: unknown command ${JSON.stringify(name)}${meant}\n`)
   expect(stderr).toContain('walhook serve')
   expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
 })

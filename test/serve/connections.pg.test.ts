@@ -47,7 +47,7 @@ test('a wrong password, and none where one is asked for, are told at once', asyn
     url.password = ''
   })
   const expected =
-    'no connection: the server asks for a password, and the URL has none. Fix: write it into the URL: postgres://user:password@host:5432/database'
+    'no connection: the server asks for a password, but the URL has none. Fix: write it into the URL: postgres://user:password@host:5432/database'
   expect(await refusal(database, { DATABASE_URL: none })).toEqual([`DATABASE_URL: ${expected}`])
   for (const args of [['migrate'], ['token', 'CI']])
     for (const variable of ['DATABASE_URL', 'OUTBOX_DATABASE_URL'])

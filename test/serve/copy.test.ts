@@ -90,7 +90,7 @@ test('a database that another one was exchanged for by renaming is noticed, and 
   const { reason } = await walhook.logged('capture.state', { state: 'blocked' })
   expect(reason).toContain(`set WALHOOK_SLOT=${at.database.name}`)
   const plan = await runWalhook(at.database, ['resync'], other)
-  expect(plan.stdout).toContain(`captured with the replication slot ${at.database.name} so far`)
+  expect(plan.stdout).toContain(`used the replication slot ${at.database.name} before`)
   expect(await runWalhook(at.database, ['resync', '--yes'], other)).toMatchObject({ code: 0, stderr: '' })
   await walhook.ready()
   await using psql = await connect(at.database.url)

@@ -66,5 +66,5 @@ test('a command that the database cuts off says that it may be run again', async
     at.endUntil(() => isOver),
   ])
   expect(done).toMatchObject({ code: 1, stdout: '' })
-  expect(done.stderr).toMatch(/^database: cut off: .*Fix: .*run the same again/)
+  expect(done.stderr).toMatch(/^database: cut off: .*Fix: .*run the command again/)
 })

@@ -19,7 +19,7 @@ test('an outbox that is not UTF-8 is refused, and what its mend makes is not', a
   )
   const env = { OUTBOX_DATABASE_URL: url.href }
   const [line] = await refusal(database, env)
-  expect(line).toMatch(/^OUTBOX_DATABASE_URL: a database with the encoding LATIN1, which can't hold/)
+  expect(line).toMatch(/^OUTBOX_DATABASE_URL: a database with the encoding LATIN1, which cannot store/)
   expect(await runWalhook(database, ['migrate'], env)).toMatchObject({ code: 1, stderr: `${line}\n` })
   expect((await runWalhook(database, ['check'], env)).stdout).toContain(`error    ${line}`)
 

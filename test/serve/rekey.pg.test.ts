@@ -33,7 +33,7 @@ test('walhook starts with the old key beside the new one, not without it, and re
     await walhook.ready()
     expect(await runWalhook(database, ['rekey'], both)).toEqual({
       code: 0,
-      stdout: 're-encrypted webhooks: 1, kept answers: 0\n',
+      stdout: 're-encrypted webhooks: 1, stored responses: 0\n',
       stderr: '',
     })
   }

@@ -145,8 +145,8 @@ test('a mapping that is wrong is refused with all its reasons, by log and status
   await file.write('version: 2\nentitys: {}\nentities: { user: { tabel: users } }')
   walhook.kill('SIGHUP')
   const syntax = await walhook.logged('mapping.refused')
-  expect(JSON.stringify(syntax.reasons)).toMatch(/entitys.*was entities meant.*/)
-  expect(JSON.stringify(syntax.reasons)).toMatch(/tabel.*was table meant/)
+  expect(JSON.stringify(syntax.reasons)).toMatch(/entitys.*did you mean entities.*/)
+  expect(JSON.stringify(syntax.reasons)).toMatch(/tabel.*did you mean table/)
 
   await file.write(mapped('id, nmae, citty', '  order: { table: orders }\n  thing: { table: things }'))
   walhook.kill('SIGHUP')
@@ -154,8 +154,8 @@ test('a mapping that is wrong is refused with all its reasons, by log and status
   const said = (await status()).refused!.reasons.map(({ what, mend }) => `${what}: ${mend}`)
   expect(said).toEqual([
     expect.stringContaining('table "public"."things"'),
-    expect.stringMatching(/column nmae: .*was name meant/),
-    expect.stringMatching(/column citty: .*was city meant/),
+    expect.stringMatching(/column nmae: .*did you mean name/),
+    expect.stringMatching(/column citty: .*did you mean city/),
     expect.stringMatching(/alter publication walhook add table "public"."orders"/),
   ])
   await at.psql.query(`insert into users values (1, 'Ada', 'x')`)

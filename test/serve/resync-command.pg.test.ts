@@ -62,8 +62,8 @@ test('resync --force says what it gives up and changes nothing, then does it; wi
   })
   const told = await at.run('resync', '--force')
   expect(told).toMatchObject({ code: 0, stderr: '' })
-  expect(told.stdout).toContain('is given up')
-  expect(told.stdout).toContain('To do it: walhook resync --force --yes')
+  expect(told.stdout).toContain('A forced resync skips the changes')
+  expect(told.stdout).toContain('To start it: walhook resync --force --yes')
   expect(await at.gaps()).toEqual([])
   await at.psql.query(`insert into users values (2, 'given up')`)
   const done = await at.run('resync', '--force', '--yes')
@@ -111,7 +111,7 @@ test('a loss while a resync is under way is told, and the next resync is for bot
   await using at = await open()
   await dropSlot(at.psql, at.slotName)
   expect(await at.run('resync', '--yes')).toMatchObject({ code: 0, stderr: '' })
-  expect((await at.run('resync')).stdout).toContain('is under way')
+  expect((await at.run('resync')).stdout).toContain('is running')
   await dropSlot(at.psql, at.slotName)
   expect((await at.run('resync')).stdout).toMatch(/^Changes are lost since .* slot missing/)
   expect(await at.run('resync', '--yes')).toMatchObject({ code: 0, stderr: '' })
@@ -176,7 +176,7 @@ test('a resync of a table that is not captured yet says what keeps it from being
   expect(refused.stderr).toContain('run: alter publication walhook add table "public"."users";')
   await at.psql.query('alter publication walhook add table users')
   expect((await at.run('resync', '--entity', 'user', '--yes')).stderr).toContain(
-    'start walhook if it does not run',
+    'start walhook if it is stopped',
   )
 })
 

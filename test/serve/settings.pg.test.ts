@@ -154,7 +154,7 @@ test('a setting that does not take is named, with the statement that mends it', 
   await at.psql.query(`alter role ${at.odd.role} set session_replication_role = replica`)
   const database: TestDatabase = { ...at.database, url: at.odd.url }
   const [line] = await refusal(database)
-  expect(line).toMatch(/^DATABASE_URL: setting session_replication_role: replica, which only a superuser may/)
+  expect(line).toMatch(/^DATABASE_URL: setting session_replication_role: replica, and only a superuser may/)
   const mend = line!.split('run: ')[1]!
   await at.psql.query(mend)
   for (const settings of await shown(at.odd.url)) expect(settings.row_security).toBe('off')

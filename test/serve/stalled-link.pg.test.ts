@@ -100,7 +100,7 @@ test.concurrent('while work is due and none is done, /readyz is red and the log 
   expect(checks.delivery).toMatchObject({
     ok: false,
     status: expect.stringMatching(
-      /^stalled: (the outbox has not answered|what was sent could not be settled) for /,
+      /^stalled: (the outbox has not answered|sent deliveries could not be settled) for /,
     ),
   })
   await walhook.logged('delivery.beat_failed')
@@ -135,5 +135,5 @@ test.concurrent('SIGTERM ends it over a stalled link, telling that it was cut of
   link.stall()
   walhook.kill('SIGTERM')
   expect(await walhook.exited).toEqual({ code: 1, signal: null })
-  expect(walhook.stderr()).toMatch(/^walhook: cut off 15 s after the signal, .+\n$/)
+  expect(walhook.stderr()).toMatch(/^walhook: stopped 15 s after the signal, .+\n$/)
 })

@@ -149,7 +149,7 @@ test.each([
   [['lst'], 'webhooks has no "lst": did you mean list?'],
   [['show'], 'show: takes the ID of a webhook'],
   [['show', 'x'], 'show: "x" is not the ID of a webhook'],
-  [['show', '1', '2'], 'show: "2" is one argument too many'],
+  [['show', '1', '2'], 'show: unexpected argument "2"'],
   [['log', '1', '--limit', '0'], '--limit "0" is not a number from 1 to 100'],
   [['create', '--name', 'A'], 'create lacks --url, --trigger'],
   [['create', '--header', 'Bearer-of-a-secret'], "write it as --header 'Name: value'"],
@@ -190,7 +190,7 @@ test('events are listed and shown, as the API has them', async () => {
     [['list', '--id', '7'], 1, 'entity_type'],
     [['list', '--limit', '0'], 2, '--limit "0" is not a number from 1 to 1000'],
     [['show', 'x'], 2, 'show takes the ID of an event'],
-    [['show', '1'], 1, 'Fix: walhook events list shows the last ones'],
+    [['show', '1'], 1, 'Fix: walhook events list shows the newest'],
     [['lst'], 2, 'events has no "lst": did you mean list?'],
   ] as const) {
     const ran = await events(...args)
@@ -291,9 +291,9 @@ test('what answers and is no walhook gets the token once, and is named', async (
   const call = openCall({ url: `http://127.0.0.1:${(server.address() as AddressInfo).port}`, token: 'token' })
   const told = async (path: string) => await call('GET', path)
   expect(await told('/moved')).toMatchObject({
-    lines: [expect.stringContaining('answers that it is at /elsewhere')],
+    lines: [expect.stringContaining('redirects to /elsewhere')],
   })
-  expect(await told('/other')).toMatchObject({ lines: [expect.stringContaining('not as walhook does')] })
+  expect(await told('/other')).toMatchObject({ lines: [expect.stringContaining('but is not walhook')] })
   expect(asked).toEqual(['/moved', '/other'])
   await new Promise(resolve => server.close(resolve))
   expect(await told('/gone')).toMatchObject({

@@ -43,8 +43,8 @@ function configuration(): string {
 ${generated}
 
 walhook reads its configuration from environment variables. An empty variable counts as not set. At start, walhook reports
-every wrong variable at once, each with what to write instead. It warns of variables that begin with \`WALHOOK_\` and that it
-does not know. The [mapping file](../guide/mapping.md) says which tables are entities.
+all wrong variables at once, each with a fix, and warns about unknown variables that begin with \`WALHOOK_\`. The
+[mapping file](../guide/mapping.md) says which tables are entities.
 
 ${table(['variable', 'meaning', 'default'], rows)}
 `
@@ -63,12 +63,12 @@ ${generated}
 
 | exit status | meaning                                                     |
 | ----------- | ----------------------------------------------------------- |
-| 0           | done                                                        |
-| 1           | not possible: standard error says why and how to fix it     |
-| 2           | the arguments are wrong                                     |
-| 3           | \`check\` found warnings and no errors                        |
+| 0           | success                                                     |
+| 1           | failure: standard error says why, and how to fix it         |
+| 2           | wrong arguments                                             |
+| 3           | \`check\`: warnings, no errors; \`map\`: no table looks like users or companies |
 
-Without a command: \`serve\` where \`DATABASE_URL\` is set, otherwise the playground.
+Without a command: \`serve\` if \`DATABASE_URL\` is set, otherwise the playground.
 
 ${parts.join('\n\n')}
 `
@@ -86,8 +86,8 @@ function metrics(): string {
 
 ${generated}
 
-\`GET /metrics\` answers in the text format of Prometheus, without a token. A gauge that cannot be known at the moment is NaN.
-[Operating](../guide/operating.md#alerts) says which of them deserve an alert.
+\`GET /metrics\` answers in the text format of Prometheus, without a token. The value of a gauge is NaN
+while it is unknown. [Operating](../guide/operating.md#alerts) says which metrics deserve an alert.
 
 ${table(['metric', 'type', 'meaning'], rows)}
 `
@@ -104,8 +104,8 @@ function problems(): string {
 
 ${generated}
 
-Programs tell problems apart by their code. A code never changes its meaning. The sentence beside it names the object, what
-was found, and the fix.
+Programs distinguish problems by code. A code never changes its meaning. The sentence beside it names the object, the
+finding and the fix.
 
 ## Capture
 
@@ -127,7 +127,7 @@ ${table(['diagnosis', 'meaning', 'advice'], attempts)}
 
 ## Starts, commands and checks
 
-\`walhook check --json\` has a \`code\` in each line; a start and the commands print the line. The line says how to fix it.
+Each line of \`walhook check --json\` has one of these codes. \`serve\` and the other commands print the sentence only, with its fix.
 
 ${table(
   ['code', 'about'],
@@ -195,7 +195,7 @@ function operation(path: string, method: string, described: Operation): string {
     `${summary}. ${description}`,
     ...(taken.length > 0 ? [table(['parameter', 'in', 'type', 'required', 'meaning'], taken)] : []),
     ...(body ? [`The body${requestBody!.required ? '' : ' (optional)'}:`, fields(body)] : []),
-    table(['status', 'answer', 'body'], answers),
+    table(['status', 'response', 'body'], answers),
   ].join('\n\n')
 }
 

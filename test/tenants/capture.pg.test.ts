@@ -148,8 +148,8 @@ test('a TRUNCATE that deletes is of the tenants that were known last', async () 
 })
 
 test.each([
-  [{ tenant: 'organisation' }, 'column_missing', /was org meant|column organisation/],
-  [{ tenant: 'made' }, 'condition', /the columns that it is computed from/],
+  [{ tenant: 'organisation' }, 'column_missing', /did you mean org\?|column organisation/],
+  [{ tenant: 'made' }, 'condition', /the columns from which Postgres computes it/],
 ])('the mapping %j is refused', async (words, code, mend) => {
   const database = await createTestDatabase()
   await using psql = await connect(database.url)

@@ -27,15 +27,15 @@ const newReplay = z
       .min(1, 'must hold at least one trigger')
       .max(100, 'must hold at most 100')
       .optional()
-      .meta({ description: 'Only these triggers, as in `user.new`. Default: those of the webhook.' }),
+      .meta({ description: 'Only these triggers, such as `user.new`. Default: those of the webhook.' }),
     missed: z.literal(true).optional().meta({
-      description: 'The events that the webhook missed while it was inactive or disabled last.',
+      description: 'The events that the webhook missed while it was last inactive or disabled.',
     }),
   })
   .refine(
     ({ from, to, triggers, missed }) =>
       missed === undefined ? from !== undefined : [from, to, triggers].every(value => value === undefined),
-    'name from (with to and triggers, if wanted), or missed',
+    'name from (optionally with to and triggers), or missed',
   )
   .meta({ id: 'NewReplay' })
 
@@ -46,20 +46,24 @@ const replaySchema = z
     from: time(),
     to: time(),
     triggers: z.array(z.string()).nullable().meta({ description: 'Null: those of the webhook.' }),
-    missed: z.boolean().meta({ description: 'Whether it sends what the webhook missed while it was off.' }),
+    missed: z
+      .boolean()
+      .meta({ description: 'Whether it sends the events that the webhook missed while it was inactive.' }),
     state: z.enum(['running', 'done', 'cancelled', 'failed']).meta({
-      description: '`done`: all events are queued. `failed`: the webhook was switched off meanwhile.',
+      description: '`done`: all events are queued. `failed`: the webhook became inactive meanwhile.',
     }),
-    counted: z.int().meta({ description: 'Number of events, counted before it began.' }),
+    counted: z.int().meta({ description: 'The number of events at its start.' }),
     is_exact: z.boolean().meta({ description: 'Whether all were counted. False: `counted` is an estimate.' }),
-    looked_at: z.int().meta({ description: 'Events that are done with.' }),
-    queued: z.int().meta({ description: 'Deliveries that were queued. Others were pending already.' }),
+    looked_at: z.int().meta({ description: 'The number of events it has processed.' }),
+    queued: z
+      .int()
+      .meta({ description: 'The number of deliveries it has queued. Other events were already pending.' }),
     not_reached: z.int().nullable().meta({
       description:
-        'Of one that was stopped or has failed: events that it did not come to. Null: none, or not known.',
+        'If it was stopped or failed: the number of events it did not reach. Null: none, or unknown.',
     }),
     problem: z.string().nullable().meta({
-      description: 'Why it does not go on at the moment. walhook tries again by itself.',
+      description: 'Why it is not progressing. walhook retries by itself.',
     }),
     started_by: z.string(),
     created_at: time(),
@@ -78,8 +82,8 @@ export const replayRoutes = [
     path: '/api/webhooks/{id}/missed',
     id: 'readMissed',
     tag,
-    summary: 'Counts the events that a webhook missed while it was off last',
-    description: 'Null in `missed`: it was never off, as far as is known.',
+    summary: 'Counts the events that a webhook missed while it was last inactive',
+    description: '`missed` is null if no inactive time of the webhook is known.',
     role: 'viewer',
     tenants: 'webhook',
     params: webhookParams,
@@ -93,9 +97,9 @@ export const replayRoutes = [
     path: '/api/webhooks/{id}/replays',
     id: 'startReplay',
     tag,
-    summary: 'Starts a replay that walhook carries out by itself',
+    summary: 'Starts a replay in the background',
     description:
-      'Queues the events of a time range, or those that the webhook missed, page by page: a crash does not end it, and it can be stopped. Otherwise as `POST /api/webhooks/{id}/replay`.',
+      'Queues the events of a time range, or those that the webhook missed, page by page. It survives a crash and can be stopped. Otherwise like `POST /api/webhooks/{id}/replay`.',
     role: 'operator',
     tenants: 'webhook',
     params: webhookParams,
@@ -145,7 +149,7 @@ export const replayRoutes = [
     id: 'cancelReplay',
     tag,
     summary: 'Stops a replay',
-    description: 'What it has queued stays queued: `POST /api/webhooks/{id}/cancel` cancels that.',
+    description: 'Deliveries that it queued stay queued: `POST /api/webhooks/{id}/cancel` cancels them.',
     role: 'operator',
     tenants: 'webhook',
     params,

@@ -32,9 +32,9 @@ const eventTypeSchema = z
     trigger: z.string(),
     fields: z.array(fieldSchema).meta({
       description:
-        'What `result` holds; of a delete, `last`. Each may be absent: a value that could not be known any more is left out.',
+        'The fields of `result`; for a delete, of `last`. Each may be absent: unknown values are left out.',
     }),
-    example: anyJson().meta({ description: 'The body of a request. It has nothing of any row.' }),
+    example: anyJson().meta({ description: 'The body of a request, with invented values.' }),
   })
   .meta({ id: 'EventType' })
 
@@ -59,7 +59,7 @@ export const eventTypeRoutes = [
     id: 'listEventTypes',
     tag,
     summary: 'Lists every trigger with the fields of its events, their types and an example',
-    description: 'As the tables and the mapping are now, then the alerts.',
+    description: 'From the present tables and mapping, followed by the alerts.',
     role: 'viewer',
     tenants: 'own',
     query: z.strictObject({ limit: limit(100, 100), cursor: idCursor() }),
@@ -79,10 +79,10 @@ export const eventTypeRoutes = [
     path: '/api/event-types/{trigger}/schema',
     id: 'getEventSchema',
     tag,
-    summary: 'Gives the JSON Schema of the requests of a trigger',
+    summary: 'Reads the JSON Schema of the requests of a trigger',
     role: 'viewer',
     tenants: 'own',
-    params: z.object({ trigger: text().meta({ description: 'As `user.update`.' }) }),
+    params: z.object({ trigger: text().meta({ description: 'Such as `user.update`.' }) }),
     answer: schemaAnswer('The schema of a body'),
     async handle({ control, params: { trigger } }) {
       return answer(
@@ -97,9 +97,9 @@ export const eventTypeRoutes = [
     path: '/api/webhooks/{id}/schema',
     id: 'getWebhookSchema',
     tag,
-    summary: 'Gives the JSON Schema of all requests that a webhook gets',
+    summary: 'Reads the JSON Schema of all requests of a webhook',
     description:
-      'One form for each of its triggers, and for tests; of a webhook with `batch`, a list of them. A replay beyond the triggers may send others.',
+      'One schema for each of its triggers and for tests; with `batch`, a list of them. A replay beyond the triggers may send others.',
     role: 'viewer',
     tenants: 'webhook',
     params: webhookParams,

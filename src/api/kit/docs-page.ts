@@ -50,7 +50,7 @@ export function docsPage(document: OpenApiDocument): Html {
       </section>`,
       )}
       <section>
-        <h2>What comes and goes</h2>
+        <h2>Schemas</h2>
         ${Object.entries(document.components.schemas).map(([name, schema]) => html`<h3 id="${name}">${name}</h3>${fieldsOf(schema)}`)}
       </section>
     </main>
@@ -69,8 +69,8 @@ function call(method: string, path: string, operation: Operation): Html {
         : html`<p>Parameters:</p>
     <table>${parameters.map(({ name, in: place, required, schema }) => row(name, schema, required, place))}</table>`
     }
-    ${requestBody ? html`<p>Body${requestBody.required ? '' : ', which may be missing'}: ${typeOf(Object.values(requestBody.content)[0]!.schema)}</p>` : ''}
-    <p>Answers:</p>
+    ${requestBody ? html`<p>Body${requestBody.required ? '' : ' (optional)'}: ${typeOf(Object.values(requestBody.content)[0]!.schema)}</p>` : ''}
+    <p>Responses:</p>
     <table>${Object.entries(responses).map(([status, { description, content = {} }]) => html`<tr><th scope="row">${status}</th><td>${prose(description)}</td><td>${Object.values(content).map(({ schema }) => typeOf(schema))}</td></tr>`)}</table>
   </article>`
 }
@@ -93,7 +93,7 @@ function row(name: string, schema: JsonSchema, isRequired: boolean, place = ''):
   const facts = [
     place && `in ${place}`,
     isRequired ? '' : 'optional',
-    schema.default === undefined ? '' : `usually ${JSON.stringify(schema.default)}`,
+    schema.default === undefined ? '' : `default: ${JSON.stringify(schema.default)}`,
   ]
   return html`<tr><th scope="row"><code>${name}</code></th><td>${typeOf(schema)}</td>
     <td>${prose(String(schema.description ?? ''))} ${facts.filter(Boolean).join(', ')}</td></tr>`

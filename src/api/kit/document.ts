@@ -58,7 +58,7 @@ export function openApiDocument(
       title: 'walhook',
       version,
       description:
-        'Signed webhooks for committed changes in Postgres. Errors are `application/problem+json` (RFC 9457) with a pointer to each invalid field. Lists are paginated: send `next_cursor` as `cursor` for the next page. The header `RateLimit` tells how many calls a token has left.',
+        'Signed webhooks for committed changes in Postgres. Errors are `application/problem+json` (RFC 9457) with a pointer to each invalid field. Lists are paginated: send `next_cursor` as `cursor` for the next page. The header `RateLimit` says how many calls a token has left.',
       license: { name: 'MIT', identifier: 'MIT' },
     },
     servers: [{ url: '/' }],
@@ -73,7 +73,7 @@ export function openApiDocument(
           type: 'http',
           scheme: 'bearer',
           description:
-            'A token, made by `walhook token NAME`. Its role is viewer, operator or admin, each with all that the one before may.',
+            'A token, created by `walhook token NAME`. Its role is viewer, operator or admin: each role includes the one before.',
         },
       },
     },
@@ -83,10 +83,10 @@ export function openApiDocument(
 const alert = (trigger: string, schema: JsonSchema) => ({
   operationId: trigger,
   summary: `The alert ${trigger}`,
-  description: 'Sent to the webhooks that have the trigger, signed and tried again like every delivery.',
+  description: 'Sent to the webhooks with this trigger, signed and retried like every delivery.',
   security: [],
   requestBody: { required: true, content: { 'application/json': { schema } } },
-  responses: { '2XX': { description: 'Accepted. After anything else it is sent again.' } },
+  responses: { '2XX': { description: 'Accepted. Any other response leads to a retry.' } },
 })
 
 type Write = (schema: z.ZodType, io: 'input' | 'output') => JsonSchema
@@ -102,7 +102,7 @@ function operation(route: Route, write: Write): Operation {
     operationId: route.id,
     tags: [route.tag],
     summary: route.summary,
-    description: `${route.description ? `${route.description} ` : ''}Needs the role ${route.role}${route.tenants === undefined ? ', of a token that belongs to no tenant' : ''}.`,
+    description: `${route.description ? `${route.description} ` : ''}Needs the role ${route.role}${route.tenants === undefined ? ', and a token without a tenant' : ''}.`,
     'x-role': route.role,
     parameters: [
       ...parameters(route.params, 'path', write),
@@ -143,7 +143,9 @@ function failures({
     ...(method === 'get' && !mayConflict
       ? []
       : ([[409, 'Conflict with the current state']] as [number, string][])),
-    ...(heedsIfMatch ? ([[412, 'Changed since it was read: see `If-Match`']] as [number, string][]) : []),
+    ...(heedsIfMatch
+      ? ([[412, 'Changed since the caller read it: see `If-Match`']] as [number, string][])
+      : []),
     ...(body ? ([[413, 'The body is too large']] as [number, string][]) : []),
     ...(params || query || body || method === 'post'
       ? ([[422, 'Invalid fields: `errors` lists each']] as [number, string][])
@@ -162,13 +164,17 @@ function headerParameters({ method, heedsIfMatch }: Route): Operation['parameter
   if (method === 'post')
     return header(
       'Idempotency-Key',
-      'Makes a repetition safe: for 24 hours, a second request with this key gets the first answer, with `Idempotent-Replayed: true`.',
+      'Makes a retry safe: for 24 hours, a second request with this key gets the first response, with `Idempotent-Replayed: true`.',
       { type: 'string', pattern: '^[!-~]{1,255}$' },
     )
   if (!heedsIfMatch) return []
-  return header('If-Match', 'The `ETag` that was read: what was changed since is left alone (412).', {
-    type: 'string',
-  })
+  return header(
+    'If-Match',
+    'The `ETag` of the version that the caller read. If it has changed since, the call fails with 412.',
+    {
+      type: 'string',
+    },
+  )
 }
 
 function parameters(

@@ -6,7 +6,10 @@ import { nameIn } from '../../domain/input/name.ts'
 export const text = () =>
   z
     .string()
-    .refine(value => value.isWellFormed() && !value.includes('\0'), 'must not hold NUL or half a character')
+    .refine(
+      value => value.isWellFormed() && !value.includes('\0'),
+      'must not contain NUL or half a character',
+    )
 
 /** A name for people: something of it can be seen. */
 export const name = () =>
@@ -38,12 +41,12 @@ const cursorAsJson = (digits: number) => ({
 })
 /** The cursor of a list in ascending order of small ids: after this id. */
 export const idCursor = () =>
-  number(0, maxId, 'must be a cursor that a list gave')
+  number(0, maxId, 'must be the next_cursor of a page')
     .meta({ asJson: cursorAsJson(10) })
     .prefault('0')
 /** The cursor of a list in descending order of 64-bit ids: before this id; absent: from the newest. */
 export const bigCursor = () =>
-  big('must be a cursor that the list gave')
+  big('must be the next_cursor of a page')
     .meta({ asJson: cursorAsJson(19) })
     .optional()
 
@@ -54,7 +57,7 @@ export const cellCursor = () =>
     .transform((value, context) => {
       const cursor = parseCellCursor(value)
       if (cursor) return cursor
-      context.addIssue('must be a cursor that the list gave')
+      context.addIssue('must be the next_cursor of a page')
       return z.NEVER
     })
     .meta({ asJson: { type: 'string', description: '`next_cursor` of the previous page.' } })
@@ -86,11 +89,11 @@ export const someOf = <Word extends string>(words: readonly Word[]) =>
 /** A moment in a request: ISO 8601 with its time zone. */
 export const moment = () =>
   z.iso
-    .datetime({ offset: true, message: 'must be a time as 2026-01-31T12:00:00Z' })
+    .datetime({ offset: true, message: 'must be a time such as 2026-01-31T12:00:00Z' })
     .transform(value => new Date(value))
     .refine(
       value => value.getTime() >= 0 && value.getUTCFullYear() < 2200,
-      'must be in the years 1970 to 2199',
+      'must be between the years 1970 and 2199',
     )
     .meta({ asJson: { type: 'string', format: 'date-time' } })
 
@@ -102,8 +105,7 @@ export const bigId = () => z.string().meta({ pattern: '^\\d+$' })
 /** Replaces a body that is not shown. */
 export const tooLargeBytes = () =>
   z.number().optional().meta({
-    description:
-      'The size of a body above the 8,000,000 bytes that are shown; it is empty here. Absent otherwise.',
+    description: 'The size of a body of more than 8,000,000 bytes, which is empty here. Absent otherwise.',
   })
 
 /** Any JSON in a response. `z.json()` refers to itself under a generated name, and generators of clients fail. */
@@ -146,7 +148,7 @@ export function pageJson<T, Json>(
 export const cellsAway = () =>
   z.array(z.string()).optional().meta({
     description:
-      'The cells that do not answer now: what they hold is missing here. Absent where none is away. To a tenant, one with its webhooks is `[redacted]`.',
+      'The cells that do not answer now: their part of the list is missing. Absent if all answer. A tenant sees `[redacted]` for a cell with its webhooks.',
   })
 
 export const awayJson = ({ away = [] }: { readonly away?: readonly string[] }) =>

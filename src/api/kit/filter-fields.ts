@@ -18,14 +18,14 @@ export const filterFields = {
     .nullable()
     .meta({
       description:
-        'Only entities whose fields have these values, as in `{"user.company_id": 5, "user.gender": ["man", null]}`: a value, or a list of accepted values. Values are compared by type: `5` equals `5.0`, and not `"5"`. A field that is a list matches where one of its items does. All fields must match. Entity types that are not named are not filtered. A `delete` is sent where its `last` values match, and always where it has none. Everybody who may read the webhook sees the values. Null: no filter.',
+        'Sends only entities whose fields have these values, such as `{"user.company_id": 5, "user.gender": ["man", null]}`: a value, or a list of accepted values. All fields must match. Types count: `5` equals `5.0`, but not `"5"`. A list field matches if one of its items does. Entity types that the filter does not name are all sent. A `delete` is sent if its `last` values match, or if it has none. Everybody who may read the webhook sees the values. Null: no filter.',
     }),
   filter_entering: z.enum(enteringForms).meta({
     description:
-      'The `action_type` of an update by which an entity begins to match: `update`, or `new` for a receiver that keeps only what matches. Known only with REPLICA IDENTITY FULL: else it is `update`.',
+      'The `action_type` of an update with which an entity starts to match: `update`, or `new` for a receiver that stores matching entities only. Without REPLICA IDENTITY FULL, always `update`.',
   }),
   filter_leaving: z.enum(leavingForms).meta({
     description:
-      'What is sent of an update by which an entity ceases to match: `nothing`, `update` with its new values, or `delete`. Without REPLICA IDENTITY FULL, `update` sends nothing, and `delete` is sent of every update that does not match.',
+      'The event for an update with which an entity stops matching: `nothing`, `update` with its new values, or `delete`. Without REPLICA IDENTITY FULL, `update` sends nothing, and `delete` is sent for every update that does not match.',
   }),
 }

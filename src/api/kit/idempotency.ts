@@ -33,7 +33,7 @@ export async function idempotent(
     return problem(
       c,
       422,
-      'Idempotency-Key: must be 1 to 255 visible ASCII characters, new for each thing to do.',
+      'Idempotency-Key: must be 1 to 255 visible ASCII characters, new for each operation.',
     )
 
   const { pathname, search } = new URL(c.req.url)
@@ -55,7 +55,7 @@ export async function idempotent(
       return problem(
         c,
         422,
-        'Idempotency-Key: was used for another request. Use a new one for each thing to do, and the same one only to repeat it.',
+        'Idempotency-Key: was used for another request. Use a new key for each operation, and the same key only to retry it.',
       )
     case 'failed':
       if (result.mayEnd) c.header('retry-after', '1')

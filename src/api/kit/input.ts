@@ -41,7 +41,7 @@ function wrongFields(issue: z.core.$ZodIssue, known: readonly string[]): WrongFi
     const meant = issue.path.length === 0 ? nearest(key, known) : null
     return wrongField(
       [...issue.path, key],
-      `there is no such field${meant === null ? '' : `: did you mean ${meant}?`}`,
+      `unknown field${meant === null ? '' : `: did you mean ${meant}?`}`,
     )
   })
 }

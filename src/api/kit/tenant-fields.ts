@@ -13,7 +13,7 @@ export const tenantField = () =>
     .optional()
     .meta({
       description:
-        'The tenant that it belongs to, for ever: the value that the column `tenant` of the mapping holds. Null: none, and it sees all. Default: that of the token.',
+        'Its tenant, which never changes: a value of the column `tenant` of the mapping. Null: no tenant, and it sees all. Default: that of the token.',
     })
 
 /** The same as text. */
@@ -26,8 +26,7 @@ export const tenantAsked = () =>
     .min(1)
     .max(longestTenant)
     .optional()
-    .meta({ description: 'Only those of this tenant. A token of a tenant gets its own, whatever this says.' })
+    .meta({ description: 'Only those of this tenant. A token with a tenant always gets its own.' })
 
 /** A tenant in a response. */
-export const tenantOf = () =>
-  z.string().nullable().meta({ description: 'The tenant that it belongs to. Null: none.' })
+export const tenantOf = () => z.string().nullable().meta({ description: 'Its tenant. Null: none.' })

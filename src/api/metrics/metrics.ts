@@ -83,7 +83,7 @@ export function createMetrics(readGauges: () => Promise<Gauges>) {
   })
   const attempts = new Counter({
     name: 'walhook_attempts_total',
-    help: 'HTTP attempts by outcome, tests not counted',
+    help: 'HTTP attempts by outcome, without tests',
     labelNames: ['outcome'],
     registers,
   })
@@ -95,13 +95,13 @@ export function createMetrics(readGauges: () => Promise<Gauges>) {
   })
   const delivered = new Histogram({
     name: 'walhook_delivery_duration_seconds',
-    help: 'From the commit of an event to the outbox to the end of the request that delivered it, of a batch: its oldest event. What was sent by hand is not counted',
+    help: 'From the commit of an event in the outbox to the end of the request that delivered it; for a batch, of its oldest event. Without deliveries requested by hand',
     buckets: waits,
     registers,
   })
   const captured = new Histogram({
     name: 'walhook_capture_duration_seconds',
-    help: 'From the commit of a change in the source to its commit in the outbox, of the last change of each commit',
+    help: 'From the commit of a change in the source to its commit in the outbox, for the last change of each commit',
     buckets: waits,
     registers,
   })
@@ -114,7 +114,7 @@ export function createMetrics(readGauges: () => Promise<Gauges>) {
   const gauge = (name: string, help: string) => new Gauge({ name, help, registers })
   const waiting = gauge(
     'walhook_deliveries_waiting',
-    'Pending deliveries, set aside or in the log; an estimate where they are many',
+    'Pending deliveries, set aside or in the log; an estimate if there are many',
   )
   const setAside = gauge(
     'walhook_deliveries_set_aside',
@@ -127,13 +127,13 @@ export function createMetrics(readGauges: () => Promise<Gauges>) {
   const behind = gauge('walhook_webhooks_behind', 'Webhooks with a backlog in the event log')
   const webhooks = new Gauge({
     name: 'walhook_webhooks',
-    help: 'Webhooks by state: `active`; `failing`, active and its last requests failed; `disabled` by walhook; `inactive` by an admin',
+    help: 'Webhooks by state: `active`; `failing`: active, but the last requests failed; `disabled` by walhook; `inactive`: set by an admin',
     labelNames: ['state'],
     registers,
   })
   const oldest = gauge(
     'walhook_oldest_pending_seconds',
-    'Age of the oldest event that is pending for an active webhook; 0: none is pending',
+    'Age of the oldest pending event of an active webhook; 0: none is pending',
   )
   const dead = gauge(
     'walhook_deliveries_dead',
@@ -143,17 +143,17 @@ export function createMetrics(readGauges: () => Promise<Gauges>) {
     'walhook_wal_held_back_bytes',
     'WAL that the source retains for the replication slot',
   )
-  const capturing = gauge('walhook_capturing', '1 where this process reads the replication slot')
+  const capturing = gauge('walhook_capturing', '1 if this process reads the replication slot')
 
   const ready = new Gauge({
     name: 'walhook_ready',
-    help: '1 where `/readyz` finds the part in order. A part that this process does not run is absent',
+    help: '1 if `/readyz` finds the part healthy. Parts that this process does not run are absent',
     labelNames: ['part'],
     registers,
   })
   const cellsAway = new Gauge({
     name: 'walhook_cell_away',
-    help: '1 where a cell does not answer: its webhooks wait. No series without cells besides main',
+    help: '1 if a cell does not answer: its webhooks wait. No series without cells besides main',
     labelNames: ['cell'],
     registers,
   })
@@ -165,7 +165,7 @@ export function createMetrics(readGauges: () => Promise<Gauges>) {
   })
   const stateOfCapture = new Gauge({
     name: 'walhook_capture_state',
-    help: '1 for the present state of capture. blocked, gap and lost need an operator. Absent where this process does not capture',
+    help: '1 for the present state of capture. blocked, gap and lost need an operator. Absent if this process does not capture',
     labelNames: ['state'],
     registers,
   })
@@ -176,11 +176,14 @@ export function createMetrics(readGauges: () => Promise<Gauges>) {
     registers,
   })
 
-  const mappingLost = gauge('walhook_mapping_lost', 'Mapped tables and columns that the source has dropped')
+  const mappingLost = gauge(
+    'walhook_mapping_lost',
+    'Mapped tables and columns that were dropped in the source',
+  )
 
   new Gauge({
     name: 'walhook_build_info',
-    help: 'Always 1; its labels say what runs',
+    help: 'Always 1; the labels name the versions',
     labelNames: ['version', 'node'],
     registers,
   }).set({ version: packageJson.version, node: process.version }, 1)

@@ -13,7 +13,7 @@ const halfLifeMs = 10 * 60_000
 export function countByWebhook(register: Registry, nowMs: () => number, most = mostWebhooks) {
   const attempts = new Counter({
     name: 'walhook_webhook_attempts_total',
-    help: `HTTP attempts by webhook and outcome, tests not counted. The ${most} busiest webhooks of this process have series of their own, all others are \`other\``,
+    help: `HTTP attempts by webhook and outcome, without tests. The ${most} busiest webhooks of this process have their own series, all others share \`other\``,
     labelNames: ['webhook', 'outcome'],
     registers: [register],
   })

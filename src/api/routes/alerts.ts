@@ -10,15 +10,18 @@ const incidentSchema = z
   .object({
     id: z.int(),
     kind: z.enum(alertTriggers.filter(trigger => trigger !== 'webhook.recovered')),
-    webhook_id: z.int().nullable().meta({ description: 'The webhook that it is about. Null: capture.' }),
-    slot: z.string().nullable().meta({ description: 'The slot that it is about. Null: a webhook.' }),
+    webhook_id: z
+      .int()
+      .nullable()
+      .meta({ description: 'The webhook concerned. Null: an incident of capture.' }),
+    slot: z.string().nullable().meta({ description: 'The slot concerned. Null: an incident of a webhook.' }),
     since: time(),
     last_at: time().meta({ description: 'When it last happened.' }),
-    count: z.int().meta({ description: 'How many deliveries are dead, or how many gaps there are; else 1.' }),
+    count: z.int().meta({ description: 'The number of dead letters, or of gaps; otherwise 1.' }),
     reason: z.enum(['gone', 'failed_too_long']).optional(),
     code: z.string().optional(),
     lost: lost.optional(),
-    ended_at: time().nullable().meta({ description: 'Null: it goes on.' }),
+    ended_at: time().nullable().meta({ description: 'Null: still open.' }),
   })
   .meta({ id: 'Incident' })
 
@@ -28,13 +31,14 @@ export const alertRoutes = [
     path: '/api/alerts',
     id: 'listAlerts',
     tag: 'Status',
-    summary: 'Lists the incidents that alerts are about, newest first',
-    description: 'Whether anybody gets an alert about them or not. What has ended is kept for 90 days.',
+    summary: 'Lists incidents, newest first',
+    description:
+      'Alerts report them; incidents without a recipient are listed too. Ended ones stay for 90 days.',
     role: 'viewer',
     query: z.strictObject({
       limit: limit(100, 50),
       cursor: cellCursor(),
-      open: z.enum(['true', 'false']).optional().meta({ description: 'true: only what goes on.' }),
+      open: z.enum(['true', 'false']).optional().meta({ description: 'true: only open incidents.' }),
     }),
     answer: { status: 200, what: 'A page of incidents', schema: pageOverCells(incidentSchema) },
     async handle({ control, query: { limit, cursor, open } }) {

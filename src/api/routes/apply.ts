@@ -18,24 +18,24 @@ const written = newWebhook
   .extend({
     secret: text().optional().meta({
       description:
-        'The signing secret that the receiver has already. Without it, walhook makes one, and the answer shows it this once. Another one than before replaces it; for 24 hours both sign.',
+        'The signing secret that the receiver already has. Without it, walhook creates one, and the response shows it once. A different one replaces the old one; for 24 hours both sign.',
     }),
   })
   .meta({ id: 'WrittenWebhook' })
 const applyRequest = z
   .strictObject({
     source: name().meta({
-      description: 'What these webhooks are managed by: the name of the file.',
+      description: 'The manager of these webhooks: the name of the file.',
     }),
     webhooks: z
       .record(z.string(), written.or(z.unknown()))
       .refine(all => Object.keys(all).length <= 1_000, 'must hold at most 1000')
-      .meta({ description: 'By name, each with all its settings: what is left out has its default.' }),
-    dry_run: z.boolean().default(false).meta({ description: 'Only says what would be done.' }),
+      .meta({ description: 'By name, each with all its settings: absent ones get their defaults.' }),
+    dry_run: z.boolean().default(false).meta({ description: 'Only reports the differences.' }),
     prune: z
       .boolean()
       .default(false)
-      .meta({ description: 'Deletes webhooks of this source that are not in it any more.' }),
+      .meta({ description: 'Deletes webhooks that this source no longer contains.' }),
     force: z
       .boolean()
       .default(false)
@@ -49,9 +49,9 @@ const appliedSchema = z
     webhooks: z.array(
       z.object({
         name: z.string(),
-        id: z.int().nullable().meta({ description: 'Null: it would be made.' }),
+        id: z.int().nullable().meta({ description: 'Null: a dry run would create it.' }),
         action: z.enum(['create', 'change', 'delete', 'none', 'left']).meta({
-          description: '`left`: it is not in the source any more, and stays without `prune`.',
+          description: '`left`: no longer in the source, and kept without `prune`.',
         }),
         differences: z.array(
           z.object({
@@ -63,7 +63,7 @@ const appliedSchema = z
         secret: z
           .string()
           .optional()
-          .meta({ description: 'The signing secret of a new one: shown this once.' }),
+          .meta({ description: 'The signing secret of a new webhook: shown only once.' }),
       }),
     ),
   })
@@ -75,13 +75,13 @@ export const applyRoutes = [
     path: '/api/apply',
     id: 'applyWebhooks',
     tag: 'Webhooks',
-    summary: 'Brings webhooks to what a file says',
+    summary: 'Makes webhooks match a file',
     description:
-      'All in one transaction, or nothing, with every problem at once. What is as it should be is not touched. Webhooks of the same name are taken over; those of no source, and of another one, stay as they are.',
+      'All in one transaction, or nothing, with every problem at once. It takes over webhooks of the same name without a source; other webhooks stay as they are.',
     role: 'admin',
     tenants: 'own',
     body: applyRequest,
-    answer: { status: 200, what: 'What was done about each webhook', schema: appliedSchema },
+    answer: { status: 200, what: 'The result for each webhook', schema: appliedSchema },
     async handle({ control, caller, body }) {
       const wish: ApplyWish = {
         source: body.source,

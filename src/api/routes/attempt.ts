@@ -45,20 +45,20 @@ export const attemptSchema = z
       })
       .meta({
         description:
-          'Duration of each phase in ms. A phase that did not happen is absent: a kept-alive connection has no dns, connect and tls.',
+          'The duration of each phase in ms. Phases that did not happen are absent: a kept-alive connection has no dns, connect or tls.',
       }),
     remote_address: z.string().nullable(),
     next_attempt_at: time().nullable(),
     bodies_kept: z.boolean().meta({
       description:
-        "Whether the log still has both bodies. The webhook's `log_bodies`, the age of the log and a forgotten entity remove them.",
+        "Whether the log still has both bodies. The webhook's `log_bodies`, their age, and forgetting the entity remove them.",
     }),
     too_large_bytes: tooLargeBytes(),
     request: z.object({ method: z.literal('POST'), url: z.string(), headers, body: z.string() }),
     response: z
       .object({ status: z.int(), headers, body: z.string(), truncated: z.boolean() })
       .nullable()
-      .meta({ description: 'Null where no complete response head arrived.' }),
+      .meta({ description: 'Null if no complete response head arrived.' }),
   })
   .meta({ id: 'Attempt' })
 

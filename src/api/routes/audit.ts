@@ -12,7 +12,7 @@ const auditSchema = z
     actor: z.object({
       kind: z.enum(actorKinds).meta({
         description:
-          'A stored token, a link that one made, somebody who signed in at the OpenID provider (`oidc`), the token of the configuration, a command, or walhook itself.',
+          'A stored token, a link that a token created, a user of the OpenID provider (`oidc`), the token of the configuration, a command, or walhook itself.',
       }),
       name: z.string(),
       token_id: z.int().nullable(),
@@ -22,7 +22,7 @@ const auditSchema = z
     target_id: z
       .string()
       .nullable()
-      .meta({ description: 'The id of the changed thing. The action names its sort.' }),
+      .meta({ description: 'The id of the changed object. The action names its kind.' }),
     webhook_id: z.int().nullable(),
     tenant: tenantOf(),
     changes: z

@@ -26,7 +26,7 @@ const rowsPerSecond = () =>
 
 const newBackfill = z
   .strictObject({
-    entity_type: text().min(1, 'must not be empty').meta({ description: 'The entity type, as in `user`.' }),
+    entity_type: text().min(1, 'must not be empty').meta({ description: 'The entity type, such as `user`.' }),
     webhook_id: z
       .int('must be the id of a webhook')
       .min(1)
@@ -54,16 +54,15 @@ const backfillSchema = z
       description: 'Why the backfill is waiting, was cancelled or failed. Null otherwise.',
     }),
     code: z.string().nullable().meta({
-      description:
-        'The reason for programs: `page.failed`, `page.timed_out`, … Null where nobody needs to act.',
+      description: 'The reason for programs: `page.failed`, `page.timed_out`, … Null if nobody needs to act.',
     }),
-    mend: z.string().nullable().meta({ description: 'How to fix it. Null where nobody needs to act.' }),
+    mend: z.string().nullable().meta({ description: 'The fix. Null if nobody needs to act.' }),
     rows_done: z.int(),
     rows_estimate: z.int().nullable().meta({
-      description: 'Estimated number of rows, from the statistics of Postgres. Null where it has none.',
+      description: 'The estimated number of rows, from the statistics of Postgres. Null if it has none.',
     }),
     real_rows_per_second: z.number().nullable(),
-    done_about: time().nullable().meta({ description: 'Estimated end at the present pace.' }),
+    done_about: time().nullable().meta({ description: 'The estimated end at the present rate.' }),
     created_at: time(),
     started_at: time().nullable(),
     ended_at: time().nullable(),
@@ -129,7 +128,7 @@ export const backfillRoutes = [
     path: '/api/backfills/{id}',
     id: 'changeBackfill',
     tag,
-    summary: 'Changes the pace of a backfill',
+    summary: 'Changes the rate of a backfill',
     role: 'operator',
     params,
     body: backfillChange,

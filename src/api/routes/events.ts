@@ -39,8 +39,8 @@ const eventFields = {
   entity_id: z.string(),
   action_type: z.enum([...actionTypes, ...alertActions]),
   tenant: tenantOf(),
-  committed_at: time().meta({ description: 'When its transaction committed in the source.' }),
-  stored_at: time().meta({ description: 'When walhook stored it, later than it was committed.' }),
+  committed_at: time().meta({ description: 'The commit of its transaction in the source.' }),
+  stored_at: time().meta({ description: 'When walhook stored it.' }),
   changed: z
     .array(z.string())
     .nullable()
@@ -53,7 +53,7 @@ const eventFields = {
 const labelField = z
   .string()
   .nullable()
-  .meta({ description: 'What the entity is called, by the `label` of the mapping. Null: nothing.' })
+  .meta({ description: 'The name of the entity, from the `label` of the mapping. Null: none.' })
 
 const count = (description: string) => z.int().meta({ description })
 const listedSchema = z
@@ -63,15 +63,15 @@ const listedSchema = z
     webhooks: z
       .object({
         dead: count('Given up after the last attempt.'),
-        retrying: count('Not accepted yet, and tried again.'),
-        pending: count('Not tried yet.'),
+        retrying: count('Failed, with another attempt to come.'),
+        pending: count('Not attempted yet.'),
         delivered: count('Accepted.'),
         cancelled: count('Cancelled by hand.'),
         superseded: count('Replaced by a newer state of the entity.'),
       })
       .meta({
         description:
-          'How many webhooks have it in each state. All 0: it was not sent. Of more than 1,000 webhooks the oldest are counted.',
+          'The number of webhooks in each state. All 0: not sent. Of more than 1,000 webhooks, only the oldest count.',
       }),
   })
   .meta({ id: 'ListedEvent' })
@@ -82,14 +82,14 @@ const explainedSchema = z
     webhook_name: z.string(),
     state: z.enum(explainStates).meta({
       description:
-        'The final state (delivered, superseded, dead, cancelled), the present one (in_flight, due, retrying, blocked, behind, inactive, disabled), or why it was never queued (made_later, inactive_then, disabled_then, not_subscribed, no_wanted_field, filtered, for_another, other_tenant). `unknown`: no more is kept.',
+        'The final state (delivered, superseded, dead, cancelled), the present one (in_flight, due, retrying, blocked, behind, inactive, disabled), or why it was never queued (made_later, inactive_then, disabled_then, not_subscribed, no_wanted_field, filtered, for_another, other_tenant). `unknown`: already deleted from the log.',
     }),
     sentence: z.string().meta({ description: 'The state as a sentence.' }),
     delivered_at: time().nullable().meta({ description: 'When the receiver last accepted it.' }),
-    until: time().nullable().meta({ description: 'When it is due, where known.' }),
+    until: time().nullable().meta({ description: 'When it is due, if known.' }),
     other_event_id: bigId()
       .nullable()
-      .meta({ description: 'The event that goes first, or that superseded it.' }),
+      .meta({ description: 'The event that is sent first, or that superseded it.' }),
   })
   .meta({ id: 'ExplainedDelivery' })
 
@@ -97,17 +97,13 @@ const explainedEventSchema = z
   .object({
     ...eventFields,
     label: labelField,
-    body: z
-      .string()
-      .meta({ description: 'The request body, without the additions of a webhook’s settings.' }),
+    body: z.string().meta({ description: 'The request body, without additions by settings of a webhook.' }),
     too_large_bytes: tooLargeBytes(),
     previous: z
       .record(z.string(), anyJson())
       .nullable()
-      .meta({ description: 'The previous values of the changed fields, where known.' }),
-    deliveries: z
-      .array(explainedSchema)
-      .meta({ description: 'By webhook id, at most 1,000. `next_cursor` leads to the next page.' }),
+      .meta({ description: 'The previous values of the changed fields, if known.' }),
+    deliveries: z.array(explainedSchema).meta({ description: 'By webhook id, at most 1,000 per page.' }),
     next_cursor: z.string().nullable().meta({ description: 'Null on the last page.' }),
     cells_away: cellsAway(),
   })
@@ -123,20 +119,21 @@ export const eventRoutes = [
     tag,
     summary: 'Lists events, newest first',
     description:
-      'A page looks at no more than 5,000 events to find those that fit, or 1,000 to find those in a state. It may thus hold fewer than `limit`, or none, and have a `next_cursor`: the list goes on there.',
+      'A page searches at most 5,000 events, or 1,000 with `state`. So it may contain fewer than `limit`, even none, and still have a `next_cursor`.',
     role: 'viewer',
     tenants: 'own',
     query: z
       .strictObject({
         tenant: tenantAsked(),
         entity_type: text().min(1).optional().meta({
-          description: 'Also `webhook`, `delivery` or `capture` of alerts, unless the mapping has that type.',
+          description:
+            'Alerts have the types `webhook`, `delivery` and `capture`, unless the mapping has that type.',
         }),
         entity_id: text().min(1).optional().meta({ description: 'With `entity_type`.' }),
         action: someOf([...actionTypes, ...alertActions]).optional(),
         state: z.enum(eventStates).optional().meta({
           description:
-            'Events that at least one webhook has in this state, or (`not_sent`) that no webhook has in any.',
+            'Events in this state at one webhook or more; `not_sent`: events without any delivery.',
         }),
         from: moment().optional().meta({ description: 'Stored at or after this time.' }),
         to: moment().optional().meta({ description: 'Stored before this time.' }),
@@ -145,7 +142,7 @@ export const eventRoutes = [
       })
       .refine(
         query => query.entity_id === undefined || query.entity_type !== undefined,
-        'name the entity_type of the entity_id',
+        'name the entity_type with the entity_id',
       ),
     answer: { status: 200, what: 'A page of events', schema: pageOverCells(listedSchema) },
     async handle({ control, caller, query }) {

@@ -18,8 +18,8 @@ const forgottenSchema = z
     batches: count('Batches that included the entity: its part, and the response.'),
     deliveries: count('Pending deliveries, which are cancelled.'),
     parked: count('Parked changes of the entity.'),
-    answers: count('Answers kept for repetitions with the same `Idempotency-Key`.'),
-    is_complete: z.boolean().meta({ description: 'False where more remains: call again.' }),
+    answers: count('Stored responses of calls with an `Idempotency-Key`.'),
+    is_complete: z.boolean().meta({ description: 'False if more remains: call again.' }),
     cells_away: cellsAway(),
   })
   .meta({ id: 'Forgotten' })

@@ -41,17 +41,17 @@ const performanceFields = {
   p50_ms: z
     .number()
     .nullable()
-    .meta({ description: 'Half of the answers took at most this long. Null: no answer came.' }),
-  p95_ms: z.number().nullable().meta({ description: 'The same of 95 % of the answers.' }),
+    .meta({ description: 'Half of the responses took at most this long. Null: no response came.' }),
+  p95_ms: z.number().nullable().meta({ description: 'The same for 95 % of the responses.' }),
 }
 const performancesSchema = z
   .object({
     from: time(),
-    to: time().meta({ description: 'The end of the minute that is running.' }),
+    to: time().meta({ description: 'The end of the current minute.' }),
     ...performanceFields,
     success_rate: z.number().nullable().meta({ description: 'From 0 to 1. Null: no request.' }),
     is_estimated: z.boolean().meta({
-      description: 'True above 20,000 requests: all figures are estimated from a sample of them.',
+      description: 'True above 20,000 requests: all figures are estimated from a sample.',
     }),
     buckets: z.array(z.object({ from: time(), ...performanceFields })),
   })
@@ -62,9 +62,9 @@ const statsSchema = z
     pending_is_exact: z.boolean().meta({ description: 'False: there may be more.' }),
     oldest_pending_at: time()
       .nullable()
-      .meta({ description: 'When the oldest pending event was captured. Null: none is known.' }),
+      .meta({ description: 'When walhook captured the oldest pending event. Null: none is known.' }),
     oldest_pending_is_exact: z.boolean().meta({
-      description: 'False where more is pending than is looked at: there may be an older one.',
+      description: 'False if more is pending than walhook searches: there may be an older one.',
     }),
     last_24_hours: performancesSchema.meta({ description: 'By the hour.' }),
     last_7_days: performancesSchema.meta({ description: 'By six hours.' }),
@@ -80,7 +80,7 @@ export const logRoutes = [
     tag: 'Test and log',
     summary: 'Sends a test now',
     description:
-      'Takes the same path as any delivery, also to an inactive webhook, and does not affect its health. Answers 200 with the whole attempt, whatever the receiver did.',
+      'Takes the same path as any delivery, even to an inactive webhook, and does not affect its health. Returns 200 with the whole attempt, whatever the receiver did.',
     role: 'operator',
     tenants: 'webhook',
     params: webhookParams,
@@ -99,7 +99,7 @@ export const logRoutes = [
     tag: 'Test and log',
     summary: 'Lists the last requests, newest first',
     description:
-      'Requests that match every filter. A page above 2 MB is cut short: `next_cursor` says whether more follow. For an entity: the requests about its last 1,000 events.',
+      'Requests that match every filter. A page ends at 2 MB: `next_cursor` says whether more follow. For an entity: the requests of its last 1,000 events.',
     role: 'viewer',
     tenants: 'webhook',
     params: webhookParams,

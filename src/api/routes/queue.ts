@@ -16,7 +16,7 @@ const entityId = () => z.union([text().min(1), z.int()], 'must be the id of an e
 const beyond = () =>
   z.boolean().optional().meta({
     description:
-      'Includes events outside the webhook’s triggers or its filter. Only an admin may set it, and the audit records it.',
+      'Includes events outside the webhook’s triggers or filter. Admins only; the audit records it.',
   })
 
 const resendRequest = z
@@ -30,7 +30,7 @@ const resendSchema = z
     entity_type: z.string(),
     entity_id: z.string(),
     behind_event_id: bigId().nullable().meta({
-      description: 'The event of the same entity that goes first. Null where this one is next.',
+      description: 'The event of the same entity that is sent first. Null: this one is next.',
     }),
     newer_delivered: z.boolean().meta({
       description: 'Whether the receiver gets this older state after a newer one.',
@@ -56,7 +56,7 @@ const cancelledSchema = z
   .object({
     cancelled: z.int().meta({ description: 'Number of deliveries that this call cancelled.' }),
     is_complete: z.boolean().meta({
-      description: 'False where more may remain: call again.',
+      description: 'False if more may remain: call again.',
     }),
   })
   .meta({ id: 'Cancelled' })
@@ -64,7 +64,7 @@ const cancelledSchema = z
 const cursor = () =>
   text()
     .transform(readCursor)
-    .refine(value => value !== null, 'must be a cursor that the same call gave')
+    .refine(value => value !== null, 'must be the next_cursor of the previous call')
     .meta({ asJson: { type: 'string', description: '`next_cursor` of the previous call.' } })
     .optional()
 const from = () => moment().meta({ description: 'At or after this time.' })
@@ -80,7 +80,7 @@ const replayRequest = z
       .max(100, 'must hold at most 100')
       .optional()
       .meta({
-        description: 'Only these triggers, as in `user.new`. Default: those of the webhook.',
+        description: 'Only these triggers, such as `user.new`. Default: those of the webhook.',
       }),
     event_ids: z
       .array(bigIdInput('an event'))
@@ -93,7 +93,7 @@ const replayRequest = z
   .refine(
     ({ from, to, triggers, event_ids }) =>
       event_ids === undefined ? from !== undefined : [from, to, triggers].every(value => value === undefined),
-    'name from (with to and triggers, if wanted), or event_ids',
+    'name from (optionally with to and triggers), or event_ids',
   )
   .meta({ id: 'ReplayRequest' })
 const resendFailedRequest = z
@@ -103,7 +103,7 @@ const replaySchema = z
   .object({
     queued: z.int().meta({ description: 'Number of deliveries that this call queued.' }),
     next_cursor: z.string().nullable().meta({
-      description: 'Not null where more remains: call again with the same fields and this as `cursor`.',
+      description: 'Not null if more remains: call again with the same fields and this as `cursor`.',
     }),
   })
   .meta({ id: 'Replay' })
@@ -118,7 +118,7 @@ export const queueRoutes = [
     id: 'resendEvent',
     tag,
     summary: 'Resends an event',
-    description: 'Keeps the `webhook-id` and the order of its entity, and starts with the first attempt.',
+    description: 'Keeps the `webhook-id` and the order of its entity. Its attempts start from 1 again.',
     role: 'operator',
     tenants: 'webhook',
     params: webhookParams,
@@ -138,8 +138,8 @@ export const queueRoutes = [
     path: '/api/webhooks/{id}/resend-failed',
     id: 'resendFailed',
     tag,
-    summary: 'Resends failed events of a time range that are still undelivered',
-    description: 'Dead letters, and, at once, events that are retrying.',
+    summary: 'Resends the undelivered failed events of a time range',
+    description: 'Queues dead letters, and sends retrying events at once.',
     role: 'operator',
     tenants: 'webhook',
     params: webhookParams,

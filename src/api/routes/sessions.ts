@@ -12,20 +12,20 @@ const newSession = z
     tenant: tenantField(),
     role: z
       .enum(roles, `must be one of ${roles.join(', ')}`)
-      .meta({ description: 'What the session may do, for its tenant.' }),
-    name: name().meta({ description: 'The person who is let in. The audit shows this name.' }),
+      .meta({ description: 'The role of the session, for its tenant.' }),
+    name: name().meta({ description: 'The person who uses the link. The audit shows this name.' }),
     user_id: z
       .union([text().min(1).max(200), z.int()], 'must be the id of a user account')
       .nullable()
       .default(null)
-      .meta({ description: 'The user account of that person, whose data a test sends.' }),
+      .meta({ description: 'The user account of that person, whose data their tests send.' }),
     language: z
       .enum(languages, `must be one of ${languages.join(', ')}`)
       .nullable()
       .default(null)
       .meta({ description: 'The language of the pages. Null: the one of the browser.' }),
     path: text().min(1).max(2_000).default('/couplings').meta({
-      description: 'The page that it leads to, as in `/couplings/new`.',
+      description: 'The page that it opens, such as `/couplings/new`.',
       pattern: '^/([!-.0-\\[\\]-~][!-~]*)?$',
     }),
     valid_minutes: z
@@ -33,14 +33,14 @@ const newSession = z
       .min(1)
       .max(mostLinkMinutes)
       .default(usualLinkMinutes)
-      .meta({ description: 'How long the link can be used, in minutes.' }),
+      .meta({ description: 'How long the link works, in minutes.' }),
   })
   .meta({ id: 'NewSession' })
 
 const sessionSchema = z
   .object({
-    url: z.string().meta({ description: 'Opens the pages, once. Shown this once.' }),
-    expires_at: time().meta({ description: 'Until when the link can be used.' }),
+    url: z.string().meta({ description: 'Opens the pages, once. Shown only once.' }),
+    expires_at: time().meta({ description: 'The link works until then.' }),
   })
   .meta({ id: 'SessionLink' })
 
@@ -52,7 +52,7 @@ export const sessionRoutes = [
     tag: 'Sessions',
     summary: 'Creates a link that opens the pages for a tenant',
     description:
-      'Send the browser there, or show it in a frame (`WALHOOK_FRAME_ANCESTORS`). The session that it begins ends after 12 hours, and with the token that made the link.',
+      'Open it in a browser, or in a frame (`WALHOOK_FRAME_ANCESTORS`). Its session ends after 12 hours, or earlier with the token that created the link.',
     role: 'admin',
     tenants: 'own',
     body: newSession,

@@ -65,14 +65,13 @@ const statusSchema = z
       )
       .meta({
         description:
-          'Running resyncs, and what each one waits for. With `field`: the entities that show in it a changed row, which are too many to be sent with the change.',
+          'Queued and running resyncs, and what each waits for. With `field`: the resync sends the entities that contain a changed row in that field, which were too many to send with the change.',
       }),
     mapping_lost: z
       .array(z.object({ what: z.string(), code: z.string(), mend: z.string() }))
       .nullable()
       .meta({
-        description:
-          'Mapped tables and columns that the source has dropped. Null where the source does not answer.',
+        description: 'Mapped tables and columns that were dropped. Null if the source does not answer.',
       }),
     mapping: z
       .object({
@@ -90,7 +89,7 @@ const statusSchema = z
       .optional()
       .meta({
         description:
-          'The mapping of the process that answers: its file, since when it is in use, and why the last file that SIGHUP made it read was refused. Null: none was.',
+          'The mapping of the process that answers this call: its file, when it took effect, and in `refused` why the last reload by SIGHUP failed. Null: it did not fail.',
       }),
     queue: z.object({
       deliveries_waiting: z.int(),
@@ -104,7 +103,7 @@ const statusSchema = z
       deliveries_dead: z.int(),
       webhooks_behind: z.int().meta({ description: 'Webhooks with a backlog in the event log.' }),
       oldest_pending_ms: z.number().meta({
-        description: 'Age of the oldest event that is pending for an active webhook. 0: none is pending.',
+        description: 'The age of the oldest pending event of an active webhook. 0: none is pending.',
       }),
     }),
     cells: z
@@ -112,21 +111,21 @@ const statusSchema = z
         z.object({
           name: z.string(),
           state: z.enum(['ok', 'away']),
-          reason: z.string().nullable().meta({ description: 'Why it is away. Null: it is not.' }),
+          reason: z.string().nullable().meta({ description: 'Why it does not answer. Null: it answers.' }),
           webhooks: z.int().nullable(),
           events_behind: z.int().nullable().meta({
-            description: 'Events of the log that it does not have yet, counted up to 10,000.',
+            description: 'The lag of its copy of the log in events, counted up to 10,000.',
           }),
         }),
       )
       .optional()
       .meta({
         description:
-          'The cells, `main` first. Numbers are null where a cell is away, and the queue does not count it. Absent where there is main alone.',
+          'The cells, `main` first. A cell that does not answer has null for its numbers, and `queue` leaves it out. Absent if main is the only cell.',
       }),
     ids_ahead_ms: z.number().meta({
       description:
-        "By how much the newest event's id says a later time than it is, because a clock was ahead; 0: it does not.",
+        "How far the time in the newest event's id is in the future, because a clock was ahead. 0: not at all.",
     }),
   })
   .meta({ id: 'Status' })

@@ -7,7 +7,7 @@ import { tenantAsked, tenantField, tenantGiven, tenantOf } from '../kit/tenant-f
 
 const role = z.enum(roles, `must be one of ${roles.join(', ')}`).meta({
   description:
-    'A viewer looks; an operator also tests, resends and cancels; an admin also changes webhooks and tokens, and sees signing secrets.',
+    'A viewer reads; an operator also tests, resends and cancels; an admin also changes webhooks and tokens, and sees signing secrets.',
 })
 const newToken = z
   .strictObject({
@@ -18,9 +18,9 @@ const newToken = z
       .union([text().min(1).max(200), z.int()], 'must be the id of a user account')
       .nullable()
       .default(null)
-      .meta({ description: 'The user account of its holder, whose data a test sends.' }),
+      .meta({ description: 'The user account of its holder, whose data their tests send.' }),
     expires_at: z.iso
-      .datetime({ offset: true, error: 'must be a time as in 2026-12-31T23:59:59Z' })
+      .datetime({ offset: true, error: 'must be a time such as 2026-12-31T23:59:59Z' })
       .nullable()
       .default(null)
       .meta({ asJson: { type: ['string', 'null'], format: 'date-time' } }),
@@ -40,7 +40,7 @@ const tokenFields = {
 }
 const tokenSchema = z.object(tokenFields).meta({ id: 'Token' })
 const createdSchema = z
-  .object({ ...tokenFields, token: z.string().meta({ description: '`whk_…`: shown this once.' }) })
+  .object({ ...tokenFields, token: z.string().meta({ description: '`whk_…`: shown only once.' }) })
   .meta({ id: 'CreatedToken' })
 
 const tag = 'Tokens'
@@ -73,7 +73,7 @@ export const tokenRoutes = [
     id: 'listTokens',
     tag,
     summary: 'Lists the tokens by id, including revoked and expired ones',
-    description: 'The token in WALHOOK_ADMIN_TOKEN is not listed.',
+    description: 'Without the token in WALHOOK_ADMIN_TOKEN.',
     role: 'admin',
     tenants: 'own',
     query: z.strictObject({ limit: limit(100, 50), cursor: idCursor(), tenant: tenantAsked() }),

@@ -20,20 +20,20 @@ export const webhookFields = {
   tenant: tenantOf(),
   name: z.string(),
   url: z.string().meta({
-    description: 'Below the role admin: only the origin, and `/[redacted]`.',
+    description: 'Viewers and operators see the origin only, then `/[redacted]`.',
   }),
   is_active: z.boolean(),
   triggers: z.array(z.string()),
   alert_to: z.array(z.string()).optional().meta({
     description:
-      'Who gets alerts about it by mail. Absent where nobody does. Below the role admin without the part before the @.',
+      'The recipients of mails about it. Absent if there are none. Viewers and operators do not see the part before the @.',
   }),
   managed_by: z.string().optional().meta({
-    description: 'The file that it is managed by: see `POST /api/apply`. Absent: it is changed by hand.',
+    description: 'The file that manages it: see `POST /api/apply`. Absent: no file.',
   }),
   previous: z.boolean(),
   traceparent: z.boolean().optional().meta({
-    description: 'Whether requests have the header `traceparent`, where walhook traces. Absent: false.',
+    description: 'Whether requests have the header `traceparent` if tracing is on. Absent: false.',
   }),
   update_fields: z.array(z.string()).nullable(),
   ...filterFields,
@@ -45,9 +45,9 @@ export const webhookFields = {
     .object({ subject: z.string(), fingerprint: z.string(), expires_at: time() })
     .meta({ id: 'ClientCertificate' })
     .optional()
-    .meta({ description: 'The client certificate, where there is one.' }),
+    .meta({ description: 'The client certificate. Absent: none.' }),
   previous_secret_expires_at: time().nullable().meta({
-    description: 'Until when the old secret signs as well.',
+    description: 'The old secret also signs until then.',
   }),
   disabled_at: time().nullable(),
   disabled_reason: z
@@ -57,11 +57,10 @@ export const webhookFields = {
   failing_since: time().nullable().meta({ description: 'The first failure since the last success.' }),
   will_be_disabled_at: time().nullable().meta({
     description:
-      'From when on a dead letter disables it, unless a request is accepted before. Times without attempts do not count: they move it.',
+      'From then on, a dead letter disables it, unless the receiver accepts a request before. Periods without attempts do not count: they move this time.',
   }),
   held_until: time().nullable().meta({
-    description:
-      'Until when nothing is sent because the receiver asked for a pause (Retry-After). Null: not on hold.',
+    description: 'The end of a pause that the receiver asked for (Retry-After). Null: no pause.',
   }),
   created_at: time(),
   updated_at: time(),
@@ -72,14 +71,13 @@ export const readSchema = z
     ...webhookFields,
     pace: z
       .object({
-        requests_at_once: z.int().meta({ description: 'Present maximum of concurrent requests.' }),
-        at_most: z.int().meta({ description: 'Configured maximum of concurrent requests.' }),
-        paused_for_ms: z.int().meta({ description: 'How long sending is paused. 0: not paused.' }),
+        requests_at_once: z.int().meta({ description: 'The present maximum of concurrent requests.' }),
+        at_most: z.int().meta({ description: 'The configured maximum of concurrent requests.' }),
+        paused_for_ms: z.int().meta({ description: 'The remaining pause. 0: not paused.' }),
       })
       .optional()
       .meta({
-        description:
-          'The pace at which the answering process sends. Absent where it has sent nothing lately.',
+        description: 'The pace of the process that answers this call. Absent if it has sent nothing lately.',
       }),
   })
   .meta({ id: 'ReadWebhook' })
@@ -88,22 +86,22 @@ const warnings = z
   .optional()
   .meta({
     description:
-      'Saved settings that the tables cannot support now, each with a JSON Pointer to its field. Absent where there are none.',
+      'Saved settings that the tables do not support now, each with a JSON Pointer to its field. Absent if there are none.',
   })
 export const missedSchema = z
   .object({
     events: z.int().meta({
-      description: 'Events that its present triggers, filter and tenant would have sent it.',
+      description: 'Events that match its present triggers, filter and tenant.',
     }),
     is_exact: z.boolean().meta({ description: 'Whether all were counted. False: `events` is an estimate.' }),
     since: time(),
-    until: time().nullable().meta({ description: 'Null: the webhook is still off.' }),
+    until: time().nullable().meta({ description: 'Null: the webhook is still inactive.' }),
     kept_since: time().nullable().meta({
-      description: 'Not null where older events of that time are not kept any more: they can’t be sent.',
+      description: 'Not null if walhook has already deleted older events of that time: it cannot send them.',
     }),
-    replay_id: z.int().nullable().meta({ description: 'The replay that sends them, once there is one.' }),
+    replay_id: z.int().nullable().meta({ description: 'The replay that sends them. Null: not started.' }),
     rest_of: z.int().nullable().meta({
-      description: 'A replay that was stopped before it had reached all: `events` counts only the rest.',
+      description: 'A replay that was stopped early: `events` counts only the rest.',
     }),
   })
   .meta({ id: 'Missed' })
@@ -113,7 +111,7 @@ export const changedSchema = z
     warnings,
     missed: missedSchema.optional().meta({
       description:
-        'What it missed while it was off, where this call has switched it on: `POST …/replays` sends it.',
+        'The events that it missed while it was inactive, if this call activated it. `POST …/replays` sends them.',
     }),
   })
   .meta({ id: 'ChangedWebhook' })
@@ -121,7 +119,7 @@ export const createdSchema = z
   .object({
     ...webhookFields,
     warnings,
-    secret: z.string().meta({ description: 'The signing secret, `whsec_…`: shown this once.' }),
+    secret: z.string().meta({ description: 'The signing secret, `whsec_…`: shown only once.' }),
   })
   .meta({ id: 'CreatedWebhook' })
 

@@ -32,16 +32,17 @@ const fields = {
     description: 'Its name, for people.',
   }),
   url: text().trim().min(1, 'must not be empty').max(2048, 'must be at most 2048 characters').meta({
-    description: 'Where requests go: https, and a public address unless another is allowed.',
+    description:
+      'The address of the receiver: https, with a public address unless `WALHOOK_ALLOW_TARGETS` allows another.',
   }),
-  is_active: z.boolean().meta({ description: 'Whether events are sent. Tests are always possible.' }),
+  is_active: z.boolean().meta({ description: 'Whether walhook sends it events. Tests are always possible.' }),
   triggers: z
     .array(z.string())
     .min(1, 'must hold at least one trigger')
     .max(100, 'must hold at most 100')
     .meta({
       description:
-        'Its subscriptions: an entity type and new, update or delete, as in `user.new`. And alerts, walhook’s own events: `webhook.failing`, `webhook.recovered`, `webhook.disabled`, `delivery.dead`, `capture.lost`, `capture.blocked`, `capture.lagging`.',
+        'Its subscriptions: an entity type and new, update or delete, such as `user.new`; and alerts, walhook’s own events: `webhook.failing`, `webhook.recovered`, `webhook.disabled`, `delivery.dead`, `capture.lost`, `capture.blocked`, `capture.lagging`.',
     }),
   alert_to: z.array(text().trim()).max(20, 'must hold at most 20').meta({
     description:
@@ -49,11 +50,11 @@ const fields = {
   }),
   previous: z.boolean().meta({
     description:
-      'Adds to requests, after `result`: `previous`, the values before an update where known, and `omitted`, the fields that `result` lacks because their value is unknown. A table records previous values only with REPLICA IDENTITY FULL: `walhook check` lists the others.',
+      'Adds to requests, after `result`: `previous`, the known values before an update, and `omitted`, the fields that `result` lacks because their value is unknown. Only tables with REPLICA IDENTITY FULL have previous values: `walhook check` lists the others.',
   }),
   traceparent: z.boolean().meta({
     description:
-      'Adds the header `traceparent` (W3C Trace Context) to requests, where walhook [traces](../guide/tracing.md): the receiver’s spans join the trace of the event.',
+      'Adds the header `traceparent` (W3C Trace Context) to requests if [tracing](../guide/tracing.md) is on: the receiver’s spans join the trace of the event.',
   }),
   update_fields: z
     .array(text())
@@ -62,12 +63,12 @@ const fields = {
     .nullable()
     .meta({
       description:
-        'Only updates that change one of these fields, as in `user.email`. Every update is sent of an entity type that is not listed, and of a table without REPLICA IDENTITY FULL. Null: every update.',
+        'Sends only updates that change one of these fields, such as `user.email`. Entity types without a listed field, and tables without REPLICA IDENTITY FULL, send every update. Null: every update.',
     }),
   ...filterFields,
   mode: z.enum(['every', 'latest']).meta({
     description:
-      '`every`: every event. `latest`: while several events of an entity are pending, only its latest state.',
+      '`every`: every event. `latest`: only the latest state of an entity, if several of its events are pending.',
   }),
   batch: z
     .strictObject({ max_events: z.int().min(2).max(1_000), max_wait_ms: z.int().min(0).max(60_000) })
@@ -75,19 +76,19 @@ const fields = {
     .nullable()
     .meta({
       description:
-        'Several events in one request, as a JSON array: at most `max_events`, each waiting for others at most `max_wait_ms`. Null: one event per request.',
+        'Several events in one request, as a JSON array: at most `max_events`. An event waits for others at most `max_wait_ms`. Null: one event per request.',
     }),
   log_bodies: z.enum(logBodies).meta({
     description:
-      'The requests whose bodies the log keeps: all, failed ones, or none. Pending events always keep their body.',
+      'The requests whose bodies the log keeps: all, failed, or none. Pending events always keep their body.',
   }),
   headers: z.record(z.string(), z.string().nullable()).meta({
     description:
-      'Additional request headers. Their values are never shown. On a change: null removes a header, `[redacted]` keeps its value, and a header that is not named stays.',
+      'Additional request headers. Their values are never shown. On a change, null removes a header, `[redacted]` keeps its value, and other headers stay.',
   }),
   client_certificate: z.string().max(65_536, 'must be at most 65536 characters').nullable().meta({
     description:
-      'For mutual TLS: a certificate in PEM, followed by its chain. Give it with its key, or null for both. A change of the origin of the URL removes it.',
+      'For mutual TLS: a certificate in PEM, followed by its chain. Send it with its key, or null for both. A new origin of the URL removes it.',
   }),
   client_key: z.string().max(65_536, 'must be at most 65536 characters').nullable().meta({
     description:
@@ -124,22 +125,22 @@ const filterPreviewRequest = z
   .meta({ id: 'FilterPreviewRequest' })
 const filterPreviewSchema = z
   .object({
-    looked_at: z.int().meta({ description: 'Recent events that the triggers name, at most 100.' }),
-    matched: z.int().meta({ description: 'How many of them would have been sent.' }),
+    looked_at: z.int().meta({ description: 'Recent events of the triggers, at most 100.' }),
+    matched: z.int().meta({ description: 'How many of them the webhook would have received.' }),
   })
   .meta({ id: 'FilterPreview' })
 const webhookChange = z
   .strictObject({
     ...fields,
     managed_by: z.null().meta({
-      description: 'null: the webhook is changed by hand from now on, and not by `walhook apply`.',
+      description: 'null: `walhook apply` no longer manages the webhook; people change it by hand.',
     }),
   })
   .partial()
   .meta({ id: 'WebhookChange' })
 const forced = z.strictObject({
   force: z.enum(['true', 'false']).optional().meta({
-    description: 'true: changes a webhook that is managed as code, until the next `walhook apply`.',
+    description: 'true: changes a webhook that `walhook apply` manages, until the next `walhook apply`.',
   }),
 })
 
@@ -176,8 +177,8 @@ export const webhookRoutes = [
     path: '/api/filters/preview',
     id: 'previewFilter',
     tag,
-    summary: 'Counts what a filter would have sent of the newest events',
-    description: 'Looks at 1,000 events of the log at most. Nothing is saved or sent.',
+    summary: 'Counts the newest events that match a filter',
+    description: 'Reads at most 1,000 events of the log. Saves and sends nothing.',
     role: 'admin',
     tenants: 'own',
     body: filterPreviewRequest,
@@ -232,7 +233,7 @@ export const webhookRoutes = [
     tag,
     summary: 'Changes the given fields',
     description:
-      'Where one is invalid, nothing is changed. A webhook that is managed as code is changed with `force=true` only, or taken over with `managed_by: null`.',
+      'All or nothing. A webhook that `walhook apply` manages needs `force=true`, or `managed_by: null` to end that.',
     role: 'admin',
     tenants: 'webhook',
     params: webhookParams,

@@ -110,7 +110,7 @@ export function openWindow(task: PageTask, entity: EntityMapping) {
         const reason = cannotBeEvent({ key: entityId, entity })
         const told = twice(() => (reason === null ? tell(present, last.get(entityId)) : null))
         if (reason !== null) setAside(entityId, reason)
-        else if (!told.ok) setAside(entityId, `its event can not be written: ${told.because}`)
+        else if (!told.ok) setAside(entityId, `its event cannot be written: ${told.because}`)
         else if (told.value) events.push(told.value)
       }
       for (const { entityId, reason } of untold) if (!last.has(entityId)) setAside(entityId, reason)

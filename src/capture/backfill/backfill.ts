@@ -32,7 +32,7 @@ export function createBackfills(options: PagedWork): () => Promise<Piece[]> {
     const mapped = mapping.find(({ entityType }) => entityType === backfill.entityType)
     if (!mapped)
       return await fail(options, backfill, {
-        reason: `the mapping has no entity ${JSON.stringify(backfill.entityType)} any more`,
+        reason: `the mapping no longer has an entity ${JSON.stringify(backfill.entityType)}`,
         code: 'page.entity_gone',
       })
     const obstacle = await obstacleOf(options, counts, backfill, turn)

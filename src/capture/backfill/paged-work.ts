@@ -213,9 +213,7 @@ function expectTold({ rows, entities, untold }: Page, turn: Turn): void {
   if (entities.length > 0) turn.untold = 0
   else if (turn.untold < mostInARow) turn.untold += rows
   else if (rows > 0)
-    throw new Error(
-      `of more than ${mostInARow} rows one after the other none can be told: ${untold[0]?.reason}`,
-    )
+    throw new Error(`more than ${mostInARow} rows in succession cannot be sent: ${untold[0]?.reason}`)
 }
 
 /** The progress after a page. */

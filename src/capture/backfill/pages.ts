@@ -186,7 +186,7 @@ function createTruncations() {
 function reasonOfRereading(unseen: readonly bigint[] | null): string {
   if (unseen === null) return tooMuchChanges
   const shown = unseen.slice(0, 5).join(', ')
-  return `transactions that others do not see yet, or that were open when the reading began, must end first (id ${shown})`
+  return `transactions that were open or not yet visible when reading began must end first (id ${shown})`
 }
 
 /** The end of a page; `ended` if the stream ends first. */

@@ -77,7 +77,7 @@ export async function showRows(
       return { entityIdJson: writeEntityId(catalogue, entity, entityId), resultJson: json, omitted, tenant }
     })
     if (shown.ok && shown.value) entities.push({ entityId, ...shown.value })
-    if (!shown.ok) untold.push({ entityId, reason: `its event can not be written: ${shown.because}` })
+    if (!shown.ok) untold.push({ entityId, reason: `its event cannot be written: ${shown.because}` })
   }
   return { entities, untold }
 }
@@ -97,7 +97,7 @@ export async function readAlone(
     [entityId],
     keys => readRows(pool, catalogue, entity, keys),
     (_key, because) => {
-      reason = `its row can not be read: ${because}`
+      reason = `its row cannot be read: ${because}`
     },
   )
   if (reason !== '') return { entities: [], untold: [{ entityId, reason }] }

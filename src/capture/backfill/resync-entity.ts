@@ -189,7 +189,8 @@ function logDone({ options, resync: { id, entityType, gapIds, part } }: Work) {
 }
 
 function unaskedOf({ part, fanOut }: Resync): string | null {
-  if (part) return `the partition ${part.name} has come into ${part.tableName}, and its rows are not told yet`
+  if (part)
+    return `the partition ${part.name} was attached to ${part.tableName}, and its rows are not sent yet`
   if (!fanOut) return null
-  return `a row has changed that many entities of the type ${fanOut.entityType} show in ${fanOut.field}, and not all of them are told yet`
+  return `a changed row is in ${fanOut.field} of many entities of the type ${fanOut.entityType}, and not all of them are sent yet`
 }

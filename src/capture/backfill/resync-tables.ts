@@ -30,7 +30,7 @@ export function obstaclesToResync(gaps: readonly Gap[]): Problem[] {
       code: 'table_not_captured',
       what: `table ${tableName}`,
       found: `not captured again yet (${reason})`,
-      mend: 'start walhook if it does not run, wait until its state is "gap" or "lost" (GET /api/status), and run this again. If it stays blocked: walhook check',
+      mend: 'start walhook if it is stopped, wait until its state is "gap" or "lost" (GET /api/status), and run the command again. If it stays blocked: walhook check',
     }))
 }
 
@@ -61,10 +61,10 @@ export async function describeTableResyncs(
   const entities = mapping.filter(({ entityType }) => typesOf(gaps).includes(entityType))
   return [
     ...gaps.map(describeLoss),
-    'A resync leaves the replication slot as it is. While everything is captured, walhook sends to every webhook that has the trigger:',
+    'A resync keeps the replication slot. While walhook captures everything, it sends to every webhook with the trigger:',
     ...(await Promise.all(entities.map(entity => describeEntity(source, catalogue, entity)))),
     ...open
       .filter(({ entityType, part }) => part === null && typesOf(gaps).includes(entityType))
-      .map(resync => `Under way, and --yes starts it again: ${describeProgress(resync)}`),
+      .map(resync => `Already running; --yes starts it again: ${describeProgress(resync)}`),
   ]
 }

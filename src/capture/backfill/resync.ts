@@ -94,7 +94,7 @@ export async function beginResync(
       code: 'slot_in_use',
       what: `replication slot ${slotName}`,
       found: 'in use',
-      mend: 'stop the walhook that reads it: nothing is lost while it can be read',
+      mend: 'stop the walhook that reads it. Nothing is lost as long as it can read the slot',
     })
   if (problems.length > 0) return { ok: false, problems }
   if (!facts.publication) await publish(lock, options.publicationName, mapping, facts)
@@ -124,7 +124,7 @@ export async function beginResync(
 /** Everything between the position and the new slot: a gap like any other. */
 const givenUp = {
   reason: 'given up',
-  detail: 'a resync was forced: what was not stored by then is given up',
+  detail: 'a forced resync skipped the changes that were not stored by then',
 }
 
 /** The end of complete capture with a slot: tables may have been interrupted unnoticed. */
@@ -145,7 +145,7 @@ async function goOnFrom(
   { otherSlot, ...since }: { otherSlot: string; slotName: string; fromLsn: Lsn },
 ): Promise<void> {
   await renameSlot(client, otherSlot, since.slotName)
-  const detail = `it was captured with the replication slot ${otherSlot} so far`
+  const detail = `walhook used the replication slot ${otherSlot} before`
   await recordGap(client, { ...since, reason: 'other slot', detail })
 }
 
@@ -169,13 +169,13 @@ export async function describeResync(
       : 'loss' in occasion
         ? `Changes are lost since ${formatLsn(occasion.loss.fromLsn)}: ${occasion.loss.reason}, ${occasion.loss.detail}.`
         : 'givenUpFrom' in occasion
-          ? `No changes are known to be lost. What is in the WAL after ${formatLsn(occasion.givenUpFrom)} and is not stored yet is given up: from there to the new slot is a gap.`
-          : `This outbox was captured with the replication slot ${occasion.otherSlot} so far: to go on from there, set WALHOOK_SLOT=${occasion.otherSlot}. Where ${options.slotName} takes its place, what happened in between is lost, and ${occasion.otherSlot} is to be dropped: it holds WAL.`,
-    `A resync drops the replication slot ${options.slotName} if it is there, and makes a new one. While everything from there on is captured, walhook sends to every webhook that has the trigger:`,
+          ? `No loss is known. A forced resync skips the changes after ${formatLsn(occasion.givenUpFrom)} that are not stored yet: from there to the new slot is a gap.`
+          : `This outbox used the replication slot ${occasion.otherSlot} before: to continue from there, set WALHOOK_SLOT=${occasion.otherSlot}. If ${options.slotName} replaces it, the changes in between are lost, and you must drop ${occasion.otherSlot}, which retains WAL.`,
+    `A resync drops the replication slot ${options.slotName}, if it exists, and creates a new one. While walhook captures everything from there on, it sends to every webhook with the trigger:`,
   ]
   for (const entity of options.mapping) lines.push(await describeEntity(source, catalogue, entity))
   const force = 'givenUpFrom' in occasion ? '--force ' : ''
-  lines.push(`Nothing has been changed yet. To do it: walhook resync ${force}--yes`)
+  lines.push(`Nothing has changed yet. To start it: walhook resync ${force}--yes`)
   return lines
 }
 
@@ -196,13 +196,13 @@ export async function describeEntity(
     `select greatest(reltuples, 0)::bigint as n from pg_class where oid = $1`,
     [catalogue.tables.get(tableKey(table))?.oid ?? 0],
   )
-  return `  ${entityType}: update or new for each row there is (about ${rows[0]?.n ?? 0}), delete for each ${entityType} that was told of and is gone`
+  return `  ${entityType}: update or new for each existing row (about ${rows[0]?.n ?? 0}), delete for each ${entityType} that no longer exists`
 }
 
 /** The progress of running resyncs in words. */
 export async function describeResyncs(outbox: Outbox, gap: Gap, slotName: string): Promise<string[]> {
   return [
-    `The resync of what was lost from ${formatLsn(gap.fromLsn)} to ${formatLsn(gap.toLsn!)} is under way: everything since is captured, and the walhook that captures tells the rest:`,
+    `The resync of the gap from ${formatLsn(gap.fromLsn)} to ${formatLsn(gap.toLsn!)} is running: walhook captures everything since, and the capturing process sends the rest:`,
     ...(await openResyncs(outbox, slotName))
       .filter(({ fanOut }) => fanOut === null)
       .map(each => `  ${describeProgress(each)}`),

@@ -33,7 +33,7 @@ export function columnsLine(
         : `; withheld: ${kept}. To send one of these, name it in the mapping, under rename or include`),
     mend:
       added.length > 0
-        ? `to keep one back, add it to entities.${entity.entityType}.fields.omit; to keep all new ones back, write new_columns: ignore, or version: 2 at the top of the file`
+        ? `to withhold one, add it to entities.${entity.entityType}.fields.omit; to withhold all new columns, write new_columns: ignore, or version: 2 at the top of the file`
         : null,
   }
 }

@@ -56,11 +56,11 @@ export async function gapLines(
           warning(
             'gap_to_come',
             `table ${table}, changes for entity ${entityType}`,
-            `lost since ${formatLsn(fromLsn)} (${reason}: ${detail}): the walhook that captures, or its next start, records a gap`,
+            `lost since ${formatLsn(fromLsn)} (${reason}: ${detail}): the capturing process, or its next start, records a gap`,
             `start walhook, then run: walhook resync --entity ${entityType}`,
           ),
         )
-  return lines.length > 0 ? lines : [ok('gap', 'changes', 'none are known to be lost')]
+  return lines.length > 0 ? lines : [ok('gap', 'changes', 'no loss is known')]
 }
 
 function lineOf({ tableName, entityType, reason, detail, fromLsn }: Gap, isToldAnew: boolean): CheckLine {
@@ -68,7 +68,7 @@ function lineOf({ tableName, entityType, reason, detail, fromLsn }: Gap, isToldA
     tableName === null ? 'changes of everything' : `table ${tableName}, changes for entity ${entityType}`
   const found = `lost since ${formatLsn(fromLsn)} (${reason}: ${detail})`
   if (isToldAnew)
-    return warning('resyncing', what, `${found}; a resync is under way`, 'see how far it is: walhook resync')
+    return warning('resyncing', what, `${found}; a resync is running`, 'its progress: walhook resync')
   const command = entityType === null ? 'walhook resync' : `walhook resync --entity ${entityType}`
   return failure({ code: 'gap', what, found, mend: `run: ${command}` })
 }

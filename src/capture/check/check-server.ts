@@ -18,8 +18,7 @@ export function serverLines(
     encodingLine(facts),
     ok('wal_level', 'wal_level', facts.walLevel),
     ok('replication_role', `role ${facts.role}`, 'may replicate'),
-    trial &&
-      ok('replication_connection', 'replication connection', 'opened, and answered by the server itself'),
+    trial && ok('replication_connection', 'replication connection', 'opened; the server itself answers'),
     identityLine(facts),
     facts.slot === null
       ? ok('slots', 'max_replication_slots', `${facts.maxSlots - facts.usedSlots} of ${facts.maxSlots} free`)
@@ -44,19 +43,19 @@ function encodingLine({ serverEncoding }: SourceFacts): CheckLine {
   return warning(
     'encoding',
     what,
-    'SQL_ASCII: PostgreSQL does not look at what is written, and text that is not UTF-8 can not be told as it is',
-    "move the data into a database made with: create database … encoding 'UTF8' template template0;",
+    'SQL_ASCII: PostgreSQL does not validate text, and walhook cannot send text that is not UTF-8 unchanged',
+    "move the data into a database created with: create database … encoding 'UTF8' template template0;",
   )
 }
 
 /** The identity that shows a switch to another cluster. */
 function identityLine({ mayReadControl, role }: SourceFacts): CheckLine {
   const what = 'pg_control_system'
-  if (mayReadControl) return ok('system_identifier', what, 'may be executed: it says which cluster this is')
+  if (mayReadControl) return ok('system_identifier', what, 'executable: it identifies the cluster')
   return ok(
     'system_identifier',
     what,
-    `may not be executed: which cluster this is, walhook asks by a replication connection. To save that, run as a superuser: grant execute on function pg_control_system() to ${quoteIdentifier(role)};`,
+    `not executable: walhook identifies the cluster by a replication connection instead. To avoid that, run as a superuser: grant execute on function pg_control_system() to ${quoteIdentifier(role)};`,
   )
 }
 
@@ -66,13 +65,13 @@ function keepSizeLine({ maxSlotWalKeepMb }: SourceFacts): CheckLine {
     return ok(
       'keep_size',
       what,
-      `${maxSlotWalKeepMb} MB: if walhook is stopped for longer than that lasts, changes are lost, and it says so`,
+      `${maxSlotWalKeepMb} MB: if Postgres writes more WAL while walhook is stopped, changes are lost, and walhook reports it`,
     )
   return warning(
     'keep_size',
     what,
-    'unlimited: while walhook is stopped, the WAL that is kept for it may fill the disk',
-    "set a bound that the disk can hold: alter system set max_slot_wal_keep_size = '20GB'; select pg_reload_conf();",
+    'unlimited: while walhook is stopped, the retained WAL may fill the disk',
+    "set a limit that fits the disk: alter system set max_slot_wal_keep_size = '20GB'; select pg_reload_conf();",
   )
 }
 
@@ -80,8 +79,8 @@ function keepSizeLine({ maxSlotWalKeepMb }: SourceFacts): CheckLine {
 function idleSlotLine({ idleSlotTimeoutS }: SourceFacts): CheckLine | null {
   if (idleSlotTimeoutS === null) return null
   const what = 'idle_replication_slot_timeout'
-  if (idleSlotTimeoutS === 0) return ok('idle_slot', what, 'off: a slot is not lost by standing idle')
-  const found = `${idleSlotTimeoutS} s: if walhook is stopped for longer, changes are lost, and it says so`
+  if (idleSlotTimeoutS === 0) return ok('idle_slot', what, 'off: an idle slot is kept')
+  const found = `${idleSlotTimeoutS} s: if walhook is stopped for longer, changes are lost, and walhook reports it`
   const day = 86_400
   if (idleSlotTimeoutS >= day) return ok('idle_slot', what, found)
   return warning(
@@ -96,11 +95,11 @@ function idleSlotLine({ idleSlotTimeoutS }: SourceFacts): CheckLine | null {
 function releaseLine({ mayLogSnapshot, role }: SourceFacts): CheckLine | null {
   if (mayLogSnapshot === null) return null
   const what = 'pg_log_standby_snapshot'
-  if (mayLogSnapshot) return ok('wal_release', what, 'may be executed: WAL is given up about every second')
+  if (mayLogSnapshot) return ok('wal_release', what, 'executable: Postgres releases WAL about every second')
   return ok(
     'wal_release',
     what,
-    `may not be executed, so the WAL of up to half a minute is kept. To have it given up about every second, run as a superuser: grant execute on function pg_log_standby_snapshot() to ${quoteIdentifier(role)};`,
+    `not executable: Postgres retains the WAL of up to half a minute. To release it about every second, run as a superuser: grant execute on function pg_log_standby_snapshot() to ${quoteIdentifier(role)};`,
   )
 }
 
@@ -110,7 +109,7 @@ function timeoutLine({ walSenderTimeoutMs }: SourceFacts): CheckLine {
   return warning(
     'sender_timeout',
     what,
-    'off: PostgreSQL never gives up on a dead link, which then keeps the slot',
+    'off: PostgreSQL never ends a dead connection, which then blocks the slot',
     "run: alter system set wal_sender_timeout = '60s'; select pg_reload_conf();",
   )
 }
@@ -123,7 +122,7 @@ function clockLine({ serverNowMs }: SourceFacts, nowMs: number): CheckLine {
     'clock',
     'clock',
     `this machine is ${Math.abs(differenceS)} s ${differenceS > 0 ? 'ahead of' : 'behind'} the database`,
-    'set both by NTP: receivers refuse signatures that are more than five minutes off',
+    'synchronize both by NTP: receivers refuse signatures that are more than five minutes old',
   )
 }
 
@@ -131,37 +130,37 @@ function clockLine({ serverNowMs }: SourceFacts, nowMs: number): CheckLine {
 export function slotLine(facts: SourceFacts, slotName: string, publicationName: string): CheckLine {
   const what = `replication slot ${slotName}`
   const { slot } = facts
-  if (!slot) return ok('slot', what, 'not there: the first start makes it')
+  if (!slot) return ok('slot', what, 'does not exist: the first start creates it')
   if (slot.walStatus === 'lost' || facts.publication === null) {
     const found =
       slot.walStatus === 'lost'
-        ? 'lost: PostgreSQL has removed WAL that was not read yet (max_slot_wal_keep_size)'
-        : `useless without the publication ${publicationName}, which is gone`
+        ? 'lost: PostgreSQL has removed unread WAL (max_slot_wal_keep_size)'
+        : `useless: the publication ${publicationName} was dropped`
     return failure({
       code: 'slot_lost',
       what,
       found,
-      mend: 'changes are lost; to start again, run: walhook resync',
+      mend: 'changes are lost: run: walhook resync',
     })
   }
-  const held = `${(slot.heldBackBytes / 1024 ** 2).toFixed(0)} MB of WAL are kept for it${flagsText(slot)}`
+  const held = `${(slot.heldBackBytes / 1024 ** 2).toFixed(0)} MB of WAL retained${flagsText(slot)}`
   if (slot.walStatus === 'unreserved')
     return warning(
       'slot',
       what,
       `about to be invalidated: ${held}`,
-      'let walhook read it now, or raise max_slot_wal_keep_size',
+      'start walhook now, or raise max_slot_wal_keep_size',
     )
   if (slot.heldBackBytes > muchHeldBackBytes)
     return warning(
       'slot',
       what,
       held,
-      'see that walhook runs and reads it: /readyz and the log say why it does not',
+      'make sure that walhook runs and reads it: /readyz and the log give the reason',
     )
   return ok('slot', what, held)
 }
 
 function flagsText({ failover, twoPhase }: SlotFacts): string {
-  return `${failover ? ', and it survives a failover' : ''}${twoPhase ? ', two_phase (which walhook does not use)' : ''}`
+  return `${failover ? ', survives a failover' : ''}${twoPhase ? ', two_phase (unused by walhook)' : ''}`
 }

@@ -24,8 +24,8 @@ export function tableLines(
       warning(
         'inheritance',
         `table ${key}, inheritance`,
-        'other tables inherit from it: their rows are not captured',
-        'map each of them as an entity of its own, or make it a partitioned table',
+        'other tables inherit from it: walhook does not capture their rows',
+        'map each of them as an entity, or convert it to a partitioned table',
       ),
     )
   const future = futureHarm(table)
@@ -39,7 +39,7 @@ function kindText(table: Table): string {
   const identity = table.identity === 'f' ? 'full' : table.identityColumns.join(', ')
   const readable = `readable, replica identity ${identity}`
   if (table.kind === 'p')
-    return `${readable}, partitioned (${table.leaves.length} with rows): rows that go with a partition, by TRUNCATE, DETACH or DROP of it, are not told`
+    return `${readable}, partitioned (${table.leaves.length} with rows): TRUNCATE, DETACH or DROP of a partition sends no deletes of its rows`
   return table.isPartition ? `${readable}, a partition` : readable
 }
 
@@ -47,13 +47,14 @@ function kindText(table: Table): string {
 function previousLine(table: Table, publicationName: string, facts: SourceFacts): CheckLine {
   const key = tableKey(table.name)
   const what = `table ${key}, previous values`
-  if (givesPrevious(table)) return ok('previous', what, 'told: an UPDATE gives the whole row before')
-  const untold = 'not told, so webhooks get no "previous", and all updates whatever fields they ask for.'
+  if (givesPrevious(table))
+    return ok('previous', what, 'sent: the WAL contains the whole row before an UPDATE')
+  const notSent = 'not sent: webhooks get no "previous", and all updates, whatever their update fields.'
   if (table.generated === 'virtual' && refusesUnpublished(facts))
     return ok(
       'previous',
       what,
-      `${untold} They can't be had: with virtual generated columns, replica identity FULL would make the application's own UPDATE fail`,
+      `${notSent} walhook can't change that: with virtual generated columns, replica identity FULL would make the application's own UPDATE fail`,
     )
   const lacking = [
     ...(table.identity === 'f' ? [] : [table.name]),
@@ -64,11 +65,11 @@ function previousLine(table: Table, publicationName: string, facts: SourceFacts)
     ...(isLeftOut ? [`alter publication ${publicationName} set (publish_generated_columns = stored);`] : []),
     ...lacking.map(name => `alter table ${tableKey(name)} replica identity full;`),
   ].join(' ')
-  const size = table.rowBytes === null ? 'as much as a row holds' : `about ${table.rowBytes} bytes`
+  const size = table.rowBytes === null ? 'the size of a row' : `about ${table.rowBytes} bytes`
   return ok(
     'previous',
     what,
-    `${untold} To have them: ${sql} Each UPDATE and DELETE then writes the row before into the WAL, ${size} more`,
+    `${notSent} To send them: ${sql} Each UPDATE and DELETE then also writes the row before to the WAL, ${size} more`,
   )
 }
 
@@ -90,7 +91,7 @@ export function uniqueLine(catalogue: Catalogue, entity: EntityMapping): CheckLi
   return warning(
     'key_unique',
     what,
-    'nothing in the database keeps it unique, and rows with one key are told as one entity',
+    'no constraint makes it unique, and walhook takes rows with the same key for one entity',
     `run: create unique index concurrently on ${tableKey(table.name)} (${key.map(quoteIdentifier).join(', ')});`,
   )
 }
@@ -101,11 +102,12 @@ export function conditionLine(catalogue: Catalogue, entity: EntityMapping): Chec
   const what = `entity ${entity.entityType}, where and deleted_when`
   const { table, key, rows } = entity
   const lacking = conditionsWithoutBefore(catalogue, { table, key, rows })
-  if (!lacking) return ok('condition_before', what, 'exact: the WAL gives what they need of the row before')
+  if (!lacking)
+    return ok('condition_before', what, 'exact: the WAL contains the earlier values that they need')
   return warning(
     'condition_before',
     what,
-    `the WAL does not give the values before of ${lacking.columns.join(', ')}: ${withoutBefore}`,
+    `the WAL lacks the earlier values of ${lacking.columns.join(', ')}: ${withoutBefore}`,
     lacking.sql === null
       ? `see the line "table ${tableKey(entity.table)}, previous values"`
       : `run: ${lacking.sql}`,
@@ -117,11 +119,11 @@ export function lastLine(catalogue: Catalogue, entity: EntityMapping): CheckLine
   if (entity.last === undefined || !catalogue.tables.has(tableKey(entity.table))) return null
   const what = `entity ${entity.entityType}, last`
   const sql = lastWithoutBefore(catalogue, entity)
-  if (sql === undefined) return ok('last_values', what, 'told: a DELETE gives the whole row')
+  if (sql === undefined) return ok('last_values', what, 'sent: the WAL contains the whole deleted row')
   return warning(
     'last_values',
     what,
-    'a delete comes without it: the WAL gives no more than the identity of a row that is deleted',
+    'not sent: the WAL contains only the replica identity of a deleted row',
     sql === null ? `see the line "table ${tableKey(entity.table)}, previous values"` : `run: ${sql}`,
   )
 }
@@ -132,11 +134,11 @@ export function tenantLine(catalogue: Catalogue, entity: EntityMapping): CheckLi
   if (tenant === undefined || !catalogue.tables.has(tableKey(table))) return null
   const what = `entity ${entityType}, tenant ${tenant}`
   const lacking = conditionsWithoutBefore(catalogue, { table, key, tenant })
-  if (!lacking) return ok('tenant_before', what, 'exact: the WAL says whose a deleted row was')
+  if (!lacking) return ok('tenant_before', what, 'exact: the WAL contains the tenant of a deleted row')
   return warning(
     'tenant_before',
     what,
-    `the WAL does not say whose a deleted row was: webhooks of a tenant get no delete, and one that loses a row to another tenant hears nothing of it`,
+    'the WAL lacks the tenant of a deleted row: webhooks of a tenant get no delete, also when a row moves to another tenant',
     lacking.sql === null ? `see the line "table ${tableKey(table)}, previous values"` : `run: ${lacking.sql}`,
   )
 }
@@ -182,7 +184,7 @@ function indexLine(catalogue: Catalogue, of: string, { table, to }: Stop): Check
     warning(
       'hop_index',
       what,
-      'has no index: a change of a row that it leads to reads the whole table',
+      'has no index: each change of a row that it refers to reads the whole table',
       `run: create index concurrently on ${tableKey(table)} (${quoteIdentifier(to)});`,
     ),
   ]
@@ -199,8 +201,9 @@ function relatedConditionLine(
   const what = `${of}: where`
   const rows = { where, deletedWhen: [] }
   const lacking = conditionsWithoutBefore(catalogue, { table, rows, key: owner })
-  if (!lacking) return [ok('condition_before', what, 'exact: the WAL gives what it needs of the row before')]
-  const found = `the WAL does not give the values before of ${lacking.columns.join(', ')}: an UPDATE or DELETE of a row that never matched is an update of its owner, too.`
-  const more = lacking.sql === null ? '' : ` To leave it out: ${lacking.sql}`
+  if (!lacking)
+    return [ok('condition_before', what, 'exact: the WAL contains the earlier values that it needs')]
+  const found = `the WAL lacks the earlier values of ${lacking.columns.join(', ')}: an UPDATE or DELETE of a row that never matched also sends an update of its owner.`
+  const more = lacking.sql === null ? '' : ` To avoid that: ${lacking.sql}`
   return [ok('condition_before', what, `${found}${more}`)]
 }

@@ -61,7 +61,7 @@ export function checkLines(
     ]),
     ...mapping.map(entity => columnsLine(catalogue, entity, options.known?.get(entity.entityType) ?? null)),
     facts.publication === null
-      ? ok('publication', `publication ${publicationName}`, 'not there yet: it will be made')
+      ? ok('publication', `publication ${publicationName}`, 'does not exist yet: walhook will create it')
       : ok('publication', `publication ${publicationName}`, publicationText(facts.publication, mapping)),
     slotLine(facts, slotName, publicationName),
     ...(options.lost ?? []).map(lostLine),
@@ -75,8 +75,8 @@ function lostLine(lost: string): CheckLine {
   return warning(
     'mapping_lost',
     lost,
-    'everything else goes on; what was told of it is not taken back',
-    'take it out of the mapping (WALHOOK_CONFIG) once everything before it was told, and start walhook again',
+    'walhook goes on with everything else, and takes no sent event back',
+    'remove it from the mapping (WALHOOK_CONFIG) once all earlier events are sent, and restart walhook',
   )
 }
 
@@ -94,14 +94,14 @@ function withProblems(lines: readonly CheckLine[], problems: readonly Problem[])
 function publicationText(publication: PublicationFacts, mapping: readonly EntityMapping[]): string {
   const wanted = new Set(publishedTables(mapping).map(tableKey))
   const others = publication.tables.map(tableKey).filter(table => !wanted.has(table))
-  const text = 'has every mapped table, and neither row filters nor column lists'
-  return others.length === 0 ? text : `${text}; and, for nothing, ${others.join(', ')}`
+  const text = 'contains every mapped table, without row filters and column lists'
+  return others.length === 0 ? text : `${text}; also unmapped tables: ${others.join(', ')}`
 }
 
 /** An open ALTER TABLE blocks reading, and creating the publication. */
 function locksLine(holders: readonly LockHolder[]): CheckLine {
   const what = 'locks of mapped tables'
-  if (holders.length === 0) return ok('locks', what, 'none that keeps others from reading')
+  if (holders.length === 0) return ok('locks', what, 'none that blocks reading')
   const { found, mend } = lockedProblem(what, holders)
   return warning('locks', what, found, mend)
 }
@@ -121,12 +121,12 @@ const harmful: ReadonlySet<string> = new Set([
 function harmLine(problems: readonly Problem[]): CheckLine {
   const what = "the application's statements"
   const found = problems.filter(({ code }) => code !== undefined && harmful.has(code))
-  if (found.length === 0) return ok('harm', what, 'none can fail because of walhook')
+  if (found.length === 0) return ok('harm', what, 'none fails because of walhook')
   const tables = found.map(problem => problem.what).join('; ')
   return failure({
     code: 'harm',
     what,
     found: `UPDATE or DELETE would fail: ${tables}`,
-    mend: 'mend these first',
+    mend: 'fix these first',
   })
 }

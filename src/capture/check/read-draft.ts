@@ -79,7 +79,7 @@ async function look(
 ): Promise<{ table: KnownTable; note: string | null }> {
   const notLookedAt = (because: string) => ({
     table: known,
-    note: `The values of ${tableKey(table.name)} were not looked at: ${because}`,
+    note: `No sample of ${tableKey(table.name)}: ${because}`,
   })
   if (!table.isReadable) return notLookedAt('this role may not read it')
   try {
@@ -89,7 +89,7 @@ async function look(
     )
     const columns = known.columns.map(column => {
       const holds = found.get(column.name)
-      return holds === undefined ? column : { ...column, suspicion: `it seems to hold ${holds}` }
+      return holds === undefined ? column : { ...column, suspicion: `it seems to contain ${holds}` }
     })
     return { table: { ...known, columns }, note: null }
   } catch (error) {

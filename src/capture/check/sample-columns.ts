@@ -37,7 +37,7 @@ export async function sampleLines(
             level: 'warning',
             code: 'values',
             what: `${what} of ${column}`,
-            found: `it is sent, and seems to hold ${holds}`,
+            found: `sent, although it seems to contain ${holds}`,
             mend,
           }),
         ),
@@ -47,7 +47,7 @@ export async function sampleLines(
           level: 'ok',
           code: 'values',
           what,
-          found: 'no secrets among those that were looked at',
+          found: 'no secrets in a sample',
           mend: null,
         })
       for (const list of entity.related)
@@ -58,7 +58,7 @@ export async function sampleLines(
         level: 'ok',
         code: 'values',
         what,
-        found: `could not be looked at: ${describeError(error)}`,
+        found: `no sample could be read: ${describeError(error)}`,
         mend: null,
       })
     }
@@ -138,7 +138,7 @@ async function namesLine(
     what: `entity ${entity.entityType}, names in ${field}`,
     found:
       withheld.length === 0
-        ? 'none of those that were looked at is withheld'
+        ? 'none withheld in a sample'
         : `withheld: ${withheld.join(', ')}. To choose them, list the names under entities.${entity.entityType}.related.${field}.include`,
     mend: null,
   }

@@ -34,19 +34,19 @@ export function setupSql(facts: SourceFacts, catalogue: Catalogue, options: Opti
   ]
   const optional = tables.flatMap(table => previousValues(table, required, facts))
   return [
-    `-- What walhook needs in database ${oneLine(facts.database)} for role ${oneLine(facts.role)}, and does not find.`,
-    '-- Run it as the owner of the tables; what names a role, as a superuser. Then run: walhook check',
+    `-- What walhook lacks in database ${oneLine(facts.database)} as role ${oneLine(facts.role)}.`,
+    '-- Run it as the owner of the tables, and statements that name a role as a superuser. Then run: walhook check',
     ...(required.length === 0
-      ? ['-- Nothing lacks.']
+      ? ['-- Nothing is missing.']
       : [
-          '-- Nobody of the application waits long behind a lock that is waited for here.',
+          '-- Limits how long the application waits behind a lock that a statement here waits for.',
           "set lock_timeout = '5s';",
           ...required,
         ]),
     ...(optional.length === 0
       ? []
       : [
-          '-- A choice: webhooks then get "previous", and no update that changes nothing. It costs WAL.',
+          '-- Optional: webhooks then get "previous", and no updates without a change. It costs WAL.',
           ...optional,
         ]),
     '',
@@ -63,7 +63,7 @@ function serverStatements(facts: SourceFacts, { needsSchema }: Options): string[
       ? []
       : [
           comment(
-            "PostgreSQL must be restarted with: alter system set wal_level = 'logical';  (where a host has no such statement, set its parameter for logical replication)",
+            "Restart PostgreSQL after: alter system set wal_level = 'logical';  (a managed Postgres has a parameter for logical replication instead)",
           ),
         ]),
     ...(facts.mayReplicate
@@ -130,7 +130,7 @@ function wholeRows(table: Table, name: TableName, facts: SourceFacts): string {
   const statement = `alter table ${tableKey(name)} replica identity full;`
   if (table.generated !== 'virtual' || !refusesUnpublished(facts)) return statement
   return comment(
-    `${tableKey(name)} has virtual generated columns, with which replica identity full would make the application's UPDATE fail: give it a primary key that holds what the mapping names as key and owner, and in its conditions`,
+    `${tableKey(name)} has virtual generated columns, with which replica identity full would make the application's UPDATE fail: give it a primary key with the columns that the mapping names as key, as owner and in conditions`,
   )
 }
 
@@ -160,13 +160,15 @@ function publication(
   const there = new Set(tables.map(({ name }) => tableKey(name)))
   const missing = publishedTables(mapping).filter(name => !there.has(tableKey(name)))
   if (missing.length > 0)
-    return [comment(`The publication can not be made: there is no table ${missing.map(tableKey).join(', ')}`)]
+    return [
+      comment(`The publication cannot be created: there is no table ${missing.map(tableKey).join(', ')}`),
+    ]
   if (!found) {
     const create = createPublication(publicationName, mapping, facts)
     return facts.slot
       ? [
           comment(
-            `The publication is gone although the slot is there. walhook check says what to do first. Then: ${create}`,
+            `The slot exists, but the publication does not. Do first what walhook check says. Then: ${create}`,
           ),
         ]
       : [create]

@@ -38,7 +38,7 @@ export class CaptureBlocked extends Error {
 /** Thrown if changes are lost. */
 export class CaptureLost extends Error {
   constructor({ reason, detail }: { reason: string; detail: string }) {
-    super(`${reason}: ${detail}. To go on, run: walhook resync`)
+    super(`${reason}: ${detail}. Fix: run: walhook resync`)
   }
 }
 
@@ -47,7 +47,7 @@ const mostNamed = 5
 /** The losses of single tables in words, with the fix. */
 export function describeTableGaps(open: readonly Gap[]): string {
   const named = open.slice(0, mostNamed).map(({ entityType, tableName, reason, fromLsn, toLsn }) => {
-    const until = toLsn === null ? 'and are lost still' : `to ${formatLsn(toLsn)}`
+    const until = toLsn === null ? 'on' : `to ${formatLsn(toLsn)}`
     return `changes of ${tableName} were lost (${reason}) from ${formatLsn(fromLsn)} ${until}; to send each ${entityType} again, run: walhook resync --entity ${entityType}`
   })
   const more = open.length > mostNamed ? ` and ${open.length - mostNamed} more` : ''

@@ -217,7 +217,7 @@ function writeAll(
     last = item.part
     const { commitLsn, committedAt } = item.part
     const written = twice(() => (cannotBeEvent(item) === null ? writeEvent(item, missing) : null))
-    const reason = written.ok ? cannotBeEvent(item) : `its event can not be written: ${written.because}`
+    const reason = written.ok ? cannotBeEvent(item) : `its event cannot be written: ${written.because}`
     const actionType = item.folded.state
     if (reason === null) {
       const event = written.ok && written.value
@@ -248,8 +248,8 @@ export function cannotBeEvent({
   problem = null,
 }: Pick<Touched, 'key' | 'entity'> & Partial<Pick<Touched, 'problem'>>): string | null {
   if (problem !== null) return problem
-  if (key === null) return `a row of ${tableKey(entity.table)} came without its key ${keyName(entity.key)}`
+  if (key === null) return `a row of ${tableKey(entity.table)} without its key ${keyName(entity.key)}`
   if (Buffer.byteLength(key) > maxKeyBytes)
-    return `the key ${keyName(entity.key)} has ${Buffer.byteLength(key)} bytes, and an entity_id may have ${maxKeyBytes}`
+    return `the key ${keyName(entity.key)} has ${Buffer.byteLength(key)} bytes, but an entity_id may have at most ${maxKeyBytes}`
   return null
 }

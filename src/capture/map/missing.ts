@@ -99,7 +99,7 @@ export function createMissingReader(options: {
       isReadBack: item => wanted.has(item),
       rowOf(item) {
         const because = wanted.has(item) ? rows.brokenBecause(item.entity, item.key!) : undefined
-        if (because !== undefined) throw new Error(`its row can not be read: ${because}`)
+        if (because !== undefined) throw new Error(`its row cannot be read: ${because}`)
         const present = rows.of(item.entity, item.key!)
         const columns = wanted.get(item)?.[present ? 'ifThere' : 'ifGone'] ?? none
         return rowOf(item, shapes, columns, present)

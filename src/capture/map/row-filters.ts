@@ -73,5 +73,5 @@ export function filtered(item: Touched, judge: RowFilters): Touched & { readonly
 export function isShown(entity: EntityMapping, row: ShapedRow, judge: RowFilters): boolean {
   const verdict = judge(entity.rows, row)
   if (verdict !== 'unknown') return verdict === 'yes'
-  throw new Error('whether it matches `where` and `deleted_when` can not be told: a value of it is not known')
+  throw new Error('whether it matches `where` and `deleted_when` is unknown: one of its values is unknown')
 }

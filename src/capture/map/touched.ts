@@ -181,7 +181,7 @@ function unreadableOf(change: Change, because: string): Change {
     kind: 'unreadable',
     relation: change.relation,
     actionType,
-    because: `it can not be told: ${because}`,
+    because: `it cannot be sent: ${because}`,
   }
 }
 

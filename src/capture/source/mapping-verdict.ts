@@ -22,7 +22,7 @@ import { judgeTable } from './table-verdict.ts'
 
 function mendOf(column: string, names: readonly string[]): string {
   const meant = nearest(column, names)
-  return meant === null ? 'mend the mapping' : `mend the mapping: was ${meant} meant?`
+  return meant === null ? 'fix the mapping' : `fix the mapping: did you mean ${meant}?`
 }
 
 /** The statements that move a table back, or the change of the mapping. */
@@ -31,7 +31,7 @@ function mendOfMoved(was: TableName, now: TableName): string {
   const move = `alter table ${tableKey(now)} set schema ${quoteIdentifier(was.schema)};`
   const rename = `alter table ${tableKey({ ...now, schema: was.schema })} rename to ${quoteIdentifier(was.name)};`
   const back = [...(isElsewhere ? [move] : []), ...(now.name === was.name ? [] : [rename])].join(' ')
-  return `run: ${back}  Or change the mapping (WALHOOK_CONFIG), write ${now.schema}.${now.name} for it, and start walhook again`
+  return `run: ${back}  Or write ${now.schema}.${now.name} in the mapping (WALHOOK_CONFIG), and restart walhook`
 }
 
 /** The mapped tables must exist, be readable, have the named columns, and an identity with which no statement fails. */
@@ -76,7 +76,7 @@ export function judgeMapping(
       'missing',
       meant === null
         ? 'create it, or name the right table in the mapping (WALHOOK_CONFIG)'
-        : `create it, or mend the mapping (WALHOOK_CONFIG): was ${tableKey(meant)} meant?`,
+        : `create it, or fix the mapping (WALHOOK_CONFIG): did you mean ${tableKey(meant)}?`,
     )
   }
   for (const entity of mapping) {
@@ -160,7 +160,7 @@ export function judgeMapping(
         'format',
         `${what}: column ${name}`,
         `the format ${format} does not fit its type ${typeName}`,
-        `mend the mapping: ${fitting.length === 0 ? 'this type has no formats' : `its formats are ${fitting.join(', ')}`}`,
+        `fix the mapping: ${fitting.length === 0 ? 'this type has no formats' : `its formats are ${fitting.join(', ')}`}`,
       )
     }
   }
@@ -174,7 +174,7 @@ export function judgeMapping(
       const about = `${what}: condition of column ${column}`
       if (be === 'in the WAL') requireInWal(about, table, column)
       for (const problem of conditionProblems(tests, comparedBy(catalogue, typeOid), typeName))
-        add('condition', about, problem.found, `mend the mapping: ${problem.mend}`)
+        add('condition', about, problem.found, `fix the mapping: ${problem.mend}`)
     }
   }
 
@@ -183,8 +183,8 @@ export function judgeMapping(
       add(
         'condition',
         what,
-        'Postgres generates it, and the WAL need not have it',
-        'mend the mapping: name the columns that it is computed from',
+        'a generated column, which the WAL may lack',
+        'fix the mapping: name the columns from which Postgres computes it',
       )
   }
 
@@ -197,7 +197,7 @@ export function judgeMapping(
         'not_in_identity',
         `${what}: column ${column}`,
         `not in the replica identity of ${tableKey(table.name)} (${table.identityColumns.join(', ')})`,
-        `a DELETE would not say whose row it was. Run: alter table ${tableKey(table.name)} replica identity full;`,
+        `a DELETE would not say which entity it concerns. Run: alter table ${tableKey(table.name)} replica identity full;`,
       )
   }
 }
@@ -266,7 +266,7 @@ export function untoldPrevious(
 
 /** The effect of an unknown row before. */
 export const withoutBefore =
-  'a row that matches after an UPDATE is told as update, and one that does not, or is deleted, as delete, whether it was told before or not'
+  'an UPDATE to a matching row is always sent as update; an UPDATE to another row, or a DELETE, always as delete, even of a row that never matched'
 
 function fieldsOf(entity: EntityMapping, catalogue: Catalogue): { field: string; from: string }[] {
   return [

@@ -83,7 +83,7 @@ export function judgeServer(facts: SourceFacts, names: { slotName: string }): Pr
       'standby',
       'source database',
       'a standby (in recovery)',
-      'set DATABASE_URL to the primary server: a standby knows of changes later than its primary, and makes no publication',
+      'set DATABASE_URL to the primary server: a standby lags behind its primary, and cannot have a publication of its own',
     )
   if (facts.walLevel !== 'logical')
     add(
@@ -121,13 +121,13 @@ export function judgeServer(facts: SourceFacts, names: { slotName: string }): Pr
       'slot_of_others',
       `replication slot ${names.slotName}`,
       slot.plugin === null ? 'a physical slot' : `of plugin ${slot.plugin} in database ${slot.database}`,
-      'it belongs to something else: set WALHOOK_SLOT to another name',
+      'it belongs to another program: set WALHOOK_SLOT to another name',
     )
   else if (slot?.isTemporary)
     add(
       'slot_temporary',
       `replication slot ${names.slotName}`,
-      'temporary: it ends with the session that has made it, and its changes with it',
+      'temporary: it ends with its session, and its changes are lost then',
       'end that session, or set WALHOOK_SLOT to another name',
     )
   return problems

@@ -41,7 +41,7 @@ export function judgePublication(
       code: 'publication_all_tables',
       what,
       found: 'FOR ALL TABLES',
-      mend: `walhook's own tables would feed themselves. Run: drop publication ${publicationName}; ${create}`,
+      mend: `walhook would capture its own tables. Run: drop publication ${publicationName}; ${create}`,
     })
   return [...problems, ...judgeOptions(judged), ...judgeWanted(judged), ...judgeOthers(judged)]
 }
@@ -92,7 +92,7 @@ function judgeOptions(judged: Judged): TableProblem[] {
     problems.push({
       code: 'publication_via_root',
       what,
-      found: `tells the changes of partitions as their own, not as those of ${partitioned.map(tableKey).join(', ')}`,
+      found: `publishes changes of partitions as their own, not as those of ${partitioned.map(tableKey).join(', ')}`,
       mend: `run: alter publication ${publicationName} set (publish_via_partition_root = true);`,
     })
   return problems
@@ -114,7 +114,7 @@ function judgeWanted(judged: Judged): TableProblem[] {
       code: 'publication_table_missing',
       what,
       found: `without ${missing.join(', ')}`,
-      mend: `run: alter publication ${publicationName} add table ${missing.join(', ')};${partitions.length > 0 ? ` A partition of a published table is told as that table: map it instead of ${partitions.join(', ')}` : ''}`,
+      mend: `run: alter publication ${publicationName} add table ${missing.join(', ')};${partitions.length > 0 ? ` Postgres publishes changes of a partition as those of its published table: map that table instead of ${partitions.join(', ')}` : ''}`,
     },
   ]
 }
@@ -133,7 +133,7 @@ function judgeOthers({
     problems.push({
       code: 'publication_schema',
       what,
-      found: `FOR TABLES IN SCHEMA ${publication.schemas.join(', ')}: also those that are not mapped, and those to come`,
+      found: `FOR TABLES IN SCHEMA ${publication.schemas.join(', ')}: also unmapped and future tables`,
       mend: `without a key, ${harm}. Run: ${setTables}`,
     })
   const isWanted = new Set(wanted.map(tableKey))
@@ -160,7 +160,7 @@ function judgeOthers({
     problems.push({
       code: 'publication_generated',
       what,
-      found: `leaves out generated columns, which are in the replica identity of ${generated.map(tableKey).join(', ')}`,
+      found: `leaves out generated columns of the replica identity of ${generated.map(tableKey).join(', ')}`,
       mend: `${harm}. Run: alter publication ${publicationName} set (publish_generated_columns = stored);`,
     })
   for (const table of publication.tables.filter(({ hasFilter, hasColumnList }) => hasFilter || hasColumnList))

@@ -48,8 +48,8 @@ function judgeRelation(catalogue: Catalogue, entity: EntityMapping, related: Rel
   if (keys.length !== owners.length)
     return {
       level: 'error',
-      found: `${owners.length === 1 ? 'is one column' : `are ${owners.length} columns`}, and the key of ${entity.entityType} has ${keys.length} (${keys.join(', ')})`,
-      mend: `name as owner, in the mapping, the columns of ${tableKey(first.table)} that hold ${keys.join(', ')}, in this order`,
+      found: `${owners.length === 1 ? 'is one column' : `are ${owners.length} columns`}, but the key of ${entity.entityType} has ${keys.length} (${keys.join(', ')})`,
+      mend: `in the mapping, name as owner the columns of ${tableKey(first.table)} that contain ${keys.join(', ')}, in this order`,
     }
   const verdicts = keys.map((key, i) =>
     judgeColumn(catalogue, entity, first.table, { key, owner: owners[i]! }),
@@ -69,15 +69,15 @@ function judgeColumn(
   const key = table?.columns.find(({ name }) => name === pair.key)
   const owner = relatedTable?.columns.find(({ name }) => name === pair.owner)
   if (!table || !relatedTable || !key || !owner)
-    return { level: 'ok', found: "can't be told: a table or column is missing" }
+    return { level: 'ok', found: 'unknown: a table or column is missing' }
   const isOne = typeof entity.key === 'string'
   const named = `${tableKey(entity.table)} (${keyName(entity.key)})`
   const mend = mendOf(relatedTable, entity, pair.key)
   if (canMatch(catalogue, key.typeOid, owner.typeOid) === false) {
     const found = isOne
-      ? `is ${owner.typeName}, and the key ${named} is ${key.typeName}`
-      : `${pair.owner} is ${owner.typeName}, and ${pair.key} of the key ${named} is ${key.typeName}`
-    return { level: 'error', found: `${found}: no value is in both`, mend }
+      ? `is ${owner.typeName}, but the key ${named} is ${key.typeName}`
+      : `${pair.owner} is ${owner.typeName}, but ${pair.key} of the key ${named} is ${key.typeName}`
+    return { level: 'error', found: `${found}: no value can be in both`, mend }
   }
   const targets = targetsOf(relatedTable, pair.owner)
   const same = new Set([targetKey(entity.table, pair.key), ...targetsOf(table, pair.key).map(textOf)])
@@ -87,9 +87,9 @@ function judgeColumn(
   if (!target)
     return {
       level: 'ok',
-      found: `has a type that fits the key ${named}; without a foreign key, more can't be told`,
+      found: `has a type that fits the key ${named}; without a foreign key, nothing more is known`,
     }
-  const found = `${isOne ? '' : `${pair.owner} `}references ${tableKey(target.table)} (${target.column}), and not the key ${named}`
+  const found = `${isOne ? '' : `${pair.owner} `}references ${tableKey(target.table)} (${target.column}), not the key ${named}`
   // One of several columns, such as a tenant, may match without a foreign key.
   const isSameTable = isOne && tableKey(target.table) === tableKey(entity.table)
   return isSameTable
@@ -109,32 +109,31 @@ function judgeHop(catalogue: Catalogue, list: RelatedList, at: number): Relation
   const [from, table] = [before, stop].map(each => catalogue.tables.get(tableKey(each.table)))
   const to = from?.columns.find(({ name }) => name === before.to)
   const owner = table?.columns.find(({ name }) => name === onlyColumn(stop.owner))
-  if (!from || !table || !to || !owner)
-    return { level: 'ok', found: "can't be told: a table or column is missing" }
+  if (!from || !table || !to || !owner) return { level: 'ok', found: 'unknown: a table or column is missing' }
   const led = `${tableKey(from.name)} (${to.name})`
   if (canMatch(catalogue, to.typeOid, owner.typeOid) === false)
     return {
       level: 'error',
-      found: `is ${owner.typeName}, and ${led}, which leads to it, is ${to.typeName}: no value is in both`,
-      mend: 'name under through, in the mapping, the columns of both tables that hold the same values',
+      found: `is ${owner.typeName}, but ${led}, which refers to it, is ${to.typeName}: no value can be in both`,
+      mend: 'in the mapping, name under through the columns of both tables that contain the same values',
     }
   if (!haveOperator(catalogue, to.typeOid, owner.typeOid))
     return {
       level: 'ok',
-      found: `is ${owner.typeName}, and ${led}, which leads to it, is ${to.typeName}: compared as texts, which reads the whole table where it has no index for that. To add one: create index concurrently on ${tableKey(table.name)} ((${quoteIdentifier(owner.name)}::text));`,
+      found: `is ${owner.typeName}, but ${led}, which refers to it, is ${to.typeName}: Postgres compares them as texts, and reads the whole table without an index for that. To add one: create index concurrently on ${tableKey(table.name)} ((${quoteIdentifier(owner.name)}::text));`,
     }
   const ends = [
     [targetKey(from.name, to.name), ...targetsOf(from, to.name).map(textOf)],
     [targetKey(table.name, owner.name), ...targetsOf(table, owner.name).map(textOf)],
   ] as const
-  if (ends[0].some(end => ends[1].includes(end))) return { level: 'ok', found: `leads on from ${led}` }
+  if (ends[0].some(end => ends[1].includes(end))) return { level: 'ok', found: `matches ${led}` }
   const [target] = targetsOf(from, to.name)
   if (!target)
-    return { level: 'ok', found: `has a type that fits ${led}; without a foreign key, more can't be told` }
+    return { level: 'ok', found: `has a type that fits ${led}; without a foreign key, nothing more is known` }
   return {
     level: 'warning',
     found: `is not what ${led} references: that is ${tableKey(target.table)} (${target.column})`,
-    mend: `name ${tableKey(target.table)} as the next table under through, in the mapping, or ${target.column} as its owner`,
+    mend: `in the mapping, name ${tableKey(target.table)} as the next table under through, or ${target.column} as its owner`,
   }
 }
 
@@ -144,8 +143,8 @@ function mendOf(relatedTable: Table, entity: EntityMapping, key: string): string
       ({ table, column }) => tableKey(table) === tableKey(entity.table) && column === key,
     ),
   )
-  const meant = column ? `: was ${column.name} meant?` : ''
-  return `name as owner, in the mapping, the column of ${tableKey(relatedTable.name)} that holds the key${meant}`
+  const meant = column ? `: did you mean ${column.name}?` : ''
+  return `in the mapping, name as owner the column of ${tableKey(relatedTable.name)} that contains the key${meant}`
 }
 
 type Target = { readonly table: TableName; readonly column: string }

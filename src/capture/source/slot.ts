@@ -27,8 +27,7 @@ export async function createSlot(
 ): Promise<string> {
   const { twoPhase, failover } = options.flags ?? (await newest(db))
   const notice = setTimeout(
-    () =>
-      options.onWaiting('the transactions that are open in the source to end, so that the slot can be made'),
+    () => options.onWaiting('open transactions of the source to end, before creating the slot'),
     waitNoticeMs,
   )
   const create = async (twoPhase: boolean, survives = failover): Promise<string> => {

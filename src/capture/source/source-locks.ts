@@ -70,7 +70,7 @@ export function lockedProblem(what: string, holders: readonly LockHolder[]): Pro
   return {
     code: 'locked',
     what,
-    found: `locked: ${found.length === 0 ? 'by a process that has ended meanwhile' : [...new Set(found)].join('; ')}`,
+    found: `locked: ${found.length === 0 ? 'by a process that has since ended' : [...new Set(found)].join('; ')}`,
     mend: `let it end, or end it: ${pids.length === 0 ? 'select * from pg_locks where not granted;' : pids.map(pid => `select pg_terminate_backend(${pid});`).join(' ')}`,
   }
 }

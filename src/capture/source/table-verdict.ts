@@ -14,7 +14,7 @@ export function judgeTable(
         code: 'table_kind',
         what: `table ${key}`,
         found: 'a view or foreign table',
-        mend: 'map the table underneath: only tables are in the WAL',
+        mend: 'map the underlying table: only tables are in the WAL',
       },
     ]
   // If it is published already, `check` warns: a future harm does not stop capture.
@@ -42,7 +42,7 @@ function judgeReading(table: Table, role: string): TableProblem[] {
     problems.push({
       code: 'row_security',
       what,
-      found: `row level security applies to role ${role}${table.isOwned ? ', although it owns the table (FORCE)' : ''}: what it can't see would be taken for gone, and no policy can prove that it hides nothing`,
+      found: `row level security applies to role ${role}${table.isOwned ? ', although it owns the table (FORCE)' : ''}: walhook would take hidden rows for deleted ones, and no policy can prove that it hides nothing`,
       mend: `run as a superuser: alter role ${quoteIdentifier(role)} bypassrls;${insteadOfBypass(table, role)}`,
     })
   return problems
@@ -54,7 +54,7 @@ function insteadOfBypass(table: Table, role: string): string {
     ...(table.isForced ? [`alter table ${tableKey(table.name)} no force row level security;`] : []),
     ...(table.isOwned ? [] : [`grant ${quoteIdentifier(table.owner)} to ${quoteIdentifier(role)};`]),
   ]
-  return steps.length === 0 ? '' : `  Or, which lets it do all that the owner may: ${steps.join(' ')}`
+  return steps.length === 0 ? '' : `  Or, which gives it all rights of the owner: ${steps.join(' ')}`
 }
 
 function judgeIdentity(table: Table): TableProblem[] {
@@ -68,7 +68,7 @@ function judgeIdentity(table: Table): TableProblem[] {
         table.identity === 'n'
           ? 'its replica identity is NOTHING'
           : table.primaryKey.length > 0
-            ? 'its primary key is deferrable, which is no replica identity'
+            ? 'its primary key is deferrable, so it cannot be a replica identity'
             : 'no primary key',
       mend: `${harm}. Run: alter table ${key} ${table.identity === 'n' && table.primaryKey.length > 0 ? 'replica identity default' : `add primary key (…);  or: alter table ${key} replica identity full`};`,
     })
@@ -96,8 +96,8 @@ export function futureHarm(table: Table): TableProblem | null {
     code: 'future_partitions',
     what: `table ${key}, partitions to come`,
     about: `table ${key}`,
-    found: `without a primary key on ${key} they have no replica identity, whatever that of ${key} is`,
-    mend: `${harm} on each new partition. Run: alter table ${key} add primary key (${[...columns, '…'].join(', ')});  or have each new partition made with: alter table … replica identity full;`,
+    found: `without a primary key on ${key}, new partitions have no replica identity, whatever that of ${key} is`,
+    mend: `${harm} on each new partition. Run: alter table ${key} add primary key (${[...columns, '…'].join(', ')});  or run for each new partition: alter table … replica identity full;`,
   }
 }
 
@@ -114,7 +114,7 @@ function judgeParts(table: Table, facts: Pick<SourceFacts, 'serverVersion'>): Ta
         code: 'unlogged',
         what: part.what,
         about: `table ${key}`,
-        found: 'unlogged: what is written to it is not in the WAL',
+        found: 'unlogged: its changes are not in the WAL',
         mend: `run: alter table ${tableKey(part.name)} set logged;`,
       })
     if (part.generatedInIdentity === 'virtual' && refusesUnpublished(facts))
@@ -123,7 +123,7 @@ function judgeParts(table: Table, facts: Pick<SourceFacts, 'serverVersion'>): Ta
         what: part.what,
         about: `table ${key}`,
         found:
-          'its replica identity is FULL, and it has virtual generated columns, which can not be published',
+          'its replica identity is FULL, and it has virtual generated columns, which cannot be published',
         mend: `${harm}. Run: alter table ${tableKey(part.name)} replica identity default;`,
       })
     return problems

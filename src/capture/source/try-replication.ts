@@ -52,7 +52,7 @@ function problemOf(error: unknown, { user, database }: pg.Client): Problem {
       return {
         code: 'replication_pooler',
         what,
-        found: 'a pooler or proxy answers, which has opened an ordinary connection instead',
+        found: 'a pooler or proxy answers, and opened an ordinary connection instead',
         mend: toServer,
       }
     case insufficientPrivilege:
@@ -60,21 +60,21 @@ function problemOf(error: unknown, { user, database }: pg.Client): Problem {
         code: 'replication_role',
         what,
         found: refused,
-        mend: 'give the role what the line about it says',
+        mend: 'see the line about the role',
       }
     case invalidAuthorization:
       return {
         code: 'replication_hba',
         what,
         found: refused,
-        mend: `add a line to pg_hba.conf before any that rejects it, and run: select pg_reload_conf();  The line: host ${database} ${user} samenet scram-sha-256  (instead of samenet, the address that walhook comes from)`,
+        mend: `add a line to pg_hba.conf before any that rejects it, and run: select pg_reload_conf();  The line: host ${database} ${user} samenet scram-sha-256  (instead of samenet, the address of walhook)`,
       }
     case tooManyConnections:
       return {
         code: 'replication_full',
         what,
         found: refused,
-        mend: 'end a reader that nobody needs (select * from pg_stat_replication), or raise max_wal_senders and restart PostgreSQL',
+        mend: 'end an unneeded reader (select * from pg_stat_replication), or raise max_wal_senders and restart PostgreSQL',
       }
     default:
       return { code: 'replication_refused', what, found: refused, mend: toServer }
@@ -82,4 +82,4 @@ function problemOf(error: unknown, { user, database }: pg.Client): Problem {
 }
 
 const toServer =
-  'write the address of the PostgreSQL server itself into DATABASE_URL, not of a pooler or proxy before it (OUTBOX_DATABASE_URL may lead through one in session mode)'
+  'set DATABASE_URL to the address of the PostgreSQL server itself, not of a pooler or proxy (OUTBOX_DATABASE_URL may use one in session mode)'

@@ -103,8 +103,8 @@ async function obstaclesToBeginning(
     problems.push({
       code: 'other_slot',
       what: `replication slot ${options.slotName}`,
-      found: `not the slot ${other}, which this outbox was captured with so far: what happened since would be lost`,
-      mend: `set WALHOOK_SLOT=${other}; or, to go on with ${options.slotName} and send every row again, run: walhook resync`,
+      found: `not the slot ${other}, which this outbox used before: the changes since would be lost`,
+      mend: `set WALHOOK_SLOT=${other}; or, to continue with ${options.slotName} and send every row again, run: walhook resync`,
     })
   return problems
 }
@@ -113,8 +113,8 @@ function orphanedSlot({ slotName, publicationName }: Options): Problem {
   return {
     code: 'slot_orphaned',
     what: `publication ${publicationName}`,
-    found: `missing, although the replication slot ${slotName} is there`,
-    mend: `a slot can't read what was written without its publication. Drop it: select pg_drop_replication_slot('${slotName}');`,
+    found: `missing, although the replication slot ${slotName} exists`,
+    mend: `a slot cannot read WAL that was written without its publication. Drop it: select pg_drop_replication_slot('${slotName}');`,
   }
 }
 

@@ -98,7 +98,7 @@ export function createDecoder(charset: Charset | null = null): (bytes: Buffer) =
       const actionType = actions[tagOf(bytes) as keyof typeof actions]
       const relation = bytes.length < 5 ? undefined : relations.get(bytes.readUInt32BE(1))
       if (!actionType || !relation) throw error
-      const because = `its message can not be read: ${describeError(error)}`
+      const because = `its message cannot be read: ${describeError(error)}`
       return { kind: 'change', change: { kind: 'unreadable', relation, actionType, because } }
     }
   }

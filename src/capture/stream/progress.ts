@@ -21,7 +21,7 @@ export function createProgress(options: {
     const waitedMs = waitingSinceMs === null ? 0 : nowMs() - waitingSinceMs
     if (waitedMs > stallLimitMs) {
       const why = options.waitsFor()
-      return `what was read ${seconds(waitedMs)} ago is not stored yet${why === null ? '' : `: ${why}`}`
+      return `changes read ${seconds(waitedMs)} ago are not stored yet${why === null ? '' : `: ${why}`}`
     }
     return silentMs() > stallLimitMs ? `the server has sent nothing for ${seconds(silentMs())}` : null
   }
@@ -32,7 +32,7 @@ export function createProgress(options: {
     lag(): string | null {
       const stalled = stall()
       if (stalled !== null || waitingSinceMs === null || behindMs <= lagLimitMs) return stalled
-      return `what was stored last had been committed ${seconds(behindMs)} before`
+      return `the last stored change was committed ${seconds(behindMs)} before`
     },
     /** A new stream, with its server's silence in ms. */
     begin(silence: () => number) {

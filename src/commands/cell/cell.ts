@@ -18,11 +18,11 @@ import { migrateOutbox } from '../kit/migrate-outbox.ts'
 
 export const cell: Command = {
   usage: `  walhook cell add NAME [--database URL] [--schema NAME]
-                                      add a cell: an outbox for a part of the webhooks, in another database, or in
-                                      another schema of this one; again with another URL when its database has moved
-  walhook cell list                   list the cells, what each has, and which is away
-  walhook cell move WEBHOOK CELL      move a webhook, with all that waits for it and its log, to another cell (main is
-                                      the first one); nothing is sent to it for about 20 seconds`,
+                                      add a cell: an outbox for some of the webhooks, in another database or in
+                                      another schema of this one; repeat it with a new URL after moving the database
+  walhook cell list                   list the cells with their webhooks, their lag, and whether they answer
+  walhook cell move WEBHOOK CELL      move a webhook, with its pending deliveries and its log, to another cell (main is
+                                      the first); it receives nothing for about 20 seconds`,
   words: ['add', 'list', 'move'],
   async run(args) {
     const { values, positionals } = parseOnce({
@@ -35,7 +35,7 @@ export const cell: Command = {
     if (verb === 'move' && rest.length === 2 && Object.keys(values).length === 0) {
       const webhookId = wholeNumber(rest[0]!)
       if (!(webhookId > 0 && webhookId < 2 ** 31))
-        throw new Misuse(`${JSON.stringify(rest[0])} is no webhook id: walhook webhooks list shows them`)
+        throw new Misuse(`${JSON.stringify(rest[0])} is not a webhook id: walhook webhooks list shows them`)
       return await move(webhookId, rest[1]!)
     }
     if (verb !== 'add' || rest.length !== 1)
@@ -50,11 +50,11 @@ async function add(name: string, given: { database?: string; schema?: string }):
   const { database, schema = database ? 'walhook' : `walhook_${name.replaceAll('-', '_')}` } = given
   if (!namePattern.test(name) || name === 'main')
     throw new Misuse(
-      `${JSON.stringify(name)} is no name of a cell: use lower-case letters, digits, - and _, at most 40; main is taken`,
+      `${JSON.stringify(name)} is not a cell name: use at most 40 lower-case letters, digits, - and _; main is taken`,
     )
   if (!isSchemaName(schema))
     throw new Misuse(
-      `--schema ${JSON.stringify(schema)} is no name: use lower-case letters, digits and _, at most 40`,
+      `--schema ${JSON.stringify(schema)} is not a schema name: use at most 40 lower-case letters, digits and _`,
     )
   const parsed = database === undefined ? null : parseDatabaseUrl(database)
   if (parsed && 'wrong' in parsed) throw new Misuse(`--database: ${parsed.wrong.join('; ')}`)
@@ -76,7 +76,7 @@ async function add(name: string, given: { database?: string; schema?: string }):
   const placing = opened.config.placing
   const problems = await addTo(main, outbox, { name, schema, url: sealedUrl, placing })
   if (problems.length > 0) return report(problems)
-  say(`cell ${name}: schema ${schema}, ready; running processes take it up within seconds`)
+  say(`cell ${name}: ready in schema ${schema}; running processes open it within seconds`)
   return 0
 }
 
@@ -116,8 +116,8 @@ class NotPrepared extends Error {
 const otherCell = (name: string, schema: string): Problem => ({
   code: 'cell',
   what: `cell ${name}`,
-  found: `there is a cell of this name, and its log is not in the schema ${schema} of this database`,
-  mend: 'choose another name; or give the database and the schema to which the cell was moved',
+  found: `a cell of this name exists, but its log is not in the schema ${schema} of this database`,
+  mend: 'choose another name, or give the database and schema to which you moved the cell',
 })
 
 async function list(): Promise<number> {
@@ -149,9 +149,9 @@ async function move(webhookId: number, name: string): Promise<number> {
     const to = cells.all().find(cell => cell.name === name)
     if (!to) return report([noCell(name, cells)])
     const said = {
-      held: `webhook ${webhookId}: held; what is in flight ends within ${holdMs / 1000} s`,
-      copied: `webhook ${webhookId}: its log is copied`,
-      'cut over': `webhook ${webhookId}: is in ${name}`,
+      held: `webhook ${webhookId}: held; requests in flight end within ${holdMs / 1000} s`,
+      copied: `webhook ${webhookId}: log copied`,
+      'cut over': `webhook ${webhookId}: now in ${name}`,
       settled: null,
     }
     const outcome = await moveWebhook(cells, {
@@ -162,9 +162,7 @@ async function move(webhookId: number, name: string): Promise<number> {
     })
     if (!outcome.ok) return report([notMoved(webhookId, name, outcome)])
     say(
-      outcome.isMoved
-        ? `webhook ${webhookId}: moved to ${name}`
-        : `webhook ${webhookId} is in ${name} already`,
+      outcome.isMoved ? `webhook ${webhookId}: moved to ${name}` : `webhook ${webhookId}: already in ${name}`,
     )
     return 0
   })
@@ -173,25 +171,25 @@ async function move(webhookId: number, name: string): Promise<number> {
 const noCell = (name: string, cells: Cells): Problem => ({
   code: 'cell',
   what: `cell ${name}`,
-  found: 'there is none',
+  found: 'no such cell',
   mend: `name one of ${cells
     .all()
     .map(cell => cell.name)
-    .join(', ')}; walhook cell list says more`,
+    .join(', ')}; walhook cell list describes them`,
 })
 
 function notMoved(webhookId: number, name: string, { why, count }: MoveOutcome & { ok: false }): Problem {
   const because: Record<WhyNot, readonly [string, string]> = {
-    'no webhook': ['there is no such webhook', 'walhook webhooks list shows them'],
-    'being moved': ['another command moves it', 'wait until it has ended'],
-    replayed: ['a replay for it is running', 'wait until it has ended, or cancel it'],
+    'no webhook': ['no such webhook', 'walhook webhooks list shows them'],
+    'being moved': ['another command is moving it', 'wait for that command'],
+    replayed: ['a replay for it is running', 'wait until the replay ends, or stop it'],
     'too much waits': [
-      `more than ${((count ?? 0) - 1).toLocaleString('en')} deliveries wait for it`,
-      `mend its receiver and wait until they are sent, or cancel them (POST /api/webhooks/${webhookId}/cancel)`,
+      `more than ${((count ?? 0) - 1).toLocaleString('en')} deliveries are pending`,
+      `fix its receiver and wait until they are sent, or cancel them (POST /api/webhooks/${webhookId}/cancel)`,
     ],
     late: [
-      'a cell did not copy the log in time; the webhook is where it was',
-      'see walhook cell list, and run it again',
+      'a cell did not copy the log in time; the webhook stays in its cell',
+      'look at walhook cell list, then run the command again',
     ],
   }
   const [found, mend] = because[why]
@@ -220,7 +218,7 @@ async function openMain(): Promise<{ config: Config; main: Outbox } | number> {
     {
       code: 'cell',
       what: 'the main outbox',
-      found: 'no process has worked with it yet',
+      found: 'walhook has never run with it',
       mend: 'start walhook once: walhook serve',
     },
   ])

@@ -56,7 +56,7 @@ export const create = subcommand(
     const lacking = (['name', 'url', 'triggers'] as const).filter(field => !(field in body))
     if (lacking.length > 0)
       throw new Misuse(
-        `create lacks ${lacking.map(field => `--${field.replace('triggers', 'trigger')}`).join(', ')}`,
+        `create needs ${lacking.map(field => `--${field.replace('triggers', 'trigger')}`).join(', ')}`,
       )
     const answer = await call()?.<ShownWebhook>('POST', '/api/webhooks', body)
     if (!answer) return 1

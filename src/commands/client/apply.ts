@@ -23,10 +23,10 @@ type Applied = {
 /** Makes the webhooks of a running walhook equal to a file. */
 export const apply: Command = {
   usage: `  walhook apply FILE [--dry-run] [--prune] [--force] [--source NAME] [--json]
-                                      bring the webhooks of the walhook that runs at WALHOOK_URL to what a YAML file
-                                      says, all or nothing: --dry-run only shows the difference, --prune deletes what
-                                      the file had before and has no more, --force takes over what another file
-                                      manages; \${NAME} in the file is an environment variable; - reads standard input`,
+                                      make the webhooks of the walhook at WALHOOK_URL match a YAML file, all or nothing:
+                                      --dry-run only shows the difference, --prune deletes webhooks that the file no
+                                      longer has, --force takes over those of another file; \${NAME} in the file is an
+                                      environment variable; the FILE - is standard input`,
   async run(args) {
     const { values, positionals } = parseOnce({
       args,
@@ -42,7 +42,7 @@ export const apply: Command = {
     const [file] = atMost(positionals, 1, 'apply')
     if (file === undefined) throw new Misuse('apply takes a FILE: walhook apply webhooks.yaml')
     if (file === '-' && values.source === undefined)
-      throw new Misuse('apply - takes --source NAME: by that name it knows next time what it manages')
+      throw new Misuse('apply - needs --source NAME: the name under which it manages these webhooks')
     const source = values.source ?? basename(file)
     const read = readWebhooksFile(readText(file), readReference)
     if (!read.ok) return refused({ ok: false, lines: read.problems.map(problem => `${file}: ${problem}`) })
@@ -80,9 +80,9 @@ function linesOf({ webhooks }: Applied): string[] {
   return webhooks
     .filter(({ action }) => action !== 'none')
     .flatMap(({ name, id, action, differences, secret }) => [
-      `${signs[action]} ${name}${id === null ? '' : ` (webhook ${id})`}${action === 'left' ? ': not in the file any more; --prune deletes it' : ''}`,
+      `${signs[action]} ${name}${id === null ? '' : ` (webhook ${id})`}${action === 'left' ? ': no longer in the file; --prune deletes it' : ''}`,
       ...differences.map(each => `    ${differenceOf(each)}`),
-      ...(secret === undefined ? [] : [`    its signing secret, shown this once: ${secret}`]),
+      ...(secret === undefined ? [] : [`    its signing secret, shown only once: ${secret}`]),
     ])
 }
 
@@ -102,7 +102,7 @@ function differenceOf({ field, from, to }: Difference): string {
 function summaryOf({ webhooks }: Applied, { 'dry-run': isDry }: { 'dry-run': boolean }): string {
   const of = (action: string) => webhooks.filter(each => each.action === action).length
   const [created, changed, deleted] = [of('create'), of('change'), of('delete')]
-  if (created + changed + deleted === 0) return 'Nothing to do: everything is as the file says.'
+  if (created + changed + deleted === 0) return 'Nothing to do: the webhooks match the file.'
   const counts = `${created} created, ${changed} changed, ${deleted} deleted.`
-  return isDry ? `Would be: ${counts} Nothing was changed (--dry-run).` : counts
+  return isDry ? `Dry run, nothing changed. Without --dry-run: ${counts}` : counts
 }

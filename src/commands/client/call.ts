@@ -44,14 +44,11 @@ export function openCall({ url, token }: ClientConfig): Call {
     const { status } = response
     const location = response.headers.get('location')
     if (status >= 300 && status < 400)
-      return refuse(
-        `answers that it is at ${location ?? 'another address'}`,
-        'set WALHOOK_URL to where walhook runs',
-      )
+      return refuse(`redirects to ${location ?? 'another address'}`, 'set WALHOOK_URL to where walhook runs')
     const answer = parseJson(text)
     if (response.ok && answer !== undefined) return { ok: true, value: answer }
     if (!isProblem(answer))
-      return refuse(`answers ${status}, but not as walhook does`, 'set WALHOOK_URL to where walhook runs')
+      return refuse(`answers ${status}, but is not walhook`, 'set WALHOOK_URL to where walhook runs')
     if (status === 401)
       return refuse(
         'unknown, expired or revoked',
@@ -91,7 +88,7 @@ function linesOf(
   if (status === 404 && path.startsWith('/api/event-types/'))
     return [`${detail} Fix: walhook webhooks types shows all triggers`]
   if (status === 404 && path.startsWith('/api/events/'))
-    return [`${detail} Fix: walhook events list shows the last ones`]
+    return [`${detail} Fix: walhook events list shows the newest`]
   if (status === 404) return [`${detail} Fix: walhook webhooks list shows all webhooks`]
   if (retryAfter !== null) return [`${detail} Fix: try again in ${retryAfter} s`]
   return [detail]

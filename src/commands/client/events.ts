@@ -65,7 +65,7 @@ export const listEvents = subcommand(
     }
     print(events, eventsTable, values.json)
     if (events.length < wanted && cursor)
-      process.stderr.write(`walhook: older events were not looked at: go on with --to\n`)
+      process.stderr.write(`walhook: older events were not searched: continue with --to\n`)
     return 0
   },
 )

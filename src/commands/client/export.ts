@@ -16,9 +16,9 @@ type Page = {
 /** Writes the webhooks of a running walhook as a file for `walhook apply`. */
 export const exportWebhooks: Command = {
   usage: `  walhook export [--source NAME] [--tenant NAME]
-                                      write the webhooks of the walhook that runs at WALHOOK_URL as YAML, for
-                                      walhook apply: all of them, or those that the file NAME manages, or of a tenant.
-                                      Secrets are references to environment variables, which a comment lists`,
+                                      write the webhooks of the walhook at WALHOOK_URL as YAML for walhook apply:
+                                      all of them, or those that the file NAME manages, or those of a tenant.
+                                      Secrets become references to environment variables, listed in a comment`,
   async run(args) {
     const { values, positionals } = parseOnce({
       args,

@@ -36,7 +36,7 @@ export const missed = subcommand(
     if (!answer.ok) return refused(answer)
     print(
       answer.value.missed,
-      found => fieldsTable(found ?? { missed: 'the webhook was never off, as far as is known' }),
+      found => fieldsTable(found ?? { missed: 'none: no inactive time of the webhook is known' }),
       values.json,
     )
     return 0

@@ -13,7 +13,7 @@ export function webhookId(text: string | undefined, command: string): number {
 /** A command's arguments, at most `most`. */
 export function atMost(positionals: readonly string[], most: number, command: string): readonly string[] {
   if (positionals.length > most)
-    throw new Misuse(`${command}: ${JSON.stringify(positionals[most])} is one argument too many`)
+    throw new Misuse(`${command}: unexpected argument ${JSON.stringify(positionals[most])}`)
   return positionals
 }
 
@@ -24,7 +24,7 @@ export function moment(option: string, text: string, nowMs: number): string {
   const atMs = spanMs !== null ? nowMs - spanMs : isTime ? Date.parse(text) : Number.NaN
   if (Number.isFinite(atMs)) return new Date(atMs).toISOString()
   throw new Misuse(
-    `${option} ${JSON.stringify(text)} is not a time: write 2h (so long ago), 2026-12-31 or 2026-12-31T12:00Z`,
+    `${option} ${JSON.stringify(text)} is not a time: write 2h (for 2 hours ago), 2026-12-31 or 2026-12-31T12:00Z`,
   )
 }
 

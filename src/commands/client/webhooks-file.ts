@@ -23,13 +23,13 @@ export function readWebhooksFile(text: string, lookUp: (name: string) => string 
   const problems = [
     ...Object.keys(content)
       .filter(key => key !== 'webhooks')
-      .map(key => `${key}: there is no such part: a file of webhooks has webhooks: only`),
+      .map(key => `${key}: unknown key: the file has only webhooks:`),
     ...otherNames(document.get('webhooks', true)),
   ]
   const { webhooks = null } = content
   if (!('webhooks' in content)) problems.push('webhooks: is missing')
   if (webhooks !== null && !isMapping(webhooks))
-    problems.push('webhooks: must hold a mapping: the name of each webhook, with its settings')
+    problems.push('webhooks: must be a mapping from the name of each webhook to its settings')
   const secrets = new Map<string, string>()
   const resolved = isMapping(webhooks) ? resolve(webhooks, 'webhooks', { lookUp, secrets, problems }) : {}
   return problems.length > 0
@@ -42,7 +42,7 @@ function otherNames(webhooks: unknown): string[] {
   const keys = isMap(webhooks) ? webhooks.items.map(({ key }) => key) : []
   return keys.flatMap(key => {
     if (!isScalar(key) || typeof key.value === 'string' || String(key.value) === key.source) return []
-    return [`webhooks: the name ${key.source} is read as ${key.value}: write it in quotes`]
+    return [`webhooks: YAML reads the name ${key.source} as ${key.value}: write it in quotes`]
   })
 }
 
@@ -70,12 +70,12 @@ function resolveText(text: string, at: string, { lookUp, secrets, problems }: Re
   return text.replaceAll(reference, (found, name: string | undefined, end: string | undefined) => {
     if (name === undefined) return '${'
     if (end !== '}' || !/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) {
-      problems.push(`${at}: ${found} is no reference: write \${NAME}, or $\${ for a dollar and a brace`)
+      problems.push(`${at}: ${found} is not a reference: write \${NAME}, or $\${ for a dollar and a brace`)
       return ''
     }
     const value = lookUp(name)
     if (value === undefined || value === '')
-      problems.push(`${at}: the environment variable ${name} is not set: set it, or take \${${name}} out`)
+      problems.push(`${at}: the environment variable ${name} is not set: set it, or remove \${${name}}`)
     else secrets.set(name, value)
     return value ?? ''
   })

@@ -33,6 +33,6 @@ export async function withCells<T>(
 const keyMissing: Problem = {
   code: 'secret_key',
   what: 'WALHOOK_SECRET_KEY',
-  found: 'not set, and it opens the addresses of cells',
-  mend: 'set it to the key that walhook runs with',
+  found: 'not set, but it decrypts the URLs of cells',
+  mend: 'set it to the key with which walhook runs',
 }

@@ -12,12 +12,12 @@ export function cutOffProblem(error: unknown): Problem | null {
         code: 'timed_out',
         what: 'database',
         found,
-        mend: 'find what ends it (a timeout of the server, the role or the database; a lock; an operator), and run the same again',
+        mend: 'find the cause (a timeout of the server, the role or the database; a lock; an operator), then run the command again',
       }
     : {
         code: 'cut_off',
         what: 'database',
         found,
-        mend: 'see that the server stays up and has connections free (walhook check), and run the same again: nothing is done twice',
+        mend: 'make sure that the server stays up and has free connections (walhook check), then run the command again: nothing is done twice',
       }
 }

@@ -38,7 +38,7 @@ export function reloadOnHangUp(config: Config, log: Log) {
   }
 }
 
-const goesOn = 'the mapping before goes on'
+const goesOn = 'the previous mapping stays in effect'
 
 async function reloadMapping({ mapping }: App, config: Config, log: Log): Promise<void> {
   const file = config.mappingFile ?? usualFile

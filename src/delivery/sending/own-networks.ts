@@ -34,7 +34,7 @@ function listed(read: () => readonly string[]): readonly string[] {
     return read()
   } catch (error) {
     throw new Error(
-      `the system does not list this machine's network addresses, which no webhook may lead to: ${describeError(error)}. Fix: allow the address family AF_NETLINK (systemd: RestrictAddressFamilies)`,
+      `the system does not list this machine's network addresses, which webhooks must not reach: ${describeError(error)}. Fix: allow the address family AF_NETLINK (systemd: RestrictAddressFamilies)`,
     )
   }
 }

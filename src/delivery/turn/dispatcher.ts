@@ -138,7 +138,7 @@ function stallOf({ heardAtMs, settler }: Serving, nowMs: number): string | null 
   const silentMs = nowMs - heardAtMs
   const settlingMs = nowMs - (settler.settlingSinceMs() ?? nowMs)
   if (Math.max(silentMs, settlingMs) < stalledAfterMs) return null
-  const what = silentMs > settlingMs ? 'the outbox has not answered' : 'what was sent could not be settled'
+  const what = silentMs > settlingMs ? 'the outbox has not answered' : 'sent deliveries could not be settled'
   return `${what} for ${Math.round(Math.max(silentMs, settlingMs) / 1000)} s`
 }
 

@@ -20,10 +20,10 @@ const ofWebhook = {
 }
 const ofCapture = {
   slot: z.string(),
-  code: z.string().optional().meta({ description: 'What is wrong: see the codes of capture.' }),
-  mend: z.string().optional().meta({ description: 'What a person can do.' }),
+  code: z.string().optional().meta({ description: 'The problem: see the codes of capture.' }),
+  mend: z.string().optional().meta({ description: 'The fix.' }),
 }
-const counted = { count: z.int().meta({ description: 'How many when it was told.' }) }
+const counted = { count: z.int().meta({ description: 'The number at the time of the alert.' }) }
 
 /** The fields of `result` beyond the common ones. */
 const results = {
@@ -55,7 +55,9 @@ function alertSchema(trigger: AlertTrigger): z.ZodType {
     entity_type: z.literal(type),
     action_type: z.literal(action),
     result: z.object({
-      version: z.literal(1).meta({ description: 'Rises where a field changes its meaning or goes.' }),
+      version: z
+        .literal(1)
+        .meta({ description: 'Increases when a field changes its meaning or is removed.' }),
       incident_id: z.int().meta({ description: 'The same for webhook.failing and its webhook.recovered.' }),
       since: time(),
       told_at: time(),

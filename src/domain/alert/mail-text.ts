@@ -40,7 +40,7 @@ function mailOfOne(alert: AlertTrigger, told: Told, publicUrl: string | null): M
     ...(told.facts.lost ?? []).map(
       ({ reason, table_name }) => `Lost: ${table_name ?? 'changes of all tables'} (${reason})`,
     ),
-    ...(mend === null ? [] : ['', `What to do: ${mend}`]),
+    ...(mend === null ? [] : ['', `Fix: ${mend}`]),
     ...(publicUrl === null ? [] : ['', `${publicUrl}${path}`]),
     '',
     `Alert ${alert}, incident ${told.incidentId}. walhook sends one mail for it.`,
@@ -101,32 +101,32 @@ function sentences(alert: AlertTrigger, told: Told): { what: string; mend: strin
   const mendOfCapture = told.facts.code ? mendOf(told.facts.code as CaptureCode) : null
   switch (alert) {
     case 'webhook.failing':
-      return { what: `${name} is failing`, mend: 'look at its log, and mend the receiver' }
+      return { what: `${name} is failing`, mend: 'look at its log, and fix the receiver' }
     case 'webhook.recovered':
       return { what: `${name} has recovered`, mend: null }
     case 'webhook.disabled': {
       const why =
         told.facts.reason === 'gone'
           ? 'its receiver answered 410 Gone'
-          : 'nothing was accepted for more than five days'
+          : 'its receiver has accepted no request for more than five days'
       return {
         what: `${name} was disabled: ${why}`,
-        mend: 'mend the receiver, then activate the webhook again',
+        mend: 'fix the receiver, then activate the webhook again',
       }
     }
     case 'delivery.dead':
       return {
-        what: `${name} has ${told.count} dead ${told.count === 1 ? 'delivery' : 'deliveries'}`,
-        mend: 'mend the receiver, then send them again: Resend failed, on the page of its log',
+        what: `${name} has ${told.count} dead ${told.count === 1 ? 'letter' : 'letters'}`,
+        mend: 'fix the receiver, then send them again: Resend failed, on the page of its log',
       }
     case 'capture.lost':
       return { what: `Changes are lost (slot ${told.subject})`, mend: mendOfCapture }
     case 'capture.blocked':
-      return { what: `Capture does not go on (slot ${told.subject})`, mend: mendOfCapture }
+      return { what: `Capture is blocked (slot ${told.subject})`, mend: mendOfCapture }
     case 'capture.lagging':
       return {
-        what: `Capture is behind (slot ${told.subject})`,
-        mend: 'nothing, if it catches up; else look at Health: the source writes more than can be stored, or a database is slow',
+        what: `Capture is lagging (slot ${told.subject})`,
+        mend: 'none, if it catches up. Otherwise look at the page Health: the source writes faster than walhook stores, or a database is slow',
       }
     default:
       return alert satisfies never

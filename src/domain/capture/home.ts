@@ -25,8 +25,8 @@ export function copyProblem(home: Place, here: Place): Problem {
   return {
     code: 'outbox_copy',
     what: 'outbox',
-    found: `a copy: it was made in ${describePlace(home)}, and this is ${describePlace(here)}. Both have the same deliveries waiting, and each would be sent twice`,
-    mend: 'where this is a copy, as for staging, run: walhook adopt --discard (cancels what waits, and deactivates every webhook). Where production has moved here and the other one is no longer run: walhook adopt --continue',
+    found: `a copy: it belongs to ${describePlace(home)}, but is in ${describePlace(here)}. Both have the same pending deliveries, and would send each twice`,
+    mend: 'for a copy, such as staging, run: walhook adopt --discard (cancels pending deliveries, and deactivates every webhook). If production has moved here, and the original no longer runs: walhook adopt --continue',
   }
 }
 

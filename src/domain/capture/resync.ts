@@ -47,11 +47,11 @@ export type Resync = {
 export function describeProgress(resync: Resync): string {
   const { entityType, phase, state, reason, code, rowsDone, rowsEstimate, deletesDone } = resync
   const of = phase === 'rows' && rowsEstimate !== null ? ` of about ${rowsEstimate}` : ''
-  const what = state === 'running' && phase === 'deletes' ? 'running, looks for what is gone' : state
+  const what = state === 'running' && phase === 'deletes' ? 'running, searching for deleted rows' : state
   const line = resync.fanOut
-    ? `${entityType}: ${state}, ${rowsDone}${of} entities read that show a changed row in ${resync.fanOut.field}`
+    ? `${entityType}: ${state}, ${rowsDone}${of} entities with a changed row in ${resync.fanOut.field} read`
     : resync.part
-      ? `${entityType}: ${state}, ${rowsDone} rows of the partition ${resync.part.name} read, which came into ${resync.part.tableName}`
-      : `${entityType}: ${what}, ${rowsDone}${of} rows told, ${deletesDone} deletes`
+      ? `${entityType}: ${state}, ${rowsDone} rows of the partition ${resync.part.name} read, which was attached to ${resync.part.tableName}`
+      : `${entityType}: ${what}, ${rowsDone}${of} rows sent, ${deletesDone} deletes`
   return reason === null ? line : `${line}. It waits: ${describePageReason(reason, code)}`
 }

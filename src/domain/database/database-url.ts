@@ -25,9 +25,9 @@ const address = /^(?:\[([^\]]*)\]|([^:[\]]*))(?::(\d*))?$/
 
 /** Parameters of libpq that walhook refuses, each with the reason. */
 const unusable: Readonly<Record<string, string>> = {
-  'read-only': 'which leads to a server that cannot be written to',
-  standby: 'which leads to a standby: nothing can be written to it',
-  'prefer-standby': 'which leads to a standby where there is one: nothing can be written to it',
+  'read-only': 'which chooses a read-only server',
+  standby: 'which chooses a standby, which is read-only',
+  'prefer-standby': 'which prefers a standby, which is read-only',
 }
 const usable = ['any', 'read-write', 'primary']
 
@@ -73,7 +73,7 @@ function problemOfAttrs(attrs: string, isSeveral: boolean): string | null {
     return `${said} with several hosts, which leads to a standby where one answers first`
   if (usable.includes(attrs)) return null
   const meant = nearest(attrs, [...usable, ...Object.keys(unusable)])
-  return `a target_session_attrs that walhook does not know${meant === null ? '' : ` (${meant} is meant?)`}`
+  return `an unknown target_session_attrs${meant === null ? '' : ` (did you mean ${meant}?)`}`
 }
 
 /** `a`, `a:5432`, `[::1]`, `[::1]:5432`, or a socket's folder as `%2Ftmp`. A null host: none of these. */

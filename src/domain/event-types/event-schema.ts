@@ -11,7 +11,7 @@ import { exampleObject, exampleOf, objectSchema } from './value-schema.ts'
 
 const dialect = 'https://json-schema.org/draft/2020-12/schema'
 const asOfNow =
-  'As the tables and the mapping are now: an event from before a change of them has what there was then. Fields may come that are not listed.'
+  'From the present tables and mapping: events from before a change have the fields of that time. Unlisted fields may appear.'
 
 /** One form of a request. */
 export type Told =
@@ -125,29 +125,25 @@ function entityBody(entity: EntityShape, action: ActionType | 'test', definition
         result: object(
           name,
           [...columns, ...others],
-          'The entity. A field whose value could not be known any more is left out.',
+          'The entity. Fields with an unknown value are left out.',
         ),
       }),
       ...(action === 'delete' &&
         last !== null && {
-          last: object(
-            `${name}Last`,
-            lastFields(entity),
-            'The values before it was deleted, where they are known.',
-          ),
+          last: object(`${name}Last`, lastFields(entity), 'The known values before the delete.'),
         }),
       ...(action === 'update' && {
         previous: object(
           `${name}Previous`,
           columns,
-          'Where the webhook asks for previous: fields that changed, with their values before, as far as they are known.',
+          'If the webhook has previous on: the changed fields with their known earlier values.',
         ),
       }),
       omitted: {
         type: 'array',
         items: { type: 'string' },
         description:
-          'Where the webhook asks for previous: the names of fields that are left out, because their value could not be known any more.',
+          'If the webhook has previous on: the names of fields that are left out because their value is unknown.',
       },
     },
     required: ['entity_id', 'entity_type', 'action_type', ...(action === 'delete' ? [] : ['result'])],

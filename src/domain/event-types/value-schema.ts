@@ -42,7 +42,7 @@ const byKind: Readonly<Record<Kind, Written>> = {
     name: 'DateTime',
     schema: {
       description:
-        'UTC, as 2019-11-05T07:56:15.25Z; infinity, years before Christ and after 9999 as Postgres writes them.',
+        'UTC, such as 2019-11-05T07:56:15.25Z; infinity, years before Christ and after 9999 as Postgres writes them.',
       anyOf: [anInstant, { type: 'string', pattern: noDate }],
     },
     examples: ['2026-01-01T12:00:00Z', '2025-12-31T12:00:00Z'],
@@ -51,7 +51,7 @@ const byKind: Readonly<Record<Kind, Written>> = {
     name: 'DateTimeOrCount',
     schema: {
       description:
-        'UTC, as 2019-11-05T07:56:15.25Z; outside of the years 1 to 9999 the number that was stored, as a string.',
+        'UTC, such as 2019-11-05T07:56:15.25Z; outside the years 1 to 9999, the stored number as a string.',
       anyOf: [anInstant, { type: 'string', pattern: '^-?([0-9]+([.][0-9]+)?|NaN|Infinity)$' }],
     },
     examples: ['2026-01-01T12:00:00Z', '2025-12-31T12:00:00Z'],

@@ -171,23 +171,23 @@ export function literalProblem(
       ? { found: 'nothing is less or greater than null', mend: 'write null, or not null' }
       : null
   if (type.family === 'other')
-    return { found: `its type ${typeName} is compared with null alone`, mend: 'write null, or not null' }
+    return { found: `its type ${typeName} can be compared with null only`, mend: 'write null, or not null' }
   if (isOrdered && (type.family === 'enum' || type.family === 'boolean' || type.family === 'uuid'))
     return {
-      found: `its type ${typeName} has no order here`,
-      mend: 'write a list of the values that are meant',
+      found: `its type ${typeName} has no order`,
+      mend: 'write a list of values',
     }
   if (type.family === 'enum') {
     if (typeof literal === 'string' && type.labels.includes(literal)) return null
     const meant = nearest(String(literal), type.labels)
-    const found = `${shown} is no value of its type ${typeName} (${type.labels.join(', ')})`
-    return { found, mend: meant === null ? 'write one of these' : `was ${meant} meant?` }
+    const found = `${shown} is not a value of its type ${typeName} (${type.labels.join(', ')})`
+    return { found, mend: meant === null ? 'write one of these' : `did you mean ${meant}?` }
   }
   const isText = type.family === 'text' || type.family === 'padded'
   if (isText ? typeof literal === 'string' : comparableOf(type, String(literal)) !== null) return null
   const quoted = isText ? `, such as "${literal}" in quotation marks` : ''
   return {
-    found: `${shown} is no value of its type ${typeName}`,
+    found: `${shown} is not a value of its type ${typeName}`,
     mend: `write ${forms[type.family]}${quoted}`,
   }
 }

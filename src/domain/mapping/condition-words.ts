@@ -32,7 +32,7 @@ const condition = z
       if (Number.isInteger(value) && !Number.isSafeInteger(value))
         context.addIssue({
           code: 'custom',
-          message: `${value} is a number that is not read exactly: write its digits in quotation marks`,
+          message: `${value} has more digits than YAML reads exactly: write it in quotation marks`,
         })
   })
 
@@ -44,14 +44,15 @@ type Given = z.output<typeof condition>
 
 function wrong(input: unknown): string {
   const forms = `write a value, a list of values, null, not null, or one of ${operators.join(', ')} with its value`
-  if (Array.isArray(input) && input.length === 0) return `is an empty list, which no row holds: ${forms}`
-  if (typeof input !== 'object' || input === null || Array.isArray(input)) return `is no condition: ${forms}`
+  if (Array.isArray(input) && input.length === 0) return `is an empty list, which no row matches: ${forms}`
+  if (typeof input !== 'object' || input === null || Array.isArray(input))
+    return `is not a condition: ${forms}`
   const unknown = Object.keys(input).filter(word => !(operators as readonly string[]).includes(word))
   if (Object.keys(input).length === 0) return `names no operator: ${forms}`
-  if (unknown.length === 0) return `has an operator with a value that is none: ${forms}`
+  if (unknown.length === 0) return `has an operator with an invalid value: ${forms}`
   const shown = unknown.map(word => {
     const meant = meantBy[word.toLowerCase()] ?? nearest(word, operators)
-    return meant === null ? word : `${word} (was ${meant} meant?)`
+    return meant === null ? word : `${word} (did you mean ${meant}?)`
   })
   return `has no operator ${shown.join(', ')}: ${forms}`
 }

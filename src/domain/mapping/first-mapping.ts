@@ -230,11 +230,11 @@ function draftLists(
     ownerColumn: string,
     columns: readonly DraftColumn[],
   ): string | null {
-    if (isEntity(table)) return `it is an entity of its own, and its ${ownerColumn} says the same`
+    if (isEntity(table)) return `it is an entity itself, and its ${ownerColumn} already says so`
     if (looksLikeCredential(table.name.name)) return 'its name looks like a credential'
     const [suspected] = columns.filter(({ because }) => because !== null)
     if (columns.every(({ because }) => because !== null))
-      return suspected ? `${suspected.name}: ${suspected.because}` : 'its rows say nothing else'
+      return suspected ? `${suspected.name}: ${suspected.because}` : 'its rows contain nothing else'
     const each = table.rows === null || !owner.rows ? 0 : table.rows / owner.rows
     return each > mostRowsOfOne ? `it has about ${Math.round(each)} rows for each ${entityType}` : null
   }

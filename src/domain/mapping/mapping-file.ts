@@ -6,10 +6,10 @@ import { branchesOf, refuseOwner, related, toRelatedList } from './related-words
 
 /** JSON with exact numbers. */
 const fixedValue = z
-  .json('must be text, a number, true, false, null, or a list or object of them')
+  .json('must be a text, a number, true, false, null, or a list or object of them')
   .refine(
     value => !hasInexactNumber(value),
-    'holds a number with more digits than JSON readers keep: write it in quotes',
+    'contains a number with more digits than JSON readers keep: write it in quotes',
   )
 
 function hasInexactNumber(value: unknown): boolean {
@@ -23,63 +23,60 @@ const entity = words({
   table: table.describe('name, schema.name, or {schema, name}'),
   key: keyColumns
     .default('id')
-    .describe('the column whose value is entity_id, or a list of columns whose values together are'),
+    .describe('the column whose value is entity_id, or a list of columns whose values form it'),
   fields: words({
     include: z
       .union([z.literal('all'), z.array(column).min(1)], 'must be all, or a list of at least one column')
       .nullable()
       .default(null)
       .describe(
-        'a list: only these columns, in this order. all: every one but those that look like credentials, also those that a migration adds later. Without it: the same, and new_columns decides about later ones',
+        'a list: only these columns, in this order. all: every column that does not look like a credential, also later ones. Default: the same, but new_columns decides about later ones',
       ),
-    omit: z.array(column).default([]).describe('columns that are left out'),
+    omit: z.array(column).default([]).describe('columns that are not sent'),
     rename: rename.default({}),
     format: format.optional(),
     fixed: z
       .record(column, fixedValue)
       .optional()
-      .describe('field: a value that every entity of the type has, whatever is in its row'),
+      .describe('field: a constant value, for every entity of the type'),
   }).default({ include: null, omit: [], rename: {} }),
   tenant: column
     .optional()
     .describe(
-      'the column that says whose the entity is, as in organisation_id: webhooks and tokens of that tenant, and of no other, have to do with it. Null or empty: nobody’s',
+      'the column with the tenant of the entity, such as organisation_id: only webhooks and tokens of that tenant get or see it. Null or empty: no tenant',
     ),
   label: label
     .optional()
     .describe(
-      'the fields that an entity is called by on the pages, beside its id, as in name_first name_last: names with spaces between them, or a list',
+      'the fields that name an entity on the pages, beside its id, such as name_first name_last: separated by spaces, or a list',
     ),
   where: conditions
     .optional()
     .describe(
-      'column: the value, or list of values, that it must hold; null, not null, or operators (=, in, not, <, <=, >, >=). Only rows that match are told: one that begins to match is new, one that ceases to is delete',
+      'column: the value, or one of a list of values, that it must have; null, not null, or operators (=, in, not, <, <=, >, >=). Only matching rows are sent: a row that starts to match is sent as new, one that stops matching as delete',
     ),
   deleted_when: conditions
     .optional()
-    .describe('as where; a row that holds all of this counts as deleted, as in deleted_at: not null'),
+    .describe('like where: a row that matches counts as deleted, such as deleted_at: not null'),
   last: z
     .union([z.boolean(), z.array(column).min(1)], 'must be true, false, or a list of at least one column')
     .default(false)
     .describe(
-      'true: a delete carries `last`, the values of the row before, as far as they are sent at all; a list: only those of these columns. Needs replica identity full. Related fields are not among them',
+      'true: a delete has `last`, the last values of the sent columns; a list: only of these columns. Needs replica identity full. Contains no related fields',
     ),
-  related: z.record(column, related).default({}).describe('field: what it lists from another table'),
-  send_unchanged: z
-    .boolean()
-    .default(false)
-    .describe('send also an UPDATE that is known to have changed nothing that is sent'),
-  new_columns: newColumns.optional().describe('as new_columns of the whole file, for this entity'),
+  related: z.record(column, related).default({}).describe('field: its content from another table'),
+  send_unchanged: z.boolean().default(false).describe('also send an UPDATE that changed no sent value'),
+  new_columns: newColumns.optional().describe('like new_columns of the whole file, for this entity'),
   on_truncate: z
     .enum(['report', 'delete'], 'must be report or delete')
     .default('report')
     .describe(
-      'what a TRUNCATE of the table is, whose rows the WAL does not name. report: a line in the log and a metric; delete: a delete of every entity that walhook knows by the events that it keeps',
+      'the effect of a TRUNCATE, for which the WAL names no rows. report: a log line and a metric; delete: a delete of every entity of the stored events',
     ),
   backfill: z
     .enum(['new', 'update'], 'must be new or update')
     .default('new')
-    .describe('what `walhook backfill` tells a row as that was there all along'),
+    .describe('the action of the events that `walhook backfill` sends'),
 }).superRefine(({ key, related, fields, new_columns, last }, context) => {
   for (const [field, list] of Object.entries(related))
     refuseOwner(list, key, (message, ...path) =>
@@ -89,30 +86,30 @@ const entity = words({
     if (fields.omit.includes(name) || (Array.isArray(fields.include) && !fields.include.includes(name)))
       context.addIssue({
         code: 'custom',
-        message: `names ${name}, which fields leaves out: send it there, or remove it here`,
+        message: `names ${name}, which fields does not send: send it there, or remove it here`,
         path: ['last', i],
       })
   if (fields.include === 'all' && new_columns === 'ignore')
     context.addIssue({
       code: 'custom',
-      message: 'says the opposite of fields.include: all. Remove one of them',
+      message: 'contradicts fields.include: all. Remove one of them',
       path: ['new_columns'],
     })
 })
 
 const mappingFile = words({
   version: z
-    .literal(2, 'version must be 2, or left out')
+    .literal(2, 'version must be 2, or absent')
     .optional()
-    .describe('2: new_columns is ignore where nothing says otherwise; left out: it is send'),
+    .describe('2: the default of new_columns is ignore; absent: it is send'),
   new_columns: newColumns
     .optional()
     .describe(
-      'whether columns are sent that are added to a table after walhook first looked at it. send: they are judged like all others, and the log names them; ignore: only those that the mapping names are sent, and those of entities with include: all. Default: ignore in a file of version 2, else send',
+      'columns added after walhook first read the table. send: they are sent unless they look like credentials, and the log names them; ignore: they are sent only if the mapping names them, or with include: all. Default: ignore in a file of version 2, else send',
     ),
   entities: z
     .record(
-      z.string().regex(/^[a-z][a-z0-9_]*$/, 'an entity type is lower-case letters, digits and _'),
+      z.string().regex(/^[a-z][a-z0-9_]*$/, 'an entity type has only lower-case letters, digits and _'),
       entity,
     )
     .refine(entities => Object.keys(entities).length > 0, { message: 'must name at least one entity' }),

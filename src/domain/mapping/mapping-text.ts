@@ -13,10 +13,10 @@ export function mappingText(
 ): string {
   const lines = [
     `# A first mapping of the database ${oneLine(about.database)}, guessed from its catalogue by: walhook map`,
-    '# 1. Read it. What is a comment is not sent; its line says why. Columns that a migration adds are not sent either.',
+    '# 1. Read it. Commented lines are not sent, each for the reason beside it. Nor are columns that a migration adds later.',
     '# 2. Save it as walhook.yaml, or name it in WALHOOK_CONFIG.',
-    "# 3. Have the tables' owner or a superuser run what this prints: walhook check --sql",
-    '# 4. See what is still in the way: walhook check',
+    "# 3. Let the tables' owner or a superuser run the output of: walhook check --sql",
+    '# 4. Look for remaining problems: walhook check',
     ...about.notes.map(note => `# ${oneLine(note)}`),
     'version: 2',
     ...(entities.length === 0 ? noEntity : ['entities:']),
@@ -27,7 +27,7 @@ export function mappingText(
 }
 
 const noEntity = [
-  '# No table was taken for users or companies. Name at least one, for example:',
+  '# No table looks like users or companies. Name at least one, for example:',
   '# entities:',
   '#   order:',
   '#     table: orders',

@@ -11,7 +11,7 @@ export const column = z.string().min(1, 'must not be empty')
 export const keyColumns = z
   .union(
     [column, z.array(column).min(2)],
-    'must be a column, or a list of two columns or more ([id] is written as id)',
+    'must be a column, or a list of two or more columns (write [id] as id)',
   )
   .refine(key => new Set(columnsOfKey(key)).size === columnsOfKey(key).length, 'names a column twice')
 
@@ -27,14 +27,14 @@ export const label = z
         .transform(text => text.trim().split(/\s+/)),
       z.array(column).min(1),
     ],
-    'must be names of fields with spaces between them, or a list of them',
+    'must be names of fields separated by spaces, or a list of them',
   )
   .refine(fields => fields.length <= longestLabel, `names more than ${longestLabel} fields`)
 
 /** The wrong word, with the nearest existing one. */
 export function withNearest(word: string, all: readonly string[]): string {
   const meant = nearest(word, all)
-  return meant === null ? word : `${word} (was ${meant} meant?)`
+  return meant === null ? word : `${word} (did you mean ${meant}?)`
 }
 
 /** An object with exactly these words. A wrong one is refused with the nearest existing one. */
@@ -44,7 +44,7 @@ export function words<Shape extends z.core.$ZodLooseShape>(shape: Shape) {
       if (issue.code !== 'unrecognized_keys') return undefined
       const all = Object.keys(shape)
       const wrong = issue.keys.map(word => withNearest(word, all))
-      return `has no word ${wrong.join(', ')}: its words are ${all.join(', ')}`
+      return `has no setting ${wrong.join(', ')}: its settings are ${all.join(', ')}`
     },
   })
 }
@@ -67,7 +67,7 @@ export const rename = z.record(column, column).describe('column: the name of its
 export const format = z
   .record(column, z.enum(formats, `must be one of ${formats.join(', ')}`))
   .describe(
-    'column: how its values are written. string: a number, boolean or JSON as text; for a timestamp (taken as UTC): unix_seconds, unix_milliseconds, datetime (2019-11-05 07:56:15), iso_8601, date; hex: bytes; from_unix_seconds, from_unix_milliseconds: a whole number or numeric that counts them since 1970, as iso_8601',
+    'column: the format of its values. string: a number, boolean or JSON as text; of a timestamp (taken as UTC): unix_seconds, unix_milliseconds, datetime (2019-11-05 07:56:15), iso_8601, date; hex: bytes; from_unix_seconds, from_unix_milliseconds: a number since 1970, sent as iso_8601',
   )
 
 export const order = z.union(

@@ -15,28 +15,28 @@ import {
 } from './mapping-words.ts'
 
 const hop = words({
-  table: table.describe('a table on the way to the related rows, as one that joins two others'),
+  table: table.describe('a table on the path to the related rows, such as a join table'),
   owner: keyColumns
     .optional()
     .describe(
-      "its column that holds the entity's key, or a list of those that hold a key of several columns; behind another table, the value of the column that leads here (id where it is left out)",
+      "its column with the entity's key, or a list of columns for a composite key; after another table, its column with the value of `to` of that table (default: id)",
     ),
   to: z
-    .string('must name its column that names a row of the next table')
+    .string('must name its column that refers to the next table')
     .min(1, 'must not be empty')
-    .describe('its column that names a row of the next table'),
-  where: conditions.optional().describe('as where of an entity: only rows that match lead on'),
-  order_by: order.optional().describe('by which of its columns the related rows are ordered first'),
+    .describe('its column that refers to a row of the next table'),
+  where: conditions.optional().describe('like where of an entity: only matching rows are followed'),
+  order_by: order.optional().describe('its columns that order the related rows first'),
 })
 
 const mostHops = 3
 const step = z.union(
   [column, hop],
-  'must be a column of the entity, or a table on the way: {table: …, owner: …, to: …}',
+  'must be a column of the entity, or a table on the path: {table: …, owner: …, to: …}',
 )
 const through = z.union(
   [column, hop, z.array(step).min(1).max(mostHops, `may have ${mostHops} parts at most`)],
-  'must be a column of the entity, a table on the way ({table: …, owner: …, to: …}), or a list of these in their order',
+  'must be a column of the entity, a table on the path ({table: …, owner: …, to: …}), or a list of these in order',
 )
 
 export const related = words({
@@ -44,37 +44,37 @@ export const related = words({
   owner: keyColumns
     .optional()
     .describe(
-      "its column that holds the entity's key, or a list of those that hold a key of several columns, in their order; behind other tables (through), the value that leads here (id where it is left out)",
+      "its column with the entity's key, or a list of columns for a composite key, in order; after other tables (through), its column with the value of `to` of the last one (default: id)",
     ),
   on: z
     .record(column, column)
     .refine(pairs => Object.keys(pairs).length > 0, 'must have at least one pair')
     .optional()
     .describe(
-      "in place of owner: its column: the column of the entity's key that it holds, for each column of the key",
+      "instead of owner: its column: the column of the entity's key with the same value, for each column of the key",
     ),
   through: through
     .optional()
     .describe(
-      'the way to the table, where its rows do not hold the key of the entity: a column of the entity that names a row of it (company_id), a table that joins both ({table, owner, to}), or a list of such parts, at most three',
+      'the path to the table, if its rows do not contain the key of the entity: a column of the entity that refers to it (company_id), a join table ({table, owner, to}), or a list of such parts, at most three',
     ),
   one: z
     .boolean()
     .optional()
     .describe(
-      'true: the field is its first row, or null where it has none; false: a list of all. Default: true where through begins with a column of the entity and names no owner, else false',
+      'true: the field is the first row, or null; false: a list of all rows. Default: true if through begins with a column of the entity and no part names an owner, else false',
     ),
   value: column.optional().describe('one column: the field is a list of its values'),
   key: column
     .optional()
     .describe(
-      'beside value: the field is an object instead of a list, and this column holds the names; of two rows with one name, the last counts',
+      'with value: the field is an object instead of a list, and this column contains its names; of two rows with the same name, the last counts',
     ),
   include: z
     .array(z.string())
-    .min(1, 'must hold at least one name')
+    .min(1, 'must contain at least one name')
     .optional()
-    .describe('beside key: only these names; without it every one but those that look like credentials'),
+    .describe('with key: only these names. Default: all names that do not look like credentials'),
   fields: z
     .array(column)
     .min(1, 'must name at least one column')
@@ -84,24 +84,22 @@ export const related = words({
     .enum(['last', 'list'], 'must be last or list')
     .optional()
     .describe(
-      'beside key: what several rows with one name become. last: the last of them counts; list: each name has a list of its values, also where it has one',
+      'with key: several rows with the same name. last: the last counts; list: each name has a list of its values, even of one',
     ),
   order_by: order
     .optional()
     .describe(
-      'the column by which the rows are ordered, a list of columns, or column: asc or desc; then by primary key, which is all without it',
+      'the column that orders the rows, a list of columns, or column: asc or desc; then the primary key, which is also the default',
     ),
   where: conditions
     .optional()
     .describe(
-      'as where of an entity: only rows of the related table that match are shown. One that begins or ceases to match is an update of its owner',
+      'like where of an entity: only matching rows of the related table are sent. A row that starts or stops matching is an update of its owner',
     ),
   nulls: z
     .enum(['omit', 'keep'], 'must be omit or keep')
     .optional()
-    .describe(
-      'of a list of single values: what a row without a value is. omit: no item of the list; keep: an item that is null',
-    ),
+    .describe('in a list of single values, a row without a value. omit: no item; keep: a null'),
   rename: rename.optional(),
   format: format.optional(),
 }).superRefine((list, context) => {
@@ -112,14 +110,14 @@ export const related = words({
       'must have either value (one column: a list of its values; with key: an object) or fields (columns: a list of objects)',
     )
   if (key !== undefined && value === undefined)
-    refuse('names the fields of an object, whose values are those of the column value: name that too', 'key')
+    refuse('names the fields of an object, whose values are in the column value: name that too', 'key')
   if (include !== undefined && key === undefined)
-    refuse('holds names that rows have in the column key: name that too', 'include')
+    refuse('contains names from the column key: name that too', 'include')
   if (repeated !== undefined && key === undefined)
-    refuse('is for rows with one name: name the column that holds it under key', 'repeated')
+    refuse('is for rows with the same name: name the column of the names under key', 'repeated')
   refuseHops(list, refuse)
   if (list.one === true && key !== undefined)
-    refuse('is the first row alone, and key makes one object of all rows: remove one of them', 'one')
+    refuse('takes the first row only, but key makes one object of all rows: remove one of them', 'one')
   const isOfValues = listsValues({
     one: isOne(list),
     plain: value !== undefined,
@@ -128,15 +126,13 @@ export const related = words({
   })
   if (nulls !== undefined && !isOfValues)
     refuse(
-      'is for lists of single values: remove it, for objects show a null as null (value, or key with repeated: list, makes such lists)',
+      'is for lists of single values (value, or key with repeated: list): remove it, because objects show a null as null',
       'nulls',
     )
-  if (list.rename && fields === undefined)
-    refuse('is for the names of fields: without fields there is nothing to rename', 'rename')
+  if (list.rename && fields === undefined) refuse('renames fields, but fields is absent', 'rename')
   for (const rule of ['rename', 'format'] as const)
     for (const named of Object.keys(list[rule] ?? {}))
-      if (!(fields ?? [value]).includes(named))
-        refuse(`is not one of the columns that this field shows`, rule, named)
+      if (!(fields ?? [value]).includes(named)) refuse(`is not one of the columns of this field`, rule, named)
 })
 
 type Given = z.output<typeof related>
@@ -163,18 +159,18 @@ function refuseHops(list: Parts & { readonly on?: object | undefined }, refuse: 
     refuse(`says the same as ${owner === undefined ? 'through' : 'owner'}: remove one of them`, 'on')
   if (through === undefined && owner === undefined && on === undefined)
     refuse(
-      "must name its column that holds the entity's key (where it has none, say how to get there under through)",
+      "must name its column with the entity's key (without one, describe the path under through)",
       'owner',
     )
   const at = (i: number) => (Array.isArray(through) ? ['through', i] : ['through'])
   for (const [i, part] of partsOf(list).entries())
     if (typeof part === 'string' && i > 0)
       refuse(
-        `${JSON.stringify(part)} is a column of the entity, which comes first: behind it, write {table: …, to: …}`,
+        `${JSON.stringify(part)} is a column of the entity, which must come first: after it, write {table: …, to: …}`,
         ...at(i),
       )
     else if (typeof part === 'object' && i === 0 && part.owner === undefined)
-      refuse("must name its column that holds the entity's key", ...at(i), 'owner')
+      refuse("must name its column with the entity's key", ...at(i), 'owner')
 }
 
 /** The issues of the branch of a union that the file meant, if it is clear. */
@@ -238,10 +234,10 @@ export function refuseOwner(list: Given, key: KeyColumns, refuse: Refuse): void 
     const path = part === list ? ['owner'] : ['through', ...(Array.isArray(through) ? [i] : []), 'owner']
     const count = columnsOfKey(part.owner).length
     const named = keyName(part.owner)
-    if (i > 0 && count > 1) refuse(`names ${named}: behind another table, one column leads on`, ...path)
+    if (i > 0 && count > 1) refuse(`names ${named}: after another table, owner is one column`, ...path)
     if (i === 0 && count !== names.length)
       refuse(
-        `names ${named}, and the key has ${names.length === 1 ? 'one column' : `${names.length} columns`} (${names.join(', ')}): name a column for each, in this order`,
+        `names ${named}, but the key has ${names.length === 1 ? 'one column' : `${names.length} columns`} (${names.join(', ')}): name a column for each, in this order`,
         ...path,
       )
   }
@@ -250,7 +246,7 @@ export function refuseOwner(list: Given, key: KeyColumns, refuse: Refuse): void 
   const wrong = held.filter(name => !names.includes(name)).map(name => withNearest(name, names))
   const lacking = names.filter(name => !held.includes(name))
   if (wrong.length > 0)
-    refuse(`names ${wrong.join(', ')}, which is no column of the key (${names.join(', ')})`, 'on')
+    refuse(`names ${wrong.join(', ')}, which is not in the key (${names.join(', ')})`, 'on')
   else if (lacking.length > 0)
     refuse(`lacks the column ${lacking.join(', ')} of the key (${names.join(', ')})`, 'on')
   else if (held.length > names.length) refuse('names a column of the key twice', 'on')

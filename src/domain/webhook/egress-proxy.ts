@@ -16,11 +16,11 @@ export function parseEgressProxy(text: string): { proxy: EgressProxy } | { probl
   const url = URL.parse(text)
   if (url === null) return { problem: 'not a URL' }
   if (url.protocol === 'https:' || url.protocol.startsWith('socks'))
-    return { problem: `a proxy that is spoken to by ${url.protocol.slice(0, -1)}, which walhook does not` }
+    return { problem: `a proxy of the kind ${url.protocol.slice(0, -1)}, which walhook does not support` }
   if (url.protocol !== 'http:' || url.hostname === '') return { problem: 'not an http:// URL' }
   if (url.port === '' && !/:80\/?$/.test(text)) return { problem: 'without a port' }
   if (url.pathname !== '/' || url.search !== '' || url.hash !== '')
-    return { problem: 'with a path behind its port' }
+    return { problem: 'with a path after its port' }
   let login: string
   try {
     login = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`

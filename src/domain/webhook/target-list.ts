@@ -66,16 +66,16 @@ type Item = { range: ListedRange } | { name: string } | { problem: string }
 function parseItem(item: string): Item {
   if (item.includes('://')) return { problem: 'is a URL: write its host name or address alone' }
   if (item.includes('*')) {
-    return { problem: 'holds a wildcard: list each host name, or a range such as 10.0.0.0/8' }
+    return { problem: 'contains a wildcard: list each host name, or a range such as 10.0.0.0/8' }
   }
-  if (item.includes('%')) return { problem: 'holds a zone id: write the address alone, without the %' }
+  if (item.includes('%')) return { problem: 'contains a zone id: write the address alone, without the %' }
   if (/\/[0-9]+:[0-9]*$/.test(item))
     return { problem: 'is a range with a port: a port is for one address or name' }
   const alone = parseRange(item)
   if (alone !== null) return alone
   const [, host, portText] = /^(.*):([0-9]*)$/.exec(item) ?? []
   if (host !== undefined && (!host.includes(':') || host.endsWith(']'))) return withPort(host, portText!)
-  if (/[[\]]/.test(item)) return { problem: 'holds brackets: they are for an address with a port' }
+  if (/[[\]]/.test(item)) return { problem: 'contains brackets: they are for an address with a port' }
   if (!item.includes('/')) return parseName(item)
   return { problem: 'is not a range: write an address and a number of bits, such as 10.0.0.0/8 or fd00::/8' }
 }

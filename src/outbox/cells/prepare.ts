@@ -91,7 +91,7 @@ async function problemOfOwner(cell: Outbox, name: string, owner: string): Promis
   return {
     code: 'cell',
     what: `cell ${name}, schema ${cell.schema}`,
-    found: slotName === logSlot ? 'the cell of another outbox' : 'an outbox that captures by itself',
+    found: slotName === logSlot ? 'the cell of another outbox' : 'an outbox that captures itself',
     mend,
   }
 }
@@ -118,8 +118,8 @@ export async function citusLines(outbox: Pick<Outbox, 'pool'>): Promise<CheckLin
         what,
         found:
           version === null
-            ? 'the database has no extension citus, which WALHOOK_CELLS=citus asks to place schemas'
-            : `version ${version}, which places no schemas`,
+            ? 'the database has no extension citus, which WALHOOK_CELLS=citus needs'
+            : `version ${version}, which cannot place schemas`,
         mend: `install Citus ${fewestCitus} or newer on the coordinator and its workers, then: create extension citus;`,
       }),
     ]
@@ -130,7 +130,7 @@ export async function citusLines(outbox: Pick<Outbox, 'pool'>): Promise<CheckLin
         code: 'citus',
         what: 'cells, citus.enable_schema_based_sharding',
         found:
-          placesNew === null ? unloaded : 'on: a schema would be placed before walhook has made its tables',
+          placesNew === null ? unloaded : 'on: Citus would place a schema before walhook creates its tables',
         mend:
           placesNew === null
             ? load

@@ -141,7 +141,7 @@ export async function problemOfEncoding(outbox: Pick<Outbox, 'pool'>): Promise<P
   return {
     code: 'outbox_encoding',
     what: 'OUTBOX_DATABASE_URL',
-    found: `a database with the encoding ${encoding}, which can't hold every event and every answer of a receiver`,
-    mend: `make one that can, and name it: create database ${name} encoding 'UTF8' lc_collate 'C' lc_ctype 'C' template template0;`,
+    found: `a database with the encoding ${encoding}, which cannot store every event and response`,
+    mend: `use a database with UTF8: create database ${name} encoding 'UTF8' lc_collate 'C' lc_ctype 'C' template template0;`,
   }
 }

@@ -51,7 +51,7 @@ function problemsOf({ version, is_standby }: Facts): Problem[] {
     add(
       'outbox_standby',
       'outbox, server',
-      'a standby, to which nothing can be written',
+      'a standby, which is read-only',
       'set OUTBOX_DATABASE_URL to the primary server',
     )
   return problems
@@ -94,12 +94,12 @@ async function schemaLines(outbox: Outbox, facts: Facts): Promise<CheckLine[]> {
     }
     const pending = await pendingMigrations(outbox)
     const refused = await tryToMake(outbox.pool, has_schema)
-    if (refused !== null) return denied(`role ${role} can't make its tables: ${refused}`)
+    if (refused !== null) return denied(`role ${role} can't create its tables: ${refused}`)
     return [
       ok(
         'outbox_rights',
         rights,
-        has_schema ? 'schema walhook is there, and its tables can be changed' : 'schema walhook can be made',
+        has_schema ? 'schema walhook exists, and its tables can be altered' : 'schema walhook can be created',
       ),
       ok(
         'outbox_migrations',

@@ -124,7 +124,7 @@ export function describeMigration(
       problem: {
         code: 'outbox_newer',
         what,
-        found: `made by a newer walhook (it has ${result.unknown.join(', ')})`,
+        found: `created by a newer walhook (it has ${result.unknown.join(', ')})`,
         mend: 'start that version, or a newer one',
       },
     }
@@ -137,8 +137,8 @@ export function describeMigration(
       what,
       found: `${result.migration} could not be applied: ${message}`,
       mend: isForbidden
-        ? 'let this role make its schema: grant create on database DATABASE to ROLE;  where the schema is there already: it must own it'
-        : 'nothing was changed; mend what the message says and start again',
+        ? 'let this role create its schema: grant create on database DATABASE to ROLE;  if the schema exists, the role must own it'
+        : 'nothing has changed: fix the reason and start again',
     },
   }
 }

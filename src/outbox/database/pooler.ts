@@ -53,7 +53,7 @@ export function poolerProblem(variable: string): Problem {
     code: 'pooler',
     what: variable,
     found:
-      'leads to a pooler that gives each transaction another session (as PgBouncer with pool_mode = transaction): LISTEN, locks and prepared statements would not hold, and what walhook sets for itself would reach other programs',
+      'a pooler that gives each transaction another session (such as PgBouncer with pool_mode = transaction): LISTEN, locks and prepared statements do not work there, and session settings of walhook would reach other programs',
     mend: `set ${variable} to the address of the PostgreSQL server itself, or to a pool with pool_mode = session${variable === 'DATABASE_URL' ? ' and OUTBOX_DATABASE_URL to it; the source itself must be the server, for replication' : ''}`,
   }
 }

@@ -126,7 +126,7 @@ export async function setUpSession(client: pg.ClientBase): Promise<number> {
     throw new ConnectionRefused('setting_refused', {
       what: `setting ${other.name}`,
       found: `${JSON.stringify(other.shown)} although the session has set it to ${JSON.stringify(other.value)}`,
-      mend: 'connect to Postgres itself, or through a pooler in session mode that passes SET on',
+      mend: 'connect to Postgres directly, or through a pooler in session mode that passes SET on',
     })
   for (const { name, setting } of privileged!) await setPrivileged(client, name, setting)
   return Number(backend![0].pid)
@@ -146,7 +146,7 @@ async function setPrivileged(client: pg.ClientBase, name: string, found: string)
     )
     throw new ConnectionRefused('setting_refused', {
       what: `setting ${name}`,
-      found: `${found}, which only a superuser may change for a session`,
+      found: `${found}, and only a superuser may change it for a session`,
       mend: `as a superuser, run: ${rows[0].mend}`,
     })
   }

@@ -40,11 +40,12 @@ export async function keepDays(
   const said = createSaid(log)
   while (!signal.aborted) {
     said('clock.host_differs', await clock.adjust(), {
-      because: "this host's clock differs from the database's, which is the one that counts",
+      because: "this host's clock differs from the database's. walhook uses the database's clock",
     })
     const { idsAheadMs } = await ensureDays(outbox, clock.nowMs())
     said('clock.ids_ahead', idsAheadMs, {
-      because: 'a clock was ahead when the newest event was stored: ids say a later time until it has come',
+      because:
+        'a clock was ahead when walhook stored the newest event: ids show that later time until it is reached',
     })
     if (performance.now() - droppedAtMs >= hourMs) {
       const { atMs, behindMs } = await advanceRetentionClock(outbox, stepMs)
@@ -52,8 +53,7 @@ export async function keepDays(
       if (behindMs > 2 * dayMs)
         log.error('clock.jumped', {
           days: Math.round(behindMs / dayMs),
-          because:
-            "the database's clock is far beyond the last run: old days are dropped a day at a time, each hour",
+          because: "the database's clock is far ahead of the last run: walhook drops one old day per hour",
         })
       const { dropped, held } = await dropOldDays(outbox, atMs, keep)
       if (dropped.length > 0) log.info('outbox.days_dropped', { dropped })
@@ -81,7 +81,7 @@ function describeHeld(held: readonly HeldDay[]) {
     days: held.length,
     oldest: oldestOf(held),
     webhook_ids: webhookIds,
-    because: `events of these days wait for these webhooks, so they are kept beyond their time: mend the receiver, cancel what waits (POST /api/webhooks/${one}/cancel), or delete the webhook`,
+    because: `walhook keeps these days longer, because events of them are pending for these webhooks: fix the receiver, cancel the pending deliveries (POST /api/webhooks/${one}/cancel), or delete the webhook`,
   }
 }
 
@@ -91,7 +91,7 @@ function describeHeldForCells(held: readonly HeldDay[]) {
     oldest: oldestOf(held),
     cells: [...new Set(held.flatMap(({ cells }) => cells))],
     because:
-      'these cells have not copied the events of these days yet, so they are kept beyond their time: see why a cell is away (walhook cell list)',
+      'walhook keeps these days longer, because these cells have not copied their events yet: walhook cell list says why',
   }
 }
 

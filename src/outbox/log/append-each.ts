@@ -83,6 +83,6 @@ function toParked(events: EventColumns, at: number, error: unknown): ParkedChang
     actionType: actionType as ActionType,
     commitLsn,
     index,
-    reason: `the outbox refuses its event: ${describeError(error)}`.slice(0, 1_000),
+    reason: `the outbox refuses the event: ${describeError(error)}`.slice(0, 1_000),
   }
 }
