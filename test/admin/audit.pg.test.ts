@@ -44,7 +44,7 @@ test('who changed what, from what to what, the newest first', async () => {
   expect(shown).toMatch(/WALHOOK_ADMIN_TOKEN configuration, account 7 Viewed a secretCRM –$/)
   expect(changed).toMatch(/Changed a webhookCRM Is activeYes → No Triggersuser.new → user.new, user.delete$/)
   expect(created).toMatch(
-    /Created a webhookCRM 10 fields NameCRM URLhttp:\/\/127.0.0.1:9\/ Is activeYes Triggersuser.new Previous valuesNo traceparentNo Entering the filterupdate Leaving the filternothing Modeevery Bodies in the logall$/,
+    /Created a webhookCRM 10 fields NameCRM URLhttp:\/\/127.0.0.1:9\/ Is activeYes Triggersuser.new Previous valuesNo traceparentNo When it starts to matchupdate When it stops matchingnothing Modeevery Bodies in the logall$/,
   )
 })
 

@@ -199,7 +199,7 @@ test('what is wrong is said at its field, and what was typed stays', async () =>
     ['header_value', 'typed'],
   ])
   expect(judged.text).toContain('add 10.0.0.1 to WALHOOK_ALLOW_TARGETS')
-  expect(judged.text).toContain('walhook or HTTP itself sets the header content-type')
+  expect(judged.text).toContain('The header content-type is reserved for walhook or HTTP')
   expect(judged.text).toContain('value="typed"')
   expect((await at.call('GET', '/api/webhooks')).json.data).toEqual([])
 })
@@ -460,5 +460,5 @@ test('a filter is tried on the newest events, in the form and by the API', async
   expect(wrong.json.errors[0]).toMatchObject({ pointer: '/filter/user.idd' })
   const form = { ...filled(), filter_field: 'user.id', filter_values: '1\n2\n9', filter_was: '' }
   const { text } = await at.post('/couplings/preview', form)
-  expect(text).toContain(`would have sent ${json.matched} of the last ${json.looked_at} events`)
+  expect(text).toContain(`The filter matches ${json.matched} of the last ${json.looked_at} events`)
 })

@@ -7,6 +7,7 @@ import { nl } from '../../src/admin/texts/nl.ts'
 import type { Attempt } from '../../src/domain/delivery/attempt.ts'
 import { judgeDeadline, judgeError, judgeStatus, type Verdict } from '../../src/domain/delivery/outcome.ts'
 import { type FailureCode, failureTexts } from '../../src/domain/failure/failure-texts.ts'
+import { formerTexts } from '../../src/domain/failure/former-texts.ts'
 import { readerOf } from '../../src/domain/failure/read-back.ts'
 import { because, type Reason } from '../../src/domain/shown/reason.ts'
 import { addressKinds, sayInEnglish } from '../../src/domain/shown/reason-texts.ts'
@@ -98,6 +99,15 @@ test('every failure has a Dutch sentence of its own, which says the facts of the
     expect(dutch, code).not.toBe(english)
     for (const value of ['599', 'L0', 'M0', '17', 'T0'])
       expect(dutch!.includes(value), `${code} ${value}`).toBe(english!.includes(value))
+  }
+})
+
+test('a failure that an earlier version stored is shown in Dutch as the same failure of today', () => {
+  const facts = { status: '599', location: 'L0', target: 'T0', since: 'S0', days: '5' }
+  for (const [code, former] of Object.entries(formerTexts)) {
+    const stored = (former as (facts: object) => string)(facts)
+    expect(stored, code).not.toBe(failureTexts[code as FailureCode](facts as never))
+    expect(failureText(nl, stored), code).toBe(failuresNl[code as FailureCode](facts as never))
   }
 })
 

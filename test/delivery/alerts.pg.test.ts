@@ -48,7 +48,7 @@ test('a mail goes to each address once, says what to do, and names no secret', a
   expect(new Set(smtp.mails.map(({ messageId }) => messageId)).size).toBe(2)
   const [{ raw, from }] = smtp.mails as [(typeof smtp.mails)[number]]
   expect(from).toBe('walhook@example.com')
-  expect(raw).toMatch(/^Subject: \[walhook\] Capture does not go on/m)
+  expect(raw).toMatch(/^Subject: \[walhook\] Capture is blocked/m)
   expect(raw.replaceAll('=\n', '')).toContain('https://walhook.example.com/health')
   expect([...one.lines, ...two.lines].join('\n')).not.toMatch(/secret-of-smtp|example\.com/)
 })

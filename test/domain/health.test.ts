@@ -224,7 +224,7 @@ test('five days are five days of trying', () => {
   const decideAfter = (failedForMs: number) =>
     decideHealth({ failingSince: ago(9 * day), heldUntil: null }, news, { now, hasDead: true, failedForMs })
   expect(decideAfter(5 * day - 1).disable).toBeNull()
-  expect(decideAfter(5 * day).disable).toMatch(/not counting times in which walhook tried nothing/)
+  expect(decideAfter(5 * day).disable).toMatch(/not counting times when walhook sent nothing/)
 })
 
 test('an event is overdue once it has waited for longer than all retries take', () => {

@@ -25,7 +25,7 @@ test.each([
 })
 
 test.each([
-  [410, 'wants no more requests, so the webhook was disabled'],
+  [410, 'wants no more requests, so walhook disabled the webhook'],
   [429, 'asks for fewer requests'],
   [401, "Check that it verifies with this webhook's secret"],
   [403, "Check that it verifies with this webhook's secret"],
@@ -33,7 +33,7 @@ test.each([
   [405, 'Check the path of the URL'],
   [304, 'is for requests with a condition'],
   [301, 'names no other address (Location)'],
-  [500, 'Anything but 200 to 299 counts as not received'],
+  [500, 'Only 200 to 299 counts as received'],
 ])('%d is told with what it means, or what to try: %s', (status, part) => {
   expect(judgeStatus(status, null).failure!.message).toContain(part)
 })

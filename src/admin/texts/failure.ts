@@ -1,4 +1,5 @@
 import { failureTexts } from '../../domain/failure/failure-texts.ts'
+import { formerTexts } from '../../domain/failure/former-texts.ts'
 import { readerOf } from '../../domain/failure/read-back.ts'
 import { type AddressKind, because, type Reason, say } from '../../domain/shown/reason.ts'
 import { addressKinds, reasonTexts } from '../../domain/shown/reason-texts.ts'
@@ -19,6 +20,7 @@ const guardTexts = Object.fromEntries([
 ])
 
 const readFailure = readerOf(failureTexts)
+const readFormer = readerOf(formerTexts)
 const readGuard = readerOf(guardTexts)
 
 /** Why an attempt failed, in another language; null in English. */
@@ -29,7 +31,7 @@ export const failureText = (t: Texts, english: string): string | null =>
 export const failureInDutch = (english: string): string => readInDutch(english) ?? english
 
 function readInDutch(english: string): string | null {
-  const failure = readFailure(english)
+  const failure = readFailure(english) ?? readFormer(english)
   if (failure) return (failuresNl as Record<string, (facts: object) => string>)[failure.code]!(failure.facts)
   const refusal = guardReason(english)
   return refusal && say(refusal, reasonsNl)

@@ -43,7 +43,7 @@ function mailOfOne(alert: AlertTrigger, told: Told, publicUrl: string | null): M
     ...(mend === null ? [] : ['', `Fix: ${mend}`]),
     ...(publicUrl === null ? [] : ['', `${publicUrl}${path}`]),
     '',
-    `Alert ${alert}, incident ${told.incidentId}. walhook sends one mail for it.`,
+    `Alert ${alert}, incident ${told.incidentId}. walhook sends one email for it.`,
   ]
   return { subject: `[walhook] ${what}`, text: `${lines.join('\n')}\n` }
 }
@@ -65,7 +65,7 @@ function mailOfMany(
     ...(alerts.length < count ? [`- and ${count - alerts.length} more`] : []),
     ...(publicUrl === null ? [] : ['', `${publicUrl}${isOfCapture ? '/health' : '/couplings'}`]),
     '',
-    `${count} alerts in one mail: after five mails within an hour, walhook sends one in ten minutes.`,
+    `${count} alerts in one email: after five emails within an hour, walhook sends one in ten minutes.`,
   ]
   return { subject: `[walhook] ${what}`, text: `${lines.join('\n')}\n` }
 }
@@ -80,13 +80,13 @@ function summary(alert: AlertTrigger, count: number): string {
     case 'webhook.disabled':
       return `${webhooks} disabled`
     case 'delivery.dead':
-      return `${webhooks} with dead deliveries`
+      return `${webhooks} with dead letters`
     case 'capture.lost':
-      return 'changes are lost'
+      return 'changes were lost'
     case 'capture.blocked':
-      return 'capture does not go on'
+      return 'capture is blocked'
     case 'capture.lagging':
-      return 'capture is behind'
+      return 'capture is lagging'
     default:
       return alert satisfies never
   }
@@ -101,14 +101,14 @@ function sentences(alert: AlertTrigger, told: Told): { what: string; mend: strin
   const mendOfCapture = told.facts.code ? mendOf(told.facts.code as CaptureCode) : null
   switch (alert) {
     case 'webhook.failing':
-      return { what: `${name} is failing`, mend: 'look at its log, and fix the receiver' }
+      return { what: `${name} is failing`, mend: 'read its log, then fix the receiver' }
     case 'webhook.recovered':
       return { what: `${name} has recovered`, mend: null }
     case 'webhook.disabled': {
       const why =
         told.facts.reason === 'gone'
           ? 'its receiver answered 410 Gone'
-          : 'its receiver has accepted no request for more than five days'
+          : 'its receiver accepted no request for more than five days'
       return {
         what: `${name} was disabled: ${why}`,
         mend: 'fix the receiver, then activate the webhook again',
@@ -116,17 +116,17 @@ function sentences(alert: AlertTrigger, told: Told): { what: string; mend: strin
     }
     case 'delivery.dead':
       return {
-        what: `${name} has ${told.count} dead ${told.count === 1 ? 'letter' : 'letters'}`,
-        mend: 'fix the receiver, then send them again: Resend failed, on the page of its log',
+        what: `${name} has ${told.count} ${told.count === 1 ? 'dead letter' : 'dead letters'}`,
+        mend: 'fix the receiver, then choose “Resend all failed” on the Log page of the webhook',
       }
     case 'capture.lost':
-      return { what: `Changes are lost (slot ${told.subject})`, mend: mendOfCapture }
+      return { what: `Changes were lost (slot ${told.subject})`, mend: mendOfCapture }
     case 'capture.blocked':
       return { what: `Capture is blocked (slot ${told.subject})`, mend: mendOfCapture }
     case 'capture.lagging':
       return {
         what: `Capture is lagging (slot ${told.subject})`,
-        mend: 'none, if it catches up. Otherwise look at the page Health: the source writes faster than walhook stores, or a database is slow',
+        mend: 'none, if it catches up. Otherwise check the Health page: the source writes faster than walhook stores, or a database is slow',
       }
     default:
       return alert satisfies never

@@ -94,7 +94,7 @@ export const reasonTexts: ReasonTexts = {
   'filter.text': () =>
     'The value has a NUL character or half of a surrogate pair, which no text in Postgres can have. Remove the character.',
   'filter.needs_trigger': ({ form, known }) =>
-    `walhook would send an entity as ${JSON.stringify(form)}, and the webhook has no trigger for that. Add ${known.join(' or ')}, or choose another form.`,
+    `The webhook has no trigger for ${JSON.stringify(form)}. Add ${known.join(' or ')}, or choose another form.`,
   'webhook.inactive': ({ webhookId }) =>
     `Webhook ${webhookId} is inactive, so nothing would be sent. Activate it first.`,
   'webhook.disabled': ({ webhookId, why }) =>
@@ -106,7 +106,7 @@ export const reasonTexts: ReasonTexts = {
   'header.long_name': ({ name, most }) => `The header ${name} has a name of more than ${most} characters.`,
   'header.bad_name': ({ name }) =>
     `The header ${name} has an invalid name: use letters, digits and any of !#$%&'*+-.^_\`|~.`,
-  'header.reserved': ({ name }) => `walhook or HTTP itself sets the header ${name}: leave it out.`,
+  'header.reserved': ({ name }) => `The header ${name} is reserved for walhook or HTTP: leave it out.`,
   'header.nothing_kept': ({ name, redacted }) =>
     `The header ${name} has no value to keep: give it one instead of ${redacted}.`,
   'header.long_value': ({ name, characters, most }) =>

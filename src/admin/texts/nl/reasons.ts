@@ -92,7 +92,7 @@ export const reasonsNl: ReasonTexts = {
   'filter.text': () =>
     'De waarde bevat een NUL-teken of een half teken, en dat kan in geen tekst van Postgres staan. Laat het teken weg.',
   'filter.needs_trigger': ({ form, known }) =>
-    `walhook zou een entiteit als ${JSON.stringify(form)} versturen, en de webhook heeft daar geen trigger voor. Voeg ${known.join(' of ')} toe, of kies iets anders.`,
+    `De webhook heeft geen trigger voor ${JSON.stringify(form)}. Voeg ${known.join(' of ')} toe, of kies een andere vorm.`,
   'webhook.inactive': ({ webhookId }) =>
     `Webhook ${webhookId} is inactief, dus er zou niets worden verstuurd. Activeer hem eerst.`,
   'webhook.disabled': ({ webhookId }) =>
@@ -104,7 +104,7 @@ export const reasonsNl: ReasonTexts = {
   'header.long_name': ({ name, most }) => `De naam van header ${name} is langer dan ${most} tekens.`,
   'header.bad_name': ({ name }) =>
     `De naam van header ${name} is ongeldig: gebruik letters, cijfers en !#$%&'*+-.^_\`|~.`,
-  'header.reserved': ({ name }) => `walhook of HTTP zet de header ${name} zelf: laat hem weg.`,
+  'header.reserved': ({ name }) => `Header ${name} is gereserveerd voor walhook of HTTP: laat hem weg.`,
   'header.nothing_kept': ({ name, redacted }) =>
     `Header ${name} heeft nog geen waarde om te behouden: vul een waarde in, in plaats van ${redacted}.`,
   'header.long_value': ({ name, characters, most }) =>
@@ -113,7 +113,7 @@ export const reasonsNl: ReasonTexts = {
     `De waarde van header ${name} is ongeldig: gebruik zichtbare ASCII-tekens, spaties alleen ertussen, en geen regeleinden.`,
   'header.twice': ({ name }) => `Header ${name} staat er twee keer.`,
   'header.unreadable': ({ name }) =>
-    `walhook kan de waarde van header ${name} niet lezen met WALHOOK_SECRET_KEY: vul hem opnieuw in, of verwijder de header.`,
+    `De waarde van header ${name} is met deze WALHOOK_SECRET_KEY niet te lezen: vul hem opnieuw in, of verwijder de header.`,
   'header.too_many': ({ count, most }) => `Hooguit ${most} headers zijn toegestaan; dit zijn er ${count}.`,
 
   'certificate.missing': () => 'Vul ook het certificaat van de sleutel in.',
