@@ -210,7 +210,7 @@ export const variables = {
     means:
       'The recipients of mails about capture: addresses, separated by commas. Mails about a webhook go to the addresses of the webhook.',
     default: '',
-    mend: 'write e-mail addresses, separated by commas',
+    mend: 'write email addresses, separated by commas',
     parse(text) {
       const all = text.split(',').map(one => one.trim())
       const addresses = all.filter(one => one !== '')

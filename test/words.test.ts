@@ -30,3 +30,27 @@ test('comments, texts and documents name the subject first', async () => {
   }
   expect(found).toEqual([])
 })
+
+/** Words that another one has replaced, in texts that people read on the pages and in the API. */
+const replaced = {
+  'src/admin/texts/en':
+    /\b(by hand|goes? on|tried again|e-mail|log-in|sign(ed)?[ -](in|out)|mend|told|answer time)\b/i,
+  'src/domain/failure/failure-texts.ts': /\b(tried again|mended|never followed)\b/i,
+  'src/domain/failure/explain-texts.ts': /\b(by hand|tried again|told|on its way|waits)\b/i,
+  'src/domain/shown/reason-texts.ts': /\b(told|all the same|e-mail|does not answer)\b/i,
+  'src/admin/texts/nl':
+    /\b(meldingen|onderwerp(en)?|koppeling(en)?|gebeurtenis(sen)?|levering(en)?|verz[eo]nd(en)?|toestand|bundels?)\b/,
+} as const
+
+test.each(Object.entries(replaced))('%s has one word for each thing', async (place, words) => {
+  const paths = place.endsWith('.ts') ? [place] : await filesOf(place, '.ts')
+  const found: string[] = []
+  for (const path of paths) {
+    const lines = (await readFile(join(root, path), 'utf8')).split('\n')
+    for (const [i, line] of lines.entries())
+      for (const [text] of line.matchAll(/'[^']*'|`[^`]*`|"[^"]*"/g))
+        if (!text.startsWith("'../") && words.test(text)) found.push(`${path}:${i + 1}: ${text}`)
+  }
+  expect(paths.length).toBeGreaterThan(0)
+  expect(found).toEqual([])
+})

@@ -58,7 +58,7 @@ test('alerts and addresses are chosen in the form, and shown again in both langu
     ['alert_to', 'ops@example.com, nobody'],
   ])
   expect(wrong.status).toBe(422)
-  expect(wrong.text).toContain('is not an e-mail address')
+  expect(wrong.text).toContain('is not an email address')
 })
 
 test('alerts are found among the events by what they are about and what they say, on the page and by the API', async () => {

@@ -78,7 +78,7 @@ export const reasonTexts: ReasonTexts = {
   'apply.changed_meanwhile': ({ name }) =>
     `Somebody else changed ${JSON.stringify(name)} meanwhile. walhook changed nothing. Apply the file again.`,
   'webhook.mail_address': ({ address }) =>
-    `${JSON.stringify(address)} is not an e-mail address: write it as ops@example.com`,
+    `${JSON.stringify(address)} is not an email address: write it as ops@example.com`,
   'webhook.field_meant': ({ field, meant }) =>
     `${JSON.stringify(field)} is not a field. Did you mean ${meant}?`,
   'webhook.field_of_entity': ({ field, fields }) =>

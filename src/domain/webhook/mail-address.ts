@@ -1,4 +1,4 @@
-/** Whether a text is one e-mail address: no list, no display name, and no way to inject a header. */
+/** Whether a text is one email address: no list, no display name, and no way to inject a header. */
 export function isMailAddress(text: string): boolean {
   return text.length <= 254 && /^[^\s\p{C}@,;:<>"()[\]\\]+@[^\s\p{C}@,;:<>"()[\]\\]+$/u.test(text)
 }
