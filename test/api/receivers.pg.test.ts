@@ -134,7 +134,7 @@ test('of many tests at once a few reach the receiver, and the others are told wh
   await until(() => told.length === 95 && held.length === 5, { what: 'five tests to be under way' })
   expect(new Set(told.map(({ status }) => status))).toEqual(new Set([429]))
   expect(told[0]!.headers.get('retry-after')).toBe('5')
-  expect(told[0]!.json.detail).toMatch(/tests .* are under way/)
+  expect(told[0]!.json.detail).toMatch(/tests .* are running/)
   expect(most).toBe(5)
   for (const socket of held) answering('204 No Content')(socket)
   const answers = await Promise.all(calls)

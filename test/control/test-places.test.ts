@@ -54,7 +54,7 @@ test('tenants that take all they can get leave a place to each other one, and th
   expect(places.enter(ofTenant('one more'), 'https://x.example/').ok).toBe(true)
   expect(places.enter(ofTenant('too many'), 'https://x.example/')).toMatchObject({ kind: 'busy' })
   expect(places.enter(ofTenant('tenant-9'), 'https://x.example/')).toMatchObject({
-    detail: 'A test of yours is under way, and there are no places for more at once now. Try again in 5 s.',
+    detail: 'A test of yours is running. There is no capacity for another now. Try again in 5 s.',
   })
   // Nor do they take any place of callers without a tenant.
   expect(places.enter(caller(1), 'https://x.example/').ok).toBe(true)

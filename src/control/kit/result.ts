@@ -51,7 +51,7 @@ export function stale(what: string, id: number | string): Failed {
   return {
     ok: false,
     kind: 'stale',
-    detail: `The ${what} ${id} has changed since you read it. Nothing was changed. Read it again and repeat your change with its new ETag.`,
+    detail: `The ${what} ${id} has changed since you read it. walhook changed nothing. Read it again, then repeat your change with its new ETag.`,
   }
 }
 

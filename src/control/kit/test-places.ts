@@ -40,9 +40,9 @@ export function createTestPlaces(most: typeof usual = usual) {
     return { ok: true, leave }
   }
 
-  const callersBusy = () => busy(`${most.perCaller} tests of yours are under way, and no more may be.`)
+  const callersBusy = () => busy(`${most.perCaller} tests of yours are running. No more can run at once.`)
   const hostBusy = (host: string) =>
-    busy(`${most.perHost} tests to ${host} are under way, and no more may be.`)
+    busy(`${most.perHost} tests to ${host} are running. No more can run at once.`)
 
   /** A tenant's tests do not limit other tenants, not even at a common host. */
   function enterOfTenant(tenant: string, host: string): Entered {
@@ -50,9 +50,9 @@ export function createTestPlaces(most: typeof usual = usual) {
     if (of(all) >= most.perCaller) return callersBusy()
     if (of(atHost) >= most.perHost) return hostBusy(host)
     if (of(all) === 0 && of('tenants') >= most.tenants)
-      return busy(`${most.tenants} tests are under way, and no more may be.`)
+      return busy(`${most.tenants} tests are running. No more can run at once.`)
     if (of(all) > 0 && of('more') >= most.more)
-      return busy('A test of yours is under way, and there are no places for more at once now.')
+      return busy('A test of yours is running. There is no capacity for another now.')
     return entered(by => {
       const before = of(all)
       count(all, by)
@@ -71,7 +71,7 @@ export function createTestPlaces(most: typeof usual = usual) {
       const [all, ofHost, ofCaller] = keys.map(of) as [number, number, number]
       if (ofCaller >= most.perCaller) return callersBusy()
       if (ofHost >= most.perHost) return hostBusy(host)
-      if (all >= most.total) return busy(`${most.total} tests are under way, and no more may be.`)
+      if (all >= most.total) return busy(`${most.total} tests are running. No more can run at once.`)
       return entered(by => {
         for (const key of keys) count(key, by)
       })

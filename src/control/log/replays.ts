@@ -228,7 +228,7 @@ export async function cancelReplay(
 
 /** Why a replay pauses. Tenants do not see the database's words. */
 export function replayProblem({ tenant }: Pick<Caller, 'tenant'>, { problem }: ReplayJob): string | null {
-  return problem === null || tenant === null ? problem : 'The database of walhook refuses it at the moment.'
+  return problem === null || tenant === null ? problem : 'The database of walhook rejects it now.'
 }
 
 /** A tenant sees actors without a tenant as an administrator without a name: null. */
