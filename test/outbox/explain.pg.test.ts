@@ -143,7 +143,10 @@ test('what waits in the log: behind whom, whether it may be under way, and who s
     maySendUpTo: place,
   }))
   await saveProgress(at.outbox, { holderId, main: [], streams, gone: [] })
-  expect(await said(second!)).toMatchObject({ state: 'due', sentence: expect.stringContaining('has a backlog') })
+  expect(await said(second!)).toMatchObject({
+    state: 'due',
+    sentence: expect.stringContaining('has a backlog'),
+  })
   await at.outbox.pool.query(`update walhook.webhooks set held_until = now() + interval '1 minute'`)
   expect(await said(second!)).toMatchObject({ state: 'due', until: expect.any(Date) })
 })
