@@ -38,7 +38,7 @@ test.each<[string, string, (at: Opened) => Promise<unknown>]>([
   ['slot missing', 'was dropped', drop],
   [
     'slot moved',
-    'has confirmed no more than',
+    'has confirmed only up to',
     async ({ psql, slot }) => {
       await psql.query(`insert into users values (2, 'lost')`)
       await psql.query('select pg_replication_slot_advance($1, pg_current_wal_lsn())', [slot])

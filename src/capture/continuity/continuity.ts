@@ -39,20 +39,20 @@ export function judgeContinuity(facts: ContinuityFacts): { reason: GapReason; de
   if (facts.systemIdentifier !== stored.systemIdentifier)
     return {
       reason: 'other cluster',
-      detail: `DATABASE_URL leads to the cluster ${facts.systemIdentifier}, and ${stored.systemIdentifier} was captured so far`,
+      detail: `DATABASE_URL leads to the cluster ${facts.systemIdentifier}; walhook has captured ${stored.systemIdentifier} so far`,
     }
   if (facts.walEnd < stored.commitLsn)
     return {
       reason: 'other history',
-      detail: `the source ends at ${formatLsn(facts.walEnd)}, before ${formatLsn(stored.commitLsn)}, which is stored: it was restored from a backup or lost what it had written`,
+      detail: `the source's WAL ends at ${formatLsn(facts.walEnd)}, before ${formatLsn(stored.commitLsn)}, which walhook has stored: the source was restored from a backup, or lost WAL`,
     }
   if (facts.forkLsn !== null && (facts.forkLsn === 'unrelated' || stored.commitLsn >= facts.forkLsn))
     return {
       reason: 'other history',
       detail:
         facts.forkLsn === 'unrelated'
-          ? `the source's WAL does not come from the timeline that was captured`
-          : `the source's WAL has left the timeline that was captured at ${formatLsn(facts.forkLsn)}, before ${formatLsn(stored.commitLsn)}, which is stored: it was restored to an earlier time, or the standby that took over had not received everything`,
+          ? `the source's WAL does not come from the timeline that walhook captured`
+          : `the source's WAL left the captured timeline at ${formatLsn(facts.forkLsn)}, before ${formatLsn(stored.commitLsn)}, which walhook has stored: the source was restored to an earlier time, or the promoted standby had not received everything`,
     }
   if (!slot)
     return {
@@ -62,18 +62,18 @@ export function judgeContinuity(facts: ContinuityFacts): { reason: GapReason; de
   if (slot.isInvalidated)
     return {
       reason: 'slot invalidated',
-      detail: `PostgreSQL has removed WAL that the replication slot ${slotName} had not read (max_slot_wal_keep_size)`,
+      detail: `PostgreSQL removed WAL that walhook had not read from the replication slot ${slotName} (max_slot_wal_keep_size)`,
     }
   if (!facts.hasPublication)
     return {
       reason: 'publication missing',
-      detail: `the publication ${facts.publicationName} was dropped, and the slot can't read what was written without it`,
+      detail: `the publication ${facts.publicationName} was dropped, and the slot can't read changes from the time without it`,
     }
   const reached = lower(stored.confirmedLsn, facts.forkLsn)
   if (reached !== null && slot.confirmedLsn > reached)
     return {
       reason: 'slot moved',
-      detail: `the replication slot ${slotName} stands at ${formatLsn(slot.confirmedLsn)}, and walhook has confirmed no more than ${formatLsn(reached)}`,
+      detail: `the replication slot ${slotName} is at ${formatLsn(slot.confirmedLsn)}, and walhook has confirmed only up to ${formatLsn(reached)}`,
     }
   return null
 }

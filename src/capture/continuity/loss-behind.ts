@@ -27,7 +27,7 @@ export async function lossBehind(
     if (!position || !facts.slot || !facts.publication) return error
     const loss = {
       reason: 'slot older than publication',
-      detail: `the replication slot ${slotName} reads WAL that was written before the publication ${publicationName} was there`,
+      detail: `the replication slot ${slotName} reads WAL that is older than the publication ${publicationName}`,
     } as const
     await openGap(outbox, { ...loss, slotName, fromLsn: position.commitLsn })
     return new CaptureLost(loss)
