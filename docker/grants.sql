@@ -4,24 +4,24 @@
 -- Reads changes through a replication slot of its own.
 create role walhook login replication password 'walhook';
 
--- Connects, and makes the schema walhook with its own tables.
+-- Connects, and creates the schema walhook with its own tables.
 grant connect, create on database app to walhook;
 
--- Reads users and companies: a test's data, related rows, and large values that the log leaves out.
+-- Reads users and companies: the data of tests, related rows, and large values that the WAL leaves out.
 grant usage on schema public to walhook;
 grant select on public.users, public.companies to walhook;
 
--- Says which tables are captured. Only the owner of the tables may, so it is made here.
+-- Lists the captured tables. Only their owner may create it.
 create publication walhook for table public.users, public.companies with (publish_via_partition_root = true);
 
--- PostgreSQL 18 and newer: else an UPDATE fails where a replica identity holds a generated column.
+-- PostgreSQL 18 and newer: without this, an UPDATE fails if a replica identity contains a generated column.
 do $$ begin
   if current_setting('server_version_num')::int >= 180000 then
     alter publication walhook set (publish_generated_columns = stored);
   end if;
 end $$;
 
--- Recommended, PostgreSQL 16 and newer: the WAL that walhook has read is then given up about every second, not every 15.
+-- Recommended, PostgreSQL 16 and newer: Postgres then releases WAL that walhook has read every second, not every 15 seconds.
 do $$ begin
   if current_setting('server_version_num')::int >= 160000 then
     grant execute on function pg_log_standby_snapshot() to walhook;
