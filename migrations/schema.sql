@@ -528,7 +528,7 @@ create table walhook.gaps (
   PRIMARY KEY (id),
   CHECK (
 CASE
-    WHEN (table_name IS NULL) THEN (reason = ANY (ARRAY['slot missing'::text, 'slot invalidated'::text, 'slot moved'::text, 'slot older than publication'::text, 'publication missing'::text, 'publication remade'::text, 'other cluster'::text, 'other database'::text, 'other history'::text, 'other slot'::text, 'given up'::text]))
+    WHEN (table_name IS NULL) THEN (reason = ANY (ARRAY['slot missing'::text, 'slot invalidated'::text, 'slot moved'::text, 'slot older than publication'::text, 'publication missing'::text, 'publication remade'::text, 'other cluster'::text, 'other database'::text, 'other history'::text, 'other slot'::text, 'given up'::text, 'cell set back'::text]))
     ELSE (reason = ANY (ARRAY['publication changed'::text, 'table replaced'::text, 'table unpublished'::text, 'table unlogged'::text, 'table unmapped'::text, 'table dropped'::text, 'partition detached'::text, 'partition rewritten'::text, 'rows unreadable'::text]))
 END),
   CHECK (((entity_type IS NULL) = (table_name IS NULL))),

@@ -9,7 +9,7 @@ import type { Config } from './config.ts'
 import type { Control } from './control/kit/control.ts'
 import { readQueue } from './control/status/status.ts'
 import { countStates } from './control/status/webhook-states.ts'
-import { type CellConnections, type Connections, openDatabases } from './databases.ts'
+import { type Connections, openDatabases } from './databases.ts'
 import { openSender } from './delivery/sending/attempt.ts'
 import { createDeliver, type TraceRequests } from './delivery/sending/deliver.ts'
 import { createGuard } from './delivery/sending/guard.ts'
@@ -17,11 +17,20 @@ import { tableKey } from './domain/mapping/mapping.ts'
 import type { Problem } from './domain/value/problem.ts'
 import { bindHttp, openHttp } from './http.ts'
 import { openControl, type Parts, type Reloadable } from './open-control.ts'
-import { createCells } from './outbox/cells/cells.ts'
-import { mainCell, type Registered } from './outbox/cells/registry.ts'
+import { type Cell, createCells } from './outbox/cells/cells.ts'
+import { receiversIn } from './outbox/cells/receivers.ts'
+import { mainCell } from './outbox/cells/registry.ts'
+import type { Outbox } from './outbox/database/database.ts'
 import { countOpenGaps } from './outbox/source/gaps.ts'
 import { answerMs, captureHealth, cellsHealth, databaseHealth, deliveryHealth } from './readiness.ts'
-import { createCellRuns, openDispatcher, runServices, type Sharing, servicesOf } from './run-cell.ts'
+import {
+  createCellRuns,
+  type OpenedCell,
+  openDispatcher,
+  runServices,
+  type Sharing,
+  servicesOf,
+} from './run-cell.ts'
 import type { Log } from './runtime/log.ts'
 import { openResources, type Resources } from './runtime/resources.ts'
 import { within } from './runtime/within.ts'
@@ -92,6 +101,7 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
       dispatcher.appended(appended)
       runs.wake()
     },
+    receiversOf: wanted => receiversIn(cells, wanted),
     trace: tracing?.appends ?? null,
   })
   const { capture, mapping } = reloadable
@@ -138,7 +148,7 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
     ...(roles.has('capture')
       ? [capture, createCaptureAlerts({ outbox: upkeep, slotName, state: capture.state })]
       : []),
-    runs.service,
+    ...runs.services,
   ]
   const resources = opened.move()
   return {
@@ -236,16 +246,16 @@ function openDelivery(
 
 /** The cells, and what this process runs for those besides main. */
 function openCells(sharing: Sharing, { outbox, upkeep, openCell }: Connections) {
-  const opened = new Map<string, CellConnections & { readonly registered: Registered }>()
+  const opened = new WeakMap<Outbox, OpenedCell>()
   const cells = createCells({
     main: outbox,
     sealKey: sharing.config.sealKey!,
     open(registered) {
       const connections = openCell(registered)
-      opened.set(registered.name, { ...connections, registered })
+      opened.set(connections.outbox, { ...connections, registered })
       return connections.outbox
     },
   })
-  const connections = (name: string) => opened.get(name)
+  const connections = (cell: Cell) => opened.get(cell.outbox)
   return { cells, runs: createCellRuns(sharing, { main: upkeep, cells, connections }) }
 }

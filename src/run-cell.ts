@@ -5,10 +5,11 @@ import { createCopier } from './delivery/cells/copier.ts'
 import type { Deliver } from './delivery/sending/deliver.ts'
 import { createDispatcher, type DispatcherOptions } from './delivery/turn/dispatcher.ts'
 import { createReplays } from './delivery/turn/replays.ts'
-import type { Cells } from './outbox/cells/cells.ts'
-import { settleMoves } from './outbox/cells/move.ts'
+import type { Cell, Cells } from './outbox/cells/cells.ts'
 import { prepareCell } from './outbox/cells/prepare.ts'
 import type { Registered } from './outbox/cells/registry.ts'
+import type { SetBack } from './outbox/cells/set-back.ts'
+import { settleMoves } from './outbox/cells/settle-move.ts'
 import { type Clock, openClock } from './outbox/database/clock.ts'
 import type { Outbox } from './outbox/database/database.ts'
 import { keepDays } from './outbox/days/upkeep.ts'
@@ -100,15 +101,15 @@ export async function runServices(
   await Promise.all(supervised)
 }
 
-type OpenedCell = CellConnections & { readonly registered: Registered }
+export type OpenedCell = CellConnections & { readonly registered: Registered }
 
 /** A cell in this process. `problem`: why it is not ready; null: it is. */
-type Running = { dispatcher: Dispatcher | null; wake(): void; problem: string | null }
+type CellState = { dispatcher: Dispatcher | null; wake(): void; problem: string | null }
 
 /** Runs a cell until `signal` is aborted. Until it answers and has its tables, it is prepared again and again. */
 async function runCell(
   sharing: Sharing,
-  { main, cell, state }: { readonly main: Outbox; readonly cell: OpenedCell; readonly state: Running },
+  { main, cell, state }: { readonly main: Outbox; readonly cell: OpenedCell; readonly state: CellState },
   signal: AbortSignal,
 ): Promise<void> {
   const { config } = sharing
@@ -125,7 +126,12 @@ async function runCell(
       if (signal.aborted) return
       const { queue, outbox, upkeep } = cell
       const dispatcher = openDispatcher({ ...sharing, log }, { queue, nowMs: clock.nowMs })
-      const copier = createCopier({ main, cell: { name, outbox: upkeep }, onCopied: dispatcher.appended })
+      const copier = createCopier({
+        main,
+        cell: { name, outbox: upkeep },
+        onCopied: dispatcher.appended,
+        onSetBack: found => tellSetBack(log, found),
+      })
       state.dispatcher = dispatcher
       state.wake = copier.wake
       const parts = { outbox, upkeep, clock, dispatcher, wake: dispatcher.wake }
@@ -133,6 +139,16 @@ async function runCell(
     },
   }
   await runServices([service], log, signal)
+}
+
+function tellSetBack(log: Log, found: SetBack): void {
+  log.error('cell.set_back', {
+    to: new Date(found.toMs).toISOString(),
+    from: new Date(found.fromMs).toISOString(),
+    days_lost: found.daysLost,
+    webhooks_lost: found.webhooksLost,
+    webhooks_left: found.webhooksLeft,
+  })
 }
 
 /** Migrates a cell, and opens its clock. Throws why it is not ready. */
@@ -155,9 +171,12 @@ async function prepare(
 
 const lookForCellsMs = 10_000
 
+/** `stop`: the cell is elsewhere now, or is no more. */
+type Run = CellState & { readonly cell: OpenedCell; stop(): void; readonly ended: Promise<void> }
+
 /**
  * Runs the cells besides main, each by itself: one that is away is tried again and again, and nothing else waits for it. A cell that is
- * added is taken up within seconds.
+ * added or removed, or whose database has moved, is heard of within seconds.
  */
 export function createCellRuns(
   sharing: Sharing,
@@ -169,44 +188,54 @@ export function createCellRuns(
     readonly main: Outbox
     readonly cells: Cells
     /** Undefined: main, or a cell whose URL can't be read. */
-    readonly connections: (name: string) => OpenedCell | undefined
+    readonly connections: (cell: Cell) => OpenedCell | undefined
   },
 ) {
   const { config, log } = sharing
-  const running = new Map<string, Running>()
+  const isDelivering = config.roles.has('delivery')
+  const running = new Map<string, Run>()
 
-  /** A mover may have crashed. */
-  async function endMoves() {
-    try {
-      const webhookIds = await settleMoves(cells)
-      if (webhookIds.length > 0) log.info('cells.moves_settled', { webhook_ids: webhookIds })
-    } catch (error) {
-      log.warn('cells.moves_wait', { reason: describeError(error) })
-    }
+  function start(cell: OpenedCell, signal: AbortSignal): Run {
+    const own = new AbortController()
+    const state: CellState = { dispatcher: null, wake() {}, problem: null }
+    const ended = runCell(sharing, { main, cell, state }, AbortSignal.any([signal, own.signal]))
+    return Object.assign(state, { cell, stop: () => own.abort(), ended })
   }
 
-  const service: Service = {
+  const runs: Service = {
     name: 'cells',
     async run(signal) {
-      const runs: Promise<void>[] = []
-      while (!signal.aborted) {
+      for (; !signal.aborted; await sleep(lookForCellsMs, signal)) {
         await cells.refresh().catch(error => log.warn('cells.unknown', { reason: describeError(error) }))
-        if (config.roles.has('delivery')) await endMoves()
-        for (const { name } of config.roles.has('delivery') ? cells.all() : []) {
-          const cell = connections(name)
-          if (!cell || running.has(name)) continue
-          const state: Running = { dispatcher: null, wake() {}, problem: null }
-          running.set(name, state)
-          runs.push(runCell(sharing, { main, cell, state }, signal))
-        }
-        await sleep(lookForCellsMs, signal)
+        const here = new Set(isDelivering ? cells.all().flatMap(cell => connections(cell) ?? []) : [])
+        for (const [name, { cell, stop, ended }] of running)
+          if (!here.has(cell)) {
+            stop()
+            void ended.finally(() => running.delete(name))
+          }
+        for (const cell of here)
+          if (!running.has(cell.registered.name)) running.set(cell.registered.name, start(cell, signal))
       }
-      await Promise.all(runs)
+      await Promise.all([...running.values()].map(({ ended }) => ended))
+    },
+  }
+
+  /** A mover may have crashed. By itself: a cell that does not answer holds up a move, and not the taking up of cells. */
+  const moves: Service = {
+    name: 'moves',
+    async run(signal) {
+      for (; !signal.aborted; await sleep(lookForCellsMs, signal)) {
+        const { settled, waiting } = await settleMoves(cells)
+        if (settled.length > 0) log.info('cells.moves_settled', { webhook_ids: settled })
+        const webhookIds = waiting.map(({ webhookId }) => webhookId)
+        if (waiting.length > 0)
+          log.warn('cells.moves_wait', { webhook_ids: webhookIds, reason: waiting[0]!.why })
+      }
     },
   }
 
   return {
-    service,
+    services: isDelivering ? [runs, moves] : [runs],
     /** The log has something new. */
     wake() {
       for (const { wake } of running.values()) wake()

@@ -2,7 +2,7 @@ import type { EntityMapping } from '../domain/mapping/mapping.ts'
 import type { TraceAppends } from '../domain/shown/spans.ts'
 import type { Outbox } from '../outbox/database/database.ts'
 import type { Log } from '../runtime/log.ts'
-import type { PagePace } from './backfill/paged-work.ts'
+import type { PagedWork, PagePace } from './backfill/paged-work.ts'
 import type { Link } from './link.ts'
 import type { createLearner } from './source/learn-catalogue.ts'
 import type { Source } from './source/source.ts'
@@ -22,6 +22,7 @@ export type CaptureOptions = {
   readonly waitsFor?: () => string | null
   /** Called after each commit of events, for delivery in this process. */
   readonly onAppended?: (appended: AppendedEvents) => void
+  readonly receiversOf?: PagedWork['receiversOf']
   /** Null or absent: no tracing. */
   readonly trace?: TraceAppends | null
   /** The interval of comparing tables and publication with the mapping while streaming. */

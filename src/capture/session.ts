@@ -92,11 +92,11 @@ function openBorn(
 
 /** Probes, and pages of backfills and resyncs, until aborted. */
 function workBeside({ options, status }: Capturing, teller: PageTeller, signal: AbortSignal): void {
-  const { source, outbox, slotName, publicationName, mapping, nowMs, log } = options
+  const { source, outbox, slotName, publicationName, mapping, receiversOf, nowMs, log } = options
   void sendProbes({ source, slotName, intervalMs: options.probeIntervalMs ?? null, nowMs, log }, signal)
   const judge = createJudge({ source, outbox, slotName, publicationName, nowMs })
   const pace = options.pagePace ?? usualPagePace
-  const work = { source, outbox, slotName, mapping, teller, judge, nowMs, log, pace }
+  const work = { source, outbox, slotName, mapping, teller, receiversOf, judge, nowMs, log, pace }
   const { overdue } = status
   void workOffPages([createResyncs(work), createBackfills(work)], { ...work, overdue }, signal)
 }

@@ -43,7 +43,13 @@ test('a webhook in a cell gets events and its backfill, and signs after a change
     await until(() => ofMain.arrivals.length === 1 && ofWest.arrivals.length === 1, {
       what: 'both webhooks',
     })
-    await walhook.api('POST', '/api/backfills', { entity_type: 'user', webhook_id: made.id })
+    await walhook.api('PATCH', `/api/webhooks/${made.id}`, { is_active: false })
+    const { id } = await walhook.api('POST', '/api/backfills', { entity_type: 'user', webhook_id: made.id })
+    const reason = async () => (await walhook.api('GET', `/api/backfills/${id}`)).reason
+    await until(async () => (await reason()) === `webhook ${made.id} is not active`, {
+      what: 'the backfill to wait for the webhook of the cell',
+    })
+    await walhook.api('PATCH', `/api/webhooks/${made.id}`, { is_active: true })
     await until(() => ofWest.arrivals.length === 3, { what: 'the backfill of the cell' })
     expect(ofMain.arrivals).toHaveLength(1)
     const headers = { authorization: `Bearer ${adminToken}` }

@@ -5,6 +5,7 @@ import { expect, test } from 'vitest'
 import { connect } from '../support/connect.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { startOwnServer } from '../support/own-server.ts'
+import { openTestLink } from '../support/test-link.ts'
 import { startTestReceiver } from '../support/test-receiver.ts'
 import { until } from '../support/wait.ts'
 import { runWalhook, startWalhook, type WalhookProcess } from '../support/walhook-process.ts'
@@ -22,11 +23,14 @@ async function checksOf(walhook: WalhookProcess) {
 const untilCell = (walhook: WalhookProcess, state: string) =>
   until(async () => (await checksOf(walhook)).cell?.startsWith(state), { what: `the cell to be ${state}` })
 
-test('a cell is taken up while walhook runs, and one that is away stops nothing else', async () => {
+test('a cell is taken up while walhook runs, moves to another database, and is removed; one that is away stops nothing else', {
+  timeout: 180_000, // a removal waits until processes have let go
+}, async () => {
   const folder = await mkdtemp(join(tmpdir(), 'walhook-cell-'))
   const own = { server: await startOwnServer(folder) }
   try {
     await using database = await createTestDatabase()
+    await using link = await openTestLink(own.server.url)
     await using receiver = await startTestReceiver(async () => 204)
     await using psql = await connect(database.url)
     await psql.query(tables)
@@ -35,7 +39,7 @@ test('a cell is taken up while walhook runs, and one that is away stops nothing 
     await walhook.api('POST', '/api/webhooks', { name: 'CRM', url: receiver.url, triggers: ['user.new'] })
     expect(await checksOf(walhook)).toEqual({ status: 200, cell: null })
 
-    const added = await runWalhook(database, ['cell', 'add', 'west', '--database', own.server.url])
+    const added = await runWalhook(database, ['cell', 'add', 'west', '--database', link.url])
     expect(added).toMatchObject({ code: 0, stderr: '' })
     await untilCell(walhook, 'working')
     await psql.query('insert into users values (1, 0)')
@@ -56,6 +60,24 @@ test('a cell is taken up while walhook runs, and one that is away stops nothing 
     own.server = await startOwnServer(folder)
     await untilCell(walhook, 'working')
     await until(async () => (await inCell()).length === 2, { what: 'the copy of what was missed' })
+
+    // Its database is elsewhere now. walhook goes there without a restart.
+    link.cut()
+    await link[Symbol.asyncDispose]()
+    await untilCell(walhook, 'away')
+    const again = await runWalhook(database, ['cell', 'add', 'west', '--database', own.server.url])
+    expect(again).toMatchObject({ code: 0, stderr: '' })
+    await untilCell(walhook, 'working')
+    await psql.query('insert into users values (3, 0)')
+    await until(async () => (await inCell()).length === 3, { what: 'the copy in the new place' })
+
+    const removed = await runWalhook(database, ['cell', 'remove', 'west', '--drop'])
+    expect(removed).toMatchObject({ code: 0, stderr: '' })
+    expect(await checksOf(walhook)).toEqual({ status: 200, cell: null })
+    await using left = await connect(own.server.url)
+    expect((await left.query(`select 1 from pg_namespace where nspname = 'walhook'`)).rows).toEqual([])
+    // Nothing looked for tables that were gone.
+    expect(walhook.log.filter(({ reason }) => String(reason).includes('does not exist'))).toEqual([])
   } finally {
     await own.server.stop().catch(() => {})
     await rm(folder, { recursive: true, force: true })

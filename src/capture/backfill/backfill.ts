@@ -5,7 +5,6 @@ import {
   advanceBackfill,
   backfillReceivers,
   endBackfill,
-  mayBeInOtherCell,
   openBackfills,
 } from '../../outbox/source/backfills.ts'
 import { maxShownKey } from '../map/map.ts'
@@ -88,7 +87,7 @@ const behind = ({ afterKey }: Backfill) =>
 
 /** Why a backfill's receivers get no more rows, for now or for ever. */
 async function obstacleOf(
-  { outbox, nowMs }: PagedWork,
+  { outbox, receiversOf, nowMs }: PagedWork,
   counts: Counts,
   backfill: Backfill,
   turn: Turn,
@@ -97,9 +96,12 @@ async function obstacleOf(
   if (counted && counted.rows < recountAfterRows && nowMs() - counted.atMs < recountAfterMs) return null
   const { webhookId } = backfill
   const trigger = triggerOf(backfill.entityType, backfill.actionType)
-  const receivers = await backfillReceivers(outbox, { webhookId, trigger, countTo: maxWaiting + 1 })
+  const wanted = { webhookId, trigger, countTo: maxWaiting + 1 }
+  const { receivers, isComplete } = receiversOf
+    ? await receiversOf(wanted)
+    : { receivers: await backfillReceivers(outbox, wanted), isComplete: true }
   const waiting = (reason: string) => ({ reason, code: 'page.receiver_waits' as const })
-  if (receivers.length === 0 && (await mayBeInOtherCell(outbox, webhookId))) return null
+  if (receivers.length === 0 && !isComplete) return null
   if (receivers.length === 0)
     return webhookId === null
       ? waiting(`no active webhook has the trigger ${trigger}`)

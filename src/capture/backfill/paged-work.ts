@@ -4,7 +4,9 @@ import type { PageCode, PageFailures } from '../../domain/capture/page-failures.
 import type { Part } from '../../domain/capture/resync.ts'
 import type { EntityMapping } from '../../domain/mapping/mapping.ts'
 import { mostInARow } from '../../domain/value/streak.ts'
+import type { Receivers } from '../../outbox/cells/receivers.ts'
 import type { Outbox } from '../../outbox/database/database.ts'
+import type { WantedReceivers } from '../../outbox/source/backfills.ts'
 import {
   hasOpenWork,
   noteReason,
@@ -81,6 +83,8 @@ export type PagedWork = {
   readonly slotName: string
   readonly mapping: readonly EntityMapping[]
   readonly teller: PageTeller
+  /** The receivers of a backfill in all cells; absent: there is main alone. */
+  readonly receiversOf?: ((wanted: WantedReceivers) => Promise<Receivers>) | undefined
   /** An entity as the source has it now; throws if its tables can't be captured. */
   readonly judge: (entity: EntityMapping) => Promise<Judged>
   readonly nowMs: () => number

@@ -1,20 +1,18 @@
 import { randomBytes } from 'node:crypto'
-import { type Config, readConfig } from '../../config.ts'
+import type { Config } from '../../config.ts'
 import { problemOfConnecting } from '../../databases.ts'
 import { parseDatabaseUrl } from '../../domain/database/database-url.ts'
 import type { Problem } from '../../domain/value/problem.ts'
 import { nonceBytes, seal } from '../../domain/webhook/seal.ts'
-import type { Cells } from '../../outbox/cells/cells.ts'
 import { type MoveOutcome, moveWebhook, type WhyNot } from '../../outbox/cells/move.ts'
 import { logSlot, prepareCell } from '../../outbox/cells/prepare.ts'
 import { insertCell, listCells, setCellUrl, urlPurpose } from '../../outbox/cells/registry.ts'
 import { type Outbox, openOutbox, transaction } from '../../outbox/database/database.ts'
 import { hasPosition } from '../../outbox/log/position.ts'
 import { isSchemaName } from '../../outbox/schema/in-schema.ts'
-import { readOutboxId } from '../../outbox/source/home.ts'
-import { withCells } from '../kit/cells.ts'
-import { type Command, Misuse, parseOnce, report, required, say, wholeNumber } from '../kit/command.ts'
-import { migrateOutbox } from '../kit/migrate-outbox.ts'
+import { type Command, Misuse, parseOnce, report, say, wholeNumber } from '../kit/command.ts'
+import { inCells, noCell, openMain } from './in-cells.ts'
+import { remove } from './remove.ts'
 
 export const cell: Command = {
   usage: `  walhook cell add NAME [--database URL] [--schema NAME]
@@ -22,25 +20,31 @@ export const cell: Command = {
                                       another schema of this one; repeat it with a new URL after moving the database
   walhook cell list                   list the cells with their webhooks, their lag, and whether they answer
   walhook cell move WEBHOOK CELL      move a webhook, with its pending deliveries and its log, to another cell (main is
-                                      the first); it receives nothing for about 20 seconds`,
-  words: ['add', 'list', 'move'],
+                                      the first); it receives nothing for about 20 seconds
+  walhook cell remove NAME [--drop]   remove a cell without webhooks; its tables stay, --drop drops its schema`,
+  words: ['add', 'list', 'move', 'remove'],
+  optionsOfWords: { add: ['--database', '--schema'], list: [], move: [], remove: ['--drop'] },
   async run(args) {
     const { values, positionals } = parseOnce({
       args,
       allowPositionals: true,
-      options: { database: { type: 'string' }, schema: { type: 'string' } },
+      options: { database: { type: 'string' }, schema: { type: 'string' }, drop: { type: 'boolean' } },
     })
     const [verb, ...rest] = positionals
-    if (verb === 'list' && rest.length === 0 && Object.keys(values).length === 0) return await list()
-    if (verb === 'move' && rest.length === 2 && Object.keys(values).length === 0) {
+    const { drop, ...place } = values
+    const isPlaced = Object.keys(place).length > 0
+    if (verb === 'remove' && rest.length === 1 && !isPlaced) return await remove(rest[0]!, drop === true)
+    if (drop) throw new Misuse('only cell remove takes --drop')
+    if (verb === 'list' && rest.length === 0 && !isPlaced) return await list()
+    if (verb === 'move' && rest.length === 2 && !isPlaced) {
       const webhookId = wholeNumber(rest[0]!)
       if (!(webhookId > 0 && webhookId < 2 ** 31))
         throw new Misuse(`${JSON.stringify(rest[0])} is not a webhook id: walhook webhooks list shows them`)
       return await move(webhookId, rest[1]!)
     }
     if (verb !== 'add' || rest.length !== 1)
-      throw new Misuse('cell takes add NAME, list, or move WEBHOOK CELL')
-    return await add(rest[0]!, values)
+      throw new Misuse('cell takes add NAME, list, move WEBHOOK CELL, or remove NAME')
+    return await add(rest[0]!, place)
   },
 }
 
@@ -168,16 +172,6 @@ async function move(webhookId: number, name: string): Promise<number> {
   })
 }
 
-const noCell = (name: string, cells: Cells): Problem => ({
-  code: 'cell',
-  what: `cell ${name}`,
-  found: 'no such cell',
-  mend: `name one of ${cells
-    .all()
-    .map(cell => cell.name)
-    .join(', ')}; walhook cell list describes them`,
-})
-
 function notMoved(webhookId: number, name: string, { why, count }: MoveOutcome & { ok: false }): Problem {
   const because: Record<WhyNot, readonly [string, string]> = {
     'no webhook': ['no such webhook', 'walhook webhooks list shows them'],
@@ -194,32 +188,4 @@ function notMoved(webhookId: number, name: string, { why, count }: MoveOutcome &
   }
   const [found, mend] = because[why]
   return { code: 'cell', what: `webhook ${webhookId} to ${name}`, found, mend }
-}
-
-/** With the cells of the main outbox. */
-async function inCells(work: (cells: Cells) => Promise<number>): Promise<number> {
-  const opened = await openMain()
-  if (typeof opened === 'number') return opened
-  await using main = opened.main
-  const done = await withCells(opened.config, main, work)
-  return done.ok ? done.value : report([done.problem])
-}
-
-/** The migrated main outbox, which has been at work; else the exit status. */
-async function openMain(): Promise<{ config: Config; main: Outbox } | number> {
-  const config = required(readConfig(['OUTBOX_DATABASE_URL', 'WALHOOK_SECRET_KEY']))
-  if (!config) return 1
-  const migrated = await migrateOutbox(config)
-  if (!migrated.ok) return report([migrated.problem])
-  const main = openOutbox({ url: config.outboxUrl!, maxConnections: 6, onError: () => {} })
-  if ((await readOutboxId(main.pool)) !== null) return { config, main }
-  await main[Symbol.asyncDispose]()
-  return report([
-    {
-      code: 'cell',
-      what: 'the main outbox',
-      found: 'walhook has never run with it',
-      mend: 'start walhook once: walhook serve',
-    },
-  ])
 }

@@ -7,7 +7,8 @@ import {
   readToCopy,
   storeCopied,
 } from '../../outbox/cells/copy-log.ts'
-import { noteCopied } from '../../outbox/cells/registry.ts'
+import { mainCell, noteCopied } from '../../outbox/cells/registry.ts'
+import { type SetBack, settleSetBack } from '../../outbox/cells/set-back.ts'
 import type { Outbox } from '../../outbox/database/database.ts'
 import { dayMs, ensurePartitions } from '../../outbox/days/partitions.ts'
 import type { Service } from '../../runtime/service.ts'
@@ -30,11 +31,13 @@ export function createCopier({
   main,
   cell,
   onCopied = () => {},
+  onSetBack = () => {},
 }: {
   readonly main: Outbox
   readonly cell: Cell
   /** What this process copied, for its own streams. */
   readonly onCopied?: (copied: AppendedEvents) => void
+  readonly onSetBack?: (found: SetBack) => void
 }): Service & { wake(): void } {
   const { outbox, name } = cell
   const waker = createWaker()
@@ -47,6 +50,8 @@ export function createCopier({
     wake: waker.wake,
     async run(signal) {
       let position: CellPosition | null = await readCellPosition(outbox)
+      const setBack = await settleSetBack({ name: mainCell, outbox: main }, cell, position.copiedUpTo)
+      if (setBack) onSetBack(setBack)
       while (!signal.aborted) position = position ? await copy(position, signal) : await follow(signal)
     },
   }

@@ -37,7 +37,7 @@ export type Cells = {
   readonly main: Cell
   /** Whose webhooks are there for whoever asks; null: everybody's. */
   readonly tenant: string | null
-  /** Main first. Cells added elsewhere are here after the next `refresh`. */
+  /** Main first. Cells that were added, removed or have moved elsewhere are so here after the next `refresh`. */
   all(): readonly Cell[]
   /** The cell of a webhook, whether that exists or not. */
   of(webhookId: number): Promise<Cell>
@@ -71,20 +71,29 @@ export function createCells(options: {
   const main: Cell = { name: mainCell, outbox: options.main }
   let cells: readonly Cell[] = [main]
 
-  /** A cell whose URL can't be read is one that never answers. */
-  function openOne(cell: Registered): Cell {
+  /** Of a cell that is where it was, its connections stay. One whose URL can't be read stays as it was, or is one that never answers. */
+  function openOne(cell: Registered, known: Cell | undefined): Cell {
     const { name, schema } = cell
     try {
-      return { name, outbox: open({ ...cell, url: urlOf(cell, main.outbox.url, sealKey) }) }
+      const url = urlOf(cell, main.outbox.url, sealKey)
+      const isThere = known?.outbox.url === url && known.outbox.schema === schema
+      return isThere ? known : { name, outbox: open({ ...cell, url }) }
     } catch (error) {
-      return { name, outbox: silentOutbox(schema, error) }
+      return known ?? { name, outbox: silentOutbox(schema, error) }
     }
   }
 
-  async function refresh() {
+  async function read() {
     const known = new Map(cells.map(cell => [cell.name, cell]))
     const registered = await listCells(main.outbox)
-    cells = [main, ...registered.map(one => known.get(one.name) ?? openOne(one))]
+    cells = [main, ...registered.map(one => openOne(one, known.get(one.name)))]
+  }
+
+  /** One after the other: two at once would open a cell twice. */
+  let reading: Promise<void> = Promise.resolve()
+  function refresh(): Promise<void> {
+    reading = reading.then(read, read)
+    return reading
   }
 
   async function named(name: string): Promise<Cell> {

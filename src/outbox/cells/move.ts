@@ -4,11 +4,12 @@ import { sleep } from '../../runtime/sleep.ts'
 import { type Outbox, transaction } from '../database/database.ts'
 import { lockAllHolders } from '../database/fence.ts'
 import { deleteWebhook } from '../records/webhooks.ts'
-import { lockKey } from '../schema/in-schema.ts'
 import type { Cell, Cells } from './cells.ts'
-import { bringIn, copyAttempts, deleteMoved, makeDays } from './move-in.ts'
+import { bringIn, copyAttempts, makeDays } from './move-in.ts'
 import { countToMove, isReplayed, takeOut } from './move-out.ts'
-import { findPlacement, listMoves, type Placement, place } from './registry.ts'
+import { whileItAnswers } from './reach.ts'
+import { findPlacement, place } from './registry.ts'
+import { giveBack, settleMove, withMoveLock } from './settle-move.ts'
 
 /**
  * A move of a webhook, from one cell to another. Exactly one sends at any time:
@@ -34,9 +35,6 @@ const longestWaitMs = 60_000
 const inLockMs = 2_000
 const askEveryMs = 50
 
-/** A unique number of advisory locks: of whoever moves a webhook. */
-const moveLock = lockKey(0x6d6f7665)
-
 /**
  * Moves a webhook. `holdMs`: the time after which nothing of it can be in flight, 20 s with attempts of 15 s. Repeatable after a crash at any
  * point. Throws if a cell does not answer; a process then settles it (`settleMoves`).
@@ -53,13 +51,20 @@ export async function moveWebhook(
   const moved = await withMoveLock(cells.main.outbox, webhookId, async () => {
     await settleMove(cells, await findPlacement(cells.main.outbox.pool, webhookId))
     const from = await cells.of(webhookId)
-    if ((await stateIn(from.outbox, webhookId)) === 'none') return refuse('no webhook')
+    if (!(await isIn(from.outbox, webhookId))) return refuse('no webhook')
     if (from.name === to.name) return { ok: true as const, isMoved: false }
     if (await isReplayed(from.outbox.pool, webhookId)) return refuse('replayed')
     const count = await countToMove(from.outbox, webhookId, mostToMove + 1)
     if (count > mostToMove) return { ...refuse('too much waits'), count }
+    const cut: Cut = { state: 'open' }
     try {
-      return await move({ cells, from, to, webhookId, holdMs, onStep })
+      return await move({ cells, from, to, webhookId, holdMs, onStep, cut })
+    } catch (error) {
+      if (cut.state === 'open') {
+        cut.state = 'given up'
+        await giveBack(from.outbox.pool, webhookId)
+      }
+      throw error
     } finally {
       await settleMove(cells, await findPlacement(cells.main.outbox.pool, webhookId))
       await onStep('settled')
@@ -70,6 +75,12 @@ export async function moveWebhook(
 
 const refuse = (why: WhyNot) => ({ ok: false as const, why })
 
+/**
+ * Whether the new cell may have stored the webhook: once its commit is under way, only it can tell. Whoever gives up before then gives
+ * the webhook back, and the transaction there, which may still be waiting, ends without a commit.
+ */
+type Cut = { state: 'open' | 'may be there' | 'given up' }
+
 type Move = {
   readonly cells: Cells
   readonly from: Cell
@@ -77,9 +88,11 @@ type Move = {
   readonly webhookId: number
   readonly holdMs: number
   readonly onStep: (step: Step) => void | Promise<void>
+  readonly cut: Cut
 }
 
-async function move({ cells, from, to, webhookId, holdMs, onStep }: Move): Promise<MoveOutcome> {
+async function move(options: Move): Promise<MoveOutcome> {
+  const { cells, from, to, webhookId, holdMs, onStep } = options
   const { pool: main } = cells.main.outbox
   const tenant = await tenantIn(from.outbox, webhookId)
   await place(main, { webhookId, tenant, cell: from.name, movingTo: to.name })
@@ -97,21 +110,23 @@ async function move({ cells, from, to, webhookId, holdMs, onStep }: Move): Promi
   if (!(await reaches(from.outbox, await headOf(to.outbox), longestWaitMs))) return refuse('late')
   await copyAttempts(from.outbox, to.outbox, webhookId, copied)
   await onStep('copied')
-  const outcome = await cutOver({ from, to, webhookId, tenant, main }, onStep)
+  const outcome = await cutOver({ ...options, tenant })
   return outcome ?? { ok: true, isMoved: true }
 }
 
-/** The only commits that matter: in the new cell the webhook is there, then it is gone from the old one. */
-async function cutOver(
-  {
-    from,
-    to,
-    webhookId,
-    tenant,
-    main,
-  }: { from: Cell; to: Cell; webhookId: number; tenant: string | null; main: pg.Pool },
-  onStep: Move['onStep'],
-): Promise<MoveOutcome | null> {
+/**
+ * The only commits that matter: in the new cell the webhook is there, then it is gone from the old one. Each cell is locked, so neither
+ * waits for one that does not answer: the old one's other webhooks and the new one's log would stand still with it.
+ */
+async function cutOver({
+  cells,
+  from,
+  to,
+  webhookId,
+  tenant,
+  onStep,
+  cut,
+}: Move & { readonly tenant: string | null }): Promise<MoveOutcome | null> {
   return await transaction(from.outbox.pool, async client => {
     await lockAllHolders(client)
     const { rows } = await client.query('select moving_to from walhook.webhooks where id = $1 for update', [
@@ -119,21 +134,33 @@ async function cutOver(
     ])
     if (rows[0]?.moving_to !== to.name) return refuse('no webhook')
     if (await isReplayed(client, webhookId)) return refuse('replayed')
-    const isIn = await transaction(to.outbox.pool, async there => {
-      // Nothing is appended there meanwhile.
-      const { rows: positions } = await there.query(
-        'select last_event_id as id from walhook.positions for update',
-      )
-      const upTo: TimeId = positions[0]?.id ?? 0n
+    const isStored = await whileItAnswers(to, storeThere({ from, to, webhookId, cut }, client))
+    if (!isStored) return refuse('late')
+    await onStep('cut over')
+    await place(cells.main.outbox.pool, { webhookId, tenant, cell: to.name, movingTo: from.name })
+    await deleteWebhook(client, webhookId)
+    return null
+  })
+}
+
+/** Stores the webhook in its new cell; false: the old one lacks events that the new one has. */
+async function storeThere(
+  { from, to, webhookId, cut }: Pick<Move, 'from' | 'to' | 'webhookId' | 'cut'>,
+  client: pg.PoolClient,
+): Promise<boolean> {
+  return await transaction(to.outbox.pool, async there => {
+    // Nothing is appended there meanwhile.
+    const { rows } = await there.query('select last_event_id as id from walhook.positions for update')
+    const upTo: TimeId = rows[0]?.id ?? 0n
+    const bring = async () => {
       if (!(await reaches(from.outbox, upTo, inLockMs))) return false
       await bringIn(there, client, webhookId, await takeOut(client, webhookId, upTo))
       return true
-    })
-    if (!isIn) return refuse('late')
-    await onStep('cut over')
-    await place(main, { webhookId, tenant, cell: to.name, movingTo: from.name })
-    await deleteWebhook(client, webhookId)
-    return null
+    }
+    const isStored = await whileItAnswers(from, bring())
+    if (cut.state === 'given up') throw new Error('the move was given up')
+    if (isStored) cut.state = 'may be there'
+    return isStored
   })
 }
 
@@ -147,75 +174,11 @@ async function reaches(outbox: Outbox, upTo: TimeId, ms: number): Promise<boolea
   return false
 }
 
-/** `moving`: it is held, since it is being moved away. */
-async function stateIn({ pool }: Outbox, webhookId: number): Promise<'none' | 'active' | 'moving'> {
-  const { rows } = await pool.query('select moving_to from walhook.webhooks where id = $1', [webhookId])
-  return rows.length === 0 ? 'none' : rows[0].moving_to === null ? 'active' : 'moving'
-}
-
 async function tenantIn({ pool }: Outbox, webhookId: number): Promise<string | null> {
   const { rows } = await pool.query('select tenant from walhook.webhooks where id = $1', [webhookId])
   return rows[0]?.tenant ?? null
 }
 
-/** Ends a move that was begun: forward if the webhook is in its new cell, else it is given back. Nothing without one. */
-async function settleMove(cells: Cells, placement: Placement): Promise<void> {
-  const { webhookId, cell, movingTo } = placement
-  if (movingTo === null) return
-  const { pool: main } = cells.main.outbox
-  const [here, there] = [await cells.named(cell), await cells.named(movingTo)]
-  if ((await stateIn(there.outbox, webhookId)) === 'active') {
-    await place(main, { ...placement, cell: movingTo, movingTo: cell })
-    await clearUp(here.outbox, webhookId)
-    await place(main, { ...placement, cell: movingTo, movingTo: null })
-    return
-  }
-  // From here on it is not cut over. A mover that just does it has locked the row: then it is gone from here, and the other one is looked at.
-  const state = await stateIn(here.outbox, webhookId)
-  const { rowCount } = await here.outbox.pool.query(
-    'update walhook.webhooks set moving_to = null where id = $1 and moving_to is not null',
-    [webhookId],
-  )
-  if (state === 'moving' && rowCount === 0) return await settleMove(cells, placement)
-  await clearUp(there.outbox, webhookId)
-  await place(main, { ...placement, movingTo: null })
-}
-
-async function clearUp(outbox: Outbox, webhookId: number): Promise<void> {
-  await transaction(outbox.pool, async client => {
-    await lockAllHolders(client)
-    await deleteWebhook(client, webhookId)
-  })
-  await deleteMoved(outbox, webhookId)
-}
-
-/** Ends the moves whose mover is gone. Returns the webhooks; throws if a cell does not answer. */
-export async function settleMoves(cells: Cells): Promise<number[]> {
-  const settled: number[] = []
-  for (const { webhookId } of await listMoves(cells.main.outbox)) {
-    const isSettled = await withMoveLock(cells.main.outbox, webhookId, async () => {
-      await settleMove(cells, await findPlacement(cells.main.outbox.pool, webhookId))
-      return true
-    })
-    if (isSettled) settled.push(webhookId)
-  }
-  return settled
-}
-
-/** Null: another process moves this webhook. */
-async function withMoveLock<T>(
-  { pool }: Outbox,
-  webhookId: number,
-  work: () => Promise<T>,
-): Promise<T | null> {
-  const client = await pool.connect()
-  try {
-    const { rows } = await client.query(`select pg_try_advisory_lock(${moveLock}, $1) as is_ours`, [
-      webhookId,
-    ])
-    return rows[0].is_ours ? await work() : null
-  } finally {
-    // Ends the session, and the lock with it.
-    client.release(true)
-  }
+async function isIn({ pool }: Outbox, webhookId: number): Promise<boolean> {
+  return (await pool.query('select 1 from walhook.webhooks where id = $1', [webhookId])).rows.length > 0
 }

@@ -45,14 +45,17 @@ export function askAgain({ outbox }: Cell): void {
 const lookEveryMs = 1_000
 
 /** Resolves like `promise`; rejects if the cell leaves a question beside it, once a second, without an answer. */
-export async function whileItAnswers<T>(cell: Cell, promise: Promise<T>): Promise<T> {
+export async function whileItAnswers<T>(
+  cell: Cell & { readonly name: string },
+  promise: Promise<T>,
+): Promise<T> {
   const ended = new AbortController()
   const look = async (): Promise<never> => {
     for (;;) {
       await sleep(lookEveryMs, ended.signal)
       if (ended.signal.aborted) return await new Promise<never>(() => {})
       const why = await whyAway(cell)
-      if (why !== null) throw new Error(why)
+      if (why !== null) throw new Error(`the cell ${cell.name} does not answer: ${why}`)
     }
   }
   return await Promise.race([promise, look()]).finally(() => ended.abort())

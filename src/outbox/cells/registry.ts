@@ -119,16 +119,24 @@ export async function cellsOfTenant({ pool }: Pick<Outbox, 'pool'>, tenant: stri
   return new Set(rows.map(({ cell }) => cell))
 }
 
-/** Notes where a webhook is, and where it moves. Before its row is in a cell: a placement without a webhook does no harm. */
+/**
+ * Notes where a webhook is, and where it moves. Before its row is in a cell: a placement without a webhook does no harm. Throws if a cell
+ * was removed.
+ */
 export async function place(db: Db, { webhookId, tenant, cell, movingTo }: Placement): Promise<void> {
-  if (cell === mainCell && movingTo === null)
+  if (cell === mainCell && movingTo === null) {
     await db.query('delete from walhook.placements where webhook_id = $1', [webhookId])
-  else
-    await db.query(
-      `insert into walhook.placements (webhook_id, tenant, cell, moving_to) values ($1, $2, $3, $4)
-       on conflict (webhook_id) do update set cell = excluded.cell, moving_to = excluded.moving_to`,
-      [webhookId, tenant, cell, movingTo],
-    )
+    return
+  }
+  const others = [cell, movingTo].filter(name => name !== null && name !== mainCell)
+  const { rowCount } = await db.query(
+    `insert into walhook.placements (webhook_id, tenant, cell, moving_to)
+     select $1, $2, $3, $4
+     where (select count(*) from (select 1 from walhook.cells where name = any($5) for key share) c) = cardinality($5::text[])
+     on conflict (webhook_id) do update set cell = excluded.cell, moving_to = excluded.moving_to`,
+    [webhookId, tenant, cell, movingTo, others],
+  )
+  if (rowCount === 0) throw new Error(`there is no cell ${others.join(' or ')}`)
 }
 
 /** Webhooks whose move was begun and not ended. */

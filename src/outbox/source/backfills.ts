@@ -141,21 +141,16 @@ export type BackfillReceiver = {
   readonly waiting: number
 }
 
-/** Whether the named webhook, or without a name any, may be in another cell, where nothing is counted. */
-export async function mayBeInOtherCell(outbox: Outbox, webhookId: number | null): Promise<boolean> {
-  const { rows } = await outbox.pool.query({
-    name: 'may_be_in_other_cell',
-    text: `select case when $1::int is null then exists (select 1 from walhook.cells)
-                       else exists (select 1 from walhook.placements where webhook_id = $1) end as yes`,
-    values: [webhookId],
-  })
-  return rows[0].yes
+export type WantedReceivers = {
+  readonly webhookId: number | null
+  readonly trigger: string
+  readonly countTo: number
 }
 
 /** The named webhook, if it exists; otherwise every active one with the trigger. */
 export async function backfillReceivers(
   outbox: Outbox,
-  wanted: { webhookId: number | null; trigger: string; countTo: number },
+  wanted: WantedReceivers,
 ): Promise<BackfillReceiver[]> {
   const { rows } = await outbox.pool.query({
     name: 'backfill_receivers',

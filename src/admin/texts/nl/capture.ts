@@ -72,6 +72,7 @@ export const gapReasonsNl: ReadonlyMap<string, string> = new Map([
   ['other slot', 'De outbox gaat verder met een ander replicatieslot dan voorheen.'],
   ['given up', 'Een resync is afgedwongen: wijzigingen die toen nog niet waren opgeslagen, zijn verloren.'],
   ['rows unreadable', 'walhook kon rijen van de tabel niet lezen.'],
+  ['cell set back', 'Een cel is teruggezet naar een eerder moment.'],
   ['partition rewritten', 'Partities zijn geleegd of herschreven.'],
 ])
 

@@ -1,0 +1,23 @@
+import { within } from '../../runtime/within.ts'
+import { type BackfillReceiver, backfillReceivers, type WantedReceivers } from '../source/backfills.ts'
+import type { Cell, Cells } from './cells.ts'
+import { whyAway } from './reach.ts'
+
+const answerMs = 5_000
+
+/** The receivers of a backfill. `isComplete`: every cell has answered; one that does not answer has its webhooks' events in the log. */
+export type Receivers = { readonly receivers: readonly BackfillReceiver[]; readonly isComplete: boolean }
+
+/** The receivers in all cells. */
+export async function receiversIn(
+  { main, all }: Pick<Cells, 'main' | 'all'>,
+  wanted: WantedReceivers,
+): Promise<Receivers> {
+  const ask = async (cell: Cell) => {
+    if (cell === main) return await backfillReceivers(cell.outbox, wanted)
+    if ((await whyAway(cell)) !== null) return null
+    return await within(answerMs, backfillReceivers(cell.outbox, wanted)).catch(() => null)
+  }
+  const answers = await Promise.all(all().map(ask))
+  return { receivers: answers.flatMap(answer => answer ?? []), isComplete: !answers.includes(null) }
+}
