@@ -214,6 +214,12 @@ test.each<[string, Partial<ExplainFacts>, string, RegExp]>([
     /created at 2026-01-01T12:03/,
   ],
   [
+    'older than the move of the webhook to its cell',
+    { webhook: { ...facts.webhook, createdAt: at(-60), knownSince: at(3) }, stateThen: null },
+    'unknown',
+    /moved to its cell at 2026-01-01T12:03/,
+  ],
+  [
     'without a state of the webhook in its version',
     { ahead, stateThen: null },
     'made_later',

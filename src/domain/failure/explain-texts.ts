@@ -39,6 +39,7 @@ export type ExplainTexts = {
   cancelled(at: string, attempts: number): string
   otherTenant(): string
   madeLater(at: string): string
+  movedLater(at: string): string
   forAnother(webhookId: number): string
   inactiveThen(): string
   disabledThen(): string
@@ -86,6 +87,8 @@ export const explainTexts: ExplainTexts = {
   cancelled: (at, attempts) => `Cancelled at ${at}, after ${count(attempts)}.`,
   otherTenant: () => 'Not sent: the event belongs to another tenant than the webhook.',
   madeLater: at => `Not sent: the webhook was created at ${at}, after the event. You can replay the event.`,
+  movedLater: at =>
+    `Unknown: the webhook was moved to its cell at ${at}, after the event. Its settings of before are not kept there. The log of the webhook shows what was sent.`,
   forAnother: id => `Not sent: a backfill created the event for webhook ${id} only.`,
   inactiveThen: () => 'Not sent: the webhook was inactive then.',
   disabledThen: () => 'Not sent: the webhook was disabled then.',

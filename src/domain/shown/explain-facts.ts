@@ -46,6 +46,8 @@ export type ExplainFacts = {
     readonly id: number
     readonly tenant: string | null
     readonly createdAt: Date
+    /** Its settings are stored from here on: in another cell, since it was moved there. Absent: since it was created. */
+    readonly knownSince?: Date | null
     readonly disabledAt: Date | null
     /** The end of the receiver's Retry-After. */
     readonly heldUntil: Date | null

@@ -190,6 +190,8 @@ function explainUnwanted(
     action === whole.actionType ? whole : { ...whole, actionType: action, changed: null, previous: null }
   // The time in an id is cut to milliseconds.
   const isOlder = webhook.createdAt.getTime() >= timeOf(event.id) + 1
+  const movedAt = event.isVersioned && stateThen === null && !isOlder ? movedLater(webhook) : null
+  if (movedAt) return { state: 'unknown', sentences: [texts.movedLater(say(movedAt))] }
   if (event.isVersioned ? stateThen === null : isOlder)
     return { state: 'made_later', sentences: [texts.madeLater(say(webhook.createdAt))] }
   if (event.onlyWebhookId !== null && event.onlyWebhookId !== webhook.id)
@@ -197,6 +199,14 @@ function explainUnwanted(
   const unwanted = unwantedBy(stateThen ?? webhook, event, texts)
   if (unwanted === null || stateThen) return unwanted
   return { ...unwanted, sentences: [...unwanted.sentences, texts.asItIsNow()] }
+}
+
+/** An event that is stored at about the time of a webhook's creation may have the version of before. */
+const creationMs = 60_000
+
+/** When a webhook was moved to its cell, which knows nothing of before; null: it was created there. */
+function movedLater({ createdAt, knownSince }: ExplainFacts['webhook']): Date | null {
+  return knownSince && knownSince.getTime() - createdAt.getTime() > creationMs ? knownSince : null
 }
 
 function unwantedBy(state: WebhookState, event: ExplainFacts['event'], texts: ExplainTexts): Said | null {

@@ -42,6 +42,7 @@ select w.name, w.id as webhook_id, w.tenant as webhook_tenant, w.is_active as we
        w.disabled_reason as webhook_disabled_reason, w.triggers as webhook_triggers, w.update_fields as webhook_update_fields,
        w.filter as webhook_filter, w.filter_entering as webhook_filter_entering, w.filter_leaving as webhook_filter_leaving,
        w.created_at as webhook_created_at, w.held_until as webhook_held_until,
+       (select min(since) from walhook.webhook_states where webhook_id = w.id) as webhook_known_since,
        s.since, s.is_active as then_is_active, s.disabled_reason as then_disabled_reason, s.triggers as then_triggers,
        s.update_fields as then_update_fields, s.filter as then_filter, s.filter_entering as then_filter_entering,
        s.filter_leaving as then_filter_leaving,

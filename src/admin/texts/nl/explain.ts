@@ -36,6 +36,8 @@ export const explainTextsNl: ExplainTexts = {
   otherTenant: () => 'Niet verstuurd: het event hoort bij een andere organisatie dan de webhook.',
   madeLater: at =>
     `Niet verstuurd: de webhook is aangemaakt op ${at}, na het event. Je kunt het event herhalen.`,
+  movedLater: at =>
+    `Onbekend: de webhook is op ${at}, na het event, naar zijn cel verplaatst. De instellingen van daarvoor zijn daar niet vastgelegd. De log van de webhook toont wat er is verstuurd.`,
   forAnother: id => `Niet verstuurd: een backfill heeft het event alleen voor webhook ${id} aangemaakt.`,
   inactiveThen: () => 'Niet verstuurd: de webhook was toen inactief.',
   disabledThen: () => 'Niet verstuurd: de webhook was toen uitgeschakeld.',
