@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { connect } from '../support/connect.ts'
 import { until } from '../support/wait.ts'
+import { oneCellIsAway, severalCells } from './cells.ts'
 import type { Place } from './contenders/contender.ts'
 import { createWebhook, startWalhook, untilQueueIsEmpty, walhook } from './contenders/walhook.ts'
 import { manyHang, manyWebhooks } from './crowd.ts'
@@ -32,6 +33,11 @@ const shapes: Record<string, (stage: Stage) => Promise<Shape[]>> = {
     await severalProcesses(stage, { delayMs: 250, rows: Math.round(1_500 * scale) }),
     await oneIsKilled(stage),
   ],
+  cells: async stage => [
+    await severalCells(stage, { delayMs: 250, events: Math.round(400 * scale), rounds: 3 }),
+    await severalCells(stage, { delayMs: 0, events: Math.round(2_000 * scale), rounds: 3 }),
+  ],
+  away: stage => oneCellIsAway(stage, { seconds: Math.max(3, 20 * scale), rounds: 3 }),
   burst: async stage => [await burst(stage)],
 }
 

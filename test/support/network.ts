@@ -35,6 +35,9 @@ export type TestHost = {
   /** Its link to a network is down: nothing arrives, and nobody is told. */
   cut(net: Net): Promise<void>
   heal(net: Net): Promise<void>
+  /** What it sends to one address is lost, until `finds`; everything else arrives. */
+  loses(address: string): Promise<void>
+  finds(address: string): Promise<void>
 }
 
 export type TestNetwork = AsyncDisposable & {
@@ -106,6 +109,10 @@ export async function openNetwork(count: number): Promise<TestNetwork> {
     await dispose()
     throw error
   }
+  const neighbour = (name: string, what: string, address: string, ...more: string[]) => {
+    const at = nets.findIndex((_, at) => address.startsWith(`198.${18 + at}.`))
+    return run('-n', name, 'neigh', what, address, 'dev', `eth${at}`, ...more)
+  }
   const set = (host: number, net: Net, state: 'up' | 'down') =>
     run('-n', switches, 'link', 'set', `h${host}p${nets.indexOf(net)}`, state)
   return {
@@ -115,6 +122,10 @@ export async function openNetwork(count: number): Promise<TestNetwork> {
       addresses: { database: addressOf('database', 11 + host), receiver: addressOf('receiver', 11 + host) },
       cut: net => set(host, net, 'down'),
       heal: net => set(host, net, 'up'),
+      // No such interface is on the switch.
+      loses: address =>
+        neighbour(name, 'replace', address, 'lladdr', '02:00:00:00:00:01', 'nud', 'permanent'),
+      finds: address => neighbour(name, 'del', address),
     })),
     [Symbol.asyncDispose]: dispose,
   }

@@ -18,6 +18,8 @@ export async function openOwnServer(settings: Readonly<Record<string, string>> =
   return {
     url: () => server.url,
     dataDir: () => server.dataDir,
+    /** Of its postmaster. */
+    pid: () => server.pid,
     /** An empty one, or one with the outbox's schema as it is today. */
     async database({ hasOutbox = false } = {}): Promise<{ url: string; name: string }> {
       const name = `own_${++databases}`

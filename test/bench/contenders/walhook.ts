@@ -24,6 +24,16 @@ export const walhook: Contender = {
   start: place => startWalhook(place, [place.receiverUrl]),
 }
 
+/** What every command of a place gets. */
+export const settingsOf = (place: Pick<Place, 'url' | 'name'>) => ({
+  PATH: process.env.PATH,
+  DATABASE_URL: place.url,
+  WALHOOK_SLOT: place.name,
+  WALHOOK_SECRET_KEY: sealKey,
+  WALHOOK_ADMIN_TOKEN: adminToken,
+  WALHOOK_ALLOW_TARGETS: '127.0.0.1',
+})
+
 /** Starts `serve` and makes a webhook for each URL. */
 export async function startWalhook(
   place: Place,
@@ -34,16 +44,7 @@ export async function startWalhook(
   const port = 20_000 + Math.floor(Math.random() * 12_000)
   const child = spawn(process.execPath, [program, 'serve'], {
     cwd: '/',
-    env: {
-      PATH: process.env.PATH,
-      DATABASE_URL: place.url,
-      WALHOOK_SLOT: place.name,
-      WALHOOK_SECRET_KEY: sealKey,
-      WALHOOK_ADMIN_TOKEN: adminToken,
-      WALHOOK_ALLOW_TARGETS: '127.0.0.1',
-      PORT: String(port),
-      ...env,
-    },
+    env: { ...settingsOf(place), PORT: String(port), ...env },
     stdio: ['ignore', 'ignore', 'inherit'],
   })
   const url = `http://127.0.0.1:${port}`
