@@ -52,7 +52,7 @@ async function openCells(network: TestNetwork) {
     startWalhook(
       { ...database, url: database.url.replace('127.0.0.1', here.database) },
       {
-        WALHOOK_RETRY_SCHEDULE: Array(60).fill('1s').join(','),
+        WALHOOK_RETRY_SCHEDULE: Array(40).fill('1s').join(','),
         WALHOOK_ALLOW_TARGETS: '198.19.0.0/16',
         HOST: hosts[at]!.addresses.database,
       },
