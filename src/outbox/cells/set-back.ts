@@ -42,7 +42,7 @@ export async function settleSetBack(main: Cell, cell: Cell, copiedUpTo: TimeId):
   })
 }
 
-/** The days between two events, both included, of which main has no log. */
+/** The days from one event to another that main has no log for. */
 async function daysWithoutLog(client: pg.PoolClient, from: TimeId, to: TimeId): Promise<string[]> {
   const first = Math.floor(timeOf(from) / dayMs)
   const days = Array.from(
