@@ -61,32 +61,21 @@ export const mostBehind = 10_000
 const answerMs = 3_000
 const fewBehind = 1_000
 
-/** The cells of one process. `open` opens the connections of one, each on demand. */
-export function createCells(options: {
+type CellsOptions = {
   readonly main: Outbox
   readonly sealKey: SealKey
   readonly open: (cell: Registered & { readonly url: string }) => Outbox
-}): Cells {
-  const { sealKey, open } = options
+}
+
+/** The cells of one process. `open` opens the connections of one, each on demand. */
+export function createCells(options: CellsOptions): Cells {
   const main: Cell = { name: mainCell, outbox: options.main }
   let cells: readonly Cell[] = [main]
-
-  /** Of a cell that is where it was, its connections stay. One whose URL can't be read stays as it was, or is one that never answers. */
-  function openOne(cell: Registered, known: Cell | undefined): Cell {
-    const { name, schema } = cell
-    try {
-      const url = urlOf(cell, main.outbox.url, sealKey)
-      const isThere = known?.outbox.url === url && known.outbox.schema === schema
-      return isThere ? known : { name, outbox: open({ ...cell, url }) }
-    } catch (error) {
-      return known ?? { name, outbox: silentOutbox(schema, error) }
-    }
-  }
 
   async function read() {
     const known = new Map(cells.map(cell => [cell.name, cell]))
     const registered = await listCells(main.outbox)
-    cells = [main, ...registered.map(one => openOne(one, known.get(one.name)))]
+    cells = [main, ...registered.map(one => openCell(options, one, known.get(one.name)))]
   }
 
   /** One after the other: two at once would open a cell twice. */
@@ -145,6 +134,18 @@ export function createCells(options: {
     states: async () => await Promise.all(cells.map(cell => stateOf(cell, main))),
   }
   return whole
+}
+
+/** Of a cell that is where it was, its connections stay. One whose URL can't be read stays as it was, or is one that never answers. */
+function openCell({ main, sealKey, open }: CellsOptions, cell: Registered, known: Cell | undefined): Cell {
+  const { name, schema } = cell
+  try {
+    const url = urlOf(cell, main.url, sealKey)
+    const isThere = known?.outbox.url === url && known.outbox.schema === schema
+    return isThere ? known : { name, outbox: open({ ...cell, url }) }
+  } catch (error) {
+    return known ?? { name, outbox: silentOutbox(schema, error) }
+  }
 }
 
 /** The outbox of a cell that nobody can reach, and why. */
