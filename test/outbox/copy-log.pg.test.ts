@@ -108,6 +108,40 @@ test('copiers that are killed again and again copy every event once, in order', 
   expect(await ids(cell.outbox)).toEqual(await ids(at.outbox))
 })
 
+test('of two copiers one follows the other, and copies on when that is gone', async () => {
+  await using at = await openTestOutbox()
+  await using cell = await addTestCell(at, 'a')
+  const idsIn = async (outbox: Outbox) => (await logOf(outbox)).map(({ id }) => id)
+  const copied = async () => (await idsIn(cell.outbox)).length
+  let winner = -1
+  const copiers = [0, 1].map(which => {
+    const stop = new AbortController()
+    const onCopied = () => {
+      winner = which
+    }
+    const running = createCopier({ main: at.outbox, cell, onCopied }).run(stop.signal)
+    return { stop, running }
+  })
+  // Both have read the same page, and wait to store it.
+  const { pool } = cell.outbox
+  const client = await pool.connect()
+  await client.query('begin; select 1 from walhook.positions for update')
+  const first = await at.append('user 1 new', 'user 2 new')
+  const waiting = `select 1 from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'`
+  await until(async () => (await pool.query(waiting)).rows.length === 2, { what: 'both to wait' })
+  await client.query('commit')
+  client.release()
+  await until(async () => (await copied()) === first.length, { what: 'the first page' })
+  copiers[winner]!.stop.abort()
+  await copiers[winner]!.running
+  const more = await at.append('user 3 new')
+  await until(async () => (await copied()) === first.length + more.length, { what: 'the other one to go on' })
+  for (const { stop, running } of copiers) {
+    stop.abort()
+    await running
+  }
+})
+
 test('main keeps the days that a cell lacks, and drops them once it has noted its copy', async () => {
   await using at = await openTestOutbox()
   await using cell = await addTestCell(at, 'a')

@@ -90,7 +90,7 @@ export function createCopier({
       if (next.copiedUpTo !== position.copiedUpTo) sinceMs = performance.now()
       position = next
       if (performance.now() - sinceMs < silentAfterMs) continue
-      const { upTo } = await readToCopy(main, position, { limit: 1, maxBytes: 0 })
+      const { upTo } = await readToCopy(main, position, { limit: 1, maxBytes: 1 })
       if (upTo !== position.copiedUpTo) return position
       sinceMs = performance.now()
     }
