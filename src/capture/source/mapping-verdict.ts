@@ -34,172 +34,214 @@ function mendOfMoved(was: TableName, now: TableName): string {
   return `run: ${back}  Or write ${now.schema}.${now.name} in the mapping (WALHOOK_CONFIG), and restart walhook`
 }
 
+type Facts = Pick<SourceFacts, 'role' | 'serverVersion' | 'publication'>
+
 /** The mapped tables must exist, be readable, have the named columns, and an identity with which no statement fails. */
 export function judgeMapping(
   catalogue: Catalogue,
   mapping: readonly EntityMapping[],
-  facts: Pick<SourceFacts, 'role' | 'serverVersion' | 'publication'>,
+  facts: Facts,
   /** The present names of captured tables that were renamed or moved. */
   moved: ReadonlyMap<string, TableName> = new Map(),
 ): TableProblem[] {
-  const problems: TableProblem[] = []
-  const add = (code: TableProblem['code'], what: string, found: string, mend: string) =>
-    problems.push({ code, what, found, mend })
+  return [
+    ...publishedTables(mapping).flatMap(name => {
+      const table = catalogue.tables.get(tableKey(name))
+      return table ? judgeTable(table, facts) : missingTable(name, moved.get(tableKey(name)), catalogue)
+    }),
+    ...mapping.flatMap(entity => [
+      ...judgeEntity(catalogue, entity),
+      ...entity.related.flatMap(related => judgeRelated(catalogue, entity, related, facts)),
+    ]),
+  ]
+}
 
-  function requireColumns(what: string, table: Table, columns: ReadonlySet<string>) {
-    const names = table.columns.map(column => column.name)
-    for (const column of [...columns].filter(name => !names.includes(name)))
-      add(
-        'column_missing',
-        `${what}: column ${column}`,
-        `${tableKey(table.name)} has ${names.join(', ')}`,
-        mendOf(column, names),
-      )
+function missingTable(
+  name: TableName,
+  now: TableName | undefined,
+  { otherTables }: Catalogue,
+): TableProblem[] {
+  const what = `table ${tableKey(name)}`
+  if (now) {
+    const found = `missing: it is ${tableKey(now)} now`
+    return [{ code: 'table_moved', what, found, mend: mendOfMoved(name, now) }]
   }
+  const meant = nearestTable(name, otherTables)
+  const mend =
+    meant === null
+      ? 'create it, or name the right table in the mapping (WALHOOK_CONFIG)'
+      : `create it, or fix the mapping (WALHOOK_CONFIG): did you mean ${tableKey(meant)}?`
+  return [{ code: 'table_missing', what, found: 'missing', mend }]
+}
 
-  for (const name of publishedTables(mapping)) {
-    const key = tableKey(name)
-    const table = catalogue.tables.get(key)
-    if (table) {
-      problems.push(...judgeTable(table, facts))
-      continue
+function judgeEntity(catalogue: Catalogue, entity: EntityMapping): TableProblem[] {
+  const table = catalogue.tables.get(tableKey(entity.table))
+  if (!table) return []
+  const { fields: rules, key, last, tenant, label } = entity
+  const what = `entity ${entity.entityType}`
+  const named = [
+    ...[...columnsOfKey(key), ...(rules.include ?? []), ...rules.omit],
+    ...[...Object.keys(rules.rename), ...Object.keys(rules.format ?? {})],
+    ...decidingColumns(entity),
+    ...(last === undefined || last === 'all' ? [] : last),
+  ]
+  const { where = [], deletedWhen = [] } = entity.rows ?? {}
+  const conditions = [...where, ...deletedWhen]
+  const fields = fieldsOf(entity, catalogue)
+  return [
+    ...missingColumns(what, table, named),
+    ...wrongFormats(what, table, rules.format, catalogue),
+    ...conditions.flatMap(({ column }) => notInWal(`${what}: condition of column ${column}`, table, column)),
+    ...wrongConditions(what, table, conditions, catalogue),
+    ...notInWal(`${what}: tenant ${tenant}`, table, tenant),
+    ...notInIdentity(what, table, key),
+    ...fieldsTwice(what, fields),
+    ...wrongLabels(what, label, fields),
+  ]
+}
+
+function judgeRelated(
+  catalogue: Catalogue,
+  entity: EntityMapping,
+  related: RelatedList,
+  facts: Facts,
+): TableProblem[] {
+  const what = `entity ${entity.entityType}, related ${related.field}`
+  return [...stopsOf(related).entries()].flatMap(([at, stop]): TableProblem[] => {
+    const table = catalogue.tables.get(tableKey(stop.table))
+    if (!table) return []
+    const isLast = stop.to === null
+    const of = isLast ? what : `${what}, through ${tableKey(stop.table)}`
+    const conditions = at < (related.through ?? []).length ? stop.rows?.where : related.where
+    const verdict = judgeStop(catalogue, { entity, related, at }, facts)
+    const fields = related.columns.map(column => ({
+      field: ruleOf(related.rename, column) ?? column,
+      from: `column ${column}`,
+    }))
+    return [
+      ...missingColumns(of, table, columnsOf(stop)),
+      ...wrongConditions(of, table, conditions ?? [], catalogue),
+      ...notInIdentity(of, table, stop.owner),
+      ...(verdict.level === 'error'
+        ? [
+            {
+              code: 'relation' as const,
+              what: `${of}: column ${keyName(stop.owner)}`,
+              found: verdict.found,
+              mend: verdict.mend,
+            },
+          ]
+        : []),
+      ...(isLast
+        ? [...wrongFormats(what, table, related.format, catalogue), ...fieldsTwice(what, fields)]
+        : []),
+    ]
+  })
+}
+
+function missingColumns(what: string, table: Table, columns: readonly string[]): TableProblem[] {
+  const names = table.columns.map(column => column.name)
+  return [...new Set(columns)]
+    .filter(column => !names.includes(column))
+    .map(column => ({
+      code: 'column_missing',
+      what: `${what}: column ${column}`,
+      found: `${tableKey(table.name)} has ${names.join(', ')}`,
+      mend: mendOf(column, names),
+    }))
+}
+
+type Field = { readonly field: string; readonly from: string }
+
+/** Receivers read JSON with a duplicate name differently. */
+function fieldsTwice(what: string, fields: readonly Field[]): TableProblem[] {
+  return [...Map.groupBy(fields, ({ field }) => field)]
+    .filter(([, same]) => same.length > 1)
+    .map(([field, same]) => ({
+      code: 'field_twice',
+      what: `${what}: field ${field}`,
+      found: `twice: ${same.map(({ from }) => from).join(' and ')}`,
+      mend: 'rename or omit one of them in the mapping',
+    }))
+}
+
+function wrongLabels(what: string, label: readonly string[] = [], fields: readonly Field[]): TableProblem[] {
+  const names = fields.map(({ field }) => field)
+  return label
+    .filter(name => !names.includes(name))
+    .map(name => ({
+      code: 'label',
+      what: `${what}: label ${name}`,
+      found: `its fields are ${names.join(', ')}`,
+      mend: mendOf(name, names),
+    }))
+}
+
+function wrongFormats(
+  what: string,
+  table: Table,
+  rules: FieldRules['format'] = {},
+  catalogue: Catalogue,
+): TableProblem[] {
+  return table.columns.flatMap(({ name, typeOid, typeName }) => {
+    const format = ruleOf(rules, name)
+    if (format === undefined || catalogue.hasFormat(typeOid, format)) return []
+    const fitting = formats.filter(each => catalogue.hasFormat(typeOid, each))
+    return {
+      code: 'format' as const,
+      what: `${what}: column ${name}`,
+      found: `the format ${format} does not fit its type ${typeName}`,
+      mend: `fix the mapping: ${fitting.length === 0 ? 'this type has no formats' : `its formats are ${fitting.join(', ')}`}`,
     }
-    const now = moved.get(key)
-    if (now) {
-      add('table_moved', `table ${key}`, `missing: it is ${tableKey(now)} now`, mendOfMoved(name, now))
-      continue
-    }
-    const meant = nearestTable(name, catalogue.otherTables)
-    add(
-      'table_missing',
-      `table ${key}`,
-      'missing',
-      meant === null
-        ? 'create it, or name the right table in the mapping (WALHOOK_CONFIG)'
-        : `create it, or fix the mapping (WALHOOK_CONFIG): did you mean ${tableKey(meant)}?`,
-    )
-  }
-  for (const entity of mapping) {
-    const table = catalogue.tables.get(tableKey(entity.table))
-    if (table) {
-      const rules = entity.fields
-      const ruled = [...Object.keys(rules.rename), ...Object.keys(rules.format ?? {})]
-      const named = [
-        ...[...columnsOfKey(entity.key), ...(rules.include ?? []), ...rules.omit, ...ruled],
-        ...decidingColumns(entity),
-        ...(entity.last === undefined || entity.last === 'all' ? [] : entity.last),
-      ]
-      requireColumns(`entity ${entity.entityType}`, table, new Set(named))
-      requireFormats(`entity ${entity.entityType}`, table, rules.format)
-      const { where = [], deletedWhen = [] } = entity.rows ?? {}
-      requireConditions(`entity ${entity.entityType}`, table, [...where, ...deletedWhen], 'in the WAL')
-      requireInWal(`entity ${entity.entityType}: tenant ${entity.tenant}`, table, entity.tenant)
-      requireIdentity(`entity ${entity.entityType}`, table, entity.key)
-      requireOneOfEach(`entity ${entity.entityType}`, fieldsOf(entity, catalogue))
-      requireLabel(entity)
-    }
-    for (const related of entity.related) judgeRelated(entity, related)
-  }
-  return problems
+  })
+}
 
-  function judgeRelated(entity: EntityMapping, related: RelatedList) {
-    const what = `entity ${entity.entityType}, related ${related.field}`
-    for (const [at, stop] of stopsOf(related).entries()) {
-      const table = catalogue.tables.get(tableKey(stop.table))
-      if (!table) continue
-      const of = stop.to === null ? what : `${what}, through ${tableKey(stop.table)}`
-      requireColumns(of, table, new Set(columnsOf(stop)))
-      requireConditions(
-        of,
-        table,
-        (at < (related.through ?? []).length ? stop.rows?.where : related.where) ?? [],
-      )
-      requireIdentity(of, table, stop.owner)
-      const verdict = judgeStop(catalogue, { entity, related, at }, facts)
-      if (verdict.level === 'error')
-        add('relation', `${of}: column ${keyName(stop.owner)}`, verdict.found, verdict.mend)
-      if (stop.to !== null) continue
-      requireFormats(what, table, related.format)
-      const fields = related.columns.map(column => ({
-        field: ruleOf(related.rename, column) ?? column,
-        from: `column ${column}`,
-      }))
-      requireOneOfEach(what, fields)
-    }
-  }
+/** Compared values must fit the column's type. */
+function wrongConditions(
+  what: string,
+  table: Table,
+  conditions: Conditions,
+  catalogue: Catalogue,
+): TableProblem[] {
+  return conditions.flatMap(({ column, tests }) => {
+    const found = table.columns.find(({ name }) => name === column)
+    if (!found) return []
+    return conditionProblems(tests, comparedBy(catalogue, found.typeOid), found.typeName).map(problem => ({
+      code: 'condition' as const,
+      what: `${what}: condition of column ${column}`,
+      found: problem.found,
+      mend: `fix the mapping: ${problem.mend}`,
+    }))
+  })
+}
 
-  /** Receivers read JSON with a duplicate name differently. */
-  function requireOneOfEach(what: string, all: readonly { field: string; from: string }[]) {
-    for (const [field, same] of Map.groupBy(all, each => each.field))
-      if (same.length > 1)
-        add(
-          'field_twice',
-          `${what}: field ${field}`,
-          `twice: ${same.map(({ from }) => from).join(' and ')}`,
-          'rename or omit one of them in the mapping',
-        )
-  }
+function notInWal(what: string, table: Table, column: string | undefined): TableProblem[] {
+  if (!table.columns.find(({ name }) => name === column)?.isGenerated) return []
+  const found = 'a generated column, which the WAL may lack'
+  return [
+    {
+      code: 'condition',
+      what,
+      found,
+      mend: 'fix the mapping: name the columns from which Postgres computes it',
+    },
+  ]
+}
 
-  function requireLabel(entity: EntityMapping) {
-    const names = fieldsOf(entity, catalogue).map(({ field }) => field)
-    for (const name of (entity.label ?? []).filter(name => !names.includes(name)))
-      add(
-        'label',
-        `entity ${entity.entityType}: label ${name}`,
-        `its fields are ${names.join(', ')}`,
-        mendOf(name, names),
-      )
-  }
-
-  function requireFormats(what: string, table: Table, rules: FieldRules['format'] = {}) {
-    for (const { name, typeOid, typeName } of table.columns) {
-      const format = ruleOf(rules, name)
-      if (format === undefined || catalogue.hasFormat(typeOid, format)) continue
-      const fitting = formats.filter(each => catalogue.hasFormat(typeOid, each))
-      add(
-        'format',
-        `${what}: column ${name}`,
-        `the format ${format} does not fit its type ${typeName}`,
-        `fix the mapping: ${fitting.length === 0 ? 'this type has no formats' : `its formats are ${fitting.join(', ')}`}`,
-      )
-    }
-  }
-
-  /** Compared values must fit the column's type, and the WAL must contain the column if needed. */
-  function requireConditions(what: string, table: Table, conditions: Conditions, be?: 'in the WAL') {
-    for (const { column, tests } of conditions) {
-      const found = table.columns.find(({ name }) => name === column)
-      if (!found) continue
-      const { typeOid, typeName } = found
-      const about = `${what}: condition of column ${column}`
-      if (be === 'in the WAL') requireInWal(about, table, column)
-      for (const problem of conditionProblems(tests, comparedBy(catalogue, typeOid), typeName))
-        add('condition', about, problem.found, `fix the mapping: ${problem.mend}`)
-    }
-  }
-
-  function requireInWal(what: string, table: Table, column: string | undefined) {
-    if (table.columns.find(({ name }) => name === column)?.isGenerated)
-      add(
-        'condition',
-        what,
-        'a generated column, which the WAL may lack',
-        'fix the mapping: name the columns from which Postgres computes it',
-      )
-  }
-
-  function requireIdentity(what: string, table: Table, key: KeyColumns) {
-    const isThere = (column: string) => table.columns.some(({ name }) => name === column)
-    const isGiven = (column: string) => table.identityColumns.includes(column)
-    if (table.identityColumns.length === 0) return
-    for (const column of columnsOfKey(key).filter(column => isThere(column) && !isGiven(column)))
-      add(
-        'not_in_identity',
-        `${what}: column ${column}`,
-        `not in the replica identity of ${tableKey(table.name)} (${table.identityColumns.join(', ')})`,
-        `a DELETE would not say which entity it concerns. Run: alter table ${tableKey(table.name)} replica identity full;`,
-      )
-  }
+function notInIdentity(
+  what: string,
+  { name, columns, identityColumns }: Table,
+  key: KeyColumns,
+): TableProblem[] {
+  if (identityColumns.length === 0) return []
+  return columnsOfKey(key)
+    .filter(column => columns.some(each => each.name === column) && !identityColumns.includes(column))
+    .map(column => ({
+      code: 'not_in_identity',
+      what: `${what}: column ${column}`,
+      found: `not in the replica identity of ${tableKey(name)} (${identityColumns.join(', ')})`,
+      mend: `a DELETE would not say which entity it concerns. Run: alter table ${tableKey(name)} replica identity full;`,
+    }))
 }
 
 /**
@@ -268,7 +310,7 @@ export function untoldPrevious(
 export const withoutBefore =
   'an UPDATE to a matching row is always sent as update; an UPDATE to another row, or a DELETE, always as delete, even of a row that never matched'
 
-function fieldsOf(entity: EntityMapping, catalogue: Catalogue): { field: string; from: string }[] {
+function fieldsOf(entity: EntityMapping, catalogue: Catalogue): Field[] {
   return [
     ...[...chosenFields(catalogue, entity).fields].map(([column, field]) => ({
       field,
