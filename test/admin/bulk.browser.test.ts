@@ -65,7 +65,7 @@ browserTest('an admin replays a range, sends what was missed, and backfills a ta
     },
   )
   await onOff.click()
-  await page.getByText('Events missed while it was inactive: 3.').waitFor()
+  await page.getByText('Events missed while inactive: 3.').waitFor()
   expect(await findBarriers(page)).toEqual([])
   await page.getByRole('button', { name: 'Send missed events' }).click()
   await page.getByText('Replay started.').waitFor()

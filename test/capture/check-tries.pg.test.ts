@@ -96,7 +96,7 @@ test.each<[string, string, string, Partial<CheckLine>]>([
     'references another column',
     'create table orders (id integer primary key, owner uuid references users (uuid))',
     'owner',
-    { level: 'error', found: expect.stringContaining('no value is in both') },
+    { level: 'error', found: expect.stringContaining('no value can be in both') },
   ],
   [
     'references another column of the same type',

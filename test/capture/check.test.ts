@@ -226,11 +226,11 @@ test('a key that is unique only together with what the table is partitioned by i
   expect(worstLevel(check({}, { kind: 'p', uniqueColumns: [], primaryKey: ['id', 'day'] }))).toBe('ok')
 })
 
-test('it names what is published for nothing', () => {
+test('it names published tables that are not mapped', () => {
   const orders = { ...publication.tables[0]!, name: 'orders' }
   const lines = check({ slot, publication: { ...publication, tables: [...publication.tables, orders] } })
   expect(lines.find(({ what }) => what === 'publication walhook')?.found).toContain(
-    'for nothing, "public"."orders"',
+    'also unmapped tables: "public"."orders"',
   )
 })
 

@@ -157,18 +157,18 @@ test('check says where the identity does not give them, and the form knows which
   const facts = { role: 'me', serverVersion: 180_000, publication: null }
   const catalogue = await readCatalogue(source, mapping)
   expect(judgeMapping(catalogue, mapping, facts).map(({ what, mend }) => `${what}: ${mend}`)).toEqual([
-    'entity user: column nme: fix the mapping: did you mean name?',
+    'entity user: column nme: correct the mapping: did you mean name?',
   ])
   const labelled = mappingOf({ label: ['n', 'name', 'bioo'], fields: { rename: { name: 'n' } } })
   expect(judgeMapping(catalogue, labelled, facts).map(({ code, what, mend }) => [code, what, mend])).toEqual([
-    ['label', 'entity user: label name', 'mend the mapping'],
-    ['label', 'entity user: label bioo', 'fix the mapping: did you mean bio?'],
+    ['label', 'entity user: label name', 'correct the mapping'],
+    ['label', 'entity user: label bioo', 'correct the mapping: did you mean bio?'],
   ])
   expect(lastLine(catalogue, user!)).toEqual({
     level: 'warning',
     code: 'last_values',
     what: 'entity user, last',
-    found: expect.stringContaining('a delete comes without it'),
+    found: expect.stringContaining('only the replica identity of a deleted row'),
     mend: 'run: alter table "public"."users" replica identity full;',
   })
   expect(entityShapes(catalogue, mapping)[0]!.last).toBe(null)

@@ -179,7 +179,7 @@ test.each<[string, Table[], EntityMapping, string]>([
     'is a view',
     [{ ...users, kind: 'v' }],
     user,
-    'table "public"."users": a view or foreign table. Fix: map the table underneath',
+    'table "public"."users": a view or foreign table. Fix: map the underlying table',
   ],
   [
     'may not be read',
@@ -233,7 +233,7 @@ test.each<[string, Table[], EntityMapping, string]>([
     'has no such key',
     [users],
     { ...user, key: 'uuid' },
-    'entity user: column uuid: "public"."users" has id, mail. Fix: mend the mapping',
+    'entity user: column uuid: "public"."users" has id, mail. Fix: correct the mapping',
   ],
   [
     'has no such column to include',
@@ -281,7 +281,7 @@ test.each<[string, Table[], EntityMapping, string]>([
     'is not there, where a similar one is',
     [],
     { ...user, table: { schema: 'public', name: 'userss' } },
-    'table "public"."userss": missing. Fix: create it, or fix the mapping (WALHOOK_CONFIG): did you mean "public"."user"?',
+    'table "public"."userss": missing. Fix: create it, or correct the mapping (WALHOOK_CONFIG): did you mean "public"."user"?',
   ],
   [
     'is not there, but in another schema',
@@ -293,13 +293,13 @@ test.each<[string, Table[], EntityMapping, string]>([
     'has no such column to format',
     [users],
     { ...user, fields: { ...user.fields, format: { mall: 'string' } } },
-    'entity user: column mall: "public"."users" has id, mail. Fix: fix the mapping: did you mean mail?',
+    'entity user: column mall: "public"."users" has id, mail. Fix: correct the mapping: did you mean mail?',
   ],
   [
     'has a column of another type than the format is for',
     [users],
     { ...user, fields: { ...user.fields, format: { mail: 'unix_seconds', id: 'string' } } },
-    'entity user: column mail: the format unix_seconds does not fit its type integer. Fix: mend the mapping: its formats are string',
+    'entity user: column mail: the format unix_seconds does not fit its type integer. Fix: correct the mapping: its formats are string',
   ],
   [
     'has a related table with a column of another type than the format is for',

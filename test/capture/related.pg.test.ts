@@ -542,9 +542,9 @@ test('check and start name wrong columns and values of where, all at once, each 
       .filter(({ code }) => code === 'column_missing' || code === 'condition')
       .map(({ what, found, mend }) => `${what}: ${found}. ${mend}`),
   ).toEqual([
-    'entity user, related companies: column pth: "public"."users_rels" has id, order, parent_id, path, companies_id, media_id. fix the mapping: did you mean path?',
-    'entity user, related companies: condition of column companies_id: "five" is not a value of its type integer. fix the mapping: write a whole number, such as 5',
-    'entity user, related companies: condition of column path: 5 is not a value of its type text. fix the mapping: write a text, such as "5" in quotation marks',
-    'entity user, related companies: condition of column id: nothing is less or greater than null. fix the mapping: write null, or not null',
+    'entity user, related companies: column pth: "public"."users_rels" has id, order, parent_id, path, companies_id, media_id. correct the mapping: did you mean path?',
+    'entity user, related companies: condition of column companies_id: "five" is not a value of its type integer. correct the mapping: write a whole number, such as 5',
+    'entity user, related companies: condition of column path: 5 is not a value of its type text. correct the mapping: write a text, such as "5" in quotation marks',
+    'entity user, related companies: condition of column id: nothing is less or greater than null. correct the mapping: write null, or not null',
   ])
 })

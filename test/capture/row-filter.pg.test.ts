@@ -262,11 +262,11 @@ test('check and start name wrong columns and values, and what must be known of t
   expect(
     judgeMapping(catalogue, wrong, facts).map(({ what, found, mend }) => `${what}: ${found}. ${mend}`),
   ).toEqual([
-    'entity user: column relm: "public"."users" has id, realm, kind, made. fix the mapping: did you mean realm?',
-    'entity user: condition of column kind: "gest" is not a value of its type kind (staff, guest). fix the mapping: did you mean guest?',
-    'entity user: condition of column realm: 5 is not a value of its type text. fix the mapping: write a text, such as "5" in quotation marks',
-    'entity user: condition of column made: a generated column, which the WAL may lack. fix the mapping: name the columns from which Postgres computes it',
-    'entity user: condition of column id: "a" is not a value of its type integer. fix the mapping: write a whole number, such as 5',
+    'entity user: column relm: "public"."users" has id, realm, kind, made. correct the mapping: did you mean realm?',
+    'entity user: condition of column kind: "gest" is not a value of its type kind (staff, guest). correct the mapping: did you mean guest?',
+    'entity user: condition of column realm: 5 is not a value of its type text. correct the mapping: write a text, such as "5" in quotation marks',
+    'entity user: condition of column made: a generated column, which the WAL may lack. correct the mapping: name the columns from which Postgres computes it',
+    'entity user: condition of column id: "a" is not a value of its type integer. correct the mapping: write a whole number, such as 5',
   ])
   await psql.query('alter table users drop made')
   const [right] = mappingOf({ where: { realm: 'x', id: { '>': 3 } }, deleted_when: { kind: 'guest' } })

@@ -116,7 +116,7 @@ const lists = [
 ]
 
 test.each([
-  { language: 'en', sentence: 'Cells that do not answer: far', finding: 'A cell does not answer' },
+  { language: 'en', sentence: 'Cells that do not respond: far', finding: 'A cell does not respond' },
   { language: 'nl', sentence: 'Cellen die niet antwoorden: far', finding: 'Een cel antwoordt niet' },
 ])(
   'every page says in $language what is missing, and shows the rest',

@@ -41,7 +41,7 @@ test('a schema that a newer walhook has made is left alone', async () => {
     problem: {
       code: 'outbox_newer',
       what: 'schema walhook',
-      found: 'made by a newer walhook (it has 9999_from_the_future)',
+      found: 'created by a newer walhook (it has 9999_from_the_future)',
       mend: 'start that version, or a newer one',
     },
   })

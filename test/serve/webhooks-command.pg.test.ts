@@ -261,7 +261,7 @@ test('who has no token, or a wrong one, is told what to set; a variable that is 
 })
 
 test.each([
-  [{ WALHOOK_TOKEN: 'a b' }, 'WALHOOK_TOKEN', 'with white space'],
+  [{ WALHOOK_TOKEN: 'a b' }, 'WALHOOK_TOKEN', 'contains white space'],
   [{ WALHOOK_URL: 'localhost' }, 'WALHOOK_URL', 'no http or https URL'],
   [{ PORT: 'x' }, 'PORT', '"x"'],
 ])('%j is refused by its name', (env, what, found) => {

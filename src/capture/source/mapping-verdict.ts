@@ -22,7 +22,7 @@ import { judgeTable } from './table-verdict.ts'
 
 function mendOf(column: string, names: readonly string[]): string {
   const meant = nearest(column, names)
-  return meant === null ? 'fix the mapping' : `fix the mapping: did you mean ${meant}?`
+  return meant === null ? 'correct the mapping' : `correct the mapping: did you mean ${meant}?`
 }
 
 /** The statements that move a table back, or the change of the mapping. */
@@ -70,7 +70,7 @@ function missingTable(
   const mend =
     meant === null
       ? 'create it, or name the right table in the mapping (WALHOOK_CONFIG)'
-      : `create it, or fix the mapping (WALHOOK_CONFIG): did you mean ${tableKey(meant)}?`
+      : `create it, or correct the mapping (WALHOOK_CONFIG): did you mean ${tableKey(meant)}?`
   return [{ code: 'table_missing', what, found: 'missing', mend }]
 }
 
@@ -86,13 +86,14 @@ function judgeEntity(catalogue: Catalogue, entity: EntityMapping): TableProblem[
     ...(last === undefined || last === 'all' ? [] : last),
   ]
   const { where = [], deletedWhen = [] } = entity.rows ?? {}
-  const conditions = [...where, ...deletedWhen]
   const fields = fieldsOf(entity, catalogue)
   return [
     ...missingColumns(what, table, named),
     ...wrongFormats(what, table, rules.format, catalogue),
-    ...conditions.flatMap(({ column }) => notInWal(`${what}: condition of column ${column}`, table, column)),
-    ...wrongConditions(what, table, conditions, catalogue),
+    ...[...where, ...deletedWhen].flatMap(condition => {
+      const about = conditionOf(what, condition)
+      return [...notInWal(about, table, condition.column), ...wrongValues(about, table, condition, catalogue)]
+    }),
     ...notInWal(`${what}: tenant ${tenant}`, table, tenant),
     ...notInIdentity(what, table, key),
     ...fieldsTwice(what, fields),
@@ -112,7 +113,8 @@ function judgeRelated(
     if (!table) return []
     const isLast = stop.to === null
     const of = isLast ? what : `${what}, through ${tableKey(stop.table)}`
-    const conditions = at < (related.through ?? []).length ? stop.rows?.where : related.where
+    const { where: through = [] } = stop.rows ?? {}
+    const conditions = at < (related.through ?? []).length ? through : (related.where ?? [])
     const verdict = judgeStop(catalogue, { entity, related, at }, facts)
     const fields = related.columns.map(column => ({
       field: ruleOf(related.rename, column) ?? column,
@@ -120,7 +122,7 @@ function judgeRelated(
     }))
     return [
       ...missingColumns(of, table, columnsOf(stop)),
-      ...wrongConditions(of, table, conditions ?? [], catalogue),
+      ...conditions.flatMap(each => wrongValues(conditionOf(of, each), table, each, catalogue)),
       ...notInIdentity(of, table, stop.owner),
       ...(verdict.level === 'error'
         ? [
@@ -150,6 +152,8 @@ function missingColumns(what: string, table: Table, columns: readonly string[]):
       mend: mendOf(column, names),
     }))
 }
+
+const conditionOf = (what: string, { column }: Conditions[number]) => `${what}: condition of column ${column}`
 
 type Field = { readonly field: string; readonly from: string }
 
@@ -191,28 +195,26 @@ function wrongFormats(
       code: 'format' as const,
       what: `${what}: column ${name}`,
       found: `the format ${format} does not fit its type ${typeName}`,
-      mend: `fix the mapping: ${fitting.length === 0 ? 'this type has no formats' : `its formats are ${fitting.join(', ')}`}`,
+      mend: `correct the mapping: ${fitting.length === 0 ? 'this type has no formats' : `its formats are ${fitting.join(', ')}`}`,
     }
   })
 }
 
 /** Compared values must fit the column's type. */
-function wrongConditions(
+function wrongValues(
   what: string,
   table: Table,
-  conditions: Conditions,
+  { column, tests }: Conditions[number],
   catalogue: Catalogue,
 ): TableProblem[] {
-  return conditions.flatMap(({ column, tests }) => {
-    const found = table.columns.find(({ name }) => name === column)
-    if (!found) return []
-    return conditionProblems(tests, comparedBy(catalogue, found.typeOid), found.typeName).map(problem => ({
-      code: 'condition' as const,
-      what: `${what}: condition of column ${column}`,
-      found: problem.found,
-      mend: `fix the mapping: ${problem.mend}`,
-    }))
-  })
+  const found = table.columns.find(({ name }) => name === column)
+  if (!found) return []
+  return conditionProblems(tests, comparedBy(catalogue, found.typeOid), found.typeName).map(problem => ({
+    code: 'condition',
+    what,
+    found: problem.found,
+    mend: `correct the mapping: ${problem.mend}`,
+  }))
 }
 
 function notInWal(what: string, table: Table, column: string | undefined): TableProblem[] {
@@ -223,7 +225,7 @@ function notInWal(what: string, table: Table, column: string | undefined): Table
       code: 'condition',
       what,
       found,
-      mend: 'fix the mapping: name the columns from which Postgres computes it',
+      mend: 'correct the mapping: name the columns from which Postgres computes it',
     },
   ]
 }
