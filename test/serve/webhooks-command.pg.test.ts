@@ -241,6 +241,21 @@ test('what the API refuses is named by its option', async () => {
   const other = await refused('A', 'ftp://x')
   expect(other).toMatch(/^walhook: --url: (?!url: )/m)
   expect(other).toMatch(/^walhook: --trigger: /m)
+  const { id } = await create('Refused')
+  expect((await webhooks('test', `${id}`, '--user', 'nobody')).stderr).toMatch(/^walhook: --user: /)
+  expect((await webhooks('log', `${id}`, '1')).stderr).toContain(`Fix: walhook webhooks log ${id} shows`)
+})
+
+test('who may do less is told the role that it takes, and no other', async () => {
+  const headers = { authorization: `Bearer ${adminToken}` }
+  const body = JSON.stringify({ name: 'Ada', role: 'operator' })
+  const made = await fetch(`${url}/api/tokens`, { method: 'POST', headers, body })
+  const { token } = (await made.json()) as { token: string }
+  const args = ['webhooks', 'create', '--name', 'A', '--url', receiver.url, '--trigger', 'user.new']
+  const { code, stderr } = await walhook(args, { WALHOOK_TOKEN: token })
+  expect(code).toBe(1)
+  expect(stderr).toContain('the role admin')
+  expect(stderr).toContain('walhook token NAME --role ROLE')
 })
 
 test('who has no token, or a wrong one, is told what to set; a variable that is unknown is named with the nearest', async () => {

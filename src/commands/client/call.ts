@@ -84,11 +84,13 @@ function linesOf(
   retryAfter: string | null,
 ): string[] {
   if (errors.length > 0) return errors.map(lineOf)
-  if (status === 403) return [`${detail} Fix: create a token with: walhook token NAME --role operator`]
+  if (status === 403) return [`${detail} Fix: create one with: walhook token NAME --role ROLE`]
   if (status === 404 && path.startsWith('/api/event-types/'))
     return [`${detail} Fix: walhook webhooks types shows all triggers`]
   if (status === 404 && path.startsWith('/api/events/'))
     return [`${detail} Fix: walhook events list shows the newest`]
+  const [, webhook] = /^\/api\/webhooks\/(\d+)\/log\//.exec(path) ?? []
+  if (status === 404 && webhook) return [`${detail} Fix: walhook webhooks log ${webhook} shows the newest`]
   if (status === 404) return [`${detail} Fix: walhook webhooks list shows all webhooks`]
   if (retryAfter !== null) return [`${detail} Fix: try again in ${retryAfter} s`]
   return [detail]
@@ -104,6 +106,7 @@ const options: Readonly<Record<string, string>> = {
   event_ids: '--event',
   entity_type: '--entity',
   entity_id: '--id',
+  user_id: '--user',
 }
 
 /** A wrong field of the body, by its option. */
