@@ -57,7 +57,7 @@ browserTest(
     expect(await page.getByLabel('User: update').isChecked()).toBe(true)
     await page.locator('#preview').getByText('"action_type": "new"').waitFor()
 
-    await page.getByRole('button', { name: 'Send a test' }).click()
+    await page.getByRole('button', { name: 'Send test' }).click()
     await page.getByText('The receiver accepted the request.').waitFor()
     expect(arrived('test')).toHaveLength(1)
     expect(await page.getByLabel('URL', { exact: true }).inputValue()).toBe(site.receiver.url)

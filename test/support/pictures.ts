@@ -137,8 +137,8 @@ const shots: Shot[] = [
       await page.getByLabel('URL', { exact: true }).fill(`${good.url}/salesforce`)
       await page.getByLabel('User: all').check()
       await page.getByText('walhook can send requests').waitFor()
-      await page.getByRole('button', { name: 'Send a test' }).click()
-      await page.getByText('It works').waitFor()
+      await page.getByRole('button', { name: 'Send test' }).click()
+      await page.getByText('The receiver accepted the request.').waitFor()
       await page.locator('#preview pre').first().waitFor()
     },
   },
