@@ -56,6 +56,6 @@ async function rekeyCells(control: Parameters<typeof sealAnew>[0], cells: Cells)
 const cellAway = ({ name, why }: CellState): Problem => ({
   code: 'cell',
   what: `cell ${name}`,
-  found: `does not answer (${why}), but holds secrets of its webhooks`,
+  found: `does not respond (${why}), but holds secrets of its webhooks`,
   mend: 'start its database, then run walhook rekey again. Keep WALHOOK_SECRET_KEY_OLD until then',
 })

@@ -148,7 +148,7 @@ export function pageJson<T, Json>(
 export const cellsAway = () =>
   z.array(z.string()).optional().meta({
     description:
-      'The cells that do not answer now: their part of the list is missing. Absent if all answer. A tenant sees `[redacted]` for a cell with its webhooks.',
+      'The cells that do not respond now: their part of the list is missing. Absent if all respond. A tenant sees `[redacted]` for a cell with its webhooks.',
   })
 
 export const awayJson = ({ away = [] }: { readonly away?: readonly string[] }) =>

@@ -153,7 +153,7 @@ export function createMetrics(readGauges: () => Promise<Gauges>) {
   })
   const cellsAway = new Gauge({
     name: 'walhook_cell_away',
-    help: '1 if a cell does not answer: its webhooks wait. No series without cells besides main',
+    help: '1 if a cell does not respond: its webhooks wait. No series without cells besides main',
     labelNames: ['cell'],
     registers,
   })

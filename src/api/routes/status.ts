@@ -71,7 +71,7 @@ const statusSchema = z
       .array(z.object({ what: z.string(), code: z.string(), mend: z.string() }))
       .nullable()
       .meta({
-        description: 'Mapped tables and columns that were dropped. Null if the source does not answer.',
+        description: 'Mapped tables and columns that were dropped. Null if the source does not respond.',
       }),
     mapping: z
       .object({
@@ -111,7 +111,7 @@ const statusSchema = z
         z.object({
           name: z.string(),
           state: z.enum(['ok', 'away']),
-          reason: z.string().nullable().meta({ description: 'Why it does not answer. Null: it answers.' }),
+          reason: z.string().nullable().meta({ description: 'Why it does not respond. Null: it responds.' }),
           webhooks: z.int().nullable(),
           events_behind: z.int().nullable().meta({
             description: 'The lag of its copy of the log in events, counted up to 10,000.',
@@ -121,7 +121,7 @@ const statusSchema = z
       .optional()
       .meta({
         description:
-          'The cells, `main` first. A cell that does not answer has null for its numbers, and `queue` leaves it out. Absent if main is the only cell.',
+          'The cells, `main` first. A cell that does not respond has null for its numbers, and `queue` leaves it out. Absent if main is the only cell.',
       }),
     ids_ahead_ms: z.number().meta({
       description:

@@ -55,7 +55,7 @@ export const exportWebhooks: Command = {
 }
 
 const missing = (cell: string) =>
-  `cell ${cell} does not answer: its webhooks would be missing in the file. Fix: start its database, then repeat the command`
+  `cell ${cell} does not respond: its webhooks would be missing in the file. Fix: start its database, then repeat the command`
 
 /** Settings that a file can't contain. */
 function inTheWay(webhooks: readonly ShownWebhook[]): string[] {

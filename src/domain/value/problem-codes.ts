@@ -13,8 +13,8 @@ export const problemCodes = {
   port_taken: 'Another program listens on PORT.',
   port_forbidden: 'The operating system user may not open PORT.',
   // Connections
-  server: 'A running walhook does not answer a command, or refuses it.',
-  no_connection: 'A database does not answer or refuses the connection.',
+  server: 'A running walhook does not respond a command, or refuses it.',
+  no_connection: 'A database does not respond or refuses the connection.',
   password_missing: 'The server asks for a password, but the URL has none.',
   cut_off: 'The database ended a connection while a command ran.',
   timed_out: 'The database ended a statement because of a timeout.',
