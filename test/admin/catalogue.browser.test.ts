@@ -33,7 +33,7 @@ browserTest(
     expect(compileSchema(schema)(JSON.parse(example))).toBe(true)
     await page.getByRole('link', { name: 'Event catalogue' }).first().click()
     await page.getByRole('link', { name: 'capture.lost', exact: true }).click()
-    await page.getByText('Changes are lost').waitFor()
+    await page.getByText('Changes were lost').waitFor()
     await context.close()
   },
 )
