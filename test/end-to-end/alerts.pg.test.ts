@@ -93,7 +93,7 @@ test('each incident is told once, by webhook and by mail, although a process is 
     what: 'the loss',
     timeoutMs: 60_000,
   })
-  expect(mailed().at(-1)).toContain('ops@example.com [walhook] Changes are lost')
+  expect(mailed().at(-1)).toContain('ops@example.com [walhook] Changes were lost')
 
   const { body, headers } = watcher.arrivals.find(({ actionType }) => actionType === 'lost')!
   expect(new Webhook(String(secret)).verify(body, headers as Record<string, string>)).toMatchObject({
