@@ -320,7 +320,7 @@ export const usualFile = 'walhook.yaml'
 /** Reads a mapping file; adds its errors to `problems`. */
 export function readMapping(file: string, problems: Problem[]): readonly EntityMapping[] {
   const wrong = (found: string) =>
-    problems.push({ code: 'mapping_file', what: `mapping file ${file}`, found, mend: 'fix the file' })
+    problems.push({ code: 'mapping_file', what: `mapping file ${file}`, found, mend: 'correct the file' })
   let text: string
   try {
     text = readFileSync(file, 'utf8')

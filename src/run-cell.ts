@@ -20,7 +20,7 @@ import { sleep } from './runtime/sleep.ts'
 
 export type Dispatcher = ReturnType<typeof createDispatcher>
 
-/** What the cells of a process share: the way out to receivers, its limits, and who is told. */
+/** Shared by the cells of a process: the connections to receivers, their limits, and the observers. */
 export type Sharing = {
   readonly config: Config
   readonly deliver: Deliver

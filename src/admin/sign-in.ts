@@ -33,7 +33,7 @@ export function signInRoutes(app: Hono<AdminEnv>, { signIn, originOf, addressOf 
     for (const name of names.slice(0, Math.max(0, names.length - mostBegun + 1)))
       deleteCookie(c, name, attributes(c))
     const { id, text } = begun.kept
-    // Lives longer than it is valid, so that a late user is told so.
+    // Lives longer than it is valid, so that a late user learns the reason.
     setCookie(c, prefix(c) + id, text, { ...attributes(c), maxAge: (6 * begun.keptMs) / 1000 })
     return c.redirect(begun.url.href, 303)
   })

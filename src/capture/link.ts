@@ -10,7 +10,7 @@ import { openStream, type Stream } from './stream/stream.ts'
 const maxBufferedBytes = 4 * 1024 * 1024
 const batchBytes = 256 * 1024
 const standbyPollMs = 1_000
-/** Whoever is told that the slot is free tries so often, so fast: the server may not have let go of it yet. */
+/** After the notification that the slot is free, tries so often, so fast: the server may not have released it yet. */
 const promptTries = 10
 const promptPollMs = 50
 const usualSilenceLimitMs = 20_000

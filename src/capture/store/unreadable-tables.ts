@@ -25,7 +25,7 @@ export async function recordUnreadable(
   lost: readonly Unreadable[],
 ): Promise<void> {
   for (const { entityType, table, fromLsn, toLsn, because } of lost) {
-    const detail = `more than ${mostInARow} changes one after the other could not be told: ${because}. Mend that first`
+    const detail = `more than ${mostInARow} changes in succession could not be sent: ${because}. Fix that first`
     const gap = { slotName, entityType, tableName: table, reason, detail, fromLsn, toLsn }
     const isNew = await transaction(outbox.pool, client => addToTableGap(client, gap)).catch(throwOfStoring)
     if (isNew) log.error('capture.gap', { table, reason, detail, from_lsn: formatLsn(fromLsn) })

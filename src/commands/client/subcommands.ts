@@ -4,7 +4,7 @@ import { nearest } from '../../domain/value/nearest.ts'
 import { type Command, Misuse, parseOnce, report } from '../kit/command.ts'
 import { type Call, openCall } from './call.ts'
 
-/** Asks for `call` once its arguments are read; null: the configuration is wrong, and was told so. */
+/** Asks for `call` once its arguments are read; null: the configuration is wrong, and its problems are printed. */
 type Subcommand = {
   readonly options: readonly string[]
   run(args: string[], call: () => Call | null): Promise<number>

@@ -28,7 +28,7 @@ export type AppliedWebhook = {
   readonly id: number | null
   readonly action: Step['action']
   readonly differences: readonly Difference[]
-  /** The secret of a new webhook, unless the file gives one: shown this once. */
+  /** The secret of a new webhook, unless the file contains one: shown only once. */
   readonly secret?: string
 }
 

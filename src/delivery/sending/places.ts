@@ -111,7 +111,7 @@ const hasAnswered = ({ pace }: Pick<Webhook, 'pace'>) => pace.answeredAtMs > Num
 
 /** Counts the requests of silent and unknown receivers: exactly at intervals, approximately in between. */
 function countSilent(total: number, nowMs: () => number) {
-  /** Those that have requests under way. */
+  /** Those with requests in flight. */
   const busy = new Set<Webhook>()
   let held = 0
   let heldBySilent = 0

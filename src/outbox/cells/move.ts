@@ -76,7 +76,7 @@ export async function moveWebhook(
 const refuse = (why: WhyNot) => ({ ok: false as const, why })
 
 /**
- * Whether the new cell may have stored the webhook: once its commit is under way, only it can tell. Whoever gives up before then gives
+ * Whether the new cell may have stored the webhook: once its commit has begun, only it knows. Whoever gives up before then gives
  * the webhook back, and the transaction there, which may still be waiting, ends without a commit.
  */
 type Cut = { state: 'open' | 'may be there' | 'given up' }

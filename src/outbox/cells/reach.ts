@@ -5,7 +5,7 @@ import type { Outbox } from '../database/database.ts'
 
 /** The time limit of the question, in ms: a dead link gives neither an error nor an answer. */
 const answerMs = 2_000
-/** An answer counts this long. One that is older, up to `staleMs`, counts while the next question is under way. */
+/** An answer counts this long. One that is older, up to `staleMs`, counts while the next one is pending. */
 const goodForMs = 1_000
 const staleMs = 10_000
 

@@ -52,7 +52,7 @@ const howAway = async (cell: Cell) => ({ name: cell.name, why: await whyAway(cel
 
 /**
  * Gives a held webhook back to its old cell, unless it is in the new one; returns whether it is. With the locks of whoever cuts over, and
- * in the same order: its commit may still be under way to the new cell when its process is gone, and nobody cuts over afterwards.
+ * in the same order: its commit may still be in flight to the new cell when its process is gone, and nobody cuts over afterwards.
  */
 async function giveBackUnlessThere(here: Cell, there: Cell, webhookId: number): Promise<boolean> {
   return await transaction(here.outbox.pool, async client => {

@@ -24,7 +24,7 @@ export type Holder = {
   readonly beat: bigint
   /** Its session exists: it was not killed, and its host answers. */
   readonly hasSession: boolean
-  /** It stops: it gives its shares up one by one, claims none, and ends what it has under way. */
+  /** It stops: it gives its shares up one by one, claims none, and finishes its requests in flight. */
   readonly isLeaving: boolean
 }
 
@@ -199,7 +199,7 @@ export async function claimShares(
 }
 
 /**
- * Gives shares back, for any holder to claim. Their progress must be saved, and what is under way set aside as taken: it is
+ * Gives shares back, for any holder to claim. Their progress must be saved, and deliveries in flight set aside as taken: it is
  * settled afterwards as before. Whoever stops says so here, and others count on it for no share.
  */
 export async function releaseShares(

@@ -20,7 +20,7 @@ const askEveryMs = 10_000
  * - a slot that is free: `slot`
  * - a new replay: `replays`
  * - what was done by hand: `hand:` and the webhook's id
- * - else nothing; and null once at the start, since what was told before was not heard
+ * - else nothing; and null once at the start, since earlier notifications were missed
  *
  * Runs until `signal` ends it; rejects when the connection is lost, which it asks about every few
  * seconds: a link that has died in silence would never bring a wake-up again.

@@ -220,7 +220,7 @@ type Row = {
   readonly head_response_headers: Headers | null
 }
 
-/** Puts together what `divide` has divided. Of an answer that the log does not keep nothing is told. */
+/** The reverse of `divide`. Response headers are empty if the log does not keep the response. */
 export function unite(row: Row) {
   const id = row.message_id ?? messageId(row.webhook_id, row.event_id!)
   const responseHeaders = row.response_headers && { ...row.head_response_headers, ...row.response_headers }
