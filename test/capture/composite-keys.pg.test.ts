@@ -381,7 +381,7 @@ test('check and start judge each part of the key, and of the columns that hold i
   expect(await problems()).toEqual(['relation entity user, related notes: column org, member'])
   expect(relationLines(catalogue, user!, facts)[0]).toMatchObject({
     level: 'error',
-    found: expect.stringContaining('org is uuid, and tenant of the key'),
+    found: expect.stringContaining('org is uuid, but tenant of the key'),
   })
   expect(uniqueLine(catalogue, user!)).toMatchObject({
     level: 'warning',

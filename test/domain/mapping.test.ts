@@ -348,10 +348,10 @@ test('the order of rows and what becomes of rows with one name are read, and ref
   expect(rows({ nulls: 'kep', wher: {}, where: {} })).toEqual([
     { at: `${at}.where`, message: 'must name at least one column' },
     { at: `${at}.nulls`, message: 'must be omit or keep' },
-    { at, message: expect.stringContaining('wher (was where meant?)') },
+    { at, message: expect.stringContaining('wher (did you mean where?)') },
   ])
   expect(rows({ where: { a: { gt: 5, '=>': 1 }, b: [] } })).toMatchObject([
-    { at: `${at}.where.a`, message: expect.stringContaining('has no operator gt, => (was') },
+    { at: `${at}.where.a`, message: expect.stringContaining('has no operator gt, => (did you mean') },
     { at: `${at}.where.b`, message: expect.stringContaining('is an empty list') },
   ])
   expect(rows({ key: 'name', repeated: 'all' })).toEqual([

@@ -23,7 +23,7 @@ test('an outbox that is not UTF-8 is refused, and what its mend makes is not', a
   expect(await runWalhook(database, ['migrate'], env)).toMatchObject({ code: 1, stderr: `${line}\n` })
   expect((await runWalhook(database, ['check'], env)).stdout).toContain(`error    ${line}`)
 
-  const mend = line!.split('name it: ')[1]!
+  const mend = line!.split('with UTF8: ')[1]!
   await psql.query(mend)
   url.pathname = `/${/create database (\S+)/.exec(mend)![1]}`
   expect(await runWalhook(database, ['migrate'], { OUTBOX_DATABASE_URL: url.href })).toMatchObject({
