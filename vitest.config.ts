@@ -1,4 +1,5 @@
-import { relative } from 'node:path'
+import { globSync, readFileSync } from 'node:fs'
+import { join, relative } from 'node:path'
 import { defineConfig, type TestProjectInlineConfiguration } from 'vitest/config'
 import { BaseSequencer, type TestSpecification } from 'vitest/node'
 import { closingLines } from './test/support/reporter.ts'
@@ -39,8 +40,10 @@ class LongestFirst extends BaseSequencer {
   }
 }
 
-/** The folders whose files leave nothing behind in the memory of their process: no module is replaced, no global is set. */
-const together = 'domain|outbox|api|delivery'
+/** Files that replace modules have a process each: what is replaced stays in its memory. */
+const alone = globSync('test/**/*.test.ts', { cwd: import.meta.dirname }).filter(file =>
+  readFileSync(join(import.meta.dirname, file), 'utf8').includes('vi.mock('),
+)
 
 const eachProject = {
   setupFiles: ['test/support/each-file.ts'],
@@ -54,19 +57,14 @@ const eachProject = {
 export default defineConfig({
   test: {
     projects: [
-      {
-        test: {
-          ...eachProject,
-          name: 'alone',
-          include: ['test/*.test.ts', `test/!(${together})/**/*.test.ts`],
-        },
-      },
-      // A process runs many of these files, and loads what they share once: more than a second of each file.
+      { test: { ...eachProject, name: 'alone', include: alone } },
+      // A process runs many files, and loads what they share once: more than a second of each file.
       {
         test: {
           ...eachProject,
           name: 'together',
-          include: [`test/@(${together})/**/*.test.ts`],
+          include: ['test/**/*.test.ts'],
+          exclude: alone,
           isolate: false,
         },
       },

@@ -27,7 +27,7 @@ let walhook: WalhookProcess
 let receiver: Awaited<ReturnType<typeof startTestReceiver>>
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'walhook-clients-'))
-  database = await createTestDatabase()
+  database = await createTestDatabase({ hasOutbox: true })
   await using psql = await connect(database.url)
   await psql.query(
     'create table users (id integer primary key); create table companies (id integer primary key); insert into users values (1)',

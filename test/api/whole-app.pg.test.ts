@@ -37,7 +37,7 @@ const create = async (change: object = {}) =>
   ).json
 
 beforeAll(async () => {
-  database = await createTestDatabase()
+  database = await createTestDatabase({ hasOutbox: true })
   await sql(`
     create table users (id integer primary key, name text, password_hash text);
     insert into users values (7, 'Ada', 'hunter2'), (8, 'Bob', 'hunter2');

@@ -27,7 +27,7 @@ function mappingOf(words: object): readonly EntityMapping[] {
 }
 
 async function open(schema: string, words: object) {
-  const database = await createTestDatabase()
+  const database = await createTestDatabase({ hasOutbox: true })
   const psql = await connect(database.url)
   await psql.query(schema)
   const mapping = mappingOf(words)
@@ -215,7 +215,7 @@ test('a related field that leads on from a key of several columns: over a table 
 })
 
 test('pages of a backfill go on behind the last row, by all parts of the key', async () => {
-  await using database = await createTestDatabase()
+  await using database = await createTestDatabase({ hasOutbox: true })
   await using psql = await connect(database.url)
   await psql.query(`create table users (tenant uuid, code numeric, name text, primary key (tenant, code))`)
   const tenants = [randomUUID(), randomUUID()]
@@ -280,7 +280,7 @@ const seed = Number(process.env.WALHOOK_SEED ?? Math.floor(Math.random() * 2 ** 
 test.each(['full', 'default'])(
   `random writes and kills, replica identity %s (WALHOOK_SEED=${seed}): receivers know the rows by both parts of their keys, and never an older state`,
   async identity => {
-    await using database = await createTestDatabase()
+    await using database = await createTestDatabase({ hasOutbox: true })
     const random = randomFrom(seed)
     const some = (count: number) => 1 + Math.floor(random() * count)
     await using psql = await connect(database.url)

@@ -38,7 +38,7 @@ if (!read.ok) throw new Error(JSON.stringify(read.problems))
 const { mapping } = read
 
 async function open() {
-  const database = await createTestDatabase()
+  const database = await createTestDatabase({ hasOutbox: true })
   const psql = await connect(database.url)
   await psql.query(schema)
   return {

@@ -37,7 +37,7 @@ function mappingOf(related: object, more: object = {}) {
 }
 
 async function open(related: object, options: { before?: string; more?: object } = {}) {
-  const database = await createTestDatabase()
+  const database = await createTestDatabase({ hasOutbox: true })
   const psql = await connect(database.url)
   await psql.query(schema + (options.before ?? ''))
   const capture = await startCapture(database, mappingOf(related, options.more))

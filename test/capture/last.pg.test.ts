@@ -21,7 +21,7 @@ const table = `create table users (id integer primary key, name text, bio text, 
 const full = 'alter table users replica identity full;'
 
 async function open(schema: string, words: object) {
-  const database = await createTestDatabase()
+  const database = await createTestDatabase({ hasOutbox: true })
   const psql = await connect(database.url)
   await psql.query(schema)
   const capture = await startCapture(database, mappingOf(words))

@@ -16,7 +16,7 @@ import { startWalhook } from '../support/walhook-process.ts'
 async function open() {
   const dataDir = await mkdtemp(join(tmpdir(), 'walhook-timeline-'))
   let server: EmbeddedPostgres = await startOwnServer(dataDir)
-  const outbox = await createTestDatabase()
+  const outbox = await createTestDatabase({ hasOutbox: true })
   const events = await connect(outbox.url)
   const backup = `${server.dataDir}.backup`
   const write = async (...statements: string[]) => {

@@ -1,13 +1,10 @@
-import { afterAll, expect, test } from 'vitest'
+import { afterEach, expect, test, vi } from 'vitest'
 import { connect } from '../support/connect.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { asFormatted, everyType, inGoldenForm, rowsOfEveryType, withBytes } from '../support/every-type.ts'
 import { startCapture } from '../support/run-capture.ts'
 
-const zone = process.env.TZ
-afterAll(() => {
-  process.env.TZ = zone
-})
+afterEach(() => void vi.unstubAllEnvs())
 
 test.each([
   ['UTC', 0],
@@ -16,7 +13,7 @@ test.each([
 ])(
   'every type, in every format, is written as the golden file has it, in the time zone %s of process and database',
   async (timeZone, minutesBehindUtc) => {
-    process.env.TZ = timeZone
+    vi.stubEnv('TZ', timeZone)
     expect(new Date('2019-11-05').getTimezoneOffset()).toBe(minutesBehindUtc)
     await using database = await createTestDatabase({ hasOutbox: true })
     await using psql = await connect(database.url)

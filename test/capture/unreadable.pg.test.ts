@@ -32,7 +32,7 @@ async function facts(url: string) {
 
 test('in a database that promises no encoding, what is not UTF-8 is left out by name, wherever it was read', async () => {
   await using source = await createTestDatabase({ encoding: 'SQL_ASCII' })
-  await using outbox = await createTestDatabase()
+  await using outbox = await createTestDatabase({ hasOutbox: true })
   await using psql = await connect(source.url)
   await psql.query(tables)
   await using capture = await startCapture(source, mapping, outbox.url)
@@ -57,7 +57,7 @@ test('in a database that promises no encoding, what is not UTF-8 is left out by 
 
 test('in an encoding with undefined bytes, a value that holds one is left out by name, and every other text is what it was', async () => {
   await using source = await createTestDatabase({ encoding: 'WIN1252' })
-  await using outbox = await createTestDatabase()
+  await using outbox = await createTestDatabase({ hasOutbox: true })
   await using psql = await connect(source.url)
   await psql.query(tables)
   await psql.query('alter table users add "größe" text')

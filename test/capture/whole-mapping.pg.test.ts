@@ -52,7 +52,7 @@ test(`where, deleted_when, last, through, repeated and a key of two columns unde
   timeout: 180_000,
 }, async () => {
   if (!read.ok) throw new Error(JSON.stringify(read.problems))
-  await using database = await createTestDatabase()
+  await using database = await createTestDatabase({ hasOutbox: true })
   const random = randomFrom(seed)
   const some = (count: number) => 1 + Math.floor(random() * count)
   const pick = (...texts: string[]) => texts[some(texts.length) - 1]!

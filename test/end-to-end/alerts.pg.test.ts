@@ -22,7 +22,7 @@ const alerts = [
 ]
 
 test('each incident is told once, by webhook and by mail, although a process is killed; also that the slot was dropped', async () => {
-  await using database = await createTestDatabase()
+  await using database = await createTestDatabase({ hasOutbox: true })
   await using smtp = await startSmtpServer()
   await using psql = await connect(database.url)
   await psql.query(tables)

@@ -10,7 +10,7 @@ const idsIn = ({ body }: Arrival) =>
   (JSON.parse(body) as { entity_id: number }[]).map(event => event.entity_id)
 
 test('a batch is one signed request; killed while it is in flight, walhook sends the same one again', async () => {
-  await using database = await createTestDatabase()
+  await using database = await createTestDatabase({ hasOutbox: true })
   const answers: PromiseWithResolvers<number>[] = []
   await using receiver = await startTestReceiver(() => {
     const answer = Promise.withResolvers<number>()
@@ -66,7 +66,7 @@ const users = 40
 const bad = 13
 
 test('two processes, three SIGKILLs, random refusals and one event that nobody takes: all others arrive, in order', async () => {
-  await using database = await createTestDatabase()
+  await using database = await createTestDatabase({ hasOutbox: true })
   const accepted = new Set<string>()
   const bodies = new Map<string, string>()
   const newest = new Map<number, number>()

@@ -76,7 +76,7 @@ test("a user's row committed in Postgres arrives as the documented request, and 
 })
 
 test('inserts, updates and deletes arrive in the order of their commits per entity, each once and each signed', async () => {
-  await using database = await createTestDatabase()
+  await using database = await createTestDatabase({ hasOutbox: true })
   await using receiver = await startTestReceiver()
   await using psql = await connect(database.url)
   await psql.query(tables)

@@ -14,7 +14,7 @@ const users = 40
 test('a webhook moves under load, its mover killed at each step: nothing is lost, twice or out of order', {
   timeout: 400_000,
 }, async () => {
-  await using database = await createTestDatabase()
+  await using database = await createTestDatabase({ hasOutbox: true })
   await using receiver = await startTestReceiver(async () => 204)
   await using psql = await connect(database.url)
   await psql.query(tables)

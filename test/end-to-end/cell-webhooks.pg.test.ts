@@ -13,8 +13,8 @@ const tables = `
 test('a webhook in a cell gets events and its backfill, and signs after a change of the key', {
   timeout: 180_000, // three processes, one after another
 }, async () => {
-  await using database = await createTestDatabase()
-  await using cellDatabase = await createTestDatabase()
+  await using database = await createTestDatabase({ hasOutbox: true })
+  await using cellDatabase = await createTestDatabase({ hasOutbox: true })
   await using ofMain = await startTestReceiver(async () => 204)
   await using ofWest = await startTestReceiver(async () => 204)
   await using psql = await connect(database.url)

@@ -29,7 +29,7 @@ test('a cell is taken up while walhook runs, moves to another database, and is r
   const folder = await mkdtemp(join(tmpdir(), 'walhook-cell-'))
   const own = { server: await startOwnServer(folder) }
   try {
-    await using database = await createTestDatabase()
+    await using database = await createTestDatabase({ hasOutbox: true })
     await using link = await openTestLink(own.server.url)
     await using receiver = await startTestReceiver(async () => 204)
     await using psql = await connect(database.url)

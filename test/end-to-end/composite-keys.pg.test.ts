@@ -33,7 +33,7 @@ const hostile = [
 ]
 
 test('keys of two and three columns with hostile values: events, explain, log, resend, replay and forget, by API and command', async () => {
-  await using database = await createTestDatabase()
+  await using database = await createTestDatabase({ hasOutbox: true })
   await using psql = await connect(database.url)
   await psql.query(`create table users (tenant integer, code text, name text, primary key (tenant, code));
     create table items (a text, b integer, c text, name text, primary key (a, b, c))`)

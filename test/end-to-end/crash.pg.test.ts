@@ -15,7 +15,7 @@ const tables = `
 const triggers = ['user.new', 'user.update', 'user.delete', 'company.new', 'company.update', 'company.delete']
 
 test(`${kills} SIGKILLs under a load of ${totalChanges} changes lose nothing, write no event twice and never go back`, async () => {
-  await using database = await createTestDatabase()
+  await using database = await createTestDatabase({ hasOutbox: true })
   await using receiver = await startTestReceiver()
   await using psql = await connect(database.url)
   await psql.query(tables)

@@ -122,7 +122,7 @@ test('where slots do not survive a failover, a gap says so, and what was stored 
 test('a standby that lacks what walhook has stored elsewhere is another history: a gap says so', async () => {
   await using pair = await openServerPair([versionsTables])
   await pair.follows()
-  await using outbox = await createTestDatabase()
+  await using outbox = await createTestDatabase({ hasOutbox: true })
   await using events = await connect(outbox.url)
   const stored = async () => (await events.query('select count(*)::int as n from walhook.events')).rows[0].n
   await using walhook = startWalhook({ url: pair.url, name }, { ...env, OUTBOX_DATABASE_URL: outbox.url })

@@ -19,7 +19,7 @@ function knownOf(arrivals: readonly Arrival[]): Record<string, unknown> {
 const triggers = ['user.new', 'user.update', 'user.delete']
 
 test('who filters knows in the end exactly what matches, through random writes and kills', async () => {
-  await using database = await createTestDatabase()
+  await using database = await createTestDatabase({ hasOutbox: true })
   await using psql = await connect(database.url)
   await psql.query(`
     create table users (id integer primary key, company_id integer, gender text, n integer not null default 0);
@@ -134,7 +134,7 @@ test('who filters knows in the end exactly what matches, through random writes a
 }, 180_000)
 
 test('what a filter tells is the same by itself, in batches, in the log, by a resend and by a replay', async () => {
-  await using database = await createTestDatabase()
+  await using database = await createTestDatabase({ hasOutbox: true })
   await using psql = await connect(database.url)
   await psql.query(`
     create table users (id integer primary key, company_id integer);

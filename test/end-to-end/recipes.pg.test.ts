@@ -39,7 +39,7 @@ const seed = Number(process.env.WALHOOK_SEED ?? Math.floor(Math.random() * 2 ** 
 test.each(applications)(
   `the recipe for $name, as it is written: each change, kills, a migration, a backfill and a resync (WALHOOK_SEED=${seed})`,
   async application => {
-    const database = await createTestDatabase()
+    const database = await createTestDatabase({ hasOutbox: true })
     await using psql = await connect(database.url)
     await psql.query(application.tables)
     const text = recipeOf(application.name)

@@ -10,7 +10,7 @@ const users = 2_500
 const held = 840_084
 
 test('a process that is killed in the middle of a replay leaves whole pages, and another one sends the rest', async () => {
-  await using database = await createTestDatabase()
+  await using database = await createTestDatabase({ hasOutbox: true })
   await using receiver = await startTestReceiver()
   await using psql = await connect(database.url)
   await psql.query(`

@@ -58,7 +58,7 @@ async function startSlowReceiver(identity: { cert: string; key: string }) {
 
 test('a process that is stopped while it connects, and goes on after another has taken over, sends nothing', async () => {
   const authority = await makeAuthority()
-  const database = await createTestDatabase()
+  const database = await createTestDatabase({ hasOutbox: true })
   await using psql = await connect(database.url)
   await psql.query('create table users (id integer primary key, version integer)')
   await psql.query('create table companies (id integer primary key)')

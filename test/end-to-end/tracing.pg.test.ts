@@ -17,7 +17,7 @@ const isOf =
     span.name === name
 
 test('an event is one trace, from capture to settlement, over two processes; a retry adds to it, and the receiver is told', async () => {
-  await using database = await createTestDatabase()
+  await using database = await createTestDatabase({ hasOutbox: true })
   await using collector = await startCollector()
   // The first request of the second user is refused.
   let refusals = 0
@@ -122,7 +122,7 @@ test('an event is one trace, from capture to settlement, over two processes; a r
 })
 
 test('a batch is in the trace of each of its events, up to a hundred, and a test is a trace of its own', async () => {
-  await using database = await createTestDatabase()
+  await using database = await createTestDatabase({ hasOutbox: true })
   await using collector = await startCollector()
   await using receiver = await startTestReceiver()
   await using psql = await connect(database.url)
@@ -170,7 +170,7 @@ test('a batch is in the trace of each of its events, up to a hundred, and a test
 })
 
 test('a share of the events is traced whole, by all processes; of no trace nothing is sent, and the header says so', async () => {
-  await using database = await createTestDatabase()
+  await using database = await createTestDatabase({ hasOutbox: true })
   await using some = await startCollector()
   await using none = await startCollector()
   await using receiver = await startTestReceiver()
@@ -226,7 +226,7 @@ test.each([
   ['is away', null],
   ['never answers', () => new Promise<number>(() => {})],
 ])('deliveries go on where the collector %s, and the end is not held up', async (_, answer) => {
-  await using database = await createTestDatabase()
+  await using database = await createTestDatabase({ hasOutbox: true })
   await using collector = await startCollector(answer ?? undefined)
   if (answer === null) await collector[Symbol.asyncDispose]()
   await using receiver = await startTestReceiver()
@@ -246,7 +246,7 @@ test.each([
 })
 
 test('without an endpoint nothing of it is loaded, and no request has the header', async () => {
-  await using database = await createTestDatabase()
+  await using database = await createTestDatabase({ hasOutbox: true })
   await using receiver = await startTestReceiver()
   await using psql = await connect(database.url)
   await psql.query(tables)

@@ -20,7 +20,7 @@ const attempted = (walhook: WalhookProcess) =>
     .map(line => line.message_id)
 
 test('two processes share the deliveries, none is sent by both, and one takes over the capture of a killed one', async () => {
-  await using database = await createTestDatabase()
+  await using database = await createTestDatabase({ hasOutbox: true })
   await using receiver = await startTestReceiver(async () => {
     await new Promise(resolve => setTimeout(resolve, 20))
     return 204

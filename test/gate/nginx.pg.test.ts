@@ -101,7 +101,7 @@ test('behind nginx as the guide configures it: over https, by the address of the
   skip,
 }) => {
   if (!hasNginx) skip('there is no nginx here')
-  const database = await createTestDatabase()
+  const database = await createTestDatabase({ hasOutbox: true })
   await using psql = await connect(database.url)
   await psql.query(
     'create table users (id integer primary key); create table companies (id integer primary key)',

@@ -91,7 +91,7 @@ describe('against the metrics of a walhook that has captured, delivered and fail
   let series: ReturnType<typeof seriesOf>
 
   beforeAll(async () => {
-    await using database = await createTestDatabase()
+    await using database = await createTestDatabase({ hasOutbox: true })
     await using psql = await connect(database.url)
     await using receiver = await startTestReceiver()
     await psql.query(`create table users (id integer primary key, name text);

@@ -25,7 +25,7 @@ test('in a Prometheus that scrapes walhook, every query of the dashboard has dat
   skip,
 }) => {
   needs(skip, 'prometheus', 'the package prometheus of Debian brings it')
-  await using database = await createTestDatabase()
+  await using database = await createTestDatabase({ hasOutbox: true })
   await using psql = await connect(database.url)
   await using receiver = await startTestReceiver(({ entityId }) => (entityId === '1' ? 204 : 500))
   await psql.query(`create table users (id integer primary key, name text);

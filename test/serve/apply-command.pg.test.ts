@@ -18,7 +18,7 @@ let psql: Awaited<ReturnType<typeof connect>>
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'walhook-apply-'))
   resources.defer(() => rm(folder, { recursive: true }))
-  const database = resources.use(await createTestDatabase())
+  const database = resources.use(await createTestDatabase({ hasOutbox: true }))
   psql = resources.use(await connect(database.url))
   await psql.query(
     'create table users (id integer primary key, name text, org text); create table companies (id integer primary key)',

@@ -7,7 +7,7 @@ import { runWalhook, startCommand, startWalhook } from '../support/walhook-proce
 
 let database: TestDatabase
 beforeEach(async () => {
-  database = await createTestDatabase()
+  database = await createTestDatabase({ hasOutbox: true })
   await using psql = await connect(database.url)
   await psql.query(`
     create table users (id integer primary key); create table companies (id integer primary key);
@@ -50,7 +50,6 @@ test('backfill shows its progress until it is done, tells what there is, and lis
 })
 
 test('where nobody captures it says so; Ctrl-C leaves it to go on, and a new pace is taken while it is followed', async () => {
-  await runWalhook(database, ['migrate'])
   await using at = await openBackfills(database)
   await at.webhook('user.new')
   const env = { DATABASE_URL: database.url, WALHOOK_SLOT: database.name.slice(0, 63) }

@@ -24,7 +24,7 @@ async function shifted(database: TestDatabase, ms: number): Promise<Record<strin
 }
 
 async function openDatabase() {
-  const database = await createTestDatabase()
+  const database = await createTestDatabase({ hasOutbox: true })
   const psql = await connect(database.url)
   await psql.query(
     'create table users (id integer primary key); create table companies (id integer primary key)',

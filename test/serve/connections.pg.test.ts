@@ -125,8 +125,7 @@ test.each([
   ['a name that there is not', { HOST: 'host.invalid' }, /^HOST: host\.invalid: /],
 ])('as HOST, %s is named', async (_what, env, expected) => {
   // Without the role `capture` the source needs no tables.
-  const own = await createTestDatabase()
-  await runWalhook(own, ['migrate'])
+  const own = await createTestDatabase({ hasOutbox: true })
   expect(await refusal(own, { ...env, WALHOOK_ROLES: 'api' })).toEqual([expect.stringMatching(expected)])
 })
 

@@ -46,7 +46,7 @@ test('with nothing but what is in the image, walhook starts and shows its pages'
     await cp(join(sources, 'dist'), join(image, 'dist'), { recursive: true })
     await rm(sources, { recursive: true })
     const program = join(image, 'dist', 'src', 'main.js')
-    const database = await createTestDatabase()
+    const database = await createTestDatabase({ hasOutbox: true })
     await createSampleTables(database.url)
     {
       await using walhook = startWalhook(database, {}, program)

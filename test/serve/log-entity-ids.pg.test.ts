@@ -12,7 +12,7 @@ test.each([
   ['true', true],
   ['false', false],
 ])('WALHOOK_LOG_ENTITY_IDS=%s: whether the log names entities: %s', async (setting, isNamed) => {
-  const database = await createTestDatabase()
+  const database = await createTestDatabase({ hasOutbox: true })
   await using psql = await connect(database.url)
   await psql.query('create table users (id text primary key); create table companies (id text primary key)')
   await using receiver = await startTestReceiver(() => 500)

@@ -9,7 +9,7 @@ import { runWalhook, startWalhook } from '../support/walhook-process.ts'
 const without = 'Debian package pgbouncer is not installed'
 
 async function open() {
-  const database = await createTestDatabase()
+  const database = await createTestDatabase({ hasOutbox: true })
   const psql = await connect(database.url)
   await psql.query(
     'create table users (id integer primary key); create table companies (id integer primary key)',

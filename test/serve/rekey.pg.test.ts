@@ -8,7 +8,7 @@ const key = (byte: number) => Buffer.alloc(32, byte).toString('base64')
 test('walhook starts with the old key beside the new one, not without it, and rekey makes it superfluous', {
   timeout: 180_000, // five processes, one after another
 }, async () => {
-  const database = await createTestDatabase()
+  const database = await createTestDatabase({ hasOutbox: true })
   await using psql = await connect(database.url)
   await psql.query(
     'create table users (id integer primary key); create table companies (id integer primary key)',

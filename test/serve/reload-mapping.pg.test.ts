@@ -27,7 +27,7 @@ async function openMappingFile(text: string) {
 }
 
 async function prepared() {
-  const database = await createTestDatabase()
+  const database = await createTestDatabase({ hasOutbox: true })
   const psql = await connect(database.url)
   await psql.query(`
     create table users (id integer primary key, name text, city text);

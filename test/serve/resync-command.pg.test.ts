@@ -11,7 +11,7 @@ import { runWalhook } from '../support/walhook-process.ts'
 
 /** A database that was captured for a while, by nobody at the moment. */
 async function open() {
-  const database = await createTestDatabase()
+  const database = await createTestDatabase({ hasOutbox: true })
   const psql = await connect(database.url)
   await psql.query(
     `create table companies (id integer primary key); create table users (id integer primary key, name text)`,

@@ -23,7 +23,7 @@ let psql: Awaited<ReturnType<typeof connect>>
 let accepts = true
 
 beforeAll(async () => {
-  const database = resources.use(await createTestDatabase())
+  const database = resources.use(await createTestDatabase({ hasOutbox: true }))
   psql = resources.use(await connect(database.url))
   await psql.query(`create table users (id integer primary key, name text);
     create table companies (id integer primary key)`)

@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
-import { afterAll, beforeAll, test } from 'vitest'
+import { afterAll, test } from 'vitest'
 
 const places = ['/usr/bin/chromium', '/usr/bin/chromium-browser']
 const found = places.find(path => existsSync(path))
@@ -32,24 +32,26 @@ export async function openBrowser(): Promise<Browser> {
   return await chromium.launch({ executablePath: found, args: ['--no-sandbox', '--disable-dev-shm-usage'] })
 }
 
-/** One browser for the tests of a file, closed at their end. */
+/** The browser of this process, which ends with it: to start one takes longer than most tests. */
+let shared: Promise<Browser> | null = null
+
+/** Contexts for the tests of a file, closed at its end. */
 export function useBrowser(): {
   open(options?: Parameters<Browser['newContext']>[0]): Promise<{ context: BrowserContext; page: Page }>
 } {
-  let browser: Browser | null = null
-  beforeAll(async () => {
-    if (found) browser = await openBrowser()
-  })
+  const contexts: BrowserContext[] = []
   afterAll(async () => {
-    await browser?.close()
+    for (const context of contexts) await context.close()
   })
   return {
     async open(options = {}) {
-      const context = await browser!.newContext({
+      shared ??= openBrowser()
+      const context = await (await shared).newContext({
         locale: 'en-GB',
         timezoneId: 'Europe/Amsterdam',
         ...options,
       })
+      contexts.push(context)
       const page = await context.newPage()
       page.setDefaultTimeout(20_000)
       return { context, page }

@@ -12,7 +12,7 @@ export async function startSampleSite(
   env: Readonly<Record<string, string>> = {},
 ) {
   await using opened = new AsyncDisposableStack()
-  const database = await createTestDatabase()
+  const database = await createTestDatabase({ hasOutbox: true })
   await createSampleTables(database.url)
   const receiver = opened.use(await startTestReceiver(answer))
   const walhook = opened.use(startWalhook(database, { WALHOOK_ADMIN_USER: '1', ...env }))

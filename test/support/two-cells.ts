@@ -18,7 +18,7 @@ type At = Awaited<ReturnType<typeof openTestApi>>
  */
 export async function addTwoCells(at: At) {
   const { control } = at
-  const database = await createTestDatabase()
+  const database = await createTestDatabase({ hasOutbox: true })
   const link = await openTestLink(database.url)
   await add(at, { name: 'near', number: 1, schema: 'walhook_near', url: null })
   await add(at, { name: 'far', number: 2, schema: 'walhook', url: link.url })

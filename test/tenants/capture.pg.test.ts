@@ -22,7 +22,7 @@ const full = 'alter table users replica identity full;'
 const byOrg = { tenant: 'org', fields: { include: ['id', 'name'] } }
 
 async function open(schema: string, words: object = byOrg) {
-  const database = await createTestDatabase()
+  const database = await createTestDatabase({ hasOutbox: true })
   const psql = await connect(database.url)
   await psql.query(schema)
   const mapping = mappingOf(words)
