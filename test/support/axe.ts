@@ -1,24 +1,39 @@
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import type { Page } from 'playwright-core'
+import { looks } from './browser.ts'
 
 const source = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
-/** What axe finds wrong with a page as it is now: one line for each element. */
-export async function findBarriers(page: Page): Promise<string[]> {
+/** What axe finds wrong with a page as it is now, by the rules with a tag if one is given: one line for each element. */
+export async function findBarriers(page: Page, tag?: string): Promise<string[]> {
   // Run by the debugger's protocol, which the page's Content-Security-Policy does not bind.
   await page.evaluate(source)
-  return await page.evaluate(async () => {
+  return await page.evaluate(async runOnly => {
     // biome-ignore lint/suspicious/noExplicitAny: axe is in the page, not here
-    const { violations } = await (globalThis as any).axe.run()
+    const { violations } = await (globalThis as any).axe.run(runOnly ? { runOnly } : {})
     return violations.flatMap(
       (violation: { id: string; nodes: { html: string; failureSummary: string }[] }) =>
         violation.nodes.map(node => `${violation.id}: ${node.html} ${node.failureSummary}`),
     )
-  })
+  }, tag)
 }
 
 /** Whether something on the page is wider than it: then one has to move it sideways. */
 export async function isTooWide(page: Page): Promise<boolean> {
   return await page.evaluate('document.documentElement.scrollWidth > document.documentElement.clientWidth')
+}
+
+/** What is wrong with a page in every look, without loading it again: in the dark, nothing but its colours is different. */
+export async function findInEveryLook(page: Page): Promise<string[]> {
+  const found: string[] = []
+  for (const { width, colorScheme } of looks) {
+    await page.setViewportSize({ width, height: 800 })
+    // Without motion, a colour is at once what it becomes.
+    await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
+    const barriers = await findBarriers(page, colorScheme === 'dark' ? 'cat.color' : undefined)
+    if (await isTooWide(page)) barriers.push('is too wide')
+    found.push(...barriers.map(barrier => `${page.url()}, ${colorScheme} and ${width} wide: ${barrier}`))
+  }
+  return found
 }
