@@ -8,9 +8,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
  */
 export async function until<T>(
   condition: () => T | Promise<T>,
-  { what, timeoutMs = 60_000, intervalMs = 20 }: { what: string; timeoutMs?: number; intervalMs?: number },
+  { what, timeoutMs = 60_000, intervalMs }: { what: string; timeoutMs?: number; intervalMs?: number },
 ): Promise<Exclude<T, false | null | undefined | 0 | ''>> {
-  const deadline = performance.now() + timeoutMs
+  const begun = performance.now()
+  const deadline = begun + timeoutMs
+  // The longer it takes, the less it matters to know at once: to ask costs what is waited for its time.
+  const restMs = () => intervalMs ?? Math.min(100, Math.max(20, (performance.now() - begun) / 10))
   let last: unknown
   do {
     try {
@@ -19,7 +22,7 @@ export async function until<T>(
     } catch (error) {
       last = error
     }
-    await sleep(intervalMs)
+    await sleep(restMs())
   } while (performance.now() < deadline)
   throw new Error(`Waited ${timeoutMs / 1000} s for ${what}; the last answer was ${describe(last)}`)
 }
