@@ -41,9 +41,9 @@ class LongestFirst extends BaseSequencer {
 }
 
 /** Files that replace modules have a process each: what is replaced stays in its memory. */
-const alone = globSync('test/**/*.test.ts', { cwd: import.meta.dirname }).filter(file =>
-  readFileSync(join(import.meta.dirname, file), 'utf8').includes('vi.mock('),
-)
+const replacesModules = (file: string) =>
+  readFileSync(join(import.meta.dirname, file), 'utf8').includes('vi.mock(')
+const files = globSync('test/**/*.test.ts', { cwd: import.meta.dirname })
 
 const eachProject = {
   setupFiles: ['test/support/each-file.ts'],
@@ -57,14 +57,14 @@ const eachProject = {
 export default defineConfig({
   test: {
     projects: [
-      { test: { ...eachProject, name: 'alone', include: alone } },
-      // A process runs many files, and loads what they share once: more than a second of each file.
+      { test: { ...eachProject, name: 'alone', include: files.filter(replacesModules) } },
+      // A process runs many files, and loads what they share once: more than a second of each file. Without an `exclude`,
+      // which would make that of the command line nothing.
       {
         test: {
           ...eachProject,
           name: 'together',
-          include: ['test/**/*.test.ts'],
-          exclude: alone,
+          include: files.filter(file => !replacesModules(file)),
           isolate: false,
         },
       },
