@@ -7,6 +7,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import packageJson from '../package.json' with { type: 'json' }
 import { connect } from './support/connect.ts'
 import { createTestDatabase } from './support/database.ts'
+import { pack } from './support/pack.ts'
 import { until } from './support/wait.ts'
 import { runWalhook, startCommand, startWalhook } from './support/walhook-process.ts'
 
@@ -18,10 +19,9 @@ let program: string
 /** What `npm i walhook` leaves: a packed tarball, installed into an empty folder. */
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'walhook-package-'))
-  await run('npm', ['pack', '--silent', '--pack-destination', folder], { cwd: project })
-  const tarball = (await readdir(folder)).find(name => name.endsWith('.tgz'))!
+  const tarball = await pack(folder)
   await writeFile(join(folder, 'package.json'), '{"private":true}')
-  await run('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', `./${tarball}`], {
+  await run('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', tarball], {
     cwd: folder,
   })
   program = join(folder, 'node_modules', 'walhook', 'dist', 'src', 'main.js')

@@ -1,18 +1,16 @@
-import { execFile } from 'node:child_process'
 import { copyFile, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { promisify } from 'node:util'
 import { expect, onTestFinished, test } from 'vitest'
 import { freePort } from '../../playground/local-port.ts'
 import { connect } from '../support/connect.ts'
 import { createTestDatabase } from '../support/database.ts'
+import { pack } from '../support/pack.ts'
 import { noSystemdMachine, startSystemdMachine } from '../support/systemd-machine.ts'
 import { startTestReceiver } from '../support/test-receiver.ts'
 import { until } from '../support/wait.ts'
 import { secretKey } from '../support/walhook-process.ts'
 
-const run = promisify(execFile)
 const project = join(import.meta.dirname, '..', '..')
 
 /** The commands at the head of the unit, with the package and the variables that the test has. */
@@ -34,7 +32,7 @@ test('systemd starts the unit as it is: without rights, again after a crash, and
   if (why) return skip(why)
   const given = await mkdtemp(join(tmpdir(), 'walhook-systemd-'))
   onTestFinished(() => rm(given, { recursive: true }))
-  await run('npm', ['pack', '--silent', '--pack-destination', given], { cwd: project })
+  await pack(given)
   await copyFile(join(project, 'ops', 'systemd', 'walhook.service'), join(given, 'walhook.service'))
   await copyFile(process.execPath, join(given, 'node'))
 
