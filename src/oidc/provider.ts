@@ -28,14 +28,17 @@ const failureKeptMs = 2 * secondMs
  */
 export function openProvider(
   config: SignInConfig,
-  { load = () => import('openid-client') }: { load?: () => Promise<Client> } = {},
+  {
+    load = () => import('openid-client'),
+    nowMs = () => performance.now(),
+  }: { load?: () => Promise<Client>; nowMs?: () => number } = {},
 ): Provider {
   let last: Known | null = null
   const secrets = config.clientSecret === null ? [] : [config.clientSecret]
 
   const known = shared<Known | ProviderFailure>(
     found => (found.ok ? hourMs : failureKeptMs),
-    () => performance.now(),
+    nowMs,
     async () => {
       try {
         const client = await load()

@@ -31,16 +31,24 @@ async function open(sql: string, mapping: readonly EntityMapping[] = defaultMapp
     backfills,
     /** Starts a backfill and keeps its second page, all rows behind the first, between its snapshot and its rows. */
     async holdReading() {
+      const [first, holder] = [await connect(database.url), await connect(database.url)]
+      const lock = 'select pg_advisory_lock(42)'
+      const areWaiting = async (count: number, what: string) => {
+        const asked = `select from pg_locks where locktype = 'advisory' and not granted and database =
+          (select oid from pg_database where datname = current_database())`
+        await until(async () => (await psql.query(asked)).rowCount === count, { what })
+      }
+      await first.query(lock)
       const id = await backfills.start({ rowsPerSecond: 1 })
+      await areWaiting(1, 'the first page to be read')
+      // Granted as soon as the first page is read: no second one comes before it, however long the test takes.
+      const held = holder.query(lock)
+      await areWaiting(2, 'the holder to stand in line')
+      await first.end()
+      await held
       await backfills.is(id, ({ rowsDone }) => rowsDone === 1, 'the first page')
-      const holder = await connect(database.url)
-      await holder.query('select pg_advisory_lock(42)')
       await paceBackfill(backfills.outbox.pool, id, 100_000)
-      const isWaiting = `select from pg_locks where locktype = 'advisory' and not granted and database =
-        (select oid from pg_database where datname = current_database())`
-      await until(async () => ((await psql.query(isWaiting)).rowCount ?? 0) > 0, {
-        what: 'the page to be read',
-      })
+      await areWaiting(1, 'the second page to be read')
       return {
         id,
         /** Changes the rows, and lets the page go. */

@@ -32,7 +32,7 @@ export async function openTestPages(
   const signIn = options.signIn
     ? createSignIn({
         ...{ control: at.control, sessions, nowMs, config: options.signIn },
-        provider: openProvider(options.signIn),
+        provider: openProvider(options.signIn, { nowMs }),
         onFailure: facts => failures.push(facts),
       })
     : null
