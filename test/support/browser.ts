@@ -8,9 +8,12 @@ const found = places.find(path => existsSync(path))
 /** Whether there is a browser here. */
 export const hasBrowser = found !== undefined
 
-/** A test that needs a browser: where there is none, it is skipped, and the closing lines say why. */
+/**
+ * A test that needs a browser: where there is none, it is skipped, and the closing lines say why. It visits many pages, and has time
+ * for them on a machine that is busy.
+ */
 export function browserTest(name: string, run: () => Promise<void>): void {
-  test(name, async ({ skip }) => {
+  test(name, { timeout: 400_000 }, async ({ skip }) => {
     if (!hasBrowser) skip(`there is no Chromium at ${places.join(' or ')}`)
     await run()
   })
@@ -53,7 +56,7 @@ export function useBrowser(): {
       })
       contexts.push(context)
       const page = await context.newPage()
-      page.setDefaultTimeout(20_000)
+      page.setDefaultTimeout(60_000)
       return { context, page }
     },
   }
