@@ -1,9 +1,9 @@
 import { type AddressInfo, createServer } from 'node:net'
-import { beforeEach, expect, onTestFinished, test, vi } from 'vitest'
+import { beforeEach, expect, test } from 'vitest'
 import packageJson from '../../package.json' with { type: 'json' }
-import { runCommand } from '../../src/commands/run-command.ts'
 import { connect } from '../support/connect.ts'
 import { createTestDatabase, type TestDatabase } from '../support/database.ts'
+import { runHere } from '../support/run-command.ts'
 import { runWalhook, startWalhook } from '../support/walhook-process.ts'
 
 const tables = 'create table users (id integer primary key); create table companies (id integer primary key);'
@@ -168,7 +168,7 @@ test.each([
 })
 
 test.each(['--help', '-h', 'help'])('%s shows every command, also where nothing is set', async flag => {
-  const { code, stdout, stderr } = await runWalhook(null, [flag])
+  const { code, stdout, stderr } = await runHere([flag])
   for (const command of ['serve', 'check', 'migrate', 'token', 'listen'])
     expect(stdout).toContain(`walhook ${command}`)
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
@@ -186,19 +186,15 @@ test('a token may little, and not for ever, unless it is said', async () => {
 test.each(['serve', 'check', 'migrate', 'resync', 'backfill', 'token', 'rekey', 'listen'])(
   '%s --help shows how that command is called, and does nothing',
   async command => {
-    const written = vi.spyOn(process.stdout, 'write')
-    onTestFinished(() => written.mockRestore())
-    const printed = [(await runWalhook(null, [command, '--help'])).stdout]
+    const printed = [await runWalhook(null, [command, '--help'])]
     for (const args of [
       [command, '-h'],
       ['help', command],
       [command, '--yes', '--help'],
-    ]) {
-      written.mockClear().mockReturnValue(true)
-      expect(await runCommand(args), args.join(' ')).toBe(0)
-      printed.push(written.mock.calls.join(''))
-    }
-    for (const stdout of printed) {
+    ])
+      printed.push(await runHere(args))
+    for (const { code, stdout, stderr } of printed) {
+      expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
       const commands = [...stdout.matchAll(/^ {2}walhook (\w+)/gm)].map(([, name]) => name)
       expect(new Set(commands)).toEqual(new Set([command]))
     }
@@ -214,7 +210,7 @@ test('a wrong option is answered with the usage of its command', async () => {
 })
 
 test.each(['--version', '-v', 'version'])('%s prints the version of the package', async asked => {
-  expect(await runWalhook(null, [asked])).toEqual({
+  expect(await runHere([asked])).toEqual({
     code: 0,
     stdout: `walhook ${packageJson.version}\n`,
     stderr: '',
@@ -239,7 +235,7 @@ test.each([
   ['--serve', ': did you mean serve?'],
   ['', ''],
 ])('there is no command %j', async (name, meant) => {
-  const { code, stdout, stderr } = await runWalhook(null, [name])
+  const { code, stdout, stderr } = await runHere([name])
   expect(stderr).toContain(`walhook: unknown command ${JSON.stringify(name)}${meant}\n`)
   expect(stderr).toContain('walhook serve')
   expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
