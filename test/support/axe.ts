@@ -5,18 +5,22 @@ import { looks } from './browser.ts'
 
 const source = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
-/** What axe finds wrong with a page as it is now, by the rules with a tag if one is given: one line for each element. */
-export async function findBarriers(page: Page, tag?: string): Promise<string[]> {
+/** The usual rules that ask about colours. */
+const colourRules = ['color-contrast', 'link-in-text-block']
+
+/** What axe finds wrong with a page as it is now, by all usual rules or by some: one line for each element. */
+export async function findBarriers(page: Page, rules: readonly string[] | null = null): Promise<string[]> {
   // Run by the debugger's protocol, which the page's Content-Security-Policy does not bind.
-  await page.evaluate(source)
-  return await page.evaluate(async runOnly => {
+  if (!(await page.evaluate('"axe" in globalThis'))) await page.evaluate(source)
+  return await page.evaluate(async values => {
+    const options = values ? { runOnly: { type: 'rule', values } } : {}
     // biome-ignore lint/suspicious/noExplicitAny: axe is in the page, not here
-    const { violations } = await (globalThis as any).axe.run(runOnly ? { runOnly } : {})
+    const { violations } = await (globalThis as any).axe.run(options)
     return violations.flatMap(
       (violation: { id: string; nodes: { html: string; failureSummary: string }[] }) =>
         violation.nodes.map(node => `${violation.id}: ${node.html} ${node.failureSummary}`),
     )
-  }, tag)
+  }, rules)
 }
 
 /** Whether something on the page is wider than it: then one has to move it sideways. */
@@ -31,7 +35,7 @@ export async function findInEveryLook(page: Page): Promise<string[]> {
     await page.setViewportSize({ width, height: 800 })
     // Without motion, a colour is at once what it becomes.
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
-    const barriers = await findBarriers(page, colorScheme === 'dark' ? 'cat.color' : undefined)
+    const barriers = await findBarriers(page, colorScheme === 'dark' ? colourRules : null)
     if (await isTooWide(page)) barriers.push('is too wide')
     found.push(...barriers.map(barrier => `${page.url()}, ${colorScheme} and ${width} wide: ${barrier}`))
   }
