@@ -213,7 +213,7 @@ test('it waits while too much waits for the webhook, while that is not active, a
   const id = await at.backfills.start({ webhookId: webhook })
   const waitsFor = (reason: string) =>
     at.backfills.is(id, backfill => backfill.reason === reason, `the backfill to wait: ${reason}`)
-  await waitsFor(`more than 10000 deliveries wait for webhook ${webhook} already`)
+  await waitsFor(`more than 10000 deliveries are already pending for webhook ${webhook}`)
   await at.psql.query('delete from walhook.deliveries; update walhook.webhooks set is_active = false')
   await waitsFor(`webhook ${webhook} is not active`)
   expect(await at.capture.events()).toEqual([])

@@ -151,7 +151,7 @@ test.each([
   [['show', 'x'], 'show: "x" is not the ID of a webhook'],
   [['show', '1', '2'], 'show: unexpected argument "2"'],
   [['log', '1', '--limit', '0'], '--limit "0" is not a number from 1 to 100'],
-  [['create', '--name', 'A'], 'create lacks --url, --trigger'],
+  [['create', '--name', 'A'], 'create needs --url, --trigger'],
   [['create', '--header', 'Bearer-of-a-secret'], "write it as --header 'Name: value'"],
   [['replay', '1'], 'replay takes one of --from and --event'],
   [['replay', '1', '--from', 'yesterday'], '--from "yesterday" is not a time: write 2h'],

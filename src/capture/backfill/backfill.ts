@@ -112,7 +112,7 @@ async function obstacleOf(
     if (receiver.isDisabled) return waiting(`${name} was disabled by walhook`)
     if (!receiver.hasTrigger) return waiting(`${name} has not the trigger ${trigger}`)
     if (receiver.waiting > maxWaiting)
-      return waiting(`more than ${maxWaiting} deliveries wait for ${name} already`)
+      return waiting(`more than ${maxWaiting} deliveries are already pending for ${name}`)
   }
   counts.set(turn, { atMs: nowMs(), rows: 0 })
   return null
