@@ -636,6 +636,21 @@ create table walhook.known_columns (
   CHECK ((array_position(columns, NULL::text) IS NULL))
 );
 
+create table walhook.mail_addresses (
+  id integer generated always as identity not null,
+  tenant text collate "C" not null,
+  address text collate "C" not null,
+  ask_at timestamp with time zone default now(),
+  attempts integer default 0 not null,
+  asked_at timestamp with time zone,
+  error text,
+  confirmed_at timestamp with time zone,
+  stopped_at timestamp with time zone,
+  PRIMARY KEY (id),
+  UNIQUE (tenant, address),
+  CHECK ((attempts >= 0))
+);
+
 create table walhook.parked_changes (
   commit_lsn pg_lsn not null,
   index_in_transaction integer not null,
@@ -1004,6 +1019,12 @@ CREATE INDEX incidents_by_subject ON walhook.incidents USING btree (subject, kin
 CREATE INDEX incidents_by_webhook ON walhook.incidents USING btree (webhook_id) WHERE (webhook_id IS NOT NULL);
 
 CREATE INDEX incidents_untold ON walhook.incidents USING btree (id) WHERE ((told_at IS NULL) OR (tells_end AND (end_told_at IS NULL)));
+
+CREATE INDEX mail_addresses_asked ON walhook.mail_addresses USING btree (address, asked_at);
+
+CREATE INDEX mail_addresses_asked_of_tenant ON walhook.mail_addresses USING btree (tenant, asked_at);
+
+CREATE INDEX mail_addresses_to_ask ON walhook.mail_addresses USING btree (ask_at) WHERE (ask_at IS NOT NULL);
 
 CREATE INDEX placements_by_tenant ON walhook.placements USING btree (tenant) WHERE (tenant IS NOT NULL);
 

@@ -142,7 +142,7 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
     dispatcher.wake(told)
     runs.wake()
   }
-  const ofMain = { outbox, upkeep, clock: databases.clock, dispatcher, wake }
+  const ofMain = { outbox, upkeep, main: upkeep, clock: databases.clock, dispatcher, wake }
   const services = [
     ...servicesOf(sharing, ofMain),
     ...(roles.has('capture')

@@ -55,6 +55,8 @@ export function servicesOf(
   cell: {
     readonly outbox: Outbox
     readonly upkeep: Outbox
+    /** Main's, which knows the addresses that may get mails. */
+    readonly main: Outbox
     readonly clock: Clock
     readonly dispatcher: Dispatcher
     readonly wake: (told: string | null) => void
@@ -69,7 +71,9 @@ export function servicesOf(
   }
   return [
     { name: 'days', run: signal => keepDays(upkeep, { clock, keep, log }, signal) },
-    ...(roles.has('delivery') ? [dispatcher, replays, ...openAlerts(config, upkeep, log)] : []),
+    ...(roles.has('delivery')
+      ? [dispatcher, replays, ...openAlerts(config, { outbox: upkeep, main: cell.main }, log)]
+      : []),
     ...(roles.has('capture') || roles.has('delivery')
       ? [{ name: 'wake-ups', run: (signal: AbortSignal) => listenForWakes(outbox, wake, signal) }]
       : []),
@@ -77,10 +81,15 @@ export function servicesOf(
 }
 
 /** Sends alerts to webhooks and by mail. */
-function openAlerts({ mail, alertTo = [], publicUrls }: Config, outbox: Outbox, log: Log): Service[] {
+function openAlerts(
+  { mail, alertTo = [], publicUrls, mailDomains = [], sealKey }: Config,
+  outboxes: { readonly outbox: Outbox; readonly main: Outbox },
+  log: Log,
+): Service[] {
   const [first] = publicUrls
   const publicUrl = first ? `${first.protocol}://${first.host}` : null
-  return createAlerts({ outbox, mail: mail ?? null, toCapture: alertTo, publicUrl, log })
+  const consent = { sealKey: sealKey!, trustedDomains: mailDomains }
+  return createAlerts({ ...outboxes, ...consent, mail: mail ?? null, toCapture: alertTo, publicUrl, log })
 }
 
 /** Keeps services running, each restarted when it fails, until `signal` is aborted. */
@@ -134,7 +143,7 @@ async function runCell(
       })
       state.dispatcher = dispatcher
       state.wake = copier.wake
-      const parts = { outbox, upkeep, clock, dispatcher, wake: dispatcher.wake }
+      const parts = { outbox, upkeep, main, clock, dispatcher, wake: dispatcher.wake }
       await runServices([...servicesOf({ config, log }, parts), copier], log, signal)
     },
   }

@@ -218,6 +218,18 @@ export const variables = {
       return wrong.length > 0 ? { wrong } : { value: [...new Set(addresses)] }
     },
   } satisfies Given<readonly string[]>,
+  WALHOOK_MAIL_DOMAINS: {
+    means:
+      'Domains whose addresses get [alerts](../guide/alerts.md#by-mail) about webhooks of tenants without a confirmation, separated by commas: `example.com`.',
+    default: '',
+    mend: 'write domains, separated by commas: example.com, example.org',
+    parse(text) {
+      const all = text.split(',').map(one => one.trim().toLowerCase())
+      const domains = all.filter(one => one !== '')
+      const wrong = domains.filter(one => !isMailAddress(`a@${one}`)).map(one => JSON.stringify(one))
+      return wrong.length > 0 ? { wrong } : { value: [...new Set(domains)] }
+    },
+  } satisfies Given<readonly string[]>,
   WALHOOK_PROBE_INTERVAL: optional<number>({
     means:
       'The interval at which walhook measures capture latency, also while nothing changes: `30s`, `5m`. Each probe writes a little WAL.',

@@ -14,6 +14,7 @@ import { type AdminEnv, allowFrames, onlyOurPages, requireSession } from './kit/
 import type { Snippet } from './kit/snippets.ts'
 import { logInRoutes, logOutRoutes, toLogIn } from './log-in.ts'
 import { pages } from './pages.ts'
+import { recipientRoutes } from './recipient.ts'
 import { type SignInPages, signInRoutes } from './sign-in.ts'
 import { textsOf } from './texts/texts.ts'
 
@@ -44,6 +45,7 @@ export function createAdmin(
   logInRoutes(open, options)
   enterRoutes(open, options)
   signInRoutes(open, options)
+  recipientRoutes(open, options)
 
   const guarded = new Hono<AdminEnv>().use(
     requireSession(sessions, c => toLogIn(c, frames), {

@@ -13,6 +13,7 @@ import { webhookJudgePages } from './webhook/judge.ts'
 import { webhookListPages } from './webhook/list.ts'
 import { webhookLogPages } from './webhook/log.ts'
 import { webhookQueuePages } from './webhook/queue.ts'
+import { webhookRecipientPages } from './webhook/recipients.ts'
 import { webhookSecretPages } from './webhook/secret.ts'
 import { webhookTestPages } from './webhook/test.ts'
 
@@ -23,6 +24,7 @@ export const pages: readonly Page[] = [
   ...webhookEditPages,
   ...webhookTestPages,
   ...webhookSecretPages,
+  ...webhookRecipientPages,
   ...webhookLogPages,
   ...overviewPages,
   ...webhookQueuePages,

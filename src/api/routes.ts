@@ -9,6 +9,7 @@ import { eventRoutes } from './routes/events.ts'
 import { forgetRoutes } from './routes/forget.ts'
 import { logRoutes } from './routes/log.ts'
 import { queueRoutes } from './routes/queue.ts'
+import { recipientRoutes } from './routes/recipients.ts'
 import { secretRoutes } from './routes/secrets.ts'
 import { sessionRoutes } from './routes/sessions.ts'
 import { statusRoutes } from './routes/status.ts'
@@ -21,6 +22,7 @@ export const routes: readonly Route[] = [
   ...applyRoutes,
   ...eventTypeRoutes,
   ...secretRoutes,
+  ...recipientRoutes,
   ...logRoutes,
   ...eventRoutes,
   ...queueRoutes,

@@ -3,12 +3,15 @@ import { type AddressInfo, createServer, type Socket } from 'node:net'
 import { expect, test } from 'vitest'
 import { createAlerts } from '../../src/delivery/alerts/alerts.ts'
 import { openMail } from '../../src/delivery/alerts/mail.ts'
+import { parseSealKey } from '../../src/domain/webhook/seal.ts'
 import { readMailTrouble } from '../../src/outbox/records/alert-mails.ts'
 import { noteIncident } from '../../src/outbox/records/incidents.ts'
 import type { Log } from '../../src/runtime/log.ts'
 import { openTestOutbox, slotName, type TestOutbox } from '../support/open-outbox.ts'
 import { startSmtpServer } from '../support/smtp-server.ts'
 import { until } from '../support/wait.ts'
+
+const sealKey = parseSealKey(Buffer.alloc(32, 1).toString('base64'))!
 
 /** The service, for the length of a test, with what it logs. */
 function run(at: TestOutbox, smtpUrl: string | null) {
@@ -17,7 +20,7 @@ function run(at: TestOutbox, smtpUrl: string | null) {
   const log = { info: write, warn: write, error: write, debug: write } as unknown as Log
   const ending = new AbortController()
   const services = createAlerts({
-    outbox: at.outbox,
+    ...{ outbox: at.outbox, main: at.outbox, sealKey, trustedDomains: ['trusted.example'] },
     mail: smtpUrl === null ? null : { smtpUrl, from: 'walhook <walhook@example.com>' },
     toCapture: ['ops@example.com', 'chef@example.com'],
     publicUrl: 'https://walhook.example.com',

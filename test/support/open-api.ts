@@ -85,6 +85,7 @@ export async function openTestApi(
     testPlaces: createTestPlaces(),
     paceOf: () => null,
     mostInFlight: 100,
+    trustedDomains: ['trusted.example'],
     earlyRetries: { count: 3, longestMs: 1_800_000 },
     captureState: () => ({ state: 'streaming', reason: null, slotName }),
     captureStatus: async () => ({

@@ -69,6 +69,7 @@ const bodies: Record<string, ((of: Filled) => unknown) | null> = {
   replayEvents: of => ({ event_ids: [String(of.eventId)] }),
   startReplay: () => ({ from: '2020-01-01T00:00:00Z' }),
   cancelWaiting: of => ({ event_id: String(of.eventId) }),
+  askRecipient: of => ({ address: `ops@${of.tenant}.example` }),
   rotateSecret: () => ({ overlap_hours: 0 }),
   startBackfill: of => ({ entity_type: 'user', webhook_id: of.webhookId }),
   changeBackfill: () => ({ rows_per_second: 5 }),

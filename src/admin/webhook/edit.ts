@@ -35,6 +35,7 @@ import { tenantBadge } from '../tenant/badge.ts'
 import type { Texts } from '../texts/en.ts'
 import { allProblems, tenantOf } from './judge.ts'
 import { webhookPage } from './page.ts'
+import { recipientsNotice } from './recipients.ts'
 import { managedNotice, paceLine, type WebhookTab, webhookState, webhookTabs } from './state.ts'
 
 const place = 'couplings'
@@ -225,11 +226,12 @@ async function formPage(
 ): Promise<PageAnswer> {
   const { t, control, caller, may, nowMs } = call
   const mayChange = may('admin') && (webhook === null || webhook.managedBy === null)
-  const [previews, filterPreview, untold, fields] = await Promise.all([
+  const [previews, filterPreview, untold, fields, recipients] = await Promise.all([
     previewsOf(call, typed),
     filterPreviewOf(call, typed),
     readUntold(control),
     control.readFields().catch(() => new Map<string, readonly string[]>()),
+    webhook ? recipientsNotice(call, webhook) : nothing,
   ])
   const form = webhookForm({
     t,
@@ -254,7 +256,7 @@ async function formPage(
     show: 'page',
     title: webhook === null ? t.couplings.new : t.couplings.tabs.settings,
     status: isStale ? 409 : problems.length > 0 ? 422 : 200,
-    body: html`${webhook && html`${webhookTabs(t, webhook.id, 'settings', tabsFor(call))}${isStale && staleNotice(t, webhook)}<div class="state-line">${webhookState(t, webhook, nowMs)}${paceLine(call, webhook.id)}${tenantBadge(call, webhook, '/couplings')}</div>${call.query.get('done') === 'taken' && html`<p class="notice good" role="status">${t.managed.taken}</p>`}${managedNotice(t, webhook, may('admin'))}`}${form}`,
+    body: html`${webhook && html`${webhookTabs(t, webhook.id, 'settings', tabsFor(call))}${isStale && staleNotice(t, webhook)}<div class="state-line">${webhookState(t, webhook, nowMs)}${paceLine(call, webhook.id)}${tenantBadge(call, webhook, '/couplings')}</div>${call.query.get('done') === 'taken' && html`<p class="notice good" role="status">${t.managed.taken}</p>`}${managedNotice(t, webhook, may('admin'))}${recipients}`}${form}`,
   }
 }
 

@@ -104,6 +104,8 @@ export type Control = {
   /** The highest limit of a webhook's requests in flight. */
   readonly mostInFlight: number
   readonly earlyRetries: EarlyRetries
+  /** The domains whose addresses get alerts without a confirmation. */
+  readonly trustedDomains: readonly string[]
   readonly captureStatus: () => Promise<CaptureStatus>
   /** The part that needs no database. */
   readonly captureState: () => Pick<CaptureStatus, 'state' | 'reason' | 'code' | 'slotName'>

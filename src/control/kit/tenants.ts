@@ -38,7 +38,7 @@ export function controlFor(control: Control, { tenant }: Pick<Caller, 'tenant'>)
   const { outbox, cells, nowMs, sealKey, mostAttempts, slotName, backfillAs, readUntold, judgeTarget } =
     control
   const { sendTest, tryTest, testPlaces, paceOf, mostInFlight, earlyRetries, randomBytes } = control
-  const { adminMac, publicUrl } = control
+  const { adminMac, publicUrl, trustedDomains } = control
   const nothing = async () => {
     throw new Error('this is not for tenants')
   }
@@ -54,6 +54,7 @@ export function controlFor(control: Control, { tenant }: Pick<Caller, 'tenant'>)
       randomBytes,
       adminMac,
       publicUrl,
+      trustedDomains,
     },
     ...(readUntold && { readUntold }),
     entityTypes: control.entityTypes.filter(isOurs),

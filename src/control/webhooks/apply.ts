@@ -11,6 +11,7 @@ import { deleteLeftovers, findNameTaken, lockApplies } from '../../outbox/record
 import type { Caller, Control } from '../kit/control.ts'
 import { conflict, type Failed, invalid, type Result, unavailable } from '../kit/result.ts'
 import { type ApplyWish, planApply, pointerOf, type Step } from './apply-plan.ts'
+import { noteRecipients } from './recipients.ts'
 import { setGivenSecret } from './secrets.ts'
 import {
   changeWebhook,
@@ -93,11 +94,13 @@ async function carryOut(
       const result = await carryOutOne({ ...control, outbox: cell.outbox }, caller, db, each)
       if (!result.ok) throw new Undo(result.kind === 'stale' ? meanwhile(step.name) : result)
       const { webhook, secret } = result.value
+      if (webhook) heard.push(webhook)
       if (webhook) done.set(step, { id: webhook.id, ...(secret !== undefined && { secret }) })
       if (webhook && step.before && isLikelyBack(step.before, webhook)) back.push({ cell, id: webhook.id })
     }
   }
   const back: { cell: Cell; id: number }[] = []
+  const heard: Webhook[] = []
   try {
     await transaction(main.outbox.pool, async db => {
       await lockApplies(db)
@@ -120,6 +123,7 @@ async function carryOut(
   for (const { step, cell } of placed)
     if (step.action === 'delete' && cell !== main)
       await control.cells.place({ id: step.id!, tenant: tenantOf(caller, step) }, main)
+  await noteRecipients(control, heard)
   for (const { cell, id } of back)
     if ((await bringForward(cell.outbox, id, control.earlyRetries)) > 0) await tellWake(cell.outbox)
   return { ok: true, value: done }

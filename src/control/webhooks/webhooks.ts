@@ -35,6 +35,7 @@ import {
   judgeIdentity,
   type WebhookFields,
 } from './judge-fields.ts'
+import { noteRecipients } from './recipients.ts'
 import { newSecret } from './secrets.ts'
 import { judgeTenant } from './tenant.ts'
 
@@ -108,6 +109,7 @@ export async function createWebhook(
     await recordAudit(db, caller, 'webhook.created', { webhookId: made.id, to: audited(made) })
     return made
   })
+  if (!within) await noteRecipients(control, [webhook])
   return { ok: true, value: { webhook, secret } }
 }
 
@@ -201,6 +203,7 @@ export async function changeWebhook(
     isBack = isLikelyBack(before, after)
     return { ok: true, value: after }
   })
+  if (changed.ok && !within && change.alertTo) await noteRecipients(control, [changed.value])
   if (isBack && !within && (await bringForward(control.outbox, id, control.earlyRetries)) > 0)
     await tellWake(control.outbox)
   return changed

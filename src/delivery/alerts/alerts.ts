@@ -1,13 +1,17 @@
-import { mailOf, mailScheduleMs } from '../../domain/alert/mail-text.ts'
+import { domainOf, mailOf, mailScheduleMs } from '../../domain/alert/mail-text.ts'
+import { isOfDomain, recipientKey, recipientPath, recipientState } from '../../domain/alert/recipient.ts'
+import type { SealKey } from '../../domain/webhook/seal.ts'
 import { timeOfNewAlert } from '../../outbox/by-hand/alert-ids.ts'
 import { mostAtOnce, tellIncidents, untoldIncidents } from '../../outbox/by-hand/tell-incidents.ts'
 import type { Outbox } from '../../outbox/database/database.ts'
 import { ensurePartitions } from '../../outbox/days/partitions.ts'
-import { type DueMail, settleMail, takeMails } from '../../outbox/records/alert-mails.ts'
+import { type DueMail, dropMail, settleMail, takeMails } from '../../outbox/records/alert-mails.ts'
 import { endLostWithoutGaps, pruneIncidents } from '../../outbox/records/incidents.ts'
+import { findAddresses } from '../../outbox/records/mail-addresses.ts'
 import type { Log } from '../../runtime/log.ts'
 import type { Service } from '../../runtime/service.ts'
 import { sleep } from '../../runtime/sleep.ts'
+import { askAddresses } from './ask-addresses.ts'
 import { type MailSender, type MailSettings, openMail } from './mail.ts'
 
 const lookEveryMs = 2_000
@@ -18,6 +22,11 @@ const tidyEveryMs = 60_000
 
 export type AlertOptions = {
   readonly outbox: Outbox
+  /** Main's outbox, which may be the same. */
+  readonly main: Outbox
+  readonly sealKey: SealKey
+  /** The domains whose addresses need no confirmation. */
+  readonly trustedDomains: readonly string[]
   /** Null: no SMTP server; mails wait. */
   readonly mail: MailSettings | null
   /** The recipients of mails about capture. */
@@ -32,7 +41,7 @@ export type AlertOptions = {
  * each alert. Webhooks never wait for the mail server.
  */
 export function createAlerts(options: AlertOptions): Service[] {
-  const { outbox, log } = options
+  const { outbox, main, log } = options
   const telling: Service = {
     name: 'alerts',
     async run(signal) {
@@ -56,6 +65,7 @@ export function createAlerts(options: AlertOptions): Service[] {
     async run(signal) {
       await using mail = await openMail(settings)
       while (!signal.aborted) {
+        if (outbox === main) await askAddresses({ ...options, mail, from: settings.from })
         const due = await takeMails(outbox, mailsAtOnce)
         await Promise.all(due.map(one => send(mail, one)))
         if (due.length < mailsAtOnce) await sleep(lookEveryMs, signal)
@@ -78,12 +88,23 @@ export function createAlerts(options: AlertOptions): Service[] {
       })
   }
 
+  /** Whether an address may get alerts of a tenant, and where its owner stops them (null: nobody was asked). */
+  async function recipientOf({ recipient, tenant }: DueMail) {
+    if (tenant === null || isOfDomain(recipient, options.trustedDomains))
+      return { mayHear: true, stopPath: null }
+    const row = (await findAddresses(main, tenant, [recipient])).get(recipientKey(recipient))
+    const mayHear = row !== undefined && recipientState(row) === 'confirmed'
+    return { mayHear, stopPath: row ? recipientPath(options.sealKey, row) : null }
+  }
+
   async function send(mail: MailSender, due: DueMail): Promise<void> {
+    const to = await recipientOf(due)
+    if (!to.mayHear) return await dropMail(outbox, due)
     const { id, lastId, number, counts } = due
     const alerts = [...counts.values()].reduce((sum, one) => sum + one, 0)
     const error = await mail.send({
       to: due.recipient,
-      ...mailOf(due, options.publicUrl),
+      ...mailOf(due, options.publicUrl, to.stopPath),
       messageId: `<walhook.${id}.${lastId}.${alerts}@${domainOf(options.mail!.from)}>`,
     })
     const facts = { alerts: Object.fromEntries(counts), mail_id: id, number }
@@ -96,5 +117,3 @@ export function createAlerts(options: AlertOptions): Service[] {
     log.error('alert.mail_failed', { ...facts, reason: error, next_in_ms: retryMs })
   }
 }
-
-const domainOf = (from: string) => /@([^\s>@]+)>?\s*$/.exec(from)?.[1] ?? 'walhook'

@@ -7,6 +7,9 @@ export const mailScheduleMs: readonly number[] = [1, 5, 15, 60, 180, 360, 720].m
   minutes => minutes * 60_000,
 )
 
+/** The domain of a sender, for a Message-ID. */
+export const domainOf = (from: string): string => /@([^\s>@]+)>?\s*$/.exec(from)?.[1] ?? 'walhook'
+
 /** The mail of one alert, or of several. It names the webhook and the fix: no URL of a receiver, no secret, no data of an entity. */
 export function mailOf(
   {
@@ -18,6 +21,20 @@ export function mailOf(
     /** The first of them. */
     readonly alerts: readonly { readonly alert: AlertTrigger; readonly told: Told }[]
   },
+  publicUrl: string | null,
+  /** Where its reader stops such mails; null: the operator chose the address. */
+  stopPath: string | null = null,
+): Mail {
+  const mail = mailOfAll(counts, alerts, publicUrl)
+  if (stopPath === null || publicUrl === null) return mail
+  return { ...mail, text: `${mail.text}\nStop these mails: ${publicUrl}${stopPath}\n` }
+}
+
+type Alerts = readonly { readonly alert: AlertTrigger; readonly told: Told }[]
+
+function mailOfAll(
+  counts: ReadonlyMap<AlertTrigger, number>,
+  alerts: Alerts,
   publicUrl: string | null,
 ): Mail {
   const count = [...counts.values()].reduce((sum, one) => sum + one, 0)
@@ -50,7 +67,7 @@ function mailOfOne(alert: AlertTrigger, told: Told, publicUrl: string | null): M
 
 function mailOfMany(
   counts: ReadonlyMap<AlertTrigger, number>,
-  alerts: readonly { readonly alert: AlertTrigger; readonly told: Told }[],
+  alerts: Alerts,
   count: number,
   publicUrl: string | null,
 ): Mail {

@@ -77,6 +77,11 @@ export const reasonTexts: ReasonTexts = {
   'webhook.field_value': ({ field, why }) => `${field}: ${why}`,
   'apply.changed_meanwhile': ({ name }) =>
     `Somebody else changed ${JSON.stringify(name)} meanwhile. walhook changed nothing. Apply the file again.`,
+  'recipient.confirmed': () => 'This address gets alerts already.',
+  'recipient.stopped': () =>
+    'The owner of this address has stopped these emails. Only its owner can start them again, by the link in an earlier email.',
+  'recipient.asked': ({ minutes }) =>
+    `walhook sent this address an email less than ${minutes} minutes ago. Ask its owner to look for it, also among spam.`,
   'webhook.mail_address': ({ address }) =>
     `${JSON.stringify(address)} is not an email address: write it as ops@example.com`,
   'webhook.field_meant': ({ field, meant }) =>

@@ -164,6 +164,18 @@ export async function settleMail(
     )
 }
 
+/** Deletes a mail that its recipient may not get. */
+export async function dropMail(
+  { pool }: Pick<Outbox, 'pool'>,
+  { recipient, tenant, takenAt }: DueMail,
+): Promise<void> {
+  await pool.query(`delete from walhook.alert_mails where ${isOf} and taken_at = $3 and sent_at is null`, [
+    recipient,
+    tenant,
+    takenAt,
+  ])
+}
+
 /** Last week's undelivered mails. */
 export type MailTrouble = {
   /** To be retried. */

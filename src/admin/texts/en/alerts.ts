@@ -24,6 +24,25 @@ export const alerts = {
       `Retrying: ${failed}. Given up: ${givenUp}. Last error: ${error}.`,
     mailsWait: (waiting: number) => `Pending: ${waiting}. WALHOOK_SMTP_URL is not set.`,
   },
+  recipients: {
+    title: 'These addresses get no alerts yet',
+    pending: 'its owner has not confirmed it yet.',
+    pendingSince: 'its owner has not confirmed it yet. walhook asked it by email',
+    stopped: 'its owner has stopped these emails.',
+    again: 'Ask again',
+    asked: 'walhook sends the email with the link again.',
+    pageTitle: 'Alerts by email',
+    states: {
+      pending: (address: string) =>
+        `Somebody wants walhook to send alerts about webhooks to ${address}. walhook sends none until you confirm it.`,
+      confirmed: (address: string) => `walhook sends alerts about webhooks to ${address}.`,
+      stopped: (address: string) => `walhook sends no alerts to ${address}, and does not ask again.`,
+    },
+    confirm: 'Send me alerts',
+    stop: 'Send me nothing',
+    unknown: 'This link does not work',
+    unknownWhat: 'Open the link in the newest email from walhook.',
+  },
   managed: {
     badge: 'As code',
     notice: (source: string) =>

@@ -1,6 +1,6 @@
 import type { Texts } from '../en.ts'
 
-export const alerts: Pick<Texts, 'alerts' | 'managed'> = {
+export const alerts: Pick<Texts, 'alerts' | 'recipients' | 'managed'> = {
   alerts: {
     title: 'Waarschuwingen',
     hint: 'Waarschuwingen van walhook, naar deze webhook of per e-mail over deze webhook.',
@@ -24,6 +24,25 @@ export const alerts: Pick<Texts, 'alerts' | 'managed'> = {
     mailsFailed: (failed, givenUp, error) =>
       `Wordt opnieuw geprobeerd: ${failed}. Opgegeven: ${givenUp}. Laatste fout: ${error}.`,
     mailsWait: waiting => `In de wachtrij: ${waiting}. WALHOOK_SMTP_URL is niet ingesteld.`,
+  },
+  recipients: {
+    title: 'Deze adressen krijgen nog geen waarschuwingen',
+    pending: 'de eigenaar heeft het nog niet bevestigd.',
+    pendingSince: 'de eigenaar heeft het nog niet bevestigd. walhook vroeg erom per e-mail',
+    stopped: 'de eigenaar heeft deze e-mails stopgezet.',
+    again: 'Opnieuw vragen',
+    asked: 'walhook stuurt de e-mail met de link opnieuw.',
+    pageTitle: 'Waarschuwingen per e-mail',
+    states: {
+      pending: address =>
+        `Iemand wil dat walhook waarschuwingen over webhooks naar ${address} stuurt. walhook stuurt er geen totdat je dit bevestigt.`,
+      confirmed: address => `walhook stuurt waarschuwingen over webhooks naar ${address}.`,
+      stopped: address => `walhook stuurt geen waarschuwingen naar ${address}, en vraagt er niet meer om.`,
+    },
+    confirm: 'Stuur mij waarschuwingen',
+    stop: 'Stuur mij niets',
+    unknown: 'Deze link werkt niet',
+    unknownWhat: 'Open de link in de nieuwste e-mail van walhook.',
   },
   managed: {
     badge: 'Als code',

@@ -76,6 +76,11 @@ export const reasonsNl: ReasonTexts = {
   'webhook.field_value': ({ field, why }) => `veld ${field}: ${why}`,
   'apply.changed_meanwhile': ({ name }) =>
     `Iemand heeft ${JSON.stringify(name)} intussen gewijzigd. Er is niets gewijzigd. Pas het bestand opnieuw toe.`,
+  'recipient.confirmed': () => 'Dit adres krijgt al waarschuwingen.',
+  'recipient.stopped': () =>
+    'De eigenaar van dit adres heeft deze e-mails stopgezet. Alleen de eigenaar kan ze weer aanzetten, met de link in een eerdere e-mail.',
+  'recipient.asked': ({ minutes }) =>
+    `walhook stuurde dit adres minder dan ${minutes} minuten geleden een e-mail. Vraag de eigenaar om ernaar te zoeken, ook bij de spam.`,
   'webhook.mail_address': ({ address }) =>
     `${JSON.stringify(address)} is geen e-mailadres: schrijf het als beheer@example.com`,
   'webhook.field_meant': ({ field, meant }) => `${JSON.stringify(field)} is geen veld. Bedoel je ${meant}?`,
