@@ -1,6 +1,6 @@
 import type { IncidentKind } from '../domain/alert/incident.ts'
 import type { Outbox } from '../outbox/database/database.ts'
-import { endIncidents, hasOpenIncident, noteIncident } from '../outbox/records/incidents.ts'
+import { endIncidents, hasOpenIncident, noteIncidents } from '../outbox/records/incidents.ts'
 import type { Service } from '../runtime/service.ts'
 import { sleep } from '../runtime/sleep.ts'
 import type { CaptureState } from './continuity/state.ts'
@@ -43,7 +43,9 @@ export function createCaptureAlerts({
           const over = ofStates.filter(each => each !== kind)
           if (isStreaming || now.state === 'lost') await end(over)
           if (kind)
-            await noteIncident(outbox.pool, { kind, of: slotName, facts: now.code ? { code: now.code } : {} })
+            await noteIncidents(outbox.pool, [
+              { kind, of: slotName, facts: now.code ? { code: now.code } : {} },
+            ])
           noted = what
           notedAtMs = performance.now()
         }
@@ -53,6 +55,6 @@ export function createCaptureAlerts({
   }
 
   async function end(kinds: readonly IncidentKind[]): Promise<void> {
-    if (await hasOpenIncident(outbox, slotName, kinds)) await endIncidents(outbox.pool, slotName, kinds)
+    if (await hasOpenIncident(outbox, slotName, kinds)) await endIncidents(outbox.pool, [slotName], kinds)
   }
 }

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { askedType } from '../../src/domain/event/alert.ts'
 import { tellIncidents } from '../../src/outbox/by-hand/tell-incidents.ts'
 import { settleMail, takeMails } from '../../src/outbox/records/alert-mails.ts'
-import { noteIncident } from '../../src/outbox/records/incidents.ts'
+import { noteIncidents } from '../../src/outbox/records/incidents.ts'
 import { slotName } from '../support/open-outbox.ts'
 import { openTestPages } from '../support/open-pages.ts'
 
@@ -63,7 +63,7 @@ test('alerts and addresses are chosen in the form, and shown again in both langu
 
 test('alerts are found among the events by what they are about and what they say, on the page and by the API', async () => {
   const id = await at.webhook(['webhook.failing'])
-  await noteIncident(at.outbox.pool, { kind: 'webhook.failing', of: id })
+  await noteIncidents(at.outbox.pool, [{ kind: 'webhook.failing', of: id }])
   const [incident] = (await at.call('GET', '/api/alerts')).json.data
   await tellIncidents(at.outbox, [incident.id], [])
   const found = async (query: string) => (await at.call('GET', `/api/events?${query}`)).json.data
@@ -84,7 +84,7 @@ test('alerts are found among the events by what they are about and what they say
 })
 
 test('mails that did not arrive are said on Health, with what to do', async () => {
-  await noteIncident(at.outbox.pool, { kind: 'capture.blocked', of: slotName })
+  await noteIncidents(at.outbox.pool, [{ kind: 'capture.blocked', of: slotName }])
   const [incident] = (await at.call('GET', '/api/alerts')).json.data
   await tellIncidents(at.outbox, [incident.id], ['ops@example.com'])
   expect((await at.get('/health')).text).not.toContain('Alert emails did not arrive')

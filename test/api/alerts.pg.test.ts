@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { alertExample } from '../../src/domain/alert/alert-body.ts'
 import { alertTriggers } from '../../src/domain/event/alert.ts'
 import { tellIncidents } from '../../src/outbox/by-hand/tell-incidents.ts'
-import { endIncidents, noteIncident } from '../../src/outbox/records/incidents.ts'
+import { endIncidents, noteIncidents } from '../../src/outbox/records/incidents.ts'
 import { document } from '../support/check-answer.ts'
 import { openTestApi } from '../support/open-api.ts'
 import { slotName } from '../support/open-outbox.ts'
@@ -66,11 +66,13 @@ test('whose addresses they are, only an admin reads: not a viewer, and not in th
 test('an alert is in the log of events and explained; incidents are listed, newest first', async () => {
   const watch = (await at.call('POST', '/api/webhooks', wanted)).json
   const other = (await at.call('POST', '/api/webhooks', { ...wanted, triggers: ['user.new'] })).json
-  await noteIncident(at.outbox.pool, {
-    kind: 'capture.blocked',
-    of: slotName,
-    facts: { code: 'capture.source_problem' },
-  })
+  await noteIncidents(at.outbox.pool, [
+    {
+      kind: 'capture.blocked',
+      of: slotName,
+      facts: { code: 'capture.source_problem' },
+    },
+  ])
   const [incident] = (await at.call('GET', '/api/alerts?open=true')).json.data
   expect(incident).toMatchObject({
     kind: 'capture.blocked',
@@ -87,7 +89,7 @@ test('an alert is in the log of events and explained; incidents are listed, newe
   expect(stateOf(watch.id).state).toBe('due')
   expect(stateOf(other.id)).toMatchObject({ state: 'not_subscribed' })
   expect(stateOf(other.id).sentence).toContain('capture.blocked')
-  await endIncidents(at.outbox.pool, slotName, ['capture.blocked'])
+  await endIncidents(at.outbox.pool, [slotName], ['capture.blocked'])
   expect((await at.call('GET', '/api/alerts?open=true')).json.data).toEqual([])
   expect((await at.call('GET', '/api/alerts')).json.data).toHaveLength(1)
 })

@@ -5,7 +5,7 @@ import { createAlerts } from '../../src/delivery/alerts/alerts.ts'
 import { openMail } from '../../src/delivery/alerts/mail.ts'
 import { parseSealKey } from '../../src/domain/webhook/seal.ts'
 import { readMailTrouble } from '../../src/outbox/records/alert-mails.ts'
-import { noteIncident } from '../../src/outbox/records/incidents.ts'
+import { noteIncidents } from '../../src/outbox/records/incidents.ts'
 import type { Log } from '../../src/runtime/log.ts'
 import { openTestOutbox, slotName, type TestOutbox } from '../support/open-outbox.ts'
 import { startSmtpServer } from '../support/smtp-server.ts'
@@ -43,7 +43,7 @@ test('a mail goes to each address once, says what to do, and names no secret', a
   await using smtp = await startSmtpServer()
   await using one = run(at, smtp.url)
   await using two = run(at, smtp.url)
-  await noteIncident(at.outbox.pool, blocked)
+  await noteIncidents(at.outbox.pool, [blocked])
   await until(async () => (await at.count('alert_mails', 'sent_at is not null')) === 2, {
     what: 'both mails',
   })
@@ -63,7 +63,7 @@ test('a mail that is refused is tried again, and said without its address; after
     isRefusing ? { code: 451, text: 'greylisted: ops@example.com' } : null,
   )
   await using service = run(at, smtp.url)
-  await noteIncident(at.outbox.pool, blocked)
+  await noteIncidents(at.outbox.pool, [blocked])
   const trouble = () => readMailTrouble(at.outbox)
   await until(async () => (await trouble()).failed === 2, { what: 'two failures' })
   expect(await trouble()).toEqual({ failed: 2, givenUp: 0, waiting: 0, lastError: 'EMESSAGE, answer 451' })
@@ -82,7 +82,7 @@ test('after a day of tries a mail is given up, and that is said', async () => {
   await using at = await openTestOutbox()
   await using smtp = await startSmtpServer(() => ({ code: 554, text: 'no' }))
   await using service = run(at, smtp.url)
-  await noteIncident(at.outbox.pool, blocked)
+  await noteIncidents(at.outbox.pool, [blocked])
   await until(
     async () => {
       await at.outbox.pool.query(
@@ -102,7 +102,7 @@ test('without an SMTP server mails wait, and webhooks are told', async () => {
   await using at = await openTestOutbox()
   await at.webhook(['capture.blocked'])
   await using service = run(at, null)
-  await noteIncident(at.outbox.pool, blocked)
+  await noteIncidents(at.outbox.pool, [blocked])
   await until(() => service.lines.some(line => line.startsWith('alert.told')), { what: 'the alert' })
   expect(await at.count('alert_mails', 'due_at <= now()')).toBe(2)
   expect(await at.count('deliveries')).toBe(1)
@@ -136,9 +136,9 @@ test('a mail server that never comes to an end keeps no alert from a webhook', a
   await using at = await openTestOutbox()
   await using talker = await startTalker()
   await using _service = run(at, talker.url)
-  await noteIncident(at.outbox.pool, blocked)
+  await noteIncidents(at.outbox.pool, [blocked])
   await until(() => talker.sockets() > 0, { what: 'a mail under way' })
-  await noteIncident(at.outbox.pool, { kind: 'capture.lagging', of: slotName })
+  await noteIncidents(at.outbox.pool, [{ kind: 'capture.lagging', of: slotName }])
   await until(async () => (await at.count('incidents', 'told_at is not null')) === 2, {
     what: 'the second alert',
   })

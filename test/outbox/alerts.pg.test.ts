@@ -11,7 +11,7 @@ import {
   endIncidents,
   type Happening,
   listIncidents,
-  noteIncident,
+  noteIncidents,
 } from '../../src/outbox/records/incidents.ts'
 import { openGap } from '../../src/outbox/source/gaps.ts'
 import { openTestOutbox, slotName, type TestOutbox } from '../support/open-outbox.ts'
@@ -179,7 +179,7 @@ test('several processes tell one incident once, with its mails', async () => {
     of: slotName,
     facts: { code: 'capture.source_problem' },
   }
-  await Promise.all(Array.from({ length: 8 }, () => noteIncident(at.outbox.pool, happening)))
+  await Promise.all(Array.from({ length: 8 }, () => noteIncidents(at.outbox.pool, [happening])))
   const [id] = await untoldIncidents(at.outbox)
   const told = await Promise.all(
     Array.from({ length: 4 }, () => tellIncidents(at.outbox, [id!], ['ops@example.com'])),
@@ -224,7 +224,7 @@ test('an alert is where everything is committed: no stream wants it, and none re
   // Capture has given ids to what it has not committed yet.
   const underWay = at.nextAppend('user 3 new')
   for (const kind of ['capture.blocked', 'capture.lagging'] as const)
-    await noteIncident(at.outbox.pool, { kind, of: slotName })
+    await noteIncidents(at.outbox.pool, [{ kind, of: slotName }])
   await tellAll(at)
   const position = (await readPosition(at.outbox, slotName))!
   const page = await readLog(at.outbox, { after: 0n, limit: 100, maxBytes: 1_000_000 })
@@ -239,7 +239,7 @@ test('an alert is where everything is committed: no stream wants it, and none re
 test('where no webhook has the trigger, nothing is among the events, and the mails are sent all the same', async () => {
   await using at = await openTestOutbox()
   await at.webhook(everyUser)
-  await noteIncident(at.outbox.pool, { kind: 'capture.blocked', of: slotName })
+  await noteIncidents(at.outbox.pool, [{ kind: 'capture.blocked', of: slotName }])
   const [id] = await untoldIncidents(at.outbox)
   const [told] = await tellIncidents(at.outbox, [id!], ['ops@example.com'])
   expect(told).toMatchObject({ eventId: null, webhooks: 0, mails: 1 })
@@ -251,7 +251,7 @@ test('before anything was ever appended, an alert is a day ago', async () => {
   await using at = await openTestOutbox()
   await at.outbox.pool.query('delete from walhook.positions')
   const watcher = await at.webhook(['capture.blocked'])
-  await noteIncident(at.outbox.pool, { kind: 'capture.blocked', of: slotName })
+  await noteIncidents(at.outbox.pool, [{ kind: 'capture.blocked', of: slotName }])
   await tellAll(at)
   const [alert] = await rowsOf(at, watcher)
   expect(timeOf(alert!.eventId)).toBeLessThan(Date.now() - 86_000_000)
@@ -266,7 +266,7 @@ test('500 webhooks that fail together are told each once, and stop the holders t
      from generate_series(1, 500) n returning id`,
   )
   const theirs = await at.webhook(['webhook.failing'], true, { tenant: 'tenant 7' })
-  for (const { id } of rows) await noteIncident(at.outbox.pool, { kind: 'webhook.failing', of: id })
+  for (const { id } of rows) await noteIncidents(at.outbox.pool, [{ kind: 'webhook.failing', of: id }])
 
   const { done, statements } = await statementsOf(() => tellAll(at))
   expect(done).toHaveLength(500)
@@ -278,14 +278,14 @@ test('500 webhooks that fail together are told each once, and stop the holders t
   expect(await at.count('deliveries', `due_at <= now()`)).toBe(501)
   expect(await at.count('alert_mails')).toBe(500)
 
-  await endIncidents(at.outbox.pool, rows[0].id, ['webhook.failing'], { tellsEnd: true })
+  await endIncidents(at.outbox.pool, [rows[0].id], ['webhook.failing'], { tellsEnd: true })
   expect(await tellAll(at)).toEqual(['webhook.recovered'])
 })
 
 test('where nobody listens, mails are told without a stop of the holders', async () => {
   await using at = await openTestOutbox()
   const failing = await at.webhook(everyUser, true, { alertTo: ['ops@example.com'] })
-  await noteIncident(at.outbox.pool, { kind: 'webhook.failing', of: failing })
+  await noteIncidents(at.outbox.pool, [{ kind: 'webhook.failing', of: failing }])
   const { statements } = await statementsOf(() => tellAll(at))
   expect(statements.filter(text => text.includes('walhook.holders order by id'))).toEqual([])
   expect(await at.count('alert_mails')).toBe(1)
@@ -300,7 +300,7 @@ test('an address gets five mails at once, and then one in ten minutes with every
   )
   const fail = async (from: number, to: number) => {
     for (const of of failing.slice(from, to))
-      await noteIncident(at.outbox.pool, { kind: 'webhook.failing', of })
+      await noteIncidents(at.outbox.pool, [{ kind: 'webhook.failing', of }])
     await tellAll(at)
   }
   const taken = async () => {
@@ -315,7 +315,7 @@ test('an address gets five mails at once, and then one in ten minutes with every
   await fail(5, 9)
   expect(await taken()).toEqual([])
   await fail(9, 12)
-  await endIncidents(at.outbox.pool, failing[0]!, ['webhook.failing'], { tellsEnd: true })
+  await endIncidents(at.outbox.pool, [failing[0]!], ['webhook.failing'], { tellsEnd: true })
   await tellAll(at)
   expect(await taken()).toEqual([])
   await at.outbox.pool.query(
@@ -330,7 +330,7 @@ test('mails about webhooks of two tenants to one address are two', async () => {
   await using at = await openTestOutbox()
   for (const tenant of ['acme', 'bravo']) {
     const of = await at.webhook(everyUser, true, { tenant, alertTo: ['ops@example.com'] })
-    await noteIncident(at.outbox.pool, { kind: 'webhook.failing', of })
+    await noteIncidents(at.outbox.pool, [{ kind: 'webhook.failing', of }])
   }
   await tellAll(at)
   expect(

@@ -199,7 +199,7 @@ export async function changeWebhook(
     if (before.batch !== null && after.batch === null) await dissolveBatches(db, [id])
     const to = { ...audited(after), ...(changed.length > 0 && { headerValuesChanged: changed }) }
     await recordAudit(db, caller, 'webhook.changed', { webhookId: id, from: audited(before), to })
-    if (isAnew(before, after)) await endIncidents(db, id, ['webhook.failing', 'webhook.disabled'])
+    if (isAnew(before, after)) await endIncidents(db, [id], ['webhook.failing', 'webhook.disabled'])
     isBack = isLikelyBack(before, after)
     return { ok: true, value: after }
   })

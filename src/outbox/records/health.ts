@@ -10,6 +10,7 @@ import {
   noteFailure,
 } from '../../domain/delivery/health.ts'
 import { fields } from '../database/fields.ts'
+import { rows, statement } from '../database/statement.ts'
 
 /** An attempt's news of its webhook; `url` may no longer be the webhook's. */
 export type WebhookNews = News & {
@@ -81,12 +82,34 @@ export async function lockHealth(
   }))
 }
 
-const saveHealthStatement = `
-update walhook.webhooks
-set failing_since = $2, held_until = $3, failed_for_ms = $5, failed_at = $6, next_try_at = $7,
-    disabled_at = coalesce(disabled_at, case when $4::text is not null then now() end),
-    disabled_reason = coalesce(disabled_reason, $4)
-where id = $1`
+type Saved = Health & {
+  readonly webhookId: number
+  readonly disable: string | null
+  readonly time: FailingTime | null
+}
+
+/** One statement, however many webhooks of a dead receiver fail together. */
+const saveAll = statement(
+  'save_health',
+  {
+    saved: rows<Saved>({
+      id: ['int', one => one.webhookId],
+      failing_since: ['timestamptz', one => one.failingSince],
+      held_until: ['timestamptz', one => one.heldUntil],
+      disable: ['text', one => one.disable],
+      failed_for_ms: ['bigint', one => one.time && BigInt(Math.round(one.time.failedForMs))],
+      failed_at: ['timestamptz', one => one.time?.failedAt ?? null],
+      next_try_at: ['timestamptz', one => one.time?.nextTryAt ?? null],
+    }),
+  },
+  p => `
+update walhook.webhooks w
+set failing_since = s.failing_since, held_until = s.held_until, failed_for_ms = s.failed_for_ms, failed_at = s.failed_at,
+    next_try_at = s.next_try_at,
+    disabled_at = coalesce(w.disabled_at, case when s.disable is not null then now() end),
+    disabled_reason = coalesce(w.disabled_reason, s.disable)
+from ${p.saved('s')} where w.id = s.id`,
+)
 
 /** An earlier success after the first failure may be another entity's. */
 const recoveredAfterMs = 60_000
@@ -117,6 +140,7 @@ export async function saveHealth(
   locked: readonly LockedHealth[],
   news: readonly WebhookNews[],
 ): Promise<SavedHealth> {
+  const saved: Saved[] = []
   const disabled: Disabled[] = []
   const recovered: number[] = []
   const wellAgain: number[] = []
@@ -136,25 +160,14 @@ export async function saveHealth(
     if (isFailingLong(own, decided.health.failingSince, now) && decided.disable === null)
       failing.push(webhookId)
     if (decided.health === health && decided.disable === null && time === failingTime) continue
-    await client.query({
-      name: 'save_health',
-      text: saveHealthStatement,
-      values: [
-        webhookId,
-        decided.health.failingSince,
-        decided.health.heldUntil,
-        decided.disable,
-        time && Math.round(time.failedForMs),
-        time?.failedAt ?? null,
-        time?.nextTryAt ?? null,
-      ],
-    })
+    saved.push({ ...decided.health, webhookId, disable: decided.disable, time })
     if (decided.disable !== null)
       disabled.push({ webhookId, reason: decided.disable, ...whyDisabled(own, summed) })
     if (!health.failingSince || !summed.isDelivered) continue
     wellAgain.push(webhookId)
     if (now.getTime() - health.failingSince.getTime() > recoveredAfterMs) recovered.push(webhookId)
   }
+  if (saved.length > 0) await saveAll(client, { saved })
   return { disabled, recovered, wellAgain, failing }
 }
 

@@ -2,7 +2,7 @@ import type pg from 'pg'
 import { type IncidentFacts, type IncidentKind, incidentPaces } from '../../domain/alert/incident.ts'
 import type { Outbox } from '../database/database.ts'
 import { fields } from '../database/fields.ts'
-import { statement } from '../database/statement.ts'
+import { rows, statement } from '../database/statement.ts'
 
 /** A problem of a webhook or of capture, alerted once. */
 export type Incident = {
@@ -28,79 +28,86 @@ export type Happening = {
   readonly facts?: IncidentFacts
 }
 
+const happened = rows<Happening>({
+  kind: ['text', ({ kind }) => kind],
+  subject: ['text', ({ of }) => String(of)],
+  webhook_id: ['int', ({ of }) => (typeof of === 'number' ? of : null)],
+  count: ['int', ({ count = 1 }) => count],
+  facts: ['text', ({ facts = {} }) => JSON.stringify(facts)],
+  quiet_ms: ['float8', ({ kind }) => incidentPaces[kind].quietMs],
+  rest_ms: ['float8', ({ kind }) => incidentPaces[kind].restMs],
+  most_ms: ['float8', ({ kind }) => incidentPaces[kind].mostMs],
+})
+
 /** Ends incidents of single occurrences without a recent one, or after a day. */
 const endRested = statement(
-  'end_rested_incident',
-  { kind: 'text', subject: 'text', restMs: 'float8', mostMs: 'float8' },
+  'end_rested_incidents',
+  { happened },
   p => `
-update walhook.incidents set ended_at = last_at
-where kind = ${p.kind} and subject = ${p.subject} and ended_at is null
-  and (last_at < now() - ${p.restMs} * interval '1 ms' or opened_at < now() - ${p.mostMs} * interval '1 ms')`,
+update walhook.incidents i set ended_at = last_at
+from ${p.happened('h')}
+where i.kind = h.kind and i.subject = h.subject and i.ended_at is null
+  and (i.last_at < now() - h.rest_ms * interval '1 ms' or i.opened_at < now() - h.most_ms * interval '1 ms')`,
 )
 
 /** A unique index permits one open incident per subject and kind. None for a deleted webhook. */
 const openOrAdd = statement(
-  'open_incident',
-  {
-    kind: 'text',
-    subject: 'text',
-    webhookId: 'int',
-    count: 'int',
-    facts: 'text',
-    quietMs: 'float8',
-    isCounted: 'boolean',
-    mostLost: 'int',
-  },
+  'open_incidents',
+  { happened, counted: 'text[]', mostLost: 'int' },
   p => `
 insert into walhook.incidents as i (kind, subject, webhook_id, count, facts)
-select ${p.kind}, ${p.subject}, ${p.webhookId}, ${p.count}, ${p.facts}::jsonb
-where (${p.webhookId} is null or exists (select 1 from walhook.webhooks where id = ${p.webhookId})) and not exists (
+select h.kind, h.subject, h.webhook_id, h.count, h.facts::jsonb
+from ${p.happened('h')}
+where (h.webhook_id is null or exists (select 1 from walhook.webhooks where id = h.webhook_id)) and not exists (
   select 1 from walhook.incidents
-  where subject = ${p.subject} and kind = ${p.kind} and ended_at > now() - ${p.quietMs} * interval '1 ms'
+  where subject = h.subject and kind = h.kind and ended_at > now() - h.quiet_ms * interval '1 ms'
 )
 on conflict (kind, subject) where ended_at is null do update
-set count = i.count + case when ${p.isCounted} then excluded.count else 0 end, last_at = now(),
+set count = i.count + case when i.kind = any(${p.counted}) then excluded.count else 0 end, last_at = now(),
     facts = case when jsonb_array_length(coalesce(i.facts -> 'lost', '[]')) between 1 and ${p.mostLost} - 1
                  then i.facts || jsonb_build_object('lost', (i.facts -> 'lost') || coalesce(excluded.facts -> 'lost', '[]'))
-                 else i.facts end
-returning id`,
+                 else i.facts end`,
 )
 
 /** The maximum of named gaps. */
 const mostLost = 20
+/** The kinds of which each occurrence counts. */
+const counted = Object.entries(incidentPaces).flatMap(([kind, { restMs }]) => (restMs === null ? [] : [kind]))
 
 /**
- * Records an occurrence, if possible in the transaction that causes it: opens an incident or adds to the open one. Ignored
- * during the quiet time after the last.
+ * Records occurrences, one for each subject and kind, if possible in the transaction that causes them: opens an incident or adds to the
+ * open one. Ignored during the quiet time after the last.
  */
-export async function noteIncident(db: pg.Pool | pg.ClientBase, happening: Happening): Promise<void> {
-  const { kind, of, count = 1, facts = {} } = happening
-  const { quietMs, restMs, mostMs } = incidentPaces[kind]
-  const subject = String(of)
-  if (restMs !== null && mostMs !== null) await endRested(db, { kind, subject, restMs, mostMs })
-  await openOrAdd(db, {
-    ...{ kind, subject, count, quietMs, mostLost, isCounted: restMs !== null },
-    webhookId: typeof of === 'number' ? of : null,
-    facts: JSON.stringify(facts),
-  })
+export async function noteIncidents(
+  db: pg.Pool | pg.ClientBase,
+  happenings: readonly Happening[],
+): Promise<void> {
+  if (happenings.length === 0) return
+  // In one order, so that two settlements never deadlock.
+  const ordered = happenings.toSorted((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1))
+  const single = ordered.filter(({ kind }) => counted.includes(kind))
+  if (single.length > 0) await endRested(db, { happened: single })
+  await openOrAdd(db, { happened: ordered, counted, mostLost })
 }
+
+const keyOf = ({ of, kind }: Happening) => `${String(of).padStart(10, '0')} ${kind}`
 
 const endOpen = statement(
   'end_incidents',
-  { kinds: 'text[]', subject: 'text', tellsEnd: 'boolean' },
+  { kinds: 'text[]', subjects: 'text[]', tellsEnd: 'boolean' },
   p => `
 update walhook.incidents set ended_at = now(), tells_end = ${p.tellsEnd}
-where subject = ${p.subject} and kind = any(${p.kinds}) and ended_at is null`,
+where subject = any(${p.subjects}) and kind = any(${p.kinds}) and ended_at is null`,
 )
 
 /** Ends open incidents of these kinds; `tellsEnd`: the end is an alert too. */
 export async function endIncidents(
   db: pg.Pool | pg.ClientBase,
-  of: number | string,
+  subjects: readonly (number | string)[],
   kinds: readonly IncidentKind[],
   { tellsEnd = false } = {},
 ): Promise<void> {
-  await endOpen(db, { kinds, subject: String(of), tellsEnd })
+  if (subjects.length > 0) await endOpen(db, { kinds, subjects: subjects.map(String), tellsEnd })
 }
 
 /** Whether a subject has an open incident of these kinds. */

@@ -1,8 +1,8 @@
 import type pg from 'pg'
 import type { Disabled } from '../records/health.ts'
-import { endIncidents, type Happening, noteIncident } from '../records/incidents.ts'
+import { endIncidents, type Happening, noteIncidents } from '../records/incidents.ts'
 
-/** Updates the health of webhooks in a settlement's commit, in order, so that two settlements never deadlock. */
+/** Opens and ends the incidents of webhooks in a settlement's commit: statements of all, however many fail together. */
 export async function noteHealth(
   client: pg.ClientBase,
   news: {
@@ -13,11 +13,14 @@ export async function noteHealth(
     readonly dead: ReadonlyMap<number, number>
   },
 ): Promise<void> {
-  for (const webhookId of news.wellAgain.toSorted((a, b) => a - b))
-    await endIncidents(client, webhookId, ['webhook.failing'], { tellsEnd: true })
+  await endIncidents(client, news.wellAgain, ['webhook.failing'], { tellsEnd: true })
   // A disabled webhook is no longer failing.
   const told = news.disabled.filter(({ isOfAlert }) => !isOfAlert)
-  for (const { webhookId } of news.disabled) await endIncidents(client, webhookId, ['webhook.failing'])
+  await endIncidents(
+    client,
+    news.disabled.map(({ webhookId }) => webhookId),
+    ['webhook.failing'],
+  )
   const happenings: Happening[] = [
     ...news.failing.map(of => ({ kind: 'webhook.failing' as const, of })),
     ...told.map(({ webhookId, code }) => ({
@@ -27,6 +30,5 @@ export async function noteHealth(
     })),
     ...[...news.dead].map(([of, count]) => ({ kind: 'delivery.dead' as const, of, count })),
   ]
-  happenings.sort((a, b) => Number(a.of) - Number(b.of) || (a.kind < b.kind ? -1 : 1))
-  for (const happening of happenings) await noteIncident(client, happening)
+  await noteIncidents(client, happenings)
 }

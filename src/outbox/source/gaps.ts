@@ -3,7 +3,7 @@ import { formatLsn, type Lsn, parseLsn } from '../../domain/value/lsn.ts'
 import type { TimeId } from '../../domain/value/time-id.ts'
 import { type Outbox, transaction } from '../database/database.ts'
 import { fields } from '../database/fields.ts'
-import { noteIncident } from '../records/incidents.ts'
+import { noteIncidents } from '../records/incidents.ts'
 
 /** A range of the WAL whose changes were lost. */
 export type Gap = {
@@ -53,7 +53,7 @@ export async function noteLost(
 ): Promise<void> {
   const code = tableName === null ? 'capture.changes_lost' : 'capture.table_gap'
   const lost = [{ reason, entity_type: entityType, table_name: tableName }]
-  await noteIncident(client, { kind: 'capture.lost', of: slotName, facts: { code, lost } })
+  await noteIncidents(client, [{ kind: 'capture.lost', of: slotName, facts: { code, lost } }])
 }
 
 /** A slot's gaps, open ones first, then the newest. */
