@@ -26,6 +26,7 @@ beforeAll(async () => {
       name: 'CRM',
       url: receiver.url,
       triggers: ['user.new', 'user.update'],
+      alert_to: ['ops@example.com'],
     })
     return made.json.id as number
   }
@@ -73,6 +74,7 @@ function formOf({ path }: Page, { webhookId }: Webhook): Record<string, string> 
     '/couplings/:id/resend-failed': { from: '1000' },
     '/couplings/:id/resend': { event_id: String(events[0]), key },
     '/couplings/:id/cancel': { event_id: String(events[0]) },
+    '/couplings/:id/recipients': { address: 'ops@example.com' },
     '/couplings/:id/secret/rotate': { overlap_hours: '0', key },
     '/couplings/:id/replay': { from: '1000', to: String(nowMs), key },
     '/couplings/:id/backfill': { entity_type: 'user', rows_per_second: '5', key },

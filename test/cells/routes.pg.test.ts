@@ -52,6 +52,7 @@ const bodies: Record<string, unknown> = {
   testWebhook: { user_id: 8 },
   resendFailed: { from: '2020-01-01T00:00:00Z' },
   startReplay: { from: '2020-01-01T00:00:00Z' },
+  askRecipient: { address: 'ops@example.com' },
   rotateSecret: { overlap_hours: 1 },
 }
 const bodyOf = ({ id }: Route) => {

@@ -58,14 +58,14 @@ export async function recipientsOf(
   })
 }
 
-/** Asks a pending recipient again. */
+/** Asks a pending recipient again. One that is confirmed is not asked. */
 export async function askRecipient(control: WithMain, webhook: Of, address: string): Promise<Result<null>> {
   const recipient = (await recipientsOf(control, webhook)).find(
     one => recipientKey(one.address) === recipientKey(address),
   )
-  if (!recipient || webhook.tenant === null) return notFound('recipient', address)
-  if (recipient.state !== 'pending')
-    return conflict(because(recipient.state === 'stopped' ? 'recipient.stopped' : 'recipient.confirmed'))
+  if (!recipient) return notFound('recipient', address)
+  if (recipient.state === 'stopped') return conflict(because('recipient.stopped'))
+  if (recipient.state === 'confirmed' || webhook.tenant === null) return { ok: true, value: null }
   await noteRecipients(control, [webhook])
   const { outbox } = control.cells.main
   const known = await addresses.findAddresses(outbox, webhook.tenant, [address])

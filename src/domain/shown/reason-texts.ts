@@ -77,7 +77,6 @@ export const reasonTexts: ReasonTexts = {
   'webhook.field_value': ({ field, why }) => `${field}: ${why}`,
   'apply.changed_meanwhile': ({ name }) =>
     `Somebody else changed ${JSON.stringify(name)} meanwhile. walhook changed nothing. Apply the file again.`,
-  'recipient.confirmed': () => 'This address gets alerts already.',
   'recipient.stopped': () =>
     'The owner of this address has stopped these emails. Only its owner can start them again, by the link in an earlier email.',
   'recipient.asked': ({ minutes }) =>

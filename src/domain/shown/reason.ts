@@ -81,7 +81,6 @@ export type FactsOf = {
   'webhook.field_value': { field: string; why: string }
   'apply.changed_meanwhile': { name: string }
   'webhook.mail_address': { address: string }
-  'recipient.confirmed': Nothing
   'recipient.stopped': Nothing
   'recipient.asked': { minutes: number }
   'entity.unknown': { entityType: string; known: readonly string[]; meant: string | null }

@@ -76,7 +76,6 @@ export const reasonsNl: ReasonTexts = {
   'webhook.field_value': ({ field, why }) => `veld ${field}: ${why}`,
   'apply.changed_meanwhile': ({ name }) =>
     `Iemand heeft ${JSON.stringify(name)} intussen gewijzigd. Er is niets gewijzigd. Pas het bestand opnieuw toe.`,
-  'recipient.confirmed': () => 'Dit adres krijgt al waarschuwingen.',
   'recipient.stopped': () =>
     'De eigenaar van dit adres heeft deze e-mails stopgezet. Alleen de eigenaar kan ze weer aanzetten, met de link in een eerdere e-mail.',
   'recipient.asked': ({ minutes }) =>

@@ -4,7 +4,7 @@ import { getWebhook } from '../../control/webhooks/webhooks.ts'
 import { maskedAddress } from '../../domain/webhook/mail-address.ts'
 import { text, time } from '../kit/fields.ts'
 import { answer, route } from '../kit/route.ts'
-import { webhookParams } from './webhooks.ts'
+import { webhookParams } from '../routes/webhooks.ts'
 
 const recipientSchema = z
   .object({
@@ -16,6 +16,8 @@ const recipientSchema = z
     asked_at: time().nullable().meta({ description: 'When walhook last asked it to confirm.' }),
   })
   .meta({ id: 'Recipient' })
+
+const recipientsSchema = z.object({ data: z.array(recipientSchema) }).meta({ id: 'Recipients' })
 
 const tag = 'Webhooks'
 
@@ -31,7 +33,7 @@ export const recipientRoutes = [
     role: 'viewer',
     tenants: 'webhook',
     params: webhookParams,
-    answer: { status: 200, what: 'The recipients', schema: z.object({ data: z.array(recipientSchema) }) },
+    answer: { status: 200, what: 'The recipients', schema: recipientsSchema },
     async handle({ control, caller, params }) {
       const webhook = await getWebhook(control, params.id)
       if (!webhook.ok) return webhook
@@ -53,7 +55,7 @@ export const recipientRoutes = [
     role: 'admin',
     tenants: 'webhook',
     params: webhookParams,
-    body: z.strictObject({ address: text().trim().min(1) }),
+    body: z.strictObject({ address: text().trim().min(1) }).meta({ id: 'AskRecipient' }),
     answer: { status: 204, what: 'walhook asks it', schema: null },
     async handle({ control, params, body }) {
       const webhook = await getWebhook(control, params.id)
