@@ -47,8 +47,7 @@ export type Config = {
   readonly mail?: { readonly smtpUrl: string; readonly from: string }
   /** The recipients of mails about capture; absent: none. */
   readonly alertTo?: readonly string[]
-  /** The domains whose addresses get alerts of tenants without a confirmation; absent: none. */
-  readonly mailDomains?: readonly string[]
+  readonly mailDomains: readonly string[] // whose addresses need no confirmation
   readonly host: string
   /** walhook's public URLs; empty: any host is accepted. */
   readonly publicUrls: readonly PublicUrl[]
@@ -151,7 +150,7 @@ export function readConfig(
           mail: { smtpUrl: values.WALHOOK_SMTP_URL, from: values.WALHOOK_MAIL_FROM },
         }),
       ...(values.WALHOOK_ALERT_TO.length > 0 && { alertTo: values.WALHOOK_ALERT_TO }),
-      ...(values.WALHOOK_MAIL_DOMAINS.length > 0 && { mailDomains: values.WALHOOK_MAIL_DOMAINS }),
+      mailDomains: values.WALHOOK_MAIL_DOMAINS,
       host: values.HOST,
       publicUrls: values.WALHOOK_URL,
       frameAncestors: values.WALHOOK_FRAME_ANCESTORS,

@@ -97,7 +97,7 @@ export function openControl(
     paceOf: roles.has('delivery') ? id => dispatcher.paceOf(id) ?? runs.paceOf(id) : () => null,
     mostInFlight: config.maxInFlightPerWebhook,
     earlyRetries: earlyRetries(config.scheduleMs),
-    trustedDomains: config.mailDomains ?? [],
+    trustedDomains: config.mailDomains,
     captureState,
     captureStatus: async () => ({
       ...captureState(),

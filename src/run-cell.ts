@@ -82,7 +82,7 @@ export function servicesOf(
 
 /** Sends alerts to webhooks and by mail. */
 function openAlerts(
-  { mail, alertTo = [], publicUrls, mailDomains = [], sealKey }: Config,
+  { mail, alertTo = [], publicUrls, mailDomains, sealKey }: Config,
   outboxes: { readonly outbox: Outbox; readonly main: Outbox },
   log: Log,
 ): Service[] {

@@ -220,7 +220,7 @@ export const variables = {
   } satisfies Given<readonly string[]>,
   WALHOOK_MAIL_DOMAINS: {
     means:
-      'Domains whose addresses get [alerts](../guide/alerts.md#by-mail) about webhooks of tenants without a confirmation, separated by commas: `example.com`.',
+      'Domains whose addresses get [alerts](../guide/alerts.md#by-email) about webhooks of tenants without a confirmation, separated by commas: `example.com`.',
     default: '',
     mend: 'write domains, separated by commas: example.com, example.org',
     parse(text) {

@@ -40,6 +40,7 @@ test('an empty environment is the defaults', () => {
       deny: expect.anything(),
       proxy: null,
       scheduleMs: defaultScheduleMs,
+      mailDomains: [],
       probeIntervalMs: null,
       maxInFlightPerWebhook: 100,
       host: '127.0.0.1',

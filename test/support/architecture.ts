@@ -92,7 +92,7 @@ const rooms: Record<string, readonly string[]> = {
   ],
   delivery: ['sending', 'stream', 'turn', 'alerts', 'cells'],
   control: ['kit', 'webhooks', 'access', 'status', 'log'],
-  api: ['kit', 'metrics', 'routes', 'bulk', 'event-types'],
+  api: ['kit', 'metrics', 'routes', 'alerts', 'bulk', 'event-types'],
   admin: ['texts', 'kit', 'tenant', 'log', 'form', 'webhook', 'overview', 'bulk', 'catalogue'],
 }
 

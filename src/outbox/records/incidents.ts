@@ -71,7 +71,7 @@ set count = i.count + case when i.kind = any(${p.counted}) then excluded.count e
 
 /** The maximum of named gaps. */
 const mostLost = 20
-/** The kinds of which each occurrence counts. */
+/** Kinds that count each occurrence. */
 const counted = Object.entries(incidentPaces).flatMap(([kind, { restMs }]) => (restMs === null ? [] : [kind]))
 
 /**
