@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 import { connect } from '../support/connect.ts'
 import { judgeAccount, startFaultyReceiver } from '../support/faulty-receiver.ts'
 import { hangServer } from '../support/hanging-server.ts'
-import { openNetwork, type TestNetwork, whyNoNetwork } from '../support/network.ts'
+import { openNetwork, type TestNetwork, whyNoDelays, whyNoNetwork } from '../support/network.ts'
 import { openOwnServer } from '../support/own-database.ts'
 import { startRelay } from '../support/relay.ts'
 import { startVersionsLoad, versionsTables, versionsTriggers } from '../support/versions-load.ts'
@@ -248,4 +248,19 @@ test('between processes, main, cells and the receiver links are cut, servers han
         to.some(each => each === path) && acceptedAtMs > fromMs - settleMs && acceptedAtMs < toMs,
     )
   expect(repetitions.filter(({ entry, acceptedAtMs }) => !isExplained(entry.path, acceptedAtMs))).toEqual([])
+})
+
+test('links that are slow and lose packets delay events, and lose, repeat and reorder none', {
+  timeout: 300_000,
+}, async ({ skip }) => {
+  const reason = whyNoNetwork() ?? whyNoDelays()
+  if (reason !== null) skip(reason)
+  await using network = await openNetwork(3)
+  await using at = await openCells(network)
+  for (const host of network.hosts) for (const net of ['database', 'receiver'] as const) await host.slows(net)
+  await at.load.reached(at.load.made() + 300)
+  const expected = await at.load.end(paths)
+  await at.upToDate(...paths)
+  const { breaches, repetitions } = judgeAccount(at.receiver.account, expected, versionOf)
+  expect([breaches, repetitions]).toEqual([[], []])
 })

@@ -25,6 +25,20 @@ export function whyNoNetwork(): string | null {
   }
 }
 
+/** Why links can't be made slow here, or null. */
+export function whyNoDelays(): string | null {
+  const name = `wh${process.pid}y`
+  try {
+    spawnSync('ip', ['netns', 'add', name])
+    const args = ['-n', name, 'qdisc', 'add', 'dev', 'lo', 'root', 'netem', 'delay', '1ms']
+    const { error, status, stderr } = spawnSync('tc', args, { encoding: 'utf8' })
+    if (error) return 'tc is not here: apt-get install iproute2'
+    return status === 0 ? null : `the kernel has no netem (modprobe sch_netem): ${stderr.trim()}`
+  } finally {
+    spawnSync('ip', ['netns', 'del', name])
+  }
+}
+
 /** One of the networks that every host is in: where the database is, and where receivers are. */
 export type Net = 'database' | 'receiver'
 
@@ -38,6 +52,8 @@ export type TestHost = {
   /** What it sends to one address is lost, until `finds`; everything else arrives. */
   loses(address: string): Promise<void>
   finds(address: string): Promise<void>
+  /** What it sends to a network is late by 50 to 150 ms, and one packet in fifty is lost. */
+  slows(net: Net): Promise<void>
 }
 
 export type TestNetwork = AsyncDisposable & {
@@ -126,6 +142,11 @@ export async function openNetwork(count: number): Promise<TestNetwork> {
       loses: address =>
         neighbour(name, 'replace', address, 'lladdr', '02:00:00:00:00:01', 'nud', 'permanent'),
       finds: address => neighbour(name, 'del', address),
+      async slows(net) {
+        const link = ['dev', `eth${nets.indexOf(net)}`, 'root', 'netem']
+        const args = ['-n', name, 'qdisc', 'add', ...link, 'delay', '100ms', '50ms', 'loss', '2%']
+        await promisify(execFile)('tc', args)
+      },
     })),
     [Symbol.asyncDispose]: dispose,
   }
