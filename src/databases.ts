@@ -80,8 +80,10 @@ function openConnections(config: Config, log: Log, opened: Resources): Connectio
     health: outbox(1, { onSession: refuseCopy }),
     openCell({ url, schema }) {
       const ofCell = { url, schema, watch: createWatch({ url }) }
+      // Citus plans for the values of a statement, and has settings of planners on its workers.
+      const plans = config.placing === 'citus' ? 'as Postgres likes' : 'by index'
       return {
-        queue: outbox(7, { ...ofCell, plans: 'by index', onSession: refuseCopy }),
+        queue: outbox(7, { ...ofCell, plans, onSession: refuseCopy }),
         outbox: outbox(4, ofCell),
         upkeep: outbox(3, ofCell),
       }

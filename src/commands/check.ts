@@ -8,7 +8,7 @@ import { readLockHolders, SourceLocked } from '../capture/source/source-locks.ts
 import { type Config, readConfig } from '../config.ts'
 import { problemOfConnecting } from '../databases.ts'
 import { type CheckLine, failure, warning, worstLevel } from '../domain/capture/check-line.ts'
-import { citusLines } from '../outbox/cells/prepare.ts'
+import { citusLines } from '../outbox/cells/citus.ts'
 import { type Outbox, openOutbox } from '../outbox/database/database.ts'
 import { outboxLines } from '../outbox/database/inspect.ts'
 import { ConnectionRefused } from '../outbox/database/session-settings.ts'

@@ -2,7 +2,8 @@ import { afterAll, expect, test } from 'vitest'
 import { overCells, reachableCell } from '../../src/control/kit/cells.ts'
 import { parseSealKey, seal } from '../../src/domain/webhook/seal.ts'
 import { createCells } from '../../src/outbox/cells/cells.ts'
-import { citusLines, prepareCell } from '../../src/outbox/cells/prepare.ts'
+import { prepareCell } from '../../src/outbox/cells/prepare.ts'
+import { citusLines } from '../../src/outbox/cells/citus.ts'
 import { insertCell, place, urlPurpose } from '../../src/outbox/cells/registry.ts'
 import { type Outbox, openOutbox } from '../../src/outbox/database/database.ts'
 import { migrate } from '../../src/outbox/database/migrate.ts'
@@ -158,4 +159,9 @@ test('Citus places the schema of a cell after its migrations; what it lacks is s
   expect(await prepare(second, 5, 'citus')).toEqual({ ok: true, applied: [] })
   const { rows } = await second.pool.query('select schema, tables > 30 as is_whole from public.placed')
   expect(rows).toEqual([{ schema: 'walhook_d', is_whole: true }])
+  // A notification of the node where the schema is would reach nobody.
+  const { rows: notifying } = await second.pool.query(
+    `select proname from pg_proc where pronamespace = 'walhook_d'::regnamespace and prosrc like '%pg_notify%'`,
+  )
+  expect(notifying).toEqual([])
 })

@@ -4,6 +4,7 @@ import type { ReplayJob } from '../../domain/event/replay-job.ts'
 import type { TimeId } from '../../domain/value/time-id.ts'
 import type { Outbox } from '../database/database.ts'
 import { fields } from '../database/fields.ts'
+import { moment, now } from '../database/statement.ts'
 import { wakeChannel } from '../log/append.ts'
 import { replay, type Versions } from './replay.ts'
 
@@ -153,9 +154,10 @@ type Taken = { readonly job: ReplayJob; readonly after: Entity | null; readonly 
 /** Takes the replay that waited longest, with a lease of `leaseMs`; null: none. */
 export async function takeReplay({ pool }: Pick<Outbox, 'pool'>, leaseMs: number): Promise<Taken | null> {
   const { rows } = await pool.query(
-    `update walhook.replays set taken_until = clock_timestamp() + $1::float8 * interval '1 ms'
+    `with ${moment}
+     update walhook.replays set taken_until = ${now} + $1::float8 * interval '1 ms'
      where id = (
-       select id from walhook.replays where state = 'running' and taken_until < clock_timestamp()
+       select id from walhook.replays where state = 'running' and taken_until < ${now}
        order by taken_until limit 1 for update skip locked)
      returning *`,
     [leaseMs],
@@ -187,9 +189,10 @@ export async function workOnReplay(
       isTimeOver,
       async onPage(client, page) {
         const { rowCount } = await client.query(
-          `update walhook.replays
+          `with ${moment}
+           update walhook.replays
            set looked_at = looked_at + $4, queued = queued + $5, after_type = $6, after_id = $7, problem = null,
-               taken_until = clock_timestamp() + $8::float8 * interval '1 ms'
+               taken_until = ${now} + $8::float8 * interval '1 ms'
            where id = $1 and state = 'running' and after_type is not distinct from $2 and after_id is not distinct from $3`,
           [
             ...[id, place?.entityType ?? null, place?.entityId ?? null, page.lookedAt, page.queued],
@@ -205,5 +208,5 @@ export async function workOnReplay(
   if (done.state !== 'queued') return
   if (done.next === null) await endReplay(outbox.pool, id, 'done')
   else
-    await outbox.pool.query('update walhook.replays set taken_until = clock_timestamp() where id = $1', [id])
+    await outbox.pool.query(`with ${moment} update walhook.replays set taken_until = ${now} where id = $1`, [id])
 }

@@ -1,11 +1,11 @@
 import type pg from 'pg'
-import { type CheckLine, failure, ok } from '../../domain/capture/check-line.ts'
 import type { Problem } from '../../domain/value/problem.ts'
 import { type Outbox, transaction } from '../database/database.ts'
 import { judgeOutbox } from '../database/inspect.ts'
 import { describeMigration, migrate } from '../database/migrate.ts'
 import { ensureDays } from '../days/upkeep.ts'
 import { problemOfPlace, readOutboxId, settleHome } from '../source/home.ts'
+import { placeByCitus } from './citus.ts'
 import type { Registered } from './registry.ts'
 
 /** Where a cell's tables are: on the server that the URL names, or where Citus places its schema. */
@@ -40,10 +40,8 @@ export async function prepareCell(
   const foreign = await problemOfOwner(cell, name, owner)
   if (foreign) return { ok: false, problems: [foreign] }
   if (placing === 'citus') {
-    const lacking = (await citusLines(cell)).filter(({ level }) => level === 'error')
-    if (lacking.length > 0) return { ok: false, problems: lacking.map(toProblem) }
-    // Of a schema that is placed already, it only says so.
-    await cell.pool.query('select citus_schema_distribute($1)', [cell.schema])
+    const lacking = await placeByCitus(cell)
+    if (lacking.length > 0) return { ok: false, problems: lacking }
   }
   await ensureDays(cell, nowMs)
   return { ok: true, applied: migrated.applied }
@@ -95,63 +93,3 @@ async function problemOfOwner(cell: Outbox, name: string, owner: string): Promis
     mend,
   }
 }
-
-const fewestCitus = 12
-const unloaded = 'unknown to the server: citus is not loaded'
-const load = 'add citus to shared_preload_libraries, and restart the server'
-
-/** What the coordinator of Citus lacks for placing a cell's schema. Also before the cell is there. */
-export async function citusLines(outbox: Pick<Outbox, 'pool'>): Promise<CheckLine[]> {
-  const { rows } = await outbox.pool.query(
-    `select (select extversion from pg_extension where extname = 'citus') as version,
-            to_regproc('citus_schema_distribute') is not null as can_place,
-            current_setting('citus.enable_schema_based_sharding', true) as places_new,
-            current_setting('citus.enable_unsafe_triggers', true) as triggers,
-            quote_ident(current_database()) as database`,
-  )
-  const { version, can_place: canPlace, places_new: placesNew, triggers, database } = rows[0]
-  const what = 'cells, Citus'
-  if (!canPlace || (version !== null && Number.parseInt(version, 10) < fewestCitus))
-    return [
-      failure({
-        code: 'citus',
-        what,
-        found:
-          version === null
-            ? 'the database has no extension citus, which WALHOOK_CELLS=citus needs'
-            : `version ${version}, which cannot place schemas`,
-        mend: `install Citus ${fewestCitus} or newer on the coordinator and its workers, then: create extension citus;`,
-      }),
-    ]
-  const lines = [ok('citus', what, `version ${version ?? 'unknown'} can place schemas`)]
-  if (placesNew !== 'off')
-    lines.push(
-      failure({
-        code: 'citus',
-        what: 'cells, citus.enable_schema_based_sharding',
-        found:
-          placesNew === null ? unloaded : 'on: Citus would place a schema before walhook creates its tables',
-        mend:
-          placesNew === null
-            ? load
-            : `alter database ${database} set citus.enable_schema_based_sharding = off;`,
-      }),
-    )
-  if (triggers !== 'on')
-    lines.push(
-      failure({
-        code: 'citus',
-        what: 'cells, citus.enable_unsafe_triggers',
-        found: triggers === null ? unloaded : `${triggers}: tables with triggers can't be placed`,
-        mend: triggers === null ? load : `alter database ${database} set citus.enable_unsafe_triggers = on;`,
-      }),
-    )
-  return lines
-}
-
-const toProblem = ({ code, what, found, mend }: CheckLine): Problem => ({
-  code,
-  what,
-  found,
-  mend: mend ?? '',
-})

@@ -1,5 +1,6 @@
 import { timeOf } from '../../domain/value/time-id.ts'
 import type { Outbox } from './database.ts'
+import { moment, now } from './statement.ts'
 
 /** The outbox's present time, in ms since 1970. */
 export async function databaseNow(outbox: Pick<Outbox, 'pool'>): Promise<number> {
@@ -40,17 +41,27 @@ export async function openClock(outbox: Pick<Outbox, 'pool'>): Promise<Clock> {
  * the whole log. It starts at the newest event, and catches up in steps after a long stop.
  */
 const advanceStatement = `
-insert into walhook.retention_clock as c (reached_at)
-select least(now(), coalesce(to_timestamp((max(last_event_id) >> 20) / 1000.0), now())) from walhook.positions
-on conflict (is_only) do update set reached_at = least(now(), c.reached_at + $1::float8 * interval '1 ms')
-returning (extract(epoch from reached_at) * 1000)::float8 as at_ms, (extract(epoch from now()) * 1000)::float8 as now_ms`
+with ${moment}, step as materialized (
+  select least(moment.now, c.reached_at + $1::float8 * interval '1 ms') as reached_at from moment cross join walhook.retention_clock c
+), moved as (
+  update walhook.retention_clock c set reached_at = step.reached_at from step returning 1
+)
+select (extract(epoch from step.reached_at) * 1000)::float8 as at_ms, (extract(epoch from ${now}) * 1000)::float8 as now_ms
+from step cross join moved`
+
+const startStatement = `
+with ${moment}, head as (select to_timestamp((nullif(max(last_event_id), 0) >> 20) / 1000.0) as at from walhook.positions)
+insert into walhook.retention_clock (reached_at)
+select least(moment.now, coalesce(head.at, moment.now)) from moment cross join head
+on conflict (is_only) do nothing`
 
 /** The retention clock, and how far it is behind the database's. */
 export async function advanceRetentionClock(
   outbox: Pick<Outbox, 'pool'>,
   stepMs: number,
 ): Promise<{ atMs: number; behindMs: number }> {
-  const { rows } = await outbox.pool.query(advanceStatement, [stepMs])
+  const { rowCount } = await outbox.pool.query(startStatement)
+  const { rows } = await outbox.pool.query(advanceStatement, [rowCount === 0 ? stepMs : 0])
   return { atMs: rows[0].at_ms, behindMs: rows[0].now_ms - rows[0].at_ms }
 }
 

@@ -24,8 +24,8 @@ export async function recordAudit(
     name: 'record_audit',
     text: `
 insert into walhook.audit (actor_kind, actor, token_id, user_id, actor_tenant, action, target_id, webhook_id, changes, tenant)
-values ($1, $2, $3, $4, $9, $5, $6, $7, $8,
-        coalesce($10, (select tenant from walhook.webhooks where id = $7), $9))`,
+select $1, $2, $3::int, $4, $9, $5, $6, $7::int, $8::jsonb,
+       coalesce($10, (select tenant from walhook.webhooks where id = $7), $9)`,
     values: [
       actor.kind,
       actor.name,
