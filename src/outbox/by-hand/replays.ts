@@ -208,5 +208,7 @@ export async function workOnReplay(
   if (done.state !== 'queued') return
   if (done.next === null) await endReplay(outbox.pool, id, 'done')
   else
-    await outbox.pool.query(`with ${moment} update walhook.replays set taken_until = ${now} where id = $1`, [id])
+    await outbox.pool.query(`with ${moment} update walhook.replays set taken_until = ${now} where id = $1`, [
+      id,
+    ])
 }
