@@ -167,13 +167,13 @@ export const system = {
     noChange: 'None yet',
     states: {
       starting: { word: 'Starting', what: 'Connecting to the database.' },
-      streaming: { word: 'Streaming', what: 'Changes are read as they are committed.' },
+      streaming: { word: 'Streaming', what: 'walhook reads changes as they are committed.' },
       'standing by': {
         word: 'Standing by',
         what: 'Another walhook process reads the changes. This one takes over when that one stops.',
       },
       lagging: { word: 'Lagging', what: 'Capture lags by more than half a minute.' },
-      gap: { word: 'Gap', what: 'Changes are read. Some were lost and need a resync.' },
+      gap: { word: 'Gap', what: 'walhook reads changes. Some were lost and need a resync.' },
       blocked: { word: 'Blocked', what: 'Something in the database must be fixed first.' },
       lost: { word: 'Lost', what: 'Changes can no longer be read from where capture stopped.' },
       'not a role of this process': {
