@@ -1,10 +1,11 @@
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
+import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { removeEmbeddedPostgres } from '../../playground/embedded-postgres.ts'
 import { runPlayground } from '../../playground/playground.ts'
 import { isAlive } from '../../playground/process-alive.ts'
+import { connect } from '../support/connect.ts'
 import { until } from '../support/wait.ts'
 
 /** How many ports this process listens on. Their numbers say nothing: another program may take one as soon as it is free. */
@@ -14,17 +15,19 @@ test('a stop ends the Postgres and the receiver also where walhook does not come
   const dataDir = await mkdtemp(join(tmpdir(), 'walhook-playground-'))
   const stop = new AbortController()
   const said: string[] = []
-  const serverPid = async () =>
-    Number.parseInt(await readFile(join(dataDir, 'postgres', 'cluster', 'postmaster.pid'), 'utf8'), 10)
   let pid = 0
   let atWork = 0
   try {
     await runPlayground({
       dataDir,
-      open: async () => ({
+      open: async ({ databaseUrl }) => ({
         url: 'http://127.0.0.1:1',
         async connect() {
-          pid = await serverPid()
+          await using psql = await connect(databaseUrl)
+          const { rows } = await psql.query(
+            `select split_part(pg_read_file('postmaster.pid'), e'\\n', 1) as pid`,
+          )
+          pid = Number(rows[0].pid)
           atWork = listening()
           return ''
         },
@@ -38,6 +41,7 @@ test('a stop ends the Postgres and the receiver also where walhook does not come
       stopWithinMs: 50,
     })
     expect(said.join()).toContain('See what arrives')
+    expect(pid).toBeGreaterThan(1)
     expect(isAlive(pid)).toBe(false)
     await until(() => listening() < atWork, { what: 'the port of the receiver to be closed' })
     expect(said.at(-1)).toMatch(/did not stop in order/)
