@@ -3,7 +3,7 @@
 #   docker buildx create --use
 #   docker buildx bake -f docker/bake.hcl --set '*.tags=registry.example.com/walhook:0.2.0' --push
 #
-# CI builds and runs the machine's own platform only, without buildx. arm64 was tried under QEMU, by hand.
+# CI builds and runs the machine's own platform only, without buildx. By hand: `local` with buildx, and arm64 under QEMU.
 # One platform into the local engine: docker buildx bake -f docker/bake.hcl local
 
 variable "VERSION" {
