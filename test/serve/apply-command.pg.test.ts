@@ -164,7 +164,7 @@ webhooks:
     .split('\n')
     .map(line => line.replace(/^walhook: .*?webhooks\.yaml: /, ''))
   for (const part of [
-    /^webhooks\.Twice: webhooks \d+, \d+ are all called "Twice"/,
+    /^webhooks\.Twice: webhooks \d+, \d+ have the same name, "Twice"/,
     /^webhooks\.Wrong\.url: /,
     /^webhooks\.Wrong\.triggers\.0: .*user\.create/,
     /^webhooks\.Wrong\.triggrs: .*Did you mean triggers/,

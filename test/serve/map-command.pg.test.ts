@@ -143,7 +143,7 @@ test('where no table looks like users or companies, the tables are named and the
     3,
     expect.stringContaining('# Other tables that could be entities: orders'),
   ])
-  expect(stderr).toContain('no table with a primary key')
+  expect(stderr).toContain('no table with a primary or unique key')
 })
 
 test('check gives one answer', async () => {
