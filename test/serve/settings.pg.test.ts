@@ -14,7 +14,7 @@ import { adminToken, runWalhook, startWalhook } from '../support/walhook-process
 
 /** The role is dropped first: it is the server's, not the database's. */
 async function openOddDatabase(tables: string) {
-  const database = await createTestDatabase({ hasOutbox: true })
+  const database = await createTestDatabase()
   const psql = await connect(database.url)
   await psql.query(tables)
   const odd = await setEverythingOdd(psql, database)

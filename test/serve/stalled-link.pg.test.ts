@@ -135,5 +135,5 @@ test.concurrent('SIGTERM ends it over a stalled link, telling that it was cut of
   link.stall()
   walhook.kill('SIGTERM')
   expect(await walhook.exited).toEqual({ code: 1, signal: null })
-  expect(walhook.stderr()).toMatch(/^walhook: stopped 15 s after the signal, .+\n$/)
+  expect(walhook.stderr()).toMatch(/^walhook: stopped 15 s after the signal: .+\n$/)
 })
