@@ -103,7 +103,7 @@ test('each webhook shows how it is: its state, its last request, what failed in 
   const { text } = await at.get('/couplings')
   expect(text).toContain('Refused (500)')
   expect(text).toContain('1 of 4 requests failed')
-  expect(text).toContain('25 %')
+  expect(text).toContain('25%')
   expect(text).toMatch(/<b>2<\/b>/)
   expect(text).toContain('Will be disabled in 2 d 4 h unless the receiver accepts a request.')
   expect(text.match(/<rect class="(good|bad)"/g)).toEqual(['<rect class="good"', '<rect class="bad"'])

@@ -7,7 +7,7 @@ export function progressBar(t: Texts, share: number | null, label: string): Html
   if (share === null) return html`<progress aria-label="${label}"></progress>`
   // Only the state shows the end: an estimate stays below.
   const percent = Math.floor(share * 100)
-  return html`<progress max="100" value="${percent}" aria-label="${label}">${number(t, percent)} %</progress>`
+  return html`<progress max="100" value="${percent}" aria-label="${label}">${number(t, percent)}%</progress>`
 }
 
 /** The time for `count` events at this rate. */

@@ -6,12 +6,12 @@ export function number(t: Texts, value: number, fractionDigits = 0): string {
   return new Intl.NumberFormat(t.language.code, digits).format(value)
 }
 
-/** A share from 0 to 1: `100 %`, `99.98 %`, `< 0.01 %`. Only exact values are shown as 100 and 0. */
+/** A share from 0 to 1: `100%`, `99.98%`, `< 0.01%`. Only exact values are shown as 100 and 0. */
 export function percent(t: Texts, share: number): string {
-  if (share > 0 && share < 0.0001) return `< ${number(t, 0.01)} %`
-  if (share < 1 && share > 0.9999) return `> ${number(t, 99.99)} %`
+  if (share > 0 && share < 0.0001) return `< ${number(t, 0.01)}%`
+  if (share < 1 && share > 0.9999) return `> ${number(t, 99.99)}%`
   const digits = { maximumFractionDigits: share > 0.99 && share < 1 ? 2 : 1 }
-  return `${new Intl.NumberFormat(t.language.code, digits).format(share * 100)} %`
+  return `${new Intl.NumberFormat(t.language.code, digits).format(share * 100)}%`
 }
 
 /** `64 B`, `12 MB`, in steps of 1,024. */

@@ -236,7 +236,7 @@ function failures(t: Texts, hours: ListedWebhook['figures']['hours']): Html {
   const failed = hours.reduce((sum, hour) => sum + hour.failed, 0)
   if (requests === 0) return html`<span class="quiet">–</span>`
   const share = (100 * failed) / requests
-  const rate = `${failed > 0 && share < 1 ? '< 1' : Math.round(share)} %`
+  const rate = `${failed > 0 && share < 1 ? '< 1' : Math.round(share)}%`
   return html`<span class="rate"><span class="${failed > 0 ? 'bad' : 'quiet'}">${rate}</span> ${sparkline(hours, t.couplings.failedOf(failed, requests))}</span>`
 }
 

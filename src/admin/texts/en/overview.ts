@@ -6,7 +6,7 @@ export const overview = {
     successWeek: 'Success, 7 days',
     ofRequests: (failed: string, all: string) => `${failed} of ${all} requests failed.`,
     answer: 'Response time, 24 hours',
-    answerHint: 'p50 / p95: 50 % and 95 % of the responses were faster.',
+    answerHint: 'p50 / p95: 50% and 95% of responses took no longer than this.',
     noAnswers: 'No responses in this period.',
     answerLabel: (p50: string, p95: string) => `p50 ${p50}, p95 ${p95}.`,
     p50: 'p50',

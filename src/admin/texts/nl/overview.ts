@@ -7,7 +7,7 @@ export const overview: typeof en = {
     successWeek: 'Gelukt, 7 dagen',
     ofRequests: (failed, all) => `${failed} van ${all} verzoeken mislukt.`,
     answer: 'Antwoordtijd, 24 uur',
-    answerHint: 'p50 / p95: 50 % en 95 % van de antwoorden kwam sneller.',
+    answerHint: 'p50 / p95: 50% en 95% van de antwoorden duurde niet langer dan dit.',
     noAnswers: 'Geen antwoorden in deze periode.',
     answerLabel: (p50, p95) => `p50 ${p50}, p95 ${p95}.`,
     p50: 'p50',
