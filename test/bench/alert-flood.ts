@@ -29,7 +29,10 @@ async function listen(answer: (body: string) => number) {
     for await (const chunk of request) body += chunk
     response.writeHead(answer(body)).end()
   })
+  // It ends with the process.
+  server.on('connection', socket => socket.unref())
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
+  server.unref()
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}/`
 }
 const dead = await listen(() => {
@@ -49,7 +52,7 @@ await using stage = await openStage()
 await using smtp = await startSmtpServer()
 process.stdout.write(`${stage.description}\n${webhooks} webhooks\n`)
 const place = await stage.place({ async prepare() {} })
-const walhook = await startWalhook(place, [], {
+await using walhook = await startWalhook(place, [], {
   WALHOOK_SMTP_URL: smtp.url,
   WALHOOK_MAIL_FROM: 'walhook@example.com',
   WALHOOK_RETRY_SCHEDULE: Array.from({ length: 50 }, () => '20s').join(','),
@@ -147,5 +150,3 @@ await report('recovered', phaseMs)
 isWriting = false
 await writing
 for (const { raw } of smtp.mails) process.stdout.write(`${/^Subject: (.*(?:\n .*)*)$/m.exec(raw)![1]}\n`)
-await walhook[Symbol.asyncDispose]()
-process.exit(0)
