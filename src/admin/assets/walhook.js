@@ -329,3 +329,15 @@ for (const verdict of document.querySelectorAll('[data-verdict]'))
   }).observe(verdict, { childList: true })
 
 document.querySelector('#errors[autofocus]')?.focus()
+
+// A button that is disabled during its request loses the focus. It gets it back, unless the reader has moved on.
+
+document.addEventListener('htmx:before:request', ({ detail: { ctx } }) => {
+  ctx.hadFocus = ctx.sourceElement === document.activeElement
+})
+document.addEventListener('htmx:finally:request', ({ detail: { ctx } }) => {
+  setTimeout(() => {
+    if (ctx.hadFocus && document.activeElement === document.body)
+      ctx.sourceElement.focus({ preventScroll: true })
+  })
+})
