@@ -175,6 +175,9 @@ test('a tenant asks fifty addresses a day, and one address is asked five times a
     asked.push(...taken)
   expect(asked.filter(({ tenant }) => tenant === 'acme')).toHaveLength(50)
   expect(asked.filter(({ address }) => address === 'victim@example.com')).toHaveLength(5)
+  // What is over is not looked at again and again.
+  const { rows } = await at.outbox.pool.query('select from walhook.mail_addresses where ask_at <= now()')
+  expect(rows).toHaveLength(0)
 })
 
 test('a webhook without recipients, and one of nobody, cost no question', async () => {

@@ -49,18 +49,30 @@ export async function findAddress({ pool }: Main, id: number): Promise<MailAddre
 }
 
 const takenForMs = 120_000
+const ofDay = `asked_at > now() - interval '1 day'`
+/** Whether tenant and address `m` may have a further mail today. */
+const isWithinDay = (ofTenant: string, ofAddress: string) => `
+(select count(*) from walhook.mail_addresses o where o.tenant = m.tenant and o.${ofDay}) < ${ofTenant}
+and (select count(*) from walhook.mail_addresses o where o.address = m.address and o.${ofDay}) < ${ofAddress}`
 
-/** Takes addresses that are to be asked, and counts the attempt. What a tenant or an address may have in a day is kept to. */
+/**
+ * Takes addresses that are to be asked, and counts the attempt. What a tenant or an address may have in a day is kept to: others wait
+ * for an hour, so that thousands of one tenant are not counted at each look.
+ */
 export async function takeToAsk({ pool }: Main, most: number): Promise<MailAddress[]> {
-  const ofDay = `asked_at > now() - interval '1 day'`
+  await pool.query({
+    name: 'put_off_asks',
+    text: `update walhook.mail_addresses m set ask_at = now() + interval '1 hour'
+           where ask_at <= now() and not (${isWithinDay('$1', '$2')})`,
+    values: [mostAskedPerDay.ofTenant, mostAskedPerDay.ofAddress],
+  })
   const { rows } = await pool.query({
     name: 'take_to_ask',
     text: `
 with due as materialized (
   select id from walhook.mail_addresses m
   where ask_at <= now() and confirmed_at is null and stopped_at is null
-    and (select count(*) from walhook.mail_addresses o where o.tenant = m.tenant and o.${ofDay}) < $2
-    and (select count(*) from walhook.mail_addresses o where o.address = m.address and o.${ofDay}) < $3
+    and ${isWithinDay('$2', '$3')}
   order by ask_at limit $1 for update skip locked
 )
 update walhook.mail_addresses m
