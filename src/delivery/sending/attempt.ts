@@ -61,7 +61,7 @@ export function openSender(
     let verdict: Verdict
     if (!target.ok) verdict = judgeError('EBLOCKED', target.reason)
     else {
-      const { origin, path } = placeOf(target.url)
+      const { origin, path } = target
       const asked = { request, path, start, deadlineMs, maxResponseBytes, signal, mayBegin }
       const identity = request.identity ?? null
       const taken = connections.takeSurely(origin, identity)
@@ -93,17 +93,6 @@ export function openSender(
   }
 
   return { post, close: connections.close }
-}
-
-/** The parts of judged URLs, which the guard keeps: a URL makes each of its parts again when it is asked. */
-const places = new WeakMap<URL, { readonly origin: string; readonly path: string }>()
-
-function placeOf(url: URL) {
-  const known = places.get(url)
-  if (known) return known
-  const place = { origin: url.origin, path: url.pathname + url.search }
-  places.set(url, place)
-  return place
 }
 
 const notExchanged: Exchanged = {

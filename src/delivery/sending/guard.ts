@@ -8,8 +8,8 @@ import {
   judgeResolvedAddress,
   judgeUrl,
   portOf,
+  type Refused,
   type TargetRules,
-  type UrlVerdict,
 } from '../../domain/webhook/target.ts'
 import { emptyList, type TargetList } from '../../domain/webhook/target-list.ts'
 import { readOwnNetworks } from './own-networks.ts'
@@ -31,7 +31,11 @@ export class TargetBlocked extends Error {
   }
 }
 
-const mostJudged = 2_000
+/** More URLs than a process serves: with one beyond it, each request would judge its URL again, which takes as long as signing. */
+const mostJudged = 100_000
+
+/** A URL that may be sent to, in the parts that a request needs: `URL` computes each part again whenever it is read. */
+export type JudgedTarget = { readonly ok: true; readonly origin: string; readonly path: string } | Refused
 
 export type Guard = ReturnType<typeof createGuard>
 
@@ -112,7 +116,7 @@ export function createGuard(options: {
 /** Judges URLs by the rules and the machine's present networks. */
 function createUrlJudge(fixed: TargetRules, ownNetworks: () => TargetRules['own']) {
   /** A verdict depends on text and rules only, so each URL is judged once. */
-  const judged = new Map<string, UrlVerdict>()
+  const judged = new Map<string, JudgedTarget>()
   let rules = fixed
 
   function currentRules(): TargetRules {
@@ -127,18 +131,25 @@ function createUrlJudge(fixed: TargetRules, ownNetworks: () => TargetRules['own'
    * For every attempt, before connecting: judges the URL itself, since sockets do not call `lookup` for IP literals, and it
    * does not see the scheme.
    */
-  function judgeTarget(urlText: string): UrlVerdict {
+  function judgeTarget(urlText: string): JudgedTarget {
     const rules = currentRules()
     const known = judged.get(urlText)
     if (known) return known
     if (judged.size >= mostJudged) judged.clear()
     const verdict = judgeUrl(urlText, rules)
-    judged.set(urlText, verdict)
-    return verdict
+    const target = verdict.ok ? partsOf(verdict.url) : verdict
+    judged.set(urlText, target)
+    return target
   }
 
   return { currentRules, judgeTarget }
 }
+
+const partsOf = (url: URL): JudgedTarget => ({
+  ok: true,
+  origin: url.origin,
+  path: url.pathname + url.search,
+})
 
 /**
  * Concurrent resolutions of a name share one. Node has few threads for getaddrinfo, which a hundred requests to a silent name
