@@ -136,7 +136,7 @@ test('what is denied is closed before what is allowed', async () => {
 
 test('each URL is judged once, of thousands of webhooks too', () => {
   const guard = createGuard({ allow: allowing('') })
-  const urls = Array.from({ length: 20_000 }, (_, i) => `https://8.8.8.7/${i}?webhook=${i}#part`)
+  const urls = Array.from({ length: 20_000 }, (_, i) => `https://8.8.8.7/${i}?webhook=${i}`)
   const judged = urls.map(url => guard.judgeTarget(url))
   expect(judged[7]).toEqual({ ok: true, origin: 'https://8.8.8.7', path: '/7?webhook=7' })
   expect(urls.every((url, i) => guard.judgeTarget(url) === judged[i])).toBe(true)
