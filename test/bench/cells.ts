@@ -8,7 +8,7 @@ import { hangServer } from '../support/hanging-server.ts'
 import { startOwnServer } from '../support/own-server.ts'
 import { until } from '../support/wait.ts'
 import type { Place } from './contenders/contender.ts'
-import { createWebhook, settingsOf, startWalhook, walhook } from './contenders/walhook.ts'
+import { adminToken, createWebhook, settingsOf, startWalhook, walhook } from './contenders/walhook.ts'
 import { cpuSeconds, median, memoryMb, msText, quantile, rateText, watchMachine } from './figures.ts'
 import { writeAtRate } from './latency.ts'
 import { program } from './published.ts'
@@ -100,12 +100,13 @@ async function rateOfCells(
 }
 
 const rate = 200
-const manners = ['answers', 'hangs', 'is down'] as const
+const manners = ['answers', 'has nothing to send', 'hangs', 'is down'] as const
 type Manner = (typeof manners)[number]
 
 /**
  * A webhook in main and one in each of two cells, one of which is in a server of its own. The p99 from a commit to the receiver, of the
- * others, while that server answers, hangs (no answer and no error) and is down, in turns; and the median of the ratios in a round.
+ * others, while that server answers, has nothing to send (its webhook is inactive), hangs (no answer and no error) and is down, in turns.
+ * The ratios in a round are to a cell with nothing to send: one that is away has no deliveries that would slow down the others, either.
  */
 export async function oneCellIsAway(
   stage: Stage,
@@ -120,31 +121,34 @@ export async function oneCellIsAway(
   await using process = await startWalhook(place, [])
   await addCell(place, process.url, 'near')
   await addCell(place, process.url, 'far', server.url)
-  for (const { url } of [inMain, inNear, inFar]) await createWebhook(process.url, { name: 'bench', url })
+  const ids: number[] = []
+  for (const { url } of [inMain, inNear, inFar])
+    ids.push(await createWebhook(process.url, { name: 'bench', url }))
   const clients = await Promise.all(Array.from({ length: 4 }, () => connect(place.url)))
   let first = 0
-  const all = async (receivers: readonly RecordingReceiver[]) =>
+  let unsent = 0
+  const all = async (receivers: readonly RecordingReceiver[], count: number) =>
     await until(
-      async () => (await Promise.all(receivers.map(each => each.count()))).every(count => count >= first),
-      {
-        what: `${first} events everywhere`,
-        timeoutMs,
-        intervalMs: 100,
-      },
+      async () => (await Promise.all(receivers.map(each => each.count()))).every(each => each >= count),
+      { what: `${count} events everywhere`, timeoutMs, intervalMs: 100 },
     )
   async function latencies(manner: Manner) {
     const hanging = manner === 'hangs' ? hangServer(server.pid) : null
     if (manner === 'is down') await server.stop('immediate')
+    const hasNothing = manner === 'has nothing to send'
+    if (hasNothing) await setActive(process.url, ids.at(-1)!, false)
     const load = { first, rows: rate * seconds, rate }
     first += load.rows
+    if (hasNothing) unsent += load.rows
     const work = async () => {
       const committedAt = await writeAtRate(clients, load)
-      await all([inMain, inNear])
+      await all([inMain, inNear], first)
       return committedAt
     }
     const committedAt = await work().finally(() => hanging?.goOn())
     if (manner === 'is down') server = await startOwnServer(folder, serverSettings)
-    await all([inFar])
+    if (hasNothing) await setActive(process.url, ids.at(-1)!, true)
+    await all([inFar], first - unsent)
     const arrivals = await Promise.all([inMain, inNear].map(each => each.arrivals()))
     return arrivals.map(each => [...committedAt].map(([id, atMs]) => each.get(id)! - atMs))
   }
@@ -159,8 +163,8 @@ export async function oneCellIsAway(
     return ['main', 'another cell'].map((name, at) => {
       const figures = manners.map(manner => {
         const p99s = found.map(of => quantile(of[manner][at]!, 0.99))
-        const ratios = found.map((of, i) => p99s[i]! / quantile(of.answers[at]!, 0.99))
-        const ratio = manner === 'answers' ? '' : `, ${median(ratios).toFixed(2)} of that`
+        const ratios = found.map((of, i) => p99s[i]! / quantile(of['has nothing to send'][at]!, 0.99))
+        const ratio = `, ${median(ratios).toFixed(2)} of one with nothing to send`
         return `${manner}: p50 ${msText(median(found.map(of => quantile(of[manner][at]!, 0.5))))}, p99 ${msText(median(p99s))}${ratio}`
       })
       return {
@@ -176,4 +180,13 @@ export async function oneCellIsAway(
     await rm(folder, { recursive: true, force: true })
     await stage.leave(place)
   }
+}
+
+async function setActive(walhookUrl: string, id: number, isActive: boolean): Promise<void> {
+  const answer = await fetch(`${walhookUrl}/api/webhooks/${id}`, {
+    method: 'PATCH',
+    headers: { authorization: `Bearer ${adminToken}`, 'content-type': 'application/json' },
+    body: JSON.stringify({ is_active: isActive }),
+  })
+  if (!answer.ok) throw new Error(`the webhook ${id} was not changed: ${await answer.text()}`)
 }
