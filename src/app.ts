@@ -137,9 +137,9 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
     opened.defer(() => closing.abort())
   }
 
-  function wake(told: string | null) {
-    if (told === 'slot') return reloadable.slotFreed()
-    dispatcher.wake(told)
+  function wake(payload: string | null) {
+    if (payload === 'slot') return reloadable.slotFreed()
+    dispatcher.wake(payload)
     runs.wake()
   }
   const ofMain = { outbox, upkeep, main: upkeep, clock: databases.clock, dispatcher, wake }

@@ -6,7 +6,7 @@ import type { openMappingLost } from './capture/check/mapping-lost.ts'
 import { entityShapes, fieldNames } from './capture/event-types/entity-shapes.ts'
 import type { openReloadable } from './capture/reload.ts'
 import { readCatalogue } from './capture/source/catalogue.ts'
-import { untoldPrevious } from './capture/source/mapping-verdict.ts'
+import { withoutPrevious } from './capture/source/mapping-verdict.ts'
 import { readSlotStatus } from './capture/source/preflight.ts'
 import type { Config } from './config.ts'
 import { macOf } from './control/access/credentials.ts'
@@ -75,7 +75,7 @@ export function openControl(
     mostAttempts: config.scheduleMs.length + 1,
     slotName,
     backfillAs: entityType => backfillAs(mapping())(entityType),
-    readUntold: async () => untoldPrevious(await catalogue(), mapping()),
+    readWithoutPrevious: async () => withoutPrevious(await catalogue(), mapping()),
     readMappingLost: mappingLost,
     mappingState: () => ({ file: config.mappingFile ?? null, ...reloadable.state() }),
     readFields: async () => fieldNames(await catalogue(), mapping()),

@@ -59,15 +59,15 @@ export function servicesOf(
     readonly main: Outbox
     readonly clock: Clock
     readonly dispatcher: Dispatcher
-    readonly wake: (told: string | null) => void
+    readonly wake: (payload: string | null) => void
   },
 ): Service[] {
   const { roles, keep } = config
   const { outbox, upkeep, clock, dispatcher } = cell
   const replays = createReplays({ outbox: upkeep, log })
-  const wake = (told: string | null) => {
-    if (told === null || told === 'replays') replays.wake()
-    if (told !== 'replays') cell.wake(told)
+  const wake = (payload: string | null) => {
+    if (payload === null || payload === 'replays') replays.wake()
+    if (payload !== 'replays') cell.wake(payload)
   }
   return [
     { name: 'days', run: signal => keepDays(upkeep, { clock, keep, log }, signal) },
@@ -139,7 +139,7 @@ async function runCell(
         main,
         cell: { name, outbox: upkeep },
         onCopied: dispatcher.appended,
-        onSetBack: found => tellSetBack(log, found),
+        onSetBack: found => logSetBack(log, found),
       })
       state.dispatcher = dispatcher
       state.wake = copier.wake
@@ -150,7 +150,7 @@ async function runCell(
   await runServices([service], log, signal)
 }
 
-function tellSetBack(log: Log, found: SetBack): void {
+function logSetBack(log: Log, found: SetBack): void {
   log.error('cell.set_back', {
     to: new Date(found.toMs).toISOString(),
     from: new Date(found.fromMs).toISOString(),
@@ -269,9 +269,9 @@ export type CellRuns = ReturnType<typeof createCellRuns>
 
 /** Names the cell in every line. */
 function withCell(log: Log, cell: string): Log {
-  const told =
+  const at =
     (level: keyof Log): Log['info'] =>
     (name, facts) =>
       log[level](name, { cell, ...facts })
-  return { debug: told('debug'), info: told('info'), warn: told('warn'), error: told('error') }
+  return { debug: at('debug'), info: at('info'), warn: at('warn'), error: at('error') }
 }

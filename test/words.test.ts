@@ -1,6 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 import { expect, test } from 'vitest'
+import { identifiersOf, wordsOf } from './support/identifiers.ts'
 
 const root = join(import.meta.dirname, '..')
 
@@ -57,6 +58,32 @@ test.each(Object.entries(replaced))('%s has one word for each thing', async (pla
     for (const [i, line] of lines.entries())
       for (const [text] of line.matchAll(/'[^']*'|`[^`]*`|"[^"]*"/g))
         if (!text.startsWith("'../") && words.test(text)) found.push(`${path}:${i + 1}: ${text}`)
+  }
+  expect(paths.length).toBeGreaterThan(0)
+  expect(found).toEqual([])
+})
+
+/** Words that are no names, each with the ones to choose from. Columns of the database and fields of the API keep theirs. */
+const notNames: Readonly<Record<string, string>> = {
+  told: 'sent, notified, logged',
+  untold: 'unsent, unreadable',
+  retold: 'sent',
+  tell: 'send, notify, report',
+  telling: 'sending, reporting',
+  teller: 'merger, log',
+}
+const keptNames = new Set(['told_at', 'end_told_at', 'tells_end', 'tells'])
+
+test('names of code, files and SQL are words of the field', async () => {
+  const paths = [...(await filesOf('src', '.ts')), ...(await filesOf('test/support', '.ts'))]
+  const found: string[] = []
+  for (const path of paths) {
+    const text = await readFile(join(root, path), 'utf8')
+    const names = identifiersOf(path, text).set(basename(path, '.ts').replaceAll('-', '_'), 0)
+    for (const [name, at] of names)
+      for (const word of keptNames.has(name) ? [] : wordsOf(name))
+        if (Object.hasOwn(notNames, word))
+          found.push(`${path}:${text.slice(0, at).split('\n').length}: ${name} (rather: ${notNames[word]})`)
   }
   expect(paths.length).toBeGreaterThan(0)
   expect(found).toEqual([])

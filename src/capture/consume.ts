@@ -89,7 +89,7 @@ async function* gatherings(consuming: Consuming): AsyncGenerator<Gathered, void>
       else if (failed) throw failed.error
       else if (!(await consuming.inbox.hasMore())) return
     }
-    tellWaiting(consuming)
+    reportWaiting(consuming)
   }
 }
 
@@ -100,7 +100,7 @@ function noteStoring(consuming: Consuming, gathered: Gathered, stored: Promise<v
     consuming.spare = emptyGathered(gathered.events)
     consuming.storing = null
     consuming.storingSinceMs = null
-    tellWaiting(consuming)
+    reportWaiting(consuming)
   })
   // The waiting code gets its failure, or the end does.
   consuming.storing.catch(() => {})
@@ -128,7 +128,7 @@ async function gatherNext(consuming: Consuming): Promise<boolean> {
     consuming.held = waiting
     if (!canFollow(gathered, batch)) return false
     consuming.mappingSinceMs = consuming.nowMs()
-    tellWaiting(consuming)
+    reportWaiting(consuming)
     const left = await consuming.gather(gathered, batch)
     consuming.held = [...left, ...waiting.slice(1)]
     return true
@@ -141,6 +141,6 @@ async function gatherNext(consuming: Consuming): Promise<boolean> {
   }
 }
 
-function tellWaiting({ storingSinceMs, gathered, mappingSinceMs, onWaiting }: Consuming): void {
+function reportWaiting({ storingSinceMs, gathered, mappingSinceMs, onWaiting }: Consuming): void {
   onWaiting(storingSinceMs ?? gathered.takenAtMs ?? mappingSinceMs)
 }

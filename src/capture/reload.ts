@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import type { EntityMapping } from '../domain/mapping/mapping.ts'
 import type { Problem } from '../domain/value/problem.ts'
 import { ConnectionRefused } from '../outbox/database/session-settings.ts'
-import { tellWake } from '../outbox/log/wake.ts'
+import { notifyWake } from '../outbox/log/wake.ts'
 import { describeError } from '../runtime/log.ts'
 import { type Capture, createCapture } from './capture.ts'
 import type { CaptureOptions } from './capturing.ts'
@@ -68,7 +68,7 @@ export async function openReloadable(options: CaptureOptions) {
         await running.capture.run(AbortSignal.any([signal, turn.signal]))
       } while (!signal.aborted && running.mapping !== mapping)
       // A process that stands by need not wait for its next try.
-      await tellWake(outbox, 'slot').catch(() => {})
+      await notifyWake(outbox, 'slot').catch(() => {})
     },
   }
 

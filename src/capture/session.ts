@@ -2,7 +2,7 @@ import { readPosition } from '../outbox/log/position.ts'
 import { describeError } from '../runtime/log.ts'
 import { createBackfills } from './backfill/backfill.ts'
 import { usualPagePace, workOffPages } from './backfill/paged-work.ts'
-import { createPageTeller, type PageTeller } from './backfill/pages.ts'
+import { createPageMerger, type PageMerger } from './backfill/pages.ts'
 import { createResyncs } from './backfill/resync-entity.ts'
 import { createRewriteJudge } from './backfill/rewrites.ts'
 import type { Capturing } from './capturing.ts'
@@ -12,7 +12,7 @@ import { connect, noteAlive } from './link.ts'
 import { look, lookOnAndOn, openWatch, prepare, type Watch } from './look.ts'
 import { createMapper } from './map/map.ts'
 import { type Born, createBorn } from './related/born.ts'
-import { createColumnTeller } from './source/columns.ts'
+import { createColumnLog } from './source/columns.ts'
 import { createWalRelease } from './source/wal-release.ts'
 import { enterStreaming, noteProbe, noteStored } from './status.ts'
 import { recordFanOuts } from './store/record-fan-outs.ts'
@@ -26,9 +26,9 @@ import { StreamOver } from './stream/visibility.ts'
 type Session = {
   readonly stream: Stream
   readonly inbox: Inbox
-  readonly teller: PageTeller
+  readonly merger: PageMerger
   readonly born: Born | undefined
-  readonly columns: ReturnType<typeof createColumnTeller>
+  readonly columns: ReturnType<typeof createColumnLog>
   readonly catalogue: Awaited<ReturnType<Capturing['learn']>>
   /** Aborted with the inbox: reading from tables stops. */
   readonly closed: AbortSignal
@@ -40,7 +40,7 @@ export async function captureOnce(capturing: Capturing, signal: AbortSignal): Pr
   const { source, log } = options
   await prepare(capturing)
   const catalogue = await capturing.learn()
-  const columns = createColumnTeller(options)
+  const columns = createColumnLog(options)
   await columns.all(catalogue)
   const connection = await connect({ ...options, ...capturing }, signal)
   if (!connection) return
@@ -59,16 +59,16 @@ export async function captureOnce(capturing: Capturing, signal: AbortSignal): Pr
   try {
     // Checked again: the slot's previous reader may have moved it, which is impossible from now on.
     const { remembered } = await prepare(capturing)
-    const teller = createPageTeller({ source })
-    watch = openWatch(capturing, { remembered, judgeRewrites: createRewriteJudge({ source, teller, log }) })
+    const merger = createPageMerger({ source })
+    watch = openWatch(capturing, { remembered, judgeRewrites: createRewriteJudge({ source, merger, log }) })
     await look(capturing, watch, true)
-    const born = openBorn(options.mapping, source, teller)
+    const born = openBorn(options.mapping, source, merger)
     await born?.renew()
     enterStreaming(status)
     const watching = lookOnAndOn(capturing, watch, over.signal).finally(close)
     watching.catch(() => {})
-    workBeside(capturing, teller, over.signal)
-    await store(capturing, { ...connection, teller, born, columns, catalogue, closed: closed.signal }, watch)
+    workBeside(capturing, merger, over.signal)
+    await store(capturing, { ...connection, merger, born, columns, catalogue, closed: closed.signal }, watch)
     over.abort()
     await watching
     if (!signal.aborted) await stream.over
@@ -84,19 +84,19 @@ export async function captureOnce(capturing: Capturing, signal: AbortSignal): Pr
 function openBorn(
   mapping: Capturing['options']['mapping'],
   { pool }: Capturing['options']['source'],
-  teller: PageTeller,
+  merger: PageMerger,
 ): Born | undefined {
   const leads = mapping.some(({ related }) => related.some(({ through }) => through !== undefined))
-  return leads ? createBorn(pool, teller.setPassMark) : undefined
+  return leads ? createBorn(pool, merger.setPassMark) : undefined
 }
 
 /** Probes, and pages of backfills and resyncs, until aborted. */
-function workBeside({ options, status }: Capturing, teller: PageTeller, signal: AbortSignal): void {
+function workBeside({ options, status }: Capturing, merger: PageMerger, signal: AbortSignal): void {
   const { source, outbox, slotName, publicationName, mapping, receiversOf, nowMs, log } = options
   void sendProbes({ source, slotName, intervalMs: options.probeIntervalMs ?? null, nowMs, log }, signal)
   const judge = createJudge({ source, outbox, slotName, publicationName, nowMs })
   const pace = options.pagePace ?? usualPagePace
-  const work = { source, outbox, slotName, mapping, teller, receiversOf, judge, nowMs, log, pace }
+  const work = { source, outbox, slotName, mapping, merger, receiversOf, judge, nowMs, log, pace }
   const { overdue } = status
   void workOffPages([createResyncs(work), createBackfills(work)], { ...work, overdue }, signal)
 }
@@ -110,7 +110,7 @@ async function store(capturing: Capturing, session: Session, watch: Watch): Prom
   const map = openMapper(capturing, session, { watch, readBefore: position.readLsn })
   const release = createWalRelease(options)
   await consume({
-    ...{ inbox: session.inbox, outbox, slotName, position, nowMs, pages: session.teller },
+    ...{ inbox: session.inbox, outbox, slotName, position, nowMs, pages: session.merger },
     async map(parts, isWhole, mostBytes) {
       const mapped = await map(parts, isWhole, mostBytes)
       await recordUnreadable(options, mapped.unreadable)

@@ -123,7 +123,7 @@ async function carryOutWith(
   options: { say: (line: string) => void; signal: AbortSignal },
 ): Promise<{ ok: true; done: boolean } | { ok: false; problems: readonly string[] }> {
   const { say } = options
-  const tell = (id: number) => follow(control, source, id, options)
+  const report = (id: number) => follow(control, source, id, options)
   switch (order.kind) {
     case 'list': {
       const { items } = await listBackfills(control, { limit: 50, before: null })
@@ -133,7 +133,7 @@ async function carryOutWith(
     }
     case 'start': {
       const started = await startBackfill(control, commandLine, order.wish)
-      return started.ok ? await tell(started.value.id) : { ok: false, problems: failureLines(started) }
+      return started.ok ? await report(started.value.id) : { ok: false, problems: failureLines(started) }
     }
     case 'follow': {
       const { id, rowsPerSecond } = order
@@ -141,7 +141,7 @@ async function carryOutWith(
         rowsPerSecond === undefined
           ? await getBackfill(control, id)
           : await changeBackfill(control, commandLine, id, { rowsPerSecond })
-      return found.ok ? await tell(id) : { ok: false, problems: failureLines(found) }
+      return found.ok ? await report(id) : { ok: false, problems: failureLines(found) }
     }
     case 'cancel': {
       const cancelled = await cancelBackfill(control, commandLine, order.id)
@@ -164,7 +164,7 @@ async function follow(
   { say, signal }: { say: (line: string) => void; signal: AbortSignal },
 ): Promise<{ ok: true; done: boolean } | { ok: false; problems: readonly string[] }> {
   let said = ''
-  const tell = (line: string) => {
+  const report = (line: string) => {
     if (line !== said) say(line)
     said = line
   }
@@ -177,7 +177,7 @@ async function follow(
       return { ok: true, done: found.value.state === 'done' }
     }
     const isCaptured = await isSlotActive(source, control.slotName)
-    tell(
+    report(
       isCaptured
         ? line
         : `${line}. Waiting: no process reads the slot ${control.slotName}. The backfill continues as soon as one does`,

@@ -61,7 +61,7 @@ type Result =
   | { readonly ok: false; readonly problems: readonly Problem[] }
 
 const howFar = 'Progress: walhook resync'
-const whoTells =
+const whoSends =
   'The process that captures ("walhook serve", running now or started next) sends the current state, page by page.'
 
 /** Describes a resync, or performs it (`isSure`). */
@@ -108,7 +108,7 @@ async function resyncSource(config: Config, wish: Wish): Promise<Result> {
   if (!wish.isSure) return { ok: true, lines: await describeResync(source, occasion, options) }
   const result = await beginResync(source, outbox, occasion, options)
   if (!result.ok) return result
-  const lines = [`walhook captures everything from ${formatLsn(result.fromLsn)} on. ${whoTells} ${howFar}`]
+  const lines = [`walhook captures everything from ${formatLsn(result.fromLsn)} on. ${whoSends} ${howFar}`]
   if ('otherSlot' in occasion)
     lines.push(
       `The former slot retains WAL until you drop it: select pg_drop_replication_slot('${occasion.otherSlot}');`,
@@ -166,5 +166,5 @@ async function resyncTables(
       ],
     }
   await orderTableResyncs(outbox, gaps, config)
-  return { ok: true, lines: [`The resync is queued. ${whoTells} ${howFar}`] }
+  return { ok: true, lines: [`The resync is queued. ${whoSends} ${howFar}`] }
 }

@@ -87,13 +87,13 @@ export function openProvider(
           expectedNonce: nonce,
           idTokenExpected: true,
         })
-        const told = tokens.claims()!
-        const canTellMore = at.serverMetadata().userinfo_endpoint !== undefined
+        const claims = tokens.claims()!
+        const hasUserInfo = at.serverMetadata().userinfo_endpoint !== undefined
         const more =
-          canTellMore && lacksClaims(config.mapping, told)
-            ? await client.fetchUserInfo(at, tokens.access_token, told.sub)
+          hasUserInfo && lacksClaims(config.mapping, claims)
+            ? await client.fetchUserInfo(at, tokens.access_token, claims.sub)
             : {}
-        return { ok: true, claims: { ...more, ...told }, idToken: tokens.id_token! }
+        return { ok: true, claims: { ...more, ...claims }, idToken: tokens.id_token! }
       } catch (error) {
         return failureOf(error, [...secrets, code, state, nonce, verifier])
       }

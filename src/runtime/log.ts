@@ -41,8 +41,8 @@ export function openLog(level: string, { entityIds = true }: { entityIds?: boole
   function open(name: keyof Log, isAtOnce: boolean): Log['info'] {
     if (values[name]! < least) return () => {}
     return (msg, facts) => {
-      const told = entityIds ? facts : { ...facts, entity_id: undefined }
-      const text = JSON.stringify(told ?? {})
+      const shown = entityIds ? facts : { ...facts, entity_id: undefined }
+      const text = JSON.stringify(shown ?? {})
       // Not in one object with the facts: to copy each costs as much as to write it.
       waiting += `{"level":"${name}","time":"${now()}",${text.slice(1, -1)}${text === '{}' ? '' : ','}"msg":${JSON.stringify(msg)}}\n`
       if (isAtOnce || waiting.length >= mostWaiting) flush()

@@ -27,7 +27,7 @@ export type SpanExporter = {
 const mostWaiting = 2_048
 const everyMs = 1_000
 const closeWithinMs = 2_000
-const toldEveryMs = 60_000
+const logEveryMs = 60_000
 
 /**
  * Sends spans to a collector by OTLP over HTTP in JSON, in the background. A slow or missing collector only loses spans. The
@@ -48,7 +48,7 @@ export async function openSpanExporter(url: string, log: Log): Promise<SpanExpor
     .merge(resources.detectResources({ detectors: [resources.envDetector] }))
   const exporter = new OTLPTraceExporter({ url })
   const processor = new BatchSpanProcessor({
-    exporter: telling(exporter, log),
+    exporter: loggingLosses(exporter, log),
     maxQueueSize: mostWaiting,
     scheduledDelayMillis: everyMs,
   })
@@ -99,8 +99,8 @@ type Exporter = ConstructorParameters<
 >[0]['exporter']
 
 /** Logs lost spans, at most once a minute: the libraries do not. */
-function telling(exporter: Exporter, log: Log): Exporter {
-  let toldAtMs = Number.NEGATIVE_INFINITY
+function loggingLosses(exporter: Exporter, log: Log): Exporter {
+  let loggedAtMs = Number.NEGATIVE_INFINITY
   let lost = 0
   return {
     export(spans, done) {
@@ -108,9 +108,9 @@ function telling(exporter: Exporter, log: Log): Exporter {
         if (result.code !== 0) {
           lost += spans.length
           const nowMs = performance.now()
-          if (nowMs - toldAtMs >= toldEveryMs) {
+          if (nowMs - loggedAtMs >= logEveryMs) {
             log.warn('tracing.spans_lost', { spans: lost, reason: describeError(result.error) })
-            toldAtMs = nowMs
+            loggedAtMs = nowMs
             lost = 0
           }
         }

@@ -1,6 +1,6 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { askedType } from '../../src/domain/event/alert.ts'
-import { tellIncidents } from '../../src/outbox/by-hand/tell-incidents.ts'
+import { sendAlerts } from '../../src/outbox/by-hand/send-alerts.ts'
 import { settleMail, takeMails } from '../../src/outbox/records/alert-mails.ts'
 import { noteIncidents } from '../../src/outbox/records/incidents.ts'
 import { slotName } from '../support/open-outbox.ts'
@@ -65,7 +65,7 @@ test('alerts are found among the events by what they are about and what they say
   const id = await at.webhook(['webhook.failing'])
   await noteIncidents(at.outbox.pool, [{ kind: 'webhook.failing', of: id }])
   const [incident] = (await at.call('GET', '/api/alerts')).json.data
-  await tellIncidents(at.outbox, [incident.id], [])
+  await sendAlerts(at.outbox, [incident.id], [])
   const found = async (query: string) => (await at.call('GET', `/api/events?${query}`)).json.data
   const [event] = await found('entity_type=webhook')
   expect(event).toMatchObject({ entity_type: 'webhook', entity_id: String(id), action_type: 'failing' })
@@ -86,7 +86,7 @@ test('alerts are found among the events by what they are about and what they say
 test('mails that did not arrive are said on Health, with what to do', async () => {
   await noteIncidents(at.outbox.pool, [{ kind: 'capture.blocked', of: slotName }])
   const [incident] = (await at.call('GET', '/api/alerts')).json.data
-  await tellIncidents(at.outbox, [incident.id], ['ops@example.com'])
+  await sendAlerts(at.outbox, [incident.id], ['ops@example.com'])
   expect((await at.get('/health')).text).not.toContain('Alert emails did not arrive')
   const [mail] = await takeMails(at.outbox, 1)
   await settleMail(at.outbox, mail!, { error: 'EAUTH, answer 535', retryMs: 60_000 })

@@ -89,16 +89,16 @@ test('the first button of the form of a webhook, which Enter presses, saves; tes
 
 test('the form says of which entity types the database tells no values before, and what mends it', async () => {
   const sql = 'alter table "public"."users" replica identity full;'
-  const untold = Object.assign(at.control, { readUntold: async () => new Map([['user', sql]]) })
+  const untold = Object.assign(at.control, { readWithoutPrevious: async () => new Map([['user', sql]]) })
   expect((await at.get('/couplings/new')).text).toContain(
     'alter table &quot;public&quot;.&quot;users&quot; replica identity full;',
   )
   // Where REPLICA IDENTITY FULL alone would make the application's own UPDATE fail, it is not advised.
-  Object.assign(untold, { readUntold: async () => new Map([['user', null]]) })
+  Object.assign(untold, { readWithoutPrevious: async () => new Map([['user', null]]) })
   const { text } = await at.get('/couplings/new')
   expect(text).toContain('walhook check')
   expect(text).not.toContain('replica identity')
-  Object.assign(untold, { readUntold: async () => new Map() })
+  Object.assign(untold, { readWithoutPrevious: async () => new Map() })
   expect((await at.get('/couplings/new')).text).not.toContain('replica identity')
 })
 

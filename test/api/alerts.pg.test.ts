@@ -4,7 +4,7 @@ import addFormats from 'ajv-formats'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { alertExample } from '../../src/domain/alert/alert-body.ts'
 import { alertTriggers } from '../../src/domain/event/alert.ts'
-import { tellIncidents } from '../../src/outbox/by-hand/tell-incidents.ts'
+import { sendAlerts } from '../../src/outbox/by-hand/send-alerts.ts'
 import { endIncidents, noteIncidents } from '../../src/outbox/records/incidents.ts'
 import { document } from '../support/check-answer.ts'
 import { openTestApi } from '../support/open-api.ts'
@@ -81,7 +81,7 @@ test('an alert is in the log of events and explained; incidents are listed, newe
     ended_at: null,
     count: 1,
   })
-  const [told] = await tellIncidents(at.outbox, [incident.id], [])
+  const [told] = await sendAlerts(at.outbox, [incident.id], [])
   const event = (await at.call('GET', `/api/events/${told!.eventId}`)).json
   expect(event).toMatchObject({ entity_type: 'capture', action_type: 'blocked', entity_id: slotName })
   const stateOf = (id: number) =>

@@ -463,8 +463,8 @@ test('readiness is red as soon as one part is, liveness is not, and metrics have
 
 test('what a webhook asks for and the tables do not give is said in the answer: of its triggers and fields only', async () => {
   const sql = 'alter table "public"."users" replica identity full;'
-  Object.assign(at.control, { readUntold: async () => new Map([['user', sql]]) })
-  onTestFinished(() => void Object.assign(at.control, { readUntold: undefined }))
+  Object.assign(at.control, { readWithoutPrevious: async () => new Map([['user', sql]]) })
+  onTestFinished(() => void Object.assign(at.control, { readWithoutPrevious: undefined }))
   const triggers = ['user.update']
   const made = await create({ triggers, previous: true, update_fields: ['user.email', 'company.name'] })
   expect(made.warnings).toEqual([
@@ -477,7 +477,7 @@ test('what a webhook asks for and the tables do not give is said in the answer: 
   expect(await change({ update_fields: ['company.name'] })).toBeUndefined()
   expect(await change({ previous: true, triggers: ['user.new', 'company.update'] })).toBeUndefined()
   // What can't be asked is not in the way.
-  Object.assign(at.control, { readUntold: () => Promise.reject(new Error('no answer')) })
+  Object.assign(at.control, { readWithoutPrevious: () => Promise.reject(new Error('no answer')) })
   expect((await at.call('PATCH', `/api/webhooks/${made.id}`, { triggers })).status).toBe(200)
 })
 

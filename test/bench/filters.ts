@@ -1,4 +1,4 @@
-import { toldAs, type Wantable, type WebhookState } from '../../src/domain/event/wanted.ts'
+import { sentAction, type Wantable, type WebhookState } from '../../src/domain/event/wanted.ts'
 
 /**
  * What a filter costs for each event and webhook, in microseconds of the processor: `node test/bench/filters.ts`. Each event is a new object, as the stream
@@ -50,7 +50,7 @@ function measure(webhooks: number, filter: WebhookState['filter'], hasObjects: b
     while (pairs < runs) {
       const page = events(hasObjects)
       const began = process.cpuUsage()
-      for (const event of page) for (const webhook of all) toldAs(webhook, event, 'user.update')
+      for (const event of page) for (const webhook of all) sentAction(webhook, event, 'user.update')
       const { user, system } = process.cpuUsage(began)
       ms += (user + system) / 1_000
       pairs += page.length * webhooks

@@ -37,8 +37,13 @@ test('what a delivery is said to look like has the headers of a request, in thei
 test('values before an update are shown only of entity types whose tables tell them', async () => {
   const look = { triggers: ['user.update'], previous: true, isBatch: false, headerNames: [] }
   const body = async (untold: Map<string, string>) =>
-    (await previewDeliveries({ ...control, readUntold: async () => untold } as Control, caller, look))[0]!
-      .body
+    (
+      await previewDeliveries(
+        { ...control, readWithoutPrevious: async () => untold } as Control,
+        caller,
+        look,
+      )
+    )[0]!.body
   expect(await body(new Map())).toContain('"previous":{"email":"before"}')
   expect(await body(new Map([['user', 'alter table …']]))).not.toContain('previous')
 })

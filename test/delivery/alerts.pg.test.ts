@@ -103,7 +103,7 @@ test('without an SMTP server mails wait, and webhooks are told', async () => {
   await at.webhook(['capture.blocked'])
   await using service = run(at, null)
   await noteIncidents(at.outbox.pool, [blocked])
-  await until(() => service.lines.some(line => line.startsWith('alert.told')), { what: 'the alert' })
+  await until(() => service.lines.some(line => line.startsWith('alert.sent')), { what: 'the alert' })
   expect(await at.count('alert_mails', 'due_at <= now()')).toBe(2)
   expect(await at.count('deliveries')).toBe(1)
 })

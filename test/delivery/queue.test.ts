@@ -22,7 +22,7 @@ const row = (eventId: bigint, entityId: string) =>
   ({ webhookId: 7, share: 3, entityType: 'user', entityId, eventId, body: '{}' }) as Delivery
 
 const take = (queue: Queue, event: LogEvent, window: Window) =>
-  accept(queue, event, { window, isMain: true, key: entityKey(event), told: event.actionType }, 0)
+  accept(queue, event, { window, isMain: true, key: entityKey(event), sentAs: event.actionType }, 0)
 
 test('a webhook that leaves the main stream, and joins it again, takes along what streams brought; a row stays a row', () => {
   const main = new Map([[3, openWindow(0n)]])

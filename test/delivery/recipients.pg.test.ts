@@ -102,7 +102,7 @@ test('an address of a tenant hears nothing before its owner confirms, and nothin
   expect((await decide(link, true)).text).toContain('sends alerts about webhooks to ops@example.com')
   expect(await states()).toMatchObject([{ state: 'confirmed' }])
 
-  await endIncidents(at.outbox.pool, [id], ['webhook.failing'], { tellsEnd: true })
+  await endIncidents(at.outbox.pool, [id], ['webhook.failing'], { alertsEnd: true })
   const [, alert] = await at.mailed(2)
   expect(alert!.subject).toContain('has recovered')
   expect((await decide(linkIn(alert!.text), false)).text).toContain('does not ask again')

@@ -4,7 +4,7 @@ import type { ActionType } from '../../src/domain/event/event.ts'
 import type { Filter, FilterFields } from '../../src/domain/event/filter.ts'
 import { firstMismatch, isExactNumber, matchEvent } from '../../src/domain/event/filter.ts'
 import { openFields } from '../../src/domain/event/json-fields.ts'
-import { toldAs, triggersHeard, type Wantable } from '../../src/domain/event/wanted.ts'
+import { sentAction, triggersHeard, type Wantable } from '../../src/domain/event/wanted.ts'
 
 const filterOf = (fields: FilterFields, rest: Partial<Filter> = {}): Filter => ({
   fields,
@@ -111,7 +111,7 @@ test.each<[string, string, object, Partial<Filter>, ActionType | null]>([
     updateFields: null,
     filter: filterOf({ 'user.x': 5 }, how),
   }
-  expect(toldAs({ id: 1, tenant: null, states: [state] }, eventOf(result, facts))).toBe(told)
+  expect(sentAction({ id: 1, tenant: null, states: [state] }, eventOf(result, facts))).toBe(told)
 })
 
 test('a name within another object is no field, wherever the field itself stands', () => {
@@ -136,7 +136,7 @@ test('a delete is judged by its last values, where it has them', () => {
   const state = { version: 1, isActive: true, triggers, updateFields: null, filter }
   const told = (values: string, rest: Partial<Wantable> = {}) => {
     const body = `{"entity_id":"\\"last\\":5","entity_type":"user","action_type":"delete"${values}}`
-    return toldAs(
+    return sentAction(
       { id: 1, tenant: null, states: [state] },
       eventOf(null, { actionType: 'delete', body, ...rest }),
     )
@@ -157,7 +157,7 @@ test('new needs a match, delete does not; entities that are not named are not fi
   const filter = filterOf({ 'user.x': 5 }, { leaving: 'delete' })
   const all = [...triggers, 'company.update']
   const state = { version: 1, isActive: true, triggers: all, updateFields: null, filter }
-  const told = (event: Wantable) => toldAs({ id: 1, tenant: null, states: [state] }, event)
+  const told = (event: Wantable) => sentAction({ id: 1, tenant: null, states: [state] }, event)
   expect(told(eventOf(now(5), { actionType: 'new' }))).toBe('new')
   expect(told(eventOf(now(7), { actionType: 'new' }))).toBe(null)
   expect(told(eventOf(null, { actionType: 'delete' }))).toBe('delete')
@@ -170,7 +170,7 @@ test('what is told must be a trigger; who enters or leaves is told whichever fie
     ...{ version: 1, isActive: true, triggers, updateFields, filter },
   })
   const told = (state: ReturnType<typeof stateOf>, event: Wantable) =>
-    toldAs({ id: 1, tenant: null, states: [state] }, event)
+    sentAction({ id: 1, tenant: null, states: [state] }, event)
   expect(told(stateOf(['user.new']), eventOf(now(5), from(7)))).toBe('new')
   expect(told(stateOf(['user.new']), eventOf(now(5), other))).toBe(null)
   expect(told(stateOf(['user.new']), eventOf(now(7), from(5)))).toBe(null)
@@ -186,7 +186,7 @@ test('of two values that are told as one list, the values before are not known',
   const touched = { previous: null, changed: ['companies'] }
   const state = { version: 1, isActive: true, triggers, updateFields: ['user.name'], filter }
   const told = (result: string, facts: object) =>
-    toldAs({ id: 1, tenant: null, states: [state] }, eventOf(result, facts))
+    sentAction({ id: 1, tenant: null, states: [state] }, eventOf(result, facts))
   expect(told('{"companies":[2,5]}', touched)).toBe('update')
   expect(told('{"companies":[2]}', touched)).toBe('delete')
   expect(told('{"companies":[2]}', other)).toBe(null)

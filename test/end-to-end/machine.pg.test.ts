@@ -16,7 +16,7 @@ test(
     await fc.assert(
       fc.asyncProperty(anyCommands(most), deadlines, async (commands, deadlineMs) => {
         await using machine = await openMachine({ deadlineMs })
-        const story = () => machine.told.join('\n')
+        const story = () => machine.history.join('\n')
         for (const command of commands) await command.run({}, machine)
         await machine.comeToRest().catch(async error => {
           throw new Error(`${error.message}\n${story()}\n${await machine.whatWaits()}`)

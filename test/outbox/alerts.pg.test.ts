@@ -3,7 +3,7 @@ import type { AlertTrigger } from '../../src/domain/event/alert.ts'
 import { timeOf } from '../../src/domain/value/time-id.ts'
 import { pickDue } from '../../src/outbox/aside/pick-due.ts'
 import type { Delivery } from '../../src/outbox/aside/shipment.ts'
-import { tellIncidents, untoldIncidents } from '../../src/outbox/by-hand/tell-incidents.ts'
+import { incidentsToSend, sendAlerts } from '../../src/outbox/by-hand/send-alerts.ts'
 import { readLog } from '../../src/outbox/log/log.ts'
 import { readPosition } from '../../src/outbox/log/position.ts'
 import { settleMail, takeMails } from '../../src/outbox/records/alert-mails.ts'
@@ -37,13 +37,13 @@ async function fail(at: TestOutbox, webhookId: number, how: Parameters<typeof se
 }
 
 /** Whatever there is to tell, without waiting for what gathers. */
-async function tellAll(at: TestOutbox, toCapture: readonly string[] = []) {
+async function sendAll(at: TestOutbox, toCapture: readonly string[] = []) {
   await at.outbox.pool.query(
     `update walhook.incidents set opened_at = opened_at - interval '1 minute' where told_at is null`,
   )
   const told = []
-  for (let ids = await untoldIncidents(at.outbox); ids.length > 0; ids = await untoldIncidents(at.outbox))
-    told.push(...(await tellIncidents(at.outbox, ids, toCapture)))
+  for (let ids = await incidentsToSend(at.outbox); ids.length > 0; ids = await incidentsToSend(at.outbox))
+    told.push(...(await sendAlerts(at.outbox, ids, toCapture)))
   return told.map(({ alert }) => alert)
 }
 
@@ -70,9 +70,9 @@ test('a webhook that fails for a minute is told once, and once that it has recov
     await age(at, 2)
     await fail(at, failing)
   }
-  expect(await tellAll(at)).toEqual(['webhook.failing'])
+  expect(await sendAll(at)).toEqual(['webhook.failing'])
   await fail(at, failing, {})
-  expect(await tellAll(at)).toEqual(['webhook.recovered'])
+  expect(await sendAll(at)).toEqual(['webhook.recovered'])
 
   const [first] = await rowsOf(at, watcher)
   expect(first).toMatchObject({
@@ -104,12 +104,12 @@ test('what comes and goes is told once in a quarter of an hour, and then if it s
   }
   await failFor(2)
   await fail(at, webhook, {})
-  expect(await tellAll(at)).toEqual(['webhook.failing', 'webhook.recovered'])
+  expect(await sendAll(at)).toEqual(['webhook.failing', 'webhook.recovered'])
   await failFor(2)
   await fail(at, webhook, {})
-  expect(await tellAll(at)).toEqual([])
+  expect(await sendAll(at)).toEqual([])
   await failFor(16)
-  expect(await tellAll(at)).toEqual(['webhook.failing'])
+  expect(await sendAll(at)).toEqual(['webhook.failing'])
 })
 
 test('deliveries that die together are one alert with their number, and more within the hour are none', async () => {
@@ -120,9 +120,9 @@ test('deliveries that die together are one alert with their number, and more wit
   const deliveries = await claim(at, webhook, 5)
   await settle(at, ...deliveries.slice(0, 2).map(each => settlementOf(each, { ...dead, isFailing: false })))
   // It is told after some seconds, with what comes until then.
-  expect(await untoldIncidents(at.outbox)).toEqual([])
+  expect(await incidentsToSend(at.outbox)).toEqual([])
   await settle(at, ...deliveries.slice(2).map(each => settlementOf(each, { ...dead, isFailing: false })))
-  expect(await tellAll(at)).toEqual(['delivery.dead'])
+  expect(await sendAll(at)).toEqual(['delivery.dead'])
   const [alert] = await rowsOf(at, watcher)
   expect(JSON.parse(alert!.body)).toMatchObject({
     entity_type: 'delivery',
@@ -132,11 +132,11 @@ test('deliveries that die together are one alert with their number, and more wit
   })
 
   await fail(at, webhook, { ...dead, isFailing: false })
-  expect(await tellAll(at)).toEqual([])
+  expect(await sendAll(at)).toEqual([])
   expect(await kinds(at)).toEqual(['delivery.dead 6'])
   await age(at, 120)
   await fail(at, webhook, { ...dead, isFailing: false })
-  expect(await tellAll(at)).toEqual(['delivery.dead'])
+  expect(await sendAll(at)).toEqual(['delivery.dead'])
 })
 
 test('no alert is about the delivery of an alert, also not over two webhooks that watch each other', async () => {
@@ -147,7 +147,7 @@ test('no alert is about the delivery of an alert, also not over two webhooks tha
   await fail(at, one)
   await age(at, 2)
   await fail(at, one)
-  expect(await tellAll(at)).toEqual(['webhook.failing'])
+  expect(await sendAll(at)).toEqual(['webhook.failing'])
   // Not to the one that it is about.
   expect((await rowsOf(at, one)).filter(({ entityType }) => entityType !== 'user')).toEqual([])
   // For long, until it is dead, and so that it disables the webhook.
@@ -157,7 +157,7 @@ test('no alert is about the delivery of an alert, also not over two webhooks tha
     await age(at, 10)
   }
   expect(await kinds(at)).toEqual(['webhook.failing 1'])
-  expect(await tellAll(at)).toEqual([])
+  expect(await sendAll(at)).toEqual([])
 })
 
 test('walhook disables a webhook: told once; activating it again ends what was told of it', async () => {
@@ -166,7 +166,7 @@ test('walhook disables a webhook: told once; activating it again ends what was t
   const watcher = await at.webhook(['webhook.disabled'])
   await at.append('user 1 new')
   await fail(at, webhook, { ...dead, disable: 'The receiver answered 410 Gone.' })
-  expect((await tellAll(at)).sort()).toEqual(['delivery.dead', 'webhook.disabled'])
+  expect((await sendAll(at)).sort()).toEqual(['delivery.dead', 'webhook.disabled'])
   const [alert] = await rowsOf(at, watcher)
   expect(JSON.parse(alert!.body)).toMatchObject({ action_type: 'disabled', result: { reason: 'gone' } })
 })
@@ -180,9 +180,9 @@ test('several processes tell one incident once, with its mails', async () => {
     facts: { code: 'capture.source_problem' },
   }
   await Promise.all(Array.from({ length: 8 }, () => noteIncidents(at.outbox.pool, [happening])))
-  const [id] = await untoldIncidents(at.outbox)
+  const [id] = await incidentsToSend(at.outbox)
   const told = await Promise.all(
-    Array.from({ length: 4 }, () => tellIncidents(at.outbox, [id!], ['ops@example.com'])),
+    Array.from({ length: 4 }, () => sendAlerts(at.outbox, [id!], ['ops@example.com'])),
   )
   expect(told.flat()).toMatchObject([{ alert: 'capture.blocked', webhooks: 1, mails: 1 }])
   expect(await rowsOf(at, watcher)).toHaveLength(1)
@@ -202,7 +202,7 @@ test('a gap is noted in its own commit, and names what is lost', async () => {
     fromLsn: 1n,
   }
   await Promise.all([openGap(at.outbox, gap), openGap(at.outbox, gap)])
-  expect(await tellAll(at)).toEqual(['capture.lost'])
+  expect(await sendAll(at)).toEqual(['capture.lost'])
   const [alert] = await rowsOf(at, watcher)
   expect(JSON.parse(alert!.body)).toMatchObject({
     entity_id: slotName,
@@ -225,7 +225,7 @@ test('an alert is where everything is committed: no stream wants it, and none re
   const underWay = at.nextAppend('user 3 new')
   for (const kind of ['capture.blocked', 'capture.lagging'] as const)
     await noteIncidents(at.outbox.pool, [{ kind, of: slotName }])
-  await tellAll(at)
+  await sendAll(at)
   const position = (await readPosition(at.outbox, slotName))!
   const page = await readLog(at.outbox, { after: 0n, limit: 100, maxBytes: 1_000_000 })
   const alerts = page.events.filter(({ entityType }) => entityType.startsWith('walhook:'))
@@ -240,11 +240,11 @@ test('where no webhook has the trigger, nothing is among the events, and the mai
   await using at = await openTestOutbox()
   await at.webhook(everyUser)
   await noteIncidents(at.outbox.pool, [{ kind: 'capture.blocked', of: slotName }])
-  const [id] = await untoldIncidents(at.outbox)
-  const [told] = await tellIncidents(at.outbox, [id!], ['ops@example.com'])
+  const [id] = await incidentsToSend(at.outbox)
+  const [told] = await sendAlerts(at.outbox, [id!], ['ops@example.com'])
   expect(told).toMatchObject({ eventId: null, webhooks: 0, mails: 1 })
   expect(await at.count('events')).toBe(0)
-  expect(await untoldIncidents(at.outbox)).toEqual([])
+  expect(await incidentsToSend(at.outbox)).toEqual([])
 })
 
 test('before anything was ever appended, an alert is a day ago', async () => {
@@ -252,7 +252,7 @@ test('before anything was ever appended, an alert is a day ago', async () => {
   await at.outbox.pool.query('delete from walhook.positions')
   const watcher = await at.webhook(['capture.blocked'])
   await noteIncidents(at.outbox.pool, [{ kind: 'capture.blocked', of: slotName }])
-  await tellAll(at)
+  await sendAll(at)
   const [alert] = await rowsOf(at, watcher)
   expect(timeOf(alert!.eventId)).toBeLessThan(Date.now() - 86_000_000)
 })
@@ -268,7 +268,7 @@ test('500 webhooks that fail together are told each once, and stop the holders t
   const theirs = await at.webhook(['webhook.failing'], true, { tenant: 'tenant 7' })
   for (const { id } of rows) await noteIncidents(at.outbox.pool, [{ kind: 'webhook.failing', of: id }])
 
-  const { done, statements } = await statementsOf(() => tellAll(at))
+  const { done, statements } = await statementsOf(() => sendAll(at))
   expect(done).toHaveLength(500)
   expect(statements.filter(text => text.includes('walhook.holders order by id'))).toHaveLength(3)
   expect(await at.count('deliveries', `webhook_id = ${watcher}`)).toBe(500)
@@ -278,15 +278,15 @@ test('500 webhooks that fail together are told each once, and stop the holders t
   expect(await at.count('deliveries', `due_at <= now()`)).toBe(501)
   expect(await at.count('alert_mails')).toBe(500)
 
-  await endIncidents(at.outbox.pool, [rows[0].id], ['webhook.failing'], { tellsEnd: true })
-  expect(await tellAll(at)).toEqual(['webhook.recovered'])
+  await endIncidents(at.outbox.pool, [rows[0].id], ['webhook.failing'], { alertsEnd: true })
+  expect(await sendAll(at)).toEqual(['webhook.recovered'])
 })
 
 test('where nobody listens, mails are told without a stop of the holders', async () => {
   await using at = await openTestOutbox()
   const failing = await at.webhook(everyUser, true, { alertTo: ['ops@example.com'] })
   await noteIncidents(at.outbox.pool, [{ kind: 'webhook.failing', of: failing }])
-  const { statements } = await statementsOf(() => tellAll(at))
+  const { statements } = await statementsOf(() => sendAll(at))
   expect(statements.filter(text => text.includes('walhook.holders order by id'))).toEqual([])
   expect(await at.count('alert_mails')).toBe(1)
 })
@@ -301,7 +301,7 @@ test('an address gets five mails at once, and then one in ten minutes with every
   const fail = async (from: number, to: number) => {
     for (const of of failing.slice(from, to))
       await noteIncidents(at.outbox.pool, [{ kind: 'webhook.failing', of }])
-    await tellAll(at)
+    await sendAll(at)
   }
   const taken = async () => {
     const mails = await takeMails(at.outbox, 10)
@@ -315,8 +315,8 @@ test('an address gets five mails at once, and then one in ten minutes with every
   await fail(5, 9)
   expect(await taken()).toEqual([])
   await fail(9, 12)
-  await endIncidents(at.outbox.pool, [failing[0]!], ['webhook.failing'], { tellsEnd: true })
-  await tellAll(at)
+  await endIncidents(at.outbox.pool, [failing[0]!], ['webhook.failing'], { alertsEnd: true })
+  await sendAll(at)
   expect(await taken()).toEqual([])
   await at.outbox.pool.query(
     `update walhook.alert_mails set due_at = due_at - interval '10 minutes', taken_at = taken_at - interval '10 minutes'`,
@@ -332,7 +332,7 @@ test('mails about webhooks of two tenants to one address are two', async () => {
     const of = await at.webhook(everyUser, true, { tenant, alertTo: ['ops@example.com'] })
     await noteIncidents(at.outbox.pool, [{ kind: 'webhook.failing', of }])
   }
-  await tellAll(at)
+  await sendAll(at)
   expect(
     (await takeMails(at.outbox, 10)).map(({ tenant, alerts }) => [tenant, alerts.length]).sort(),
   ).toEqual([

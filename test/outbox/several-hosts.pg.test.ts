@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import { openSource } from '../../src/capture/source/source.ts'
 import { connectionTo } from '../../src/outbox/database/connecting.ts'
 import { openOutbox } from '../../src/outbox/database/database.ts'
-import { listenForWakes, tellWake } from '../../src/outbox/log/wake.ts'
+import { listenForWakes, notifyWake } from '../../src/outbox/log/wake.ts'
 import { connect } from '../support/connect.ts'
 import { openServerPair, type ServerPair } from '../support/server-pair.ts'
 import { until } from '../support/wait.ts'
@@ -85,7 +85,7 @@ test('after a failover, a pool and whoever listens go to the new primary, also w
   heard.length = 0
   const second = listen()
   await until(() => heard.includes(null), { what: 'the listener to listen anew' })
-  await tellWake(outbox)
+  await notifyWake(outbox)
   await until(() => heard.includes(''), { what: 'the wake-up' })
 
   // It has not heard of its successor: a primary, too, and the first host of the URL.

@@ -3,8 +3,8 @@ import { expect, test } from 'vitest'
 import { shareOf } from '../../src/domain/delivery/share.ts'
 import { type ActionType, writeBody } from '../../src/domain/event/event.ts'
 import { enteringForms, leavingForms } from '../../src/domain/event/filter.ts'
-import { toldAs } from '../../src/domain/event/wanted.ts'
-import { stateAt, toldAs as toldAsInSql, wants as wantsInSql } from '../../src/outbox/log/wanted.ts'
+import { sentAction } from '../../src/domain/event/wanted.ts'
+import { stateAt, sentAction as toldAsInSql, wants as wantsInSql } from '../../src/outbox/log/wanted.ts'
 import { openTestOutbox } from '../support/open-outbox.ts'
 
 const entityTypes = ['user', 'company', 'us']
@@ -170,7 +170,7 @@ test('what a webhook wants, and as what, is the same in memory and in SQL, whate
             events.map(e => e.tenantBefore),
           ],
         )
-        const inMemory = events.map(each => toldAs({ id, tenant, states }, each))
+        const inMemory = events.map(each => sentAction({ id, tenant, states }, each))
         expect(rows.map(row => (row.wanted ? row.told : null))).toEqual(inMemory)
         expect(rows.every(row => row.wanted !== null)).toBe(true)
         counts.asked += events.length

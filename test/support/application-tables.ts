@@ -12,7 +12,7 @@ export type Application = {
 }
 
 const json = (value: unknown) => JSON.stringify(value)
-const told = (type: string, id: unknown, action: string, values?: object) =>
+const eventLine = (type: string, id: unknown, action: string, values?: object) =>
   [type, json(id), action, ...(values ? [json(values)] : [])].join(' ')
 
 const payloadUser = (id: number, email: string, rest: object) => ({
@@ -43,7 +43,7 @@ const payload: Application = {
        insert into users_roles ("order", parent_id, value) values (2, 1, 'admin'), (1, 1, 'editor');
        insert into users_rels ("order", parent_id, path, companies_id, media_id) values (1, 1, 'companies', 2, null), (2, 1, 'companies', 1, null), (1, 1, 'avatar', null, 1); commit`,
       [
-        told(
+        eventLine(
           'user',
           1,
           'new',
@@ -66,8 +66,8 @@ const payload: Application = {
     [
       `update companies set name = 'Acme 2' where id = 1`,
       [
-        told('company', 1, 'update', { id: 1, name: 'Acme 2' }),
-        told(
+        eventLine('company', 1, 'update', { id: 1, name: 'Acme 2' }),
+        eventLine(
           'user',
           1,
           'update',
@@ -81,14 +81,14 @@ const payload: Application = {
     ],
     [
       `update users set deleted_at = now() where id = 1`,
-      [told('user', 1, 'delete', { id: 1, email: 'a@x' })],
+      [eventLine('user', 1, 'delete', { id: 1, email: 'a@x' })],
     ],
     [`update users set name = 'm' where id = 1`, []],
     [
       `update users set _status = 'published' where id = 2`,
-      [told('user', 2, 'new', payloadUser(2, 'draft@x', {}))],
+      [eventLine('user', 2, 'new', payloadUser(2, 'draft@x', {}))],
     ],
-    [`delete from users where id = 2`, [told('user', 2, 'delete', { id: 2, email: 'draft@x' })]],
+    [`delete from users where id = 2`, [eventLine('user', 2, 'delete', { id: 2, email: 'draft@x' })]],
     [`delete from users where id = 1`, []],
   ],
   write: some =>
@@ -134,32 +134,39 @@ const django: Application = {
   steps: [
     [
       `begin; insert into auth_user (username) values ('ada'); insert into auth_user_groups (user_id, group_id) values (1, 2), (1, 1); commit`,
-      [told('user', 1, 'new', djangoUser(1, 'ada', { group_ids: [1, 2], groups: ['editors', 'staff'] }))],
+      [
+        eventLine(
+          'user',
+          1,
+          'new',
+          djangoUser(1, 'ada', { group_ids: [1, 2], groups: ['editors', 'staff'] }),
+        ),
+      ],
     ],
     [`update auth_user set last_login = now()`, []],
     [`insert into auth_user (username, is_superuser) values ('root', true)`, []],
     [
       `begin; delete from auth_user_groups where user_id = 1; insert into auth_user_groups (user_id, group_id) values (1, 1); commit`,
-      [told('user', 1, 'update', djangoUser(1, 'ada', { group_ids: [1], groups: ['staff'] }))],
+      [eventLine('user', 1, 'update', djangoUser(1, 'ada', { group_ids: [1], groups: ['staff'] }))],
     ],
     [
       `update auth_group set name = 'crew' where id = 1`,
       [
-        told('group', 1, 'update', { id: 1, name: 'crew' }),
-        told('user', 1, 'update', djangoUser(1, 'ada', { group_ids: [1], groups: ['crew'] })),
+        eventLine('group', 1, 'update', { id: 1, name: 'crew' }),
+        eventLine('user', 1, 'update', djangoUser(1, 'ada', { group_ids: [1], groups: ['crew'] })),
       ],
     ],
     [
       `update auth_user set is_active = false where id = 1`,
-      [told('user', 1, 'delete', djangoUser(1, 'ada', {}))],
+      [eventLine('user', 1, 'delete', djangoUser(1, 'ada', {}))],
     ],
     [
       `update auth_user set is_active = true where id = 1`,
-      [told('user', 1, 'new', djangoUser(1, 'ada', { group_ids: [1], groups: ['crew'] }))],
+      [eventLine('user', 1, 'new', djangoUser(1, 'ada', { group_ids: [1], groups: ['crew'] }))],
     ],
     [
       `begin; delete from auth_user_groups where user_id = 1; delete from auth_user where id = 1; commit`,
-      [told('user', 1, 'delete', djangoUser(1, 'ada', {}))],
+      [eventLine('user', 1, 'delete', djangoUser(1, 'ada', {}))],
     ],
   ],
   write: some =>
@@ -203,30 +210,30 @@ const directus: Application = {
   steps: [
     [
       `insert into directus_users (id, role, password, token) values ('${uuid(1)}', '${uuid(9)}', 'p', 't')`,
-      [told('user', uuid(1), 'new', directusUser(1, {}))],
+      [eventLine('user', uuid(1), 'new', directusUser(1, {}))],
     ],
     [`insert into directus_users (id, status) values ('${uuid(2)}', 'invited')`, []],
     [`update directus_users set last_access = now(), last_page = '/x', password = 'q'`, []],
     [
       `update directus_roles set name = 'Writers' where id = '${uuid(9)}'`,
       [
-        told('role', uuid(9), 'update', { id: uuid(9), name: 'Writers' }),
-        told('user', uuid(1), 'update', directusUser(1, { role_name: 'Writers' })),
+        eventLine('role', uuid(9), 'update', { id: uuid(9), name: 'Writers' }),
+        eventLine('user', uuid(1), 'update', directusUser(1, { role_name: 'Writers' })),
       ],
     ],
     [
       `update directus_users set role = '${uuid(8)}' where id = '${uuid(1)}'`,
-      [told('user', uuid(1), 'update', directusUser(1, { role: uuid(8), role_name: 'Admins' }))],
+      [eventLine('user', uuid(1), 'update', directusUser(1, { role: uuid(8), role_name: 'Admins' }))],
     ],
     [
       `update directus_users set status = 'suspended' where id = '${uuid(1)}'`,
-      [told('user', uuid(1), 'delete', { id: uuid(1), email: 'e' })],
+      [eventLine('user', uuid(1), 'delete', { id: uuid(1), email: 'e' })],
     ],
     [
       `update directus_users set status = 'active' where id = '${uuid(2)}'`,
-      [told('user', uuid(2), 'new', directusUser(2, { role: null, role_name: null }))],
+      [eventLine('user', uuid(2), 'new', directusUser(2, { role: null, role_name: null }))],
     ],
-    [`delete from directus_users`, [told('user', uuid(2), 'delete', { id: uuid(2), email: 'e' })]],
+    [`delete from directus_users`, [eventLine('user', uuid(2), 'delete', { id: uuid(2), email: 'e' })]],
   ],
   write: some =>
     [
@@ -263,8 +270,13 @@ const keycloak: Application = {
       `begin; insert into user_entity (id, username) values ('u1', 'u1'); insert into user_attribute (name, value, user_id) values ('tag', 'a', 'u1'), ('tag', 'b', 'u1');
        insert into user_group_membership (group_id, user_id) values ('g1', 'u1'); commit`,
       [
-        told('user', 'u1', 'new', keycloakUser('u1', { attributes: { tag: ['a', 'b'] }, groups: ['staff'] })),
-        told('membership', 'u1,g1', 'new', { user_id: 'u1', group_id: 'g1' }),
+        eventLine(
+          'user',
+          'u1',
+          'new',
+          keycloakUser('u1', { attributes: { tag: ['a', 'b'] }, groups: ['staff'] }),
+        ),
+        eventLine('membership', 'u1,g1', 'new', { user_id: 'u1', group_id: 'g1' }),
       ],
     ],
     [`insert into user_entity (id, username, realm_id) values ('u2', 'u2', 'other')`, []],
@@ -273,8 +285,8 @@ const keycloak: Application = {
     [
       `update keycloak_group set name = 'team' where id = 'g1'`,
       [
-        told('group', 'g1', 'update', { id: 'g1', name: 'team' }),
-        told(
+        eventLine('group', 'g1', 'update', { id: 'g1', name: 'team' }),
+        eventLine(
           'user',
           'u1',
           'update',
@@ -285,9 +297,9 @@ const keycloak: Application = {
     [
       `update user_group_membership set group_id = 'g2' where user_id = 'u1'`,
       [
-        told('membership', 'u1,g1', 'delete', { user_id: 'u1', group_id: 'g1' }),
-        told('membership', 'u1,g2', 'new', { user_id: 'u1', group_id: 'g2' }),
-        told(
+        eventLine('membership', 'u1,g1', 'delete', { user_id: 'u1', group_id: 'g1' }),
+        eventLine('membership', 'u1,g2', 'new', { user_id: 'u1', group_id: 'g2' }),
+        eventLine(
           'user',
           'u1',
           'update',
@@ -297,11 +309,11 @@ const keycloak: Application = {
     ],
     [
       `update user_entity set enabled = false where id = 'u1'`,
-      [told('user', 'u1', 'delete', keycloakUser('u1', {}))],
+      [eventLine('user', 'u1', 'delete', keycloakUser('u1', {}))],
     ],
     [
       `begin; delete from user_attribute where user_id = 'u1'; delete from user_group_membership where user_id = 'u1'; delete from user_entity where id = 'u1'; commit`,
-      [told('membership', 'u1,g2', 'delete', { user_id: 'u1', group_id: 'g2' })],
+      [eventLine('membership', 'u1,g2', 'delete', { user_id: 'u1', group_id: 'g2' })],
     ],
   ],
   write: some =>

@@ -88,12 +88,12 @@ export async function startOidcProvider(client: { id: string; secret: string | n
     const { claims, header, otherKey, codesLast } = state.misbehaves
     if (!codesLast) codes.delete(code)
     const now = Math.floor(Date.now() / 1000)
-    const told = {
+    const claimSet = {
       ...{ iss: state.issuer, aud: id, iat: now, exp: now + 300, nonce: found.nonce },
       ...state.user,
       ...claims,
     }
-    const idToken = signed(told, (otherKey ? others : keys).privateKey, header)
+    const idToken = signed(claimSet, (otherKey ? others : keys).privateKey, header)
     json(response, 200, {
       access_token: 'an-access-token',
       token_type: 'Bearer',

@@ -2,7 +2,7 @@ import type { FilterPreview } from '../../control/webhooks/filter-preview.ts'
 import type { Preview } from '../../control/webhooks/preview.ts'
 import type { AlertTrigger } from '../../domain/event/alert.ts'
 import { actionTypes } from '../../domain/event/event.ts'
-import type { Untold } from '../../domain/mapping/untold.ts'
+import type { WithoutPrevious } from '../../domain/mapping/without-previous.ts'
 import { prettyJson } from '../../domain/value/pretty-json.ts'
 import type { ShownCertificate } from '../../domain/webhook/client-certificate.ts'
 import { logBodies } from '../../domain/webhook/webhook.ts'
@@ -36,7 +36,7 @@ export type FormAt = {
   /** Null: no filter, or an incomplete one. */
   readonly filterPreview: FilterPreview | null
   /** The entity types whose tables do not record the values before an update. */
-  readonly untold: Untold
+  readonly withoutPrevious: WithoutPrevious
   /** The reader's own account, the default for tests. */
   readonly ownUserId: string | null
   /** The result of a test; empty before it. */
@@ -193,7 +193,7 @@ ${rows.map(
 )}
 </fieldset>
 ${certificateField(t, at.certificate, typed, errors)}
-${check('previous', typed.previous, f.previous, f.previousHint)}${untoldHint(at)}
+${check('previous', typed.previous, f.previous, f.previousHint)}${previousNotice(at)}
 ${check('traceparent', typed.traceparent, f.traceparent, f.traceparentHint)}
 ${check('latest', typed.isLatest, f.latest, f.latestHint)}
 ${check('batch', typed.isBatch, f.batch, f.batchHint)}
@@ -217,12 +217,12 @@ ${filterField(at, typed.filter ?? blankFilter)}
 }
 
 /** A warning: the tables of these entity types record no previous values. */
-function untoldHint({ t, untold }: FormAt): Html | false {
-  if (untold.size === 0) return false
-  const names = [...untold.keys()].map(entityType => entityName(t, entityType)).join(', ')
-  const sql = [...untold.values()].filter(one => one !== null)
-  const isWhole = sql.length === untold.size
-  return html`<p class="notice warn">${t.form.untold(names)} ${sql.length > 0 && html`${t.form.untoldMend} <code>${sql.join(' ')}</code> `}${!isWhole && t.form.untoldCheck}</p>`
+function previousNotice({ t, withoutPrevious }: FormAt): Html | false {
+  if (withoutPrevious.size === 0) return false
+  const names = [...withoutPrevious.keys()].map(entityType => entityName(t, entityType)).join(', ')
+  const sql = [...withoutPrevious.values()].filter(one => one !== null)
+  const isWhole = sql.length === withoutPrevious.size
+  return html`<p class="notice warn">${t.form.withoutPrevious(names)} ${sql.length > 0 && html`${t.form.previousSql} <code>${sql.join(' ')}</code> `}${!isWhole && t.form.previousCheck}</p>`
 }
 
 function trySection(at: At): Html {

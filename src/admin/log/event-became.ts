@@ -1,10 +1,10 @@
-import { type EventStory, mostExplained, type ToldDelivery } from '../../control/log/events.ts'
+import { type DeliveryStory, type EventStory, mostExplained } from '../../control/log/events.ts'
 import type { AttemptLine } from '../../control/log/log.ts'
 import { type Html, html, moment } from '../kit/html.ts'
 import type { PageCall } from '../kit/page.ts'
 import { countOf, outcomeOf, reasonOf } from './attempt-line.ts'
 
-type State = ToldDelivery['state']
+type State = DeliveryStory['state']
 
 /** A colour per state. */
 const kinds: Partial<Record<State, 'good' | 'warn' | 'bad'>> = {
@@ -33,25 +33,26 @@ const notResent: readonly State[] = ['in_flight', 'due', 'inactive', 'disabled']
 /** An event's deliveries as timelines; then the webhooks that did not want it. */
 export function becamePart(call: PageCall, { event, deliveries }: EventStory, key: string): Html {
   const { t } = call
-  const isNever = (told: ToldDelivery) => neverQueued.includes(told.state) && told.attempts.length === 0
+  const isNever = (delivery: DeliveryStory) =>
+    neverQueued.includes(delivery.state) && delivery.attempts.length === 0
   const never = deliveries.filter(isNever)
   return html`${deliveries.length === 0 && html`<p class="empty">${t.event.noWebhooks}</p>`}
-${deliveries.filter(told => !isNever(told)).map(told => line(call, event, told, key))}
+${deliveries.filter(delivery => !isNever(delivery)).map(delivery => line(call, event, delivery, key))}
 ${
   never.length > 0 &&
   html`<section class="card grid never"><h3>${t.event.notSentTo}</h3>${never.map(
-    told => html`<div id="webhook-${told.webhookId}"><p>${nameOf(told)} <span class="quiet">${t.event.states[told.state].what}</span></p>
-${exactly(call, told)}${resendForm(call, event.id, told, key)}</div>`,
+    delivery => html`<div id="webhook-${delivery.webhookId}"><p>${nameOf(delivery)} <span class="quiet">${t.event.states[delivery.state].what}</span></p>
+${exactly(call, delivery)}${resendForm(call, event.id, delivery, key)}</div>`,
   )}</section>`
 }
 ${deliveries.length >= mostExplained && html`<p class="hint">${t.event.firstOnly(mostExplained)}</p>`}`
 }
 
-function line(call: PageCall, event: EventStory['event'], told: ToldDelivery, key: string): Html {
+function line(call: PageCall, event: EventStory['event'], delivery: DeliveryStory, key: string): Html {
   const { t, control } = call
-  const { state, attempts, until, other, webhookId } = told
+  const { state, attempts, until, other, webhookId } = delivery
   const { word, what } = t.event.states[state]
-  return html`<section class="card grid" id="webhook-${webhookId}"><h3>${nameOf(told)} <span class="badge ${kinds[state] ?? ''}">${word}</span></h3>
+  return html`<section class="card grid" id="webhook-${webhookId}"><h3>${nameOf(delivery)} <span class="badge ${kinds[state] ?? ''}">${word}</span></h3>
 <ol class="timeline">
 <li>${moment(event.committedAt, 'second')}<p>${t.event.committed}</p></li>
 ${attempts.map(
@@ -61,12 +62,12 @@ ${attempts.map(
 <li class="now ${kinds[state] ?? ''}">${until === null ? html`<span class="quiet">${t.event.now}</span>` : moment(until, 'second')}<p>${what}${until !== null && html` ${t.event.next} ${moment(until, 'distance')}.`}${other !== null && html` <a href="/events/${other}">${t.event.other}</a>`}</p></li>
 </ol>
 ${attempts.some(({ number }) => number > control.mostAttempts) && html`<p class="hint">${t.event.shorter}</p>`}
-${exactly(call, told)}
-<div class="end">${resendForm(call, event.id, told, key)}${cancelForm(call, event.id, told)}</div>
+${exactly(call, delivery)}
+<div class="end">${resendForm(call, event.id, delivery, key)}${cancelForm(call, event.id, delivery)}</div>
 </section>`
 }
 
-function nameOf({ webhookId, webhookName }: ToldDelivery): Html {
+function nameOf({ webhookId, webhookName }: DeliveryStory): Html {
   return html`<a href="/couplings/${webhookId}/log">${webhookName}</a>`
 }
 
@@ -82,18 +83,23 @@ function reason({ t }: PageCall, attempt: AttemptLine): Html | false {
 }
 
 /** The sentence adds names, times, and the receiver's words. */
-function exactly({ t }: PageCall, { sentence }: ToldDelivery): Html {
+function exactly({ t }: PageCall, { sentence }: DeliveryStory): Html {
   return html`<details class="exactly"><summary>${t.event.exactly}</summary><p>${sentence}</p></details>`
 }
 
-function resendForm({ t, may }: PageCall, eventId: bigint, told: ToldDelivery, key: string): Html | false {
-  const { webhookId, state, webhookName } = told
+function resendForm(
+  { t, may }: PageCall,
+  eventId: bigint,
+  delivery: DeliveryStory,
+  key: string,
+): Html | false {
+  const { webhookId, state, webhookName } = delivery
   if (!may('operator') || notResent.includes(state)) return false
   // The receiver may not be meant to have such data: only an admin sends it, and the audit records it.
   const isBeyond = state === 'not_subscribed'
   if (isBeyond && !may('admin')) return false
   const text =
-    told.attempts.length > 0
+    delivery.attempts.length > 0
       ? t.log.resend
       : neverQueued.includes(state)
         ? t.event.sendAnyway
@@ -103,8 +109,8 @@ function resendForm({ t, may }: PageCall, eventId: bigint, told: ToldDelivery, k
 <button aria-label="${`${text}: ${webhookName}`}">${text}</button></form>`
 }
 
-function cancelForm({ t, may }: PageCall, eventId: bigint, told: ToldDelivery): Html | false {
-  const { webhookId, state, webhookName } = told
+function cancelForm({ t, may }: PageCall, eventId: bigint, delivery: DeliveryStory): Html | false {
+  const { webhookId, state, webhookName } = delivery
   if (!may('operator') || !waits.includes(state)) return false
   return html`<form method="post" action="/couplings/${webhookId}/cancel"><input type="hidden" name="event_id" value="${eventId}">
 <button aria-label="${`${t.event.cancel}: ${webhookName}`}">${t.event.cancel}</button></form>`

@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { type EventLine, type LabelledEvent, readEvent, tellEvent } from '../../control/log/events.ts'
+import { type EventLine, type LabelledEvent, readEvent, readEventStory } from '../../control/log/events.ts'
 import { timeOf } from '../../domain/value/time-id.ts'
 import { failedAnswer } from '../kit/failed.ts'
 import { type Html, html, moment, momentText } from '../kit/html.ts'
@@ -34,7 +34,7 @@ export const eventPages = [
       const read = await readEvent(control, caller, params.event)
       if (!read.ok) return failedAnswer(t, read)
       const event = read.value
-      const found = await tellEvent(control, caller, params.event, explainTextsFor(t))
+      const found = await readEventStory(control, caller, params.event, explainTextsFor(t))
       if (!found.ok) return failedAnswer(t, found)
       // The idempotency key of this page's forms, also in parts that are loaded later.
       const key = control.randomBytes(16).toString('hex')
@@ -59,14 +59,14 @@ ${about(call, event)}
     params,
     async handle(call) {
       const { control, caller, params, query, t } = call
-      const found = await tellEvent(control, caller, params.event, explainTextsFor(t))
+      const found = await readEventStory(control, caller, params.event, explainTextsFor(t))
       if (!found.ok) return failedAnswer(t, found)
       const key = /^[0-9a-f]{32}$/.exec(query.get('key') ?? '')?.[0] ?? ''
       return {
         show: 'live',
         everyMs: liveEveryMs,
         async render(nowMs) {
-          const now = await tellEvent(control, caller, params.event, explainTextsFor(t))
+          const now = await readEventStory(control, caller, params.event, explainTextsFor(t))
           if (!now.ok) throw new Error(`event ${params.event} is gone`)
           return becamePart({ ...call, nowMs }, now.value, key)
         },

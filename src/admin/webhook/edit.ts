@@ -4,7 +4,7 @@ import type { Failed } from '../../control/kit/result.ts'
 import { type FilterPreview, previewFilter } from '../../control/webhooks/filter-preview.ts'
 import { previewDeliveries } from '../../control/webhooks/preview.ts'
 import { tryWebhook } from '../../control/webhooks/test-webhook.ts'
-import { readUntold } from '../../control/webhooks/warnings.ts'
+import { readWithoutPrevious } from '../../control/webhooks/warnings.ts'
 import { changeWebhook, createWebhook, deleteWebhook } from '../../control/webhooks/webhooks.ts'
 import { shownUrl } from '../../domain/shown/shown.ts'
 import type { Webhook } from '../../domain/webhook/webhook.ts'
@@ -226,10 +226,10 @@ async function formPage(
 ): Promise<PageAnswer> {
   const { t, control, caller, may, nowMs } = call
   const mayChange = may('admin') && (webhook === null || webhook.managedBy === null)
-  const [previews, filterPreview, untold, fields, recipients] = await Promise.all([
+  const [previews, filterPreview, withoutPrevious, fields, recipients] = await Promise.all([
     previewsOf(call, typed),
     filterPreviewOf(call, typed),
-    readUntold(control),
+    readWithoutPrevious(control),
     control.readFields().catch(() => new Map<string, readonly string[]>()),
     webhook ? recipientsNotice(call, webhook) : nothing,
   ])
@@ -246,7 +246,7 @@ async function formPage(
     fields,
     previews,
     filterPreview,
-    untold,
+    withoutPrevious,
     ownUserId: caller.userId,
     tried,
     mayChange,

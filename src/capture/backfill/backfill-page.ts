@@ -27,7 +27,7 @@ export type Page = ShownRows & {
 }
 
 /** The rows of the requested keys. */
-export type KeysPage = Pick<Page, 'entities' | 'untold' | 'snapshot'>
+export type KeysPage = Pick<Page, 'entities' | 'unreadable' | 'snapshot'>
 
 /** Nobody waits for a page: a locked or slow table is tried again later. */
 const limits = `set local lock_timeout = '5s'; set local statement_timeout = '60s'`
@@ -40,7 +40,7 @@ type Wanted = { readonly after: string | null; readonly until: string | null; re
 /**
  * Reads up to `limit` rows in key order, after the key `after` up to the key `until` (null the first time: the present last
  * key), with their related lists, in one snapshot. If the data makes this fail, half as many are read, down to one unreadable
- * row, which is in `untold`.
+ * row, which is in `unreadable`.
  */
 export async function readPageOf(
   source: Source,
@@ -131,7 +131,7 @@ export async function readKeysOf(
     const second = await readKeysOf(source, catalogue, entity, keys.slice(middle))
     return {
       entities: [...first.entities, ...second.entities],
-      untold: [...first.untold, ...second.untold],
+      unreadable: [...first.unreadable, ...second.unreadable],
       snapshot: first.snapshot,
     }
   }

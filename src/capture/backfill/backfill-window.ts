@@ -7,7 +7,7 @@ import type { ResyncStep } from '../../outbox/source/resyncs.ts'
 import { cannotBeEvent, type Mapped, maxShownKey } from '../map/map.ts'
 import { twice } from '../map/twice.ts'
 import type { EventText } from '../map/write-event.ts'
-import type { PresentEntity, UntoldRow } from './read-entity.ts'
+import type { PresentEntity, UnreadableRow } from './read-entity.ts'
 
 const maxHeldBytes = 16 * 1024 * 1024
 
@@ -34,7 +34,7 @@ export type PageTask =
 export type PageReading = {
   readonly entities: readonly PresentEntity[]
   /** Existing rows that can't become events. */
-  readonly untold?: readonly UntoldRow[]
+  readonly unreadable?: readonly UnreadableRow[]
   readonly gone?: readonly EventText[]
 }
 
@@ -59,7 +59,7 @@ export type PageEnd = 'stored' | 'ended' | 'spoiled' | { readonly failed: unknow
 export function openWindow(task: PageTask, entity: EntityMapping) {
   const { entityType } = entity
   const actionType = task.of === 'resync' ? 'update' : task.actionType
-  const tell = tellerOf(task, entityType, actionType)
+  const writeEvent = eventWriterOf(task, entityType, actionType)
   const markId = randomUUID()
   const end = Promise.withResolvers<PageEnd>()
   const last = new Map<string, WebhookEvent>()
@@ -90,8 +90,8 @@ export function openWindow(task: PageTask, entity: EntityMapping) {
 
     /** The page was read. Returns false if it is out of date. */
     fill(reading: PageReading, step: PageStep): boolean {
-      const { entities, untold = [], gone = [] } = reading
-      const keys = new Set([...entities, ...untold, ...gone].map(({ entityId }) => entityId))
+      const { entities, unreadable = [], gone = [] } = reading
+      const keys = new Set([...entities, ...unreadable, ...gone].map(({ entityId }) => entityId))
       page = { reading, keys, step }
       for (const key of last.keys()) if (!keys.has(key)) last.delete(key)
       return !isSpoiled
@@ -102,18 +102,18 @@ export function openWindow(task: PageTask, entity: EntityMapping) {
       if (isSpoiled || !page) return null
       const events: PageContent['events'][number][] = []
       const parked: PageContent['parked'][number][] = []
-      const { entities, untold = [], gone = [] } = page.reading
+      const { entities, unreadable = [], gone = [] } = page.reading
       const setAside = (entityId: string, reason: string) =>
         parked.push({ entityType, entityId: entityId.slice(0, maxShownKey), actionType, reason })
       for (const present of entities) {
         const { entityId } = present
         const reason = cannotBeEvent({ key: entityId, entity })
-        const told = twice(() => (reason === null ? tell(present, last.get(entityId)) : null))
+        const event = twice(() => (reason === null ? writeEvent(present, last.get(entityId)) : null))
         if (reason !== null) setAside(entityId, reason)
-        else if (!told.ok) setAside(entityId, `its event cannot be written: ${told.because}`)
-        else if (told.value) events.push(told.value)
+        else if (!event.ok) setAside(entityId, `its event cannot be written: ${event.because}`)
+        else if (event.value) events.push(event.value)
       }
-      for (const { entityId, reason } of untold) if (!last.has(entityId)) setAside(entityId, reason)
+      for (const { entityId, reason } of unreadable) if (!last.has(entityId)) setAside(entityId, reason)
       events.push(...gone.filter(({ entityId }) => !last.has(entityId)))
       return { events, parked, webhookId: task.of === 'backfill' ? task.webhookId : null, step: page.step }
     },
@@ -124,7 +124,7 @@ export function openWindow(task: PageTask, entity: EntityMapping) {
  * Creates the function that makes an entity's event from the page, or from the later event `newer`; null: all receivers got
  * that.
  */
-function tellerOf(task: PageTask, entityType: string, actionType: BackfillAction) {
+function eventWriterOf(task: PageTask, entityType: string, actionType: BackfillAction) {
   const changed = task.of === 'resync' ? (task.changed ?? null) : null
   const factsOf = (omitted: readonly string[] | null) => ({ previous: null, changed, omitted })
 

@@ -9,7 +9,7 @@ import {
 } from '../../outbox/source/backfills.ts'
 import { maxShownKey } from '../map/map.ts'
 import type { Page } from './backfill-page.ts'
-import { type PagedWork, type Piece, stepPast, type Turn, type TurnEnd, tellRows } from './paged-work.ts'
+import { mergeRows, type PagedWork, type Piece, stepPast, type Turn, type TurnEnd } from './paged-work.ts'
 
 /** A webhook with more pending deliveries gets no more rows. */
 const maxWaiting = 10_000
@@ -46,25 +46,25 @@ export function createBackfills(options: PagedWork): () => Promise<Piece[]> {
     const limit = pageRows(rowsPerSecond, turn.bytesPerRow)
     const stepOf = (page: Page) => ({ of: 'backfill' as const, ...stepPast(backfill, page) })
     const task = { of: 'backfill', actionType, webhookId } as const
-    const told = await tellRows(
+    const merged = await mergeRows(
       options,
       { task, entity, catalogue, work: backfill, limit, stepOf },
       turn,
       signal,
     )
-    switch (told.outcome) {
+    switch (merged.outcome) {
       case 'again':
-        return { waitsFor: { reason: told.reason, code: null }, briefly: true }
+        return { waitsFor: { reason: merged.reason, code: null }, briefly: true }
       case 'ended':
         return over
       case 'nothing':
-        if (!signal.aborted && (await advanceBackfill(outbox.pool, stepOf(told.page))))
+        if (!signal.aborted && (await advanceBackfill(outbox.pool, stepOf(merged.page))))
           logDone(options, backfill)
         return over
       case 'stored': {
-        const { rows } = told.page
+        const { rows } = merged.page
         counts.get(turn)!.rows += rows
-        if (stepOf(told.page).isLast) logDone(options, backfill)
+        if (stepOf(merged.page).isLast) logDone(options, backfill)
         return { goesOnInMs: pauseMs(rows, rowsPerSecond, nowMs() - startedAtMs) }
       }
     }

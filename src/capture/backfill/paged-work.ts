@@ -22,7 +22,7 @@ import type { Source } from '../source/source.ts'
 import { bytesOf, type Page, readPageOf } from './backfill-page.ts'
 import type { PageStep, PageTask } from './backfill-window.ts'
 import { judgePageError } from './page-failure.ts'
-import type { PageOutcome, PageTeller } from './pages.ts'
+import type { PageMerger, PageOutcome } from './pages.ts'
 import { readFanOutPageOf, readPartPageOf } from './part-page.ts'
 
 /** The interval of looking for work, and of retrying waiting work. */
@@ -46,7 +46,7 @@ export type Turn = {
   /** The row limit of the next page after unreadable rows; null: none. */
   mostRows: number | null
   /** The number of consecutive unreadable rows. */
-  untold: number
+  unreadable: number
 }
 
 /**
@@ -82,7 +82,7 @@ export type PagedWork = {
   readonly outbox: Outbox
   readonly slotName: string
   readonly mapping: readonly EntityMapping[]
-  readonly teller: PageTeller
+  readonly merger: PageMerger
   /** The receivers of a backfill in all cells; absent: there is main alone. */
   readonly receiversOf?: ((wanted: WantedReceivers) => Promise<Receivers>) | undefined
   /** An entity as the source has it now; throws if its tables can't be captured. */
@@ -100,7 +100,7 @@ export async function workOffPages(
   options: PagedWork & { readonly pace: PagePace; readonly overdue: Map<string, string> },
   signal: AbortSignal,
 ): Promise<void> {
-  const { outbox, slotName, teller, nowMs, log, pace, overdue } = options
+  const { outbox, slotName, merger, nowMs, log, pace, overdue } = options
   const turns = new Map<string, Turn>()
 
   function turnOf({ of, id }: Piece): Turn {
@@ -111,7 +111,7 @@ export async function workOffPages(
       bytesPerRow: null,
       failures: null,
       mostRows: null,
-      untold: 0,
+      unreadable: 0,
     }
     turns.set(key, turn)
     return turn
@@ -128,7 +128,7 @@ export async function workOffPages(
       }
     const next = open.toSorted((a, b) => turnOf(a).nextAtMs - turnOf(b).nextAtMs)[0]
     if (!next) {
-      teller.rest()
+      merger.rest()
       return pace.pollMs
     }
     const turn = turnOf(next)
@@ -175,8 +175,8 @@ export async function workOffPages(
 }
 
 /** Reads the next page of an entity's rows and sends it. `stepOf` gives the progress after it. */
-export async function tellRows(
-  { source, teller }: Pick<PagedWork, 'source' | 'teller'>,
+export async function mergeRows(
+  { source, merger }: Pick<PagedWork, 'source' | 'merger'>,
   page: {
     task: PageTask
     entity: EntityMapping
@@ -196,28 +196,28 @@ export async function tellRows(
       : work.fanOut
         ? await readFanOutPageOf(source, catalogue, entity, work.fanOut, at)
         : await readPageOf(source, catalogue, entity, at)
-    expectTold(page, turn)
+    expectReadable(page, turn)
     turn.mostRows = mostRowsAfter(page, at.limit, limit)
     return page
   }
   const contentOf = (page: Page) => (page.rows === 0 ? null : { reading: page, step: stepOf(page) })
-  const told = await teller.tell(task, entity, { read, contentOf }, signal)
-  if (told.outcome === 'stored') turn.bytesPerRow = bytesOf(told.page.entities) / told.page.rows
-  return told
+  const merged = await merger.merge(task, entity, { read, contentOf }, signal)
+  if (merged.outcome === 'stored') turn.bytesPerRow = bytesOf(merged.page.entities) / merged.page.rows
+  return merged
 }
 
 /** After an unreadable row the next may be unreadable too: the page size grows again slowly. */
-function mostRowsAfter({ untold, rows, isLast }: Page, limit: number, wanted: number): number | null {
-  const isNarrowed = untold.length > 0 || (rows < limit && !isLast)
+function mostRowsAfter({ unreadable, rows, isLast }: Page, limit: number, wanted: number): number | null {
+  const isNarrowed = unreadable.length > 0 || (rows < limit && !isLast)
   if (isNarrowed) return Math.max(1, 2 * rows)
   return limit < wanted ? 2 * limit : null
 }
 
-function expectTold({ rows, entities, untold }: Page, turn: Turn): void {
-  if (entities.length > 0) turn.untold = 0
-  else if (turn.untold < mostInARow) turn.untold += rows
+function expectReadable({ rows, entities, unreadable }: Page, turn: Turn): void {
+  if (entities.length > 0) turn.unreadable = 0
+  else if (turn.unreadable < mostInARow) turn.unreadable += rows
   else if (rows > 0)
-    throw new Error(`more than ${mostInARow} rows in succession cannot be sent: ${untold[0]?.reason}`)
+    throw new Error(`more than ${mostInARow} rows in succession cannot be sent: ${unreadable[0]?.reason}`)
 }
 
 /** The progress after a page. */

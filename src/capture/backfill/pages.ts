@@ -48,7 +48,7 @@ const tooMuchChanges = 'too much was changed while the page was read'
  * A page is correct if its reading saw everything stored before its window. Others may see a transaction later than the
  * stream brings it (`visibility.ts`): then the page is read again.
  */
-export function createPageTeller({ source }: { source: Source }) {
+export function createPageMerger({ source }: { source: Source }) {
   const visibility = createVisibility(source.pool)
   const marks = createMarks(source)
   const truncations = createTruncations()
@@ -62,7 +62,7 @@ export function createPageTeller({ source }: { source: Source }) {
 
   return {
     /** Reads a page and waits until it is stored. Throws its failure. */
-    async tell<Page extends Read>(
+    async merge<Page extends Read>(
       task: PageTask,
       entity: EntityMapping,
       how: Reading<Page>,
@@ -129,7 +129,7 @@ export function createPageTeller({ source }: { source: Source }) {
   }
 }
 
-export type PageTeller = ReturnType<typeof createPageTeller>
+export type PageMerger = ReturnType<typeof createPageMerger>
 
 /** Marks in the stream: a page belongs at its mark, and a mark without a page says that everything before it has come. */
 function createMarks({ pool }: Source) {

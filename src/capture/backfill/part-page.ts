@@ -92,11 +92,11 @@ async function readPageOfKeys(
     return { ...none, keys: found, untilKey, rowsEstimate }
   })
   const rows = found.length
-  const { entities, untold } = rows === 0 ? nobody : await readKeysOf(source, catalogue, entity, found)
-  return { ...page, entities, untold, rows, lastKey: found.at(-1) ?? null, isLast: rows < at.limit }
+  const { entities, unreadable } = rows === 0 ? nobody : await readKeysOf(source, catalogue, entity, found)
+  return { ...page, entities, unreadable, rows, lastKey: found.at(-1) ?? null, isLast: rows < at.limit }
 }
 
-const nobody = { entities: [], untold: [] }
+const nobody = { entities: [], unreadable: [] }
 
 /** The SQL condition of a partition's rows; null: it no longer belongs to its table. */
 export async function boundsOf(

@@ -21,12 +21,12 @@ export type PresentEntity = {
 }
 
 /** An existing row that can't become an event. */
-export type UntoldRow = { readonly entityId: string; readonly reason: string }
+export type UnreadableRow = { readonly entityId: string; readonly reason: string }
 
 /** Rows in the form of events, and unreadable ones. */
 export type ShownRows = {
   readonly entities: readonly PresentEntity[]
-  readonly untold: readonly UntoldRow[]
+  readonly unreadable: readonly UnreadableRow[]
 }
 
 /** Reads one entity by a text of its key in any spelling; null: it does not exist. */
@@ -40,8 +40,8 @@ export async function readEntity(
     if (notOfTheKeysType.has(error.code)) return new Map<string, never>()
     throw error
   })
-  const { entities, untold } = await showRows(source.pool, catalogue, entity, rows)
-  if (untold[0]) throw new Error(untold[0].reason)
+  const { entities, unreadable } = await showRows(source.pool, catalogue, entity, rows)
+  if (unreadable[0]) throw new Error(unreadable[0].reason)
   return entities[0] ?? null
 }
 
@@ -64,7 +64,7 @@ export async function showRows(
   const write = createResultWriter(catalogue)
   const judge = createRowFilters(catalogue)
   const entities: PresentEntity[] = []
-  const untold: UntoldRow[] = []
+  const unreadable: UnreadableRow[] = []
   for (const [entityId, row] of rows) {
     const shown = twice(() => {
       if (!isShown(entity, row, judge)) return null
@@ -77,9 +77,9 @@ export async function showRows(
       return { entityIdJson: writeEntityId(catalogue, entity, entityId), resultJson: json, omitted, tenant }
     })
     if (shown.ok && shown.value) entities.push({ entityId, ...shown.value })
-    if (!shown.ok) untold.push({ entityId, reason: `its event cannot be written: ${shown.because}` })
+    if (!shown.ok) unreadable.push({ entityId, reason: `its event cannot be written: ${shown.because}` })
   }
-  return { entities, untold }
+  return { entities, unreadable }
 }
 
 /**
@@ -100,7 +100,7 @@ export async function readAlone(
       reason = `its row cannot be read: ${because}`
     },
   )
-  if (reason !== '') return { entities: [], untold: [{ entityId, reason }] }
+  if (reason !== '') return { entities: [], unreadable: [{ entityId, reason }] }
   if (!rows || rows.size === 0) return null
   return await showRows(pool, catalogue, entity, rows, async (related, owners) => {
     const broken = new Map<string, null>()

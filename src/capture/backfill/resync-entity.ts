@@ -9,13 +9,13 @@ import {
   cancelResync,
   openResyncs,
   type ResyncStep,
-  untoldEntities,
+  unsentEntities,
 } from '../../outbox/source/resyncs.ts'
 import type { Judged } from '../continuity/judged-tables.ts'
 import { writeDeletion } from '../map/write-event.ts'
 import type { Catalogue } from '../source/catalogue.ts'
 import { type KeysPage, type Page, readKeysOf } from './backfill-page.ts'
-import { type PagedWork, type Piece, stepPast, type Turn, type TurnEnd, tellRows } from './paged-work.ts'
+import { mergeRows, type PagedWork, type Piece, stepPast, type Turn, type TurnEnd } from './paged-work.ts'
 import type { PageOutcome } from './pages.ts'
 
 const maxKeys = 1_000
@@ -45,7 +45,7 @@ function kindOf({ tableName }: Part, { table }: EntityMapping): ResyncStep['part
  * for. A delete is sent only if its table was read completely, and did not contain the entity.
  */
 export function createResyncs(options: PagedWork): () => Promise<Piece[]> {
-  const { outbox, slotName, mapping, teller, judge, log } = options
+  const { outbox, slotName, mapping, merger, judge, log } = options
   /** The resyncs of this stream, and whether it has brought everything written before them. */
   const met = new Map<string, { hasCaughtUp: boolean }>()
 
@@ -60,7 +60,7 @@ export function createResyncs(options: PagedWork): () => Promise<Piece[]> {
     if (known) return known.hasCaughtUp
     const one = { hasCaughtUp: false }
     met.set(key, one)
-    teller.caughtUp().then(
+    merger.caughtUp().then(
       () => {
         one.hasCaughtUp = true
       },
@@ -80,9 +80,9 @@ export function createResyncs(options: PagedWork): () => Promise<Piece[]> {
       return goesOn
     }
     const work = { options, resync, ...of, turn, signal }
-    if (resync.fanOut) return await tellFanOut(work, resync.fanOut)
+    if (resync.fanOut) return await mergeFanOut(work, resync.fanOut)
     if (!hasCaughtUp(resync)) return { waitsFor: { reason: unread, code: null }, briefly: true }
-    return resync.phase === 'rows' ? await tellAll(work) : await tellDeletes(work)
+    return resync.phase === 'rows' ? await mergeAllRows(work) : await mergeDeletes(work)
   }
 
   return async () =>
@@ -107,7 +107,7 @@ type Work = {
 }
 
 /** The stream is newer than the rows, or equal: no need to catch up. */
-async function tellFanOut(work: Work, fanOut: FanOut): Promise<TurnEnd> {
+async function mergeFanOut(work: Work, fanOut: FanOut): Promise<TurnEnd> {
   const { options, resync, entity, catalogue, turn, signal } = work
   const { outbox, log, nowMs } = options
   const startedAtMs = nowMs()
@@ -121,50 +121,50 @@ async function tellFanOut(work: Work, fanOut: FanOut): Promise<TurnEnd> {
   const limit = pageRows(fanOutRowsPerSecond, turn.bytesPerRow)
   const stepOf = (page: Page) => ({ ...aboutOf(resync), part: null, fanOut, ...stepPast(resync, page) })
   const of = { task: { ...task, changed: fieldsBehind(entity.related) }, entity, catalogue }
-  const told = await tellRows(options, { ...of, work: resync, limit, stepOf }, turn, signal)
-  const end = await endOf(work, told, stepOf)
-  if (!('page' in told) || signal.aborted) return end
-  if (stepOf(told.page).isLast)
-    log.info('fan_out.ended', { ...namesOf(fanOut), state: 'done', rows: resync.rowsDone + told.page.rows })
-  return { goesOnInMs: pauseMs(told.page.rows, fanOutRowsPerSecond, nowMs() - startedAtMs) }
+  const merged = await mergeRows(options, { ...of, work: resync, limit, stepOf }, turn, signal)
+  const end = await endOf(work, merged, stepOf)
+  if (!('page' in merged) || signal.aborted) return end
+  if (stepOf(merged.page).isLast)
+    log.info('fan_out.ended', { ...namesOf(fanOut), state: 'done', rows: resync.rowsDone + merged.page.rows })
+  return { goesOnInMs: pauseMs(merged.page.rows, fanOutRowsPerSecond, nowMs() - startedAtMs) }
 }
 
-async function tellAll(work: Work): Promise<TurnEnd> {
+async function mergeAllRows(work: Work): Promise<TurnEnd> {
   const { options, resync, entity, catalogue, turn, signal } = work
   const part = resync.part && kindOf(resync.part, entity)
   const limit = pageRows(maxRowsPerSecond, turn.bytesPerRow)
   const stepOf = (page: Page) => ({ ...aboutOf(resync), part, fanOut: null, ...stepPast(resync, page) })
   const of = { task, entity, catalogue }
-  const told = await tellRows(options, { ...of, work: resync, limit, stepOf }, turn, signal)
-  const end = await endOf(work, told, stepOf)
-  if (part && 'page' in told && stepOf(told.page).isLast && !signal.aborted) logDone(work)
+  const merged = await mergeRows(options, { ...of, work: resync, limit, stepOf }, turn, signal)
+  const end = await endOf(work, merged, stepOf)
+  if (part && 'page' in merged && stepOf(merged.page).isLast && !signal.aborted) logDone(work)
   return end
 }
 
-async function tellDeletes(work: Work): Promise<TurnEnd> {
+async function mergeDeletes(work: Work): Promise<TurnEnd> {
   const { options, resync, entity, catalogue, signal } = work
-  const { source, outbox, teller } = options
+  const { source, outbox, merger } = options
   // Committed events only; further ones may follow: storing the page decides.
-  const untold = await transaction(outbox.pool, client => untoldEntities(client, resync, maxKeys))
-  const { entities: known, toKey, isLast } = untold
+  const unsent = await transaction(outbox.pool, client => unsentEntities(client, resync, maxKeys))
+  const { entities: known, toKey, isLast } = unsent
   const past = { fromKey: resync.afterKey, toKey, untilKey: null, rows: 0, rowsEstimate: null, isLast }
   const stepOf = () => ({ ...aboutOf(resync), id: resync.id, part: null, fanOut: null, ...past })
   if (known.length === 0) {
     if (!signal.aborted && (await advanceResync(outbox.pool, stepOf(), 0)) && isLast) logDone(work)
     return goesOn
   }
-  const contentOf = ({ entities, untold: unreadable }: KeysPage) => {
+  const contentOf = ({ entities, unreadable }: KeysPage) => {
     const present = new Set([...entities, ...unreadable].map(({ entityId }) => entityId))
     const gone = known
       .filter(({ entityId }) => !present.has(entityId))
       .map(each => writeDeletion(catalogue, entity, each))
-    return { reading: { entities, untold: unreadable, gone }, step: stepOf() }
+    return { reading: { entities, unreadable, gone }, step: stepOf() }
   }
   const keys = known.map(({ entityId }) => entityId)
   const read = () => readKeysOf(source, catalogue, entity, keys)
-  const told = await teller.tell(task, entity, { read, contentOf }, signal)
-  if (told.outcome === 'stored' && isLast) logDone(work)
-  return await endOf(work, told, stepOf)
+  const merged = await merger.merge(task, entity, { read, contentOf }, signal)
+  if (merged.outcome === 'stored' && isLast) logDone(work)
+  return await endOf(work, merged, stepOf)
 }
 
 const aboutOf = ({ entityType, knownUpTo, phase, orders }: Resync) => ({
@@ -174,12 +174,12 @@ const aboutOf = ({ entityType, knownUpTo, phase, orders }: Resync) => ({
 
 async function endOf<P>(
   { options, signal }: Work,
-  told: PageOutcome<P>,
+  merged: PageOutcome<P>,
   stepOf: (page: P) => ResyncStep,
 ): Promise<TurnEnd> {
-  if (told.outcome === 'again') return { waitsFor: { reason: told.reason, code: null }, briefly: true }
-  if (told.outcome === 'nothing' && !signal.aborted)
-    await advanceResync(options.outbox.pool, stepOf(told.page), 0)
+  if (merged.outcome === 'again') return { waitsFor: { reason: merged.reason, code: null }, briefly: true }
+  if (merged.outcome === 'nothing' && !signal.aborted)
+    await advanceResync(options.outbox.pool, stepOf(merged.page), 0)
   return goesOn
 }
 

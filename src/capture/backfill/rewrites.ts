@@ -3,7 +3,7 @@ import type { Remembered } from '../../outbox/source/captured.ts'
 import { describeError, type Log } from '../../runtime/log.ts'
 import type { CapturedNow } from '../continuity/read-captured.ts'
 import type { Source } from '../source/source.ts'
-import type { PageTeller } from './pages.ts'
+import type { PageMerger } from './pages.ts'
 import { boundsOf } from './part-page.ts'
 
 /** A check waits for no lock: the next one looks at a locked partition again. */
@@ -23,10 +23,10 @@ const queryCanceled = '57014'
  */
 export function createRewriteJudge(options: {
   source: Source
-  teller: Pick<PageTeller, 'caughtUp' | 'hasTruncated'>
+  merger: Pick<PageMerger, 'caughtUp' | 'hasTruncated'>
   log: Log
 }): (remembered: Remembered, now: CapturedNow) => Promise<RewriteVerdict> {
-  const { source, teller, log } = options
+  const { source, merger, log } = options
   /** The mark to wait for, and whether the stream has passed it. */
   let waited: { readonly what: string; isOver: boolean } | null = null
 
@@ -34,7 +34,7 @@ export function createRewriteJudge(options: {
     if (waited?.what === what) return waited.isOver
     const wait = { what, isOver: false }
     waited = wait
-    void teller.caughtUp().then(
+    void merger.caughtUp().then(
       () => {
         wait.isOver = true
       },
@@ -52,8 +52,8 @@ export function createRewriteJudge(options: {
     for (const rewrite of rewritten(captured, now.captured, seenXid))
       for (const oid of rewrite.oids) {
         const xmin = now.parts[oid]?.xmin
-        const isTold = xmin !== undefined && teller.hasTruncated(rewrite.table, xmin)
-        const hasKept = isTold || (await keptRows(source, rewrite, oid))
+        const isTruncated = xmin !== undefined && merger.hasTruncated(rewrite.table, xmin)
+        const hasKept = isTruncated || (await keptRows(source, rewrite, oid))
         if (hasKept) kept.add(oid)
         else if (hasKept === false) changed.add(oid)
       }

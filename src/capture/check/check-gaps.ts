@@ -30,8 +30,8 @@ export async function gapLines(
   const { slotName, mapping } = options
   const position = await readPosition(outbox, slotName)
   const open = await listOpenGaps(outbox, slotName)
-  const told = new Set((await openResyncs(outbox, slotName)).flatMap(({ gapIds }) => gapIds))
-  const lines = open.map(gap => lineOf(gap, told.has(gap.id)))
+  const resyncing = new Set((await openResyncs(outbox, slotName)).flatMap(({ gapIds }) => gapIds))
+  const lines = open.map(gap => lineOf(gap, resyncing.has(gap.id)))
   if (!position) return lines
   const { loss, remembered, now } = await lookForLoss(source, outbox, { facts, position }, options)
   if (loss && !open.some(({ tableName, toLsn }) => tableName === null && toLsn === null))
@@ -63,11 +63,11 @@ export async function gapLines(
   return lines.length > 0 ? lines : [ok('gap', 'changes', 'no loss is known')]
 }
 
-function lineOf({ tableName, entityType, reason, detail, fromLsn }: Gap, isToldAnew: boolean): CheckLine {
+function lineOf({ tableName, entityType, reason, detail, fromLsn }: Gap, isResyncing: boolean): CheckLine {
   const what =
     tableName === null ? 'changes of everything' : `table ${tableName}, changes for entity ${entityType}`
   const found = `lost since ${formatLsn(fromLsn)} (${reason}: ${detail})`
-  if (isToldAnew)
+  if (isResyncing)
     return warning('resyncing', what, `${found}; a resync is running`, 'its progress: walhook resync')
   const command = entityType === null ? 'walhook resync' : `walhook resync --entity ${entityType}`
   return failure({ code: 'gap', what, found, mend: `run: ${command}` })

@@ -65,12 +65,12 @@ export function createFailures({
     if (error instanceof CaptureBlocked)
       return { state: 'blocked', reason, ...withCode('capture.source_problem') }
     if (error instanceof CaptureLost) return { state: 'lost', reason, ...withCode('capture.changes_lost') }
-    if (error instanceof CaptureFailure) return toldAt('blocked', reason, await place(), error.code)
+    if (error instanceof CaptureFailure) return stateAt('blocked', reason, await place(), error.code)
     if (ranMs > steadyMs) row = null
     row = addFailure(row, { kind: await kindOf(error), reason, place: await place() }, nowMs())
     const verdict = judgeFailures(row, nowMs())
     if (!verdict) return { state: 'starting', reason }
-    return toldAt(verdict.isBlocked ? 'blocked' : 'starting', reason, row.place, verdict.code)
+    return stateAt(verdict.isBlocked ? 'blocked' : 'starting', reason, row.place, verdict.code)
   }
 }
 
@@ -84,7 +84,7 @@ const ofPlaces: ReadonlySet<CaptureCode | undefined> = new Set<CaptureCode>([
 /** Whether a state is about one place in the WAL, and ends once capture passes it. */
 export const isOfAPlace = ({ code }: CaptureState): boolean => ofPlaces.has(code)
 
-function toldAt(
+function stateAt(
   state: 'blocked' | 'starting',
   reason: string,
   place: string,

@@ -56,8 +56,8 @@ function lastNames(
 ): readonly string[] | null {
   const { last } = entity
   if (last === undefined || lastWithoutBefore(catalogue, entity) !== undefined) return null
-  const told = columns.filter(({ column }) => last === 'all' || last.includes(column))
-  return [...told, ...(last === 'all' ? fixed : [])].map(({ name }) => name)
+  const shown = columns.filter(({ column }) => last === 'all' || last.includes(column))
+  return [...shown, ...(last === 'all' ? fixed : [])].map(({ name }) => name)
 }
 
 function columnOf({ tables }: Known, table: TableName, name: string): TableColumn | undefined {

@@ -34,8 +34,8 @@ export function createFactsFinder(catalogue: Catalogue) {
     const generated = (catalogue.tables.get(tableKey(entity.table))?.columns ?? []).filter(
       ({ name, isGenerated }) => isGenerated && !inWal.includes(name),
     )
-    const told = relation.columns.filter(column => column.told === undefined)
-    const columns = choosable(catalogue, [...told, ...generated])
+    const included = relation.columns.filter(column => column.included === undefined)
+    const columns = choosable(catalogue, [...included, ...generated])
     return [...chooseFields(entity, columns).fields].map(([column, name]) => {
       const place = inWal.indexOf(column)
       const format = ruleOf(entity.fields.format, column)

@@ -119,13 +119,13 @@ export function createMapper(options: {
     const named = parts.flatMap(part =>
       foldWhatCanBe(part, planOf, onTruncate, arrivals.of(part.commitLsn, isWhole), reach),
     )
-    const isToTell = (item: Compared) => item.entity.sendsUnchanged || !isKnownUnchanged(item)
+    const isToSend = (item: Compared) => item.entity.sendsUnchanged || !isKnownUnchanged(item)
     const compared = named.map(item => compare(item, reading))
     const changed = withoutUnborn(compared.filter(({ folded }) => folded.state !== 'nothing')).filter(
-      isToTell,
+      isToSend,
     )
     const missing = await readMissing(parts, changed, { catalogue, shapes, mostBytes })
-    const touched = changed.map(item => withoutSameLists(item, missing)).filter(isToTell)
+    const touched = changed.map(item => withoutSameLists(item, missing)).filter(isToSend)
     setAside.begin(parts)
     const written = writeAll(touched, missing, { writeEvent: reading.writeEvent, setAside })
     const { readLsn } = missing
@@ -178,11 +178,11 @@ function noteTruncations(catalogue: Catalogue) {
 
 function compare(named: Touched, { judgeRow, findFacts }: Reading): Compared {
   const judged = twice(() => filtered(named, judgeRow))
-  const item = judged.ok ? judged.value : { ...named, wasTold: 'unknown' as const }
+  const item = judged.ok ? judged.value : { ...named, matchedBefore: 'unknown' as const }
   const found = twice(() => findFacts(item.entity, item.relation, item.folded))
   const facts = found.ok ? found.value : { previous: null, changed: null }
   // A row that may begin to match is sent, whatever changed.
-  const isSure = item.wasTold === 'yes' || item.folded.before === 'untouched'
+  const isSure = item.matchedBefore === 'yes' || item.folded.before === 'untouched'
   return { ...item, facts: isSure || facts.changed === null ? facts : { ...facts, changed: null } }
 }
 
@@ -222,7 +222,7 @@ function writeAll(
     if (reason === null) {
       const event = written.ok && written.value
       if (event) events.push({ ...event, commitLsn, committedAt, index: index++ })
-      if (event && event.actionType !== 'delete') setAside.told(item, missing.isReadBack(item))
+      if (event && event.actionType !== 'delete') setAside.written(item, missing.isReadBack(item))
     } else if (actionType !== 'nothing' && !setAside.isLost(item, missing.isReadBack(item), reason)) {
       const entityId = item.key?.slice(0, maxShownKey) ?? null
       const { entityType } = item.entity

@@ -113,9 +113,9 @@ export function createMissingReader(options: {
 function createAhead(readBefore: Lsn) {
   const ahead = new Map<EntityMapping, Map<string, Ahead>>()
   return {
-    note(entity: EntityMapping, key: string, told: Ahead): void {
+    note(entity: EntityMapping, key: string, read: Ahead): void {
       const byKey = ahead.get(entity) ?? new Map<string, Ahead>()
-      ahead.set(entity, byKey.set(key, told))
+      ahead.set(entity, byKey.set(key, read))
     },
     dropPassed(first: Lsn): void {
       for (const [entity, byKey] of ahead) {
@@ -143,12 +143,12 @@ function columnsToRead(
   for (const item of touched) {
     const { entity, key, part, folded } = item
     if (key === null) continue
-    const toldBefore = ahead.columnsOf(entity, key, part.commitLsn)
+    const sentBefore = ahead.columnsOf(entity, key, part.commitLsn)
     const isGone = folded.state === 'delete' && !item.mayRemain
     const unknown = isGone ? none : unknownColumns(item, shapes)
     // A new entity after a delete starts again: earlier values do not bind it.
-    const ifGone = folded.state === 'new' ? unknown : union(toldBefore, unknown)
-    const ifThere = union(union(toldBefore, unknown), before.get(entity)?.get(key) ?? none)
+    const ifGone = folded.state === 'new' ? unknown : union(sentBefore, unknown)
+    const ifThere = union(union(sentBefore, unknown), before.get(entity)?.get(key) ?? none)
     if (ifThere !== 'all' && ifThere.size === 0) continue
     const byKey = before.get(entity) ?? new Map<string, Columns>()
     before.set(entity, byKey.set(key, ifThere))
@@ -183,7 +183,7 @@ async function readListsOf(
   items: readonly Touched[],
   { pool, catalogue, mostBytes }: From,
 ): Promise<Missing['relatedOf']> {
-  const untold = new Map<RelatedList, Set<string>>()
+  const broken = new Map<RelatedList, Set<string>>()
   /** Null: the list is no longer readable. */
   const lists = new Map<RelatedList, ReadonlyMap<string, RelatedValue | null> | null>()
   for (const [entity, ofEntity] of Map.groupBy(items, item => item.entity))
@@ -191,13 +191,13 @@ async function readListsOf(
       const read = await readWhatIsThere(
         keysOf(ofEntity),
         owners => readRelated(pool, catalogue, list, owners, mostBytes),
-        owner => untold.set(list, (untold.get(list) ?? new Set()).add(owner)),
+        owner => broken.set(list, (broken.get(list) ?? new Set()).add(owner)),
       )
       lists.set(list, read)
     }
   return (list, owner) => {
     const read = lists.get(list)
-    return read === null || untold.get(list)?.has(owner) ? null : read?.get(owner)
+    return read === null || broken.get(list)?.has(owner) ? null : read?.get(owner)
   }
 }
 

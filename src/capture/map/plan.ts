@@ -5,7 +5,7 @@ import { columnsOf, type Stop, stopsOf } from '../../domain/mapping/hops.ts'
 import { type EntityMapping, type TableName, tableKey } from '../../domain/mapping/mapping.ts'
 import { judgeOf, listColumns, type OwnerPlan } from '../related/owners.ts'
 import type { Catalogue, Table } from '../source/catalogue.ts'
-import { namedOf, tellColumns } from './told-columns.ts'
+import { mapColumns, namedOf } from './mapped-columns.ts'
 
 /** The meaning of a relation of the stream for the mapping. */
 export type Plan = {
@@ -14,7 +14,7 @@ export type Plan = {
   readonly entities: readonly {
     readonly entity: EntityMapping
     /** The relation, its columns under the mapping's names. */
-    readonly told: Relation
+    readonly mapped: Relation
     /** The positions of the key's columns in a row; empty: some are missing. */
     readonly keyPlaces: readonly number[]
     /** The positions of identity columns outside the key, whose earlier values are always known. */
@@ -44,18 +44,18 @@ export function makePlan(relation: Relation, mapping: readonly EntityMapping[], 
       stopsOf(list).flatMap((stop, at): OwnerPlan[] => {
         if (!isMeant(stop.table)) return []
         const named = { table: stop.table, rules: {}, more: columnsOf(stop) }
-        const told = tellColumns(relation, named, catalogue)
-        const ownerPlaces = columnsOfKey(stop.owner).map(column => indexIn(told, column))
+        const mapped = mapColumns(relation, named, catalogue)
+        const ownerPlaces = columnsOfKey(stop.owner).map(column => indexIn(mapped, column))
         // Without this column in the table, the list does not exist.
         if (ownerPlaces.includes(-1)) return []
         const plan = { entity, field: list.field, list, at, ownerPlaces }
         return [
           {
             ...plan,
-            shown: shownPlaces(told, stop, catalogue),
+            shown: shownPlaces(mapped, stop, catalogue),
             identity: placesBeside([], isOfIdentity),
-            judge: judgeOf(told, stop.rows, catalogue),
-            columns: listColumns(told, stop, catalogue),
+            judge: judgeOf(mapped, stop.rows, catalogue),
+            columns: listColumns(mapped, stop, catalogue),
           },
         ]
       }),
@@ -66,12 +66,12 @@ export function makePlan(relation: Relation, mapping: readonly EntityMapping[], 
     entities: mapping
       .filter(entity => isMeant(entity.table))
       .map(entity => {
-        const told = tellColumns(relation, namedOf(entity), catalogue)
-        const keyPlaces = placesOfKey(told, entity.key)
+        const mapped = mapColumns(relation, namedOf(entity), catalogue)
+        const keyPlaces = placesOfKey(mapped, entity.key)
         const identity = placesBeside(keyPlaces, isOfIdentity)
         const apart = placesBeside(keyPlaces, column => relation.identity === 'full' || column.inKey)
         const isSameRow = apart.length === 0 ? undefined : sameAt(apart, isFull)
-        return { entity, told, keyPlaces, identity, isSameRow }
+        return { entity, mapped, keyPlaces, identity, isSameRow }
       }),
     owners: owners.filter(({ at }) => at === 0),
     behind: owners.filter(({ at }) => at > 0),
@@ -81,13 +81,13 @@ export function makePlan(relation: Relation, mapping: readonly EntityMapping[], 
 const indexIn = ({ columns }: Relation, column: string) => columns.findIndex(({ name }) => name === column)
 
 /** The positions that decide what a related field shows; null: some are missing. */
-function shownPlaces(told: Relation, stop: Stop, catalogue: Catalogue): number[] | null {
+function shownPlaces(mapped: Relation, stop: Stop, catalogue: Catalogue): number[] | null {
   // Items are ordered as the mapping says, then by primary key.
   const order = stop.order.map(({ column }) => column)
   const primaryKey = stop.to === null ? (catalogue.tables.get(tableKey(stop.table))?.primaryKey ?? []) : []
   const to = stop.to === null ? [] : [stop.to]
   const places = [...columnsOfKey(stop.owner), ...to, ...stop.shown, ...order, ...primaryKey].map(column =>
-    indexIn(told, column),
+    indexIn(mapped, column),
   )
   return places.includes(-1) ? null : places
 }

@@ -113,7 +113,7 @@ export async function readRelated(
       : addMember(related, writers[1]!, catalogue.kindOf(fields[begin + 1]!.dataTypeID))
   const byOwner = new Map<string, Map<string, string>>()
   const counts = new Map<string, number>()
-  const untold = new Set<string>()
+  const broken = new Set<string>()
   const judge = judgeOfRows(catalogue, judged, fields)
   for (const row of rows) {
     const verdict = judge(readable(catalogue, row))
@@ -121,10 +121,10 @@ export async function readRelated(
     const key = idAt(row, ofKey)!
     counts.set(key, (counts.get(key) ?? 0) + 1)
     const values = row.slice(begin, begin + shown.length)
-    if (verdict === 'unknown' || readable(catalogue, values).includes(unreadable)) untold.add(key)
+    if (verdict === 'unknown' || readable(catalogue, values).includes(unreadable)) broken.add(key)
     const items = byOwner.get(key) ?? new Map<string, string>()
     byOwner.set(key, items)
-    if (!twice(() => add(items, values)).ok) untold.add(key)
+    if (!twice(() => add(items, values)).ok) broken.add(key)
   }
   const [opening, end] = related.one ? ['', ''] : related.key === undefined ? ['[', ']'] : ['{', '}']
   // An unclosed list: another row may have the same name.
@@ -135,7 +135,7 @@ export async function readRelated(
       .map(item => `${item}${close}`)
       .join(',')}${end}`
   const listOf = (key: string, items: Map<string, string>) => {
-    const written = untold.has(key) ? null : twice(() => write(items))
+    const written = broken.has(key) ? null : twice(() => write(items))
     return written?.ok ? { json: written.value, rows: counts.get(key)! } : null
   }
   return new Map([...byOwner].map(([key, items]) => [key, listOf(key, items)]))

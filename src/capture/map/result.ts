@@ -5,7 +5,7 @@ import { perPair } from '../../runtime/per-pair.ts'
 import { type Catalogue, choosable } from '../source/catalogue.ts'
 
 /** The columns of similar rows: one shared array, which is a cache key. */
-export type Shape = readonly Pick<Column, 'name' | 'typeOid' | 'told'>[]
+export type Shape = readonly Pick<Column, 'name' | 'typeOid' | 'included'>[]
 
 /** A row of an entity's table, its values in the order of the shape. */
 export type ShapedRow = { readonly shape: Shape; readonly values: readonly Value[] }
@@ -27,8 +27,8 @@ export type Result = { readonly json: string; readonly omitted: readonly string[
 const createFields = (catalogue: Catalogue) =>
   perPair((shape: Shape, entity: EntityMapping): readonly Field[] => {
     const names = shape.map(({ name }) => name)
-    const told = shape.filter(column => column.told === undefined)
-    return [...chooseFields(entity, choosable(catalogue, told)).fields].map(([column, field]) => {
+    const included = shape.filter(column => column.included === undefined)
+    return [...chooseFields(entity, choosable(catalogue, included)).fields].map(([column, field]) => {
       const index = names.indexOf(column)
       const write = catalogue.writerOf(shape[index]!.typeOid, ruleOf(entity.fields.format, column))
       const member = `${JSON.stringify(field)}:`
@@ -37,7 +37,7 @@ const createFields = (catalogue: Catalogue) =>
   })
 
 const inDoubt = ({ shape }: ShapedRow) =>
-  shape.flatMap(({ name, told }) => (told === 'in doubt' ? [name] : []))
+  shape.flatMap(({ name, included }) => (included === 'in doubt' ? [name] : []))
 
 /**
  * Creates the writer of `result`, the JSON of an entity: its fields in the mapping's order, constants, then related lists.

@@ -49,14 +49,14 @@ export type RowFilters = ReturnType<typeof createRowFilters>
  * entity that the receiver never had. If an UPDATE left the deciding TOASTed value out, the row that is read decides
  * (`isShown`).
  */
-export function filtered(item: Touched, judge: RowFilters): Touched & { readonly wasTold: Verdict } {
+export function filtered(item: Touched, judge: RowFilters): Touched & { readonly matchedBefore: Verdict } {
   const { entity, folded, relation, key } = item
   const { before, row, existed, present } = folded
   const filter = entity.rows
-  if (!filter) return { ...item, wasTold: existed ? 'yes' : 'no' }
+  if (!filter) return { ...item, matchedBefore: existed ? 'yes' : 'no' }
   // For a related row alone, or one that may be another's, the row that is read decides.
   if (before === 'untouched' || item.problem !== null || item.mayRemain || folded.state === 'nothing')
-    return { ...item, wasTold: 'unknown' }
+    return { ...item, matchedBefore: 'unknown' }
   const names = columnsOfKey(entity.key)
   const parts = key === null ? null : splitKey(key, names.length)
   const byKey = (parts ?? []).map((value, i) => ({ column: names[i]!, value }))
@@ -66,7 +66,7 @@ export function filtered(item: Touched, judge: RowFilters): Touched & { readonly
       : judge(filter, { shape: relation.columns, values }, byKey)
   const was = !existed ? 'no' : judged(before === 'unknown' ? null : before)
   const is = present.length === 0 ? 'no' : judged(row)
-  return { ...item, wasTold: was, folded: { ...folded, state: actionOf(was, is) ?? 'nothing' } }
+  return { ...item, matchedBefore: was, folded: { ...folded, state: actionOf(was, is) ?? 'nothing' } }
 }
 
 /** Whether the row to be sent matches. Throws if that is unknown. */

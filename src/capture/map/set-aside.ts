@@ -27,7 +27,7 @@ export function createSetAside(known: readonly Known[]) {
 
   const tableOf = ({ entity, problemOf }: Touched) => problemOf ?? tableKey(entity.table)
   const wayOf = ({ problemOf }: Touched, isReadBack: boolean) =>
-    problemOf !== null ? 'decoded' : isReadBack ? 'read' : 'told'
+    problemOf !== null ? 'decoded' : isReadBack ? 'read' : 'written'
 
   return {
     /** Notes a batch: a table with a decodable row is readable. */
@@ -44,7 +44,7 @@ export function createSetAside(known: readonly Known[]) {
     },
 
     /** A change became an event; a `delete` needs no row, and shows nothing. */
-    told(item: Touched, isReadBack: boolean): void {
+    written(item: Touched, isReadBack: boolean): void {
       if (streaks.size > 0)
         streaks.delete(nameOf(item.entity.entityType, tableOf(item), wayOf(item, isReadBack)))
     },
@@ -70,7 +70,7 @@ export function createSetAside(known: readonly Known[]) {
   }
 }
 
-const ways = ['read', 'told', 'decoded'] as const
+const ways = ['read', 'written', 'decoded'] as const
 
 const nameOf = (entityType: string, table: string, how: (typeof ways)[number]) =>
   `${entityType}\n${table}\n${how}`

@@ -98,16 +98,16 @@ export function foldPart(
     const plan = planOf(relation)
     const row = rowAfter(change)
     const old = change.kind === 'insert' ? null : change.old
-    for (const { entity, told, keyPlaces, identity, isSameRow } of plan.entities) {
+    for (const { entity, mapped, keyPlaces, identity, isSameRow } of plan.entities) {
       const key = idAt(row, keyPlaces)
       const oldKey = idAt(old, keyPlaces)
       const before = change.kind === 'insert' ? null : knownBefore(change, plan.isFull, identity)
       const isMoved = oldKey !== null && oldKey !== key
       // Another key is another entity: the old one is gone, the new one is new.
-      if (row === null || isMoved) step(entity, oldKey, told, { kind: 'delete', old: before }, isSameRow)
+      if (row === null || isMoved) step(entity, oldKey, mapped, { kind: 'delete', old: before }, isSameRow)
       if (row === null) continue
-      if (change.kind === 'insert' || isMoved) step(entity, key, told, { kind: 'insert', row }, isSameRow)
-      else step(entity, key, told, { kind: 'update', row, old: before, identity: old }, isSameRow)
+      if (change.kind === 'insert' || isMoved) step(entity, key, mapped, { kind: 'insert', row }, isSameRow)
+      else step(entity, key, mapped, { kind: 'update', row, old: before, identity: old }, isSameRow)
     }
     for (const owner of plan.owners)
       for (const [key, by] of ownersOf(change, { row, isFull: plan.isFull, owner })) {

@@ -27,7 +27,7 @@ export type OwnerPlan = {
 }
 
 /** The columns that decide content and order of a related field, as `readRelated` reads it. */
-export function listColumns(told: Relation, stop: Stop, catalogue: Catalogue): ListColumns | null {
+export function listColumns(mapped: Relation, stop: Stop, catalogue: Catalogue): ListColumns | null {
   const table = catalogue.tables.get(tableKey(stop.table))
   const { shown } = stop.to === null ? stop : { shown: [stop.to] }
   // Rows that lead to the same row show the same, in any order.
@@ -38,7 +38,7 @@ export function listColumns(told: Relation, stop: Stop, catalogue: Catalogue): L
     ...primaryKey.map(column => ({ column, descends: false, isByType: true })),
     ...(isOrdered ? [] : shown.map(column => ({ column, descends: false, isByType: false }))),
   ]
-  const placeOf = (column: string) => told.columns.findIndex(({ name }) => name === column)
+  const placeOf = (column: string) => mapped.columns.findIndex(({ name }) => name === column)
   const isThere = (column: string) =>
     placeOf(column) >= 0 && table?.columns.some(({ name }) => name === column) === true
   if (![...shown, ...order.map(({ column }) => column)].every(isThere)) return null
@@ -47,22 +47,22 @@ export function listColumns(told: Relation, stop: Stop, catalogue: Catalogue): L
     order: order.map(({ column, descends, isByType }) => ({
       place: placeOf(column),
       descends,
-      type: isByType ? comparedBy(catalogue, told.columns[placeOf(column)]!.typeOid) : 'bytes',
+      type: isByType ? comparedBy(catalogue, mapped.columns[placeOf(column)]!.typeOid) : 'bytes',
     })),
   }
 }
 
 /** Whether a related field shows a row: `unknown` if it depends on an unknown value. */
 export function judgeOf(
-  told: Relation,
+  mapped: Relation,
   rows: RowFilter | undefined,
   catalogue: Catalogue,
 ): (row: Row) => Verdict {
   if (!rows) return () => 'yes'
-  const places = new Map(told.columns.map(({ name }, i) => [name, i]))
+  const places = new Map(mapped.columns.map(({ name }, i) => [name, i]))
   const matcher = createMatcher(rows, column => {
     const place = places.get(column)
-    return place === undefined ? null : comparedBy(catalogue, told.columns[place]!.typeOid)
+    return place === undefined ? null : comparedBy(catalogue, mapped.columns[place]!.typeOid)
   })
   return row =>
     matcher(column => {

@@ -70,7 +70,7 @@ export function withKnown(
  * Creates the function that logs which columns are sent, and why others are not: all at the start (`all`), then each new one
  * (`added`).
  */
-export function createColumnTeller(options: {
+export function createColumnLog(options: {
   outbox: Pick<Outbox, 'pool'>
   slotName: string
   mapping: readonly EntityMapping[]

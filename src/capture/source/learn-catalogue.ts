@@ -24,16 +24,16 @@ export function createLearner(options: {
   log: Log
 }) {
   const { source, outbox, slotName, mapping, log } = options
-  let told: ReadonlySet<string> = new Set()
+  let logged: ReadonlySet<string> = new Set()
 
   async function learn(db: Queryable = source.pool): Promise<Catalogue> {
     const catalogue = await readCatalogue({ pool: db }, mapping)
     const known = await noteColumns(outbox, slotName, columnsOf(catalogue, mapping))
     const { lost } = await readLivingMapping(db, { ...catalogue, known }, mapping)
     const because = 'the source has dropped it; everything else goes on'
-    for (const what of lost.filter(each => !told.has(each)))
+    for (const what of lost.filter(each => !logged.has(each)))
       log.error('capture.mapping_lost', { what, because })
-    told = new Set(lost)
+    logged = new Set(lost)
     return { ...catalogue, known }
   }
 

@@ -292,7 +292,7 @@ function sqlOfWholeRows(table: Table): string | null {
  * The entity types whose updates lack the values before, each with the SQL that adds them. Null for tables with generated
  * columns: REPLICA IDENTITY FULL alone may make the application's UPDATE fail, and `check` knows the rest.
  */
-export function untoldPrevious(
+export function withoutPrevious(
   { tables }: Pick<Catalogue, 'tables'>,
   mapping: readonly EntityMapping[],
 ): Map<string, string | null> {

@@ -14,7 +14,7 @@ const ofTablesUnder = (what: string, condition: string) => `(
  *
  * - member: tables in it by name, or by schema (from PostgreSQL 15 on)
  * - part: each member and its partitions
- * - told: via the root, members that are no partition of another; otherwise the tables with the rows
+ * - published: via the root, members that are no partition of another; otherwise the tables with the rows
  */
 const statement = `
 with recursive publication as (
@@ -31,7 +31,7 @@ with recursive publication as (
   union
   select i.inhrelid, part.member from part
   join pg_class c on c.oid = part.oid and c.relkind = 'p' join pg_inherits i on i.inhparent = c.oid
-), told as (
+), published as (
   select part.oid, bool_or(m.has_filter) as has_filter, bool_or(m.has_columns) as has_columns
   from publication p, part join member m on m.oid = part.member join pg_class c on c.oid = part.oid
   where case when p.pubviaroot
@@ -54,7 +54,7 @@ select json_build_object(
       'withoutIdentity', coalesce(${ofTablesUnder("json_agg(format('%I.%I', ln.nspname, l.relname) order by l.oid)", `not ${hasIdentity('l')}`)}, '[]'),
       'generatedInIdentity', ${ofTablesUnder(`coalesce(max(${generatedInIdentity('l')}), 'nothing')`, 'true')}
     ) order by n.nspname, c.relname)
-    from told t join pg_class c on c.oid = t.oid join pg_namespace n on n.oid = c.relnamespace), '[]')
+    from published t join pg_class c on c.oid = t.oid join pg_namespace n on n.oid = c.relnamespace), '[]')
 ) as facts
 from publication p`
 

@@ -8,7 +8,7 @@ import { appendEach, isRefused } from '../../outbox/log/append-each.ts'
 import { type EventColumns, eventColumnsOf } from '../../outbox/log/event-columns.ts'
 import { toLogEvent } from '../../outbox/log/log.ts'
 import type { Gathered } from './gather.ts'
-import { inSavepoint, noteTraced, type Storing, tellAppended } from './storing.ts'
+import { inSavepoint, noteTraced, reportAppended, type Storing } from './storing.ts'
 
 /** Appends events and moves the position: in the open transaction if there is one, otherwise in its own commit. */
 export async function appendAll(
@@ -43,7 +43,7 @@ export async function appendAll(
   const isKept = kept !== null && setAside.length === 0
   if (storing.client) storing.uncommitted = { lastEventId, webhooksVersion, events: null }
   else
-    tellAppended(storing, {
+    reportAppended(storing, {
       lastEventId,
       webhooksVersion,
       events: isKept ? kept.map(event => toLogEvent(event, webhooksVersion, null)) : null,

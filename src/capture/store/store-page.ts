@@ -15,7 +15,7 @@ import { describeError } from '../../runtime/log.ts'
 import type { PageEnd, PageStep } from '../backfill/backfill-window.ts'
 import { PageRefused } from '../backfill/page-failure.ts'
 import type { GatheredPage } from './gather.ts'
-import { inSavepoint, noteTraced, type Storing, tellAppended } from './storing.ts'
+import { inSavepoint, noteTraced, reportAppended, type Storing } from './storing.ts'
 
 /**
  * Stores a page of a backfill or resync, unless that ended or restarted, or the page can't be stored: that fails the page,
@@ -41,7 +41,7 @@ export async function storePage(storing: Storing, page: GatheredPage, confirmabl
     for (const event of events) trace.pick(traced, event)
     noteTraced(storing, startMs, { traced, events: events.length, setAside })
   }
-  if (lastEventId !== undefined) tellAppended(storing, { lastEventId, webhooksVersion, events: null })
+  if (lastEventId !== undefined) reportAppended(storing, { lastEventId, webhooksVersion, events: null })
 }
 
 async function appendPage(
@@ -51,7 +51,7 @@ async function appendPage(
   confirmableLsn: Lsn,
 ) {
   const { step, webhookId } = taken.content
-  const events = await asTold(client, step, gathered)
+  const events = await eventsToSend(client, step, gathered)
   const input = {
     slotName,
     expected,
@@ -84,7 +84,7 @@ async function appendPage(
 }
 
 /** The events of a page, adapted to what receivers know. */
-async function asTold(
+async function eventsToSend(
   client: PoolClient,
   step: PageStep,
   events: readonly StoredEvent[],

@@ -4,7 +4,7 @@ import { noteConfirmed } from '../../outbox/log/position.ts'
 import { appendAll, storeDeletions } from './append-gathered.ts'
 import type { Gathered } from './gather.ts'
 import { storePage } from './store-page.ts'
-import { emptyTally, type Storing, tellAppended } from './storing.ts'
+import { emptyTally, reportAppended, type Storing } from './storing.ts'
 
 /** Appends the gathered batches in one commit, and confirms it to the server afterwards. */
 export async function store(storing: Storing, gathered: Gathered): Promise<void> {
@@ -61,7 +61,7 @@ async function commit(storing: Storing): Promise<void> {
   await storing.client.query('commit')
   storing.client.release()
   storing.client = null
-  if (storing.uncommitted) tellAppended(storing, storing.uncommitted)
+  if (storing.uncommitted) reportAppended(storing, storing.uncommitted)
   storing.uncommitted = null
 }
 

@@ -96,7 +96,7 @@ export function startStoring(options: StorerOptions): Storing {
 }
 
 /** Events have committed: notifies delivery in this process. */
-export function tellAppended(storing: Storing, appended: Omit<AppendedEvents, 'previousEventId'>): void {
+export function reportAppended(storing: Storing, appended: Omit<AppendedEvents, 'previousEventId'>): void {
   storing.onAppended?.({ previousEventId: storing.newestEventId, ...appended })
   storing.newestEventId = appended.lastEventId
   const { trace, traced, nowMs } = storing

@@ -115,9 +115,9 @@ function eventTable({
   ...event
 }: Event & { readonly deliveries: readonly Delivery[] }): [string[], Cell[][]] {
   const [heads, rows] = fieldsTable(event)
-  const told = deliveries.map(({ webhook_id, webhook_name, sentence }): Cell[] => [
+  const deliveryRows = deliveries.map(({ webhook_id, webhook_name, sentence }): Cell[] => [
     { text: `${webhook_id} ${webhook_name}`, colour: 'dim' },
     sentence,
   ])
-  return [heads, [...rows, ...told]]
+  return [heads, [...rows, ...deliveryRows]]
 }

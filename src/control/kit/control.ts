@@ -6,7 +6,7 @@ import type { AlertTrigger } from '../../domain/event/alert.ts'
 import type { BackfillAction } from '../../domain/event/event.ts'
 import type { Labels } from '../../domain/event/label.ts'
 import type { EntityShape } from '../../domain/event-types/shape.ts'
-import type { Untold } from '../../domain/mapping/untold.ts'
+import type { WithoutPrevious } from '../../domain/mapping/without-previous.ts'
 import type { Reason } from '../../domain/shown/reason.ts'
 import type { Problem } from '../../domain/value/problem.ts'
 import type { SealKey } from '../../domain/webhook/seal.ts'
@@ -68,7 +68,7 @@ export type Control = {
   /** The default action of a backfill. */
   readonly backfillAs: (entityType: string) => BackfillAction
   /** The entity types whose tables do not record the values before an update. */
-  readonly readUntold?: () => Promise<Untold>
+  readonly readWithoutPrevious?: () => Promise<WithoutPrevious>
   /** The objects of the mapping that the source has dropped, in words; null: it is unavailable. */
   readonly readMappingLost?: () => Promise<readonly string[] | null>
   readonly mappingState?: () => MappingState

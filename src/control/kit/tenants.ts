@@ -35,8 +35,17 @@ export function controlFor(control: Control, { tenant }: Pick<Caller, 'tenant'>)
   if (tenant === null) return control
   const isOurs = (entityType: string) => control.tenantTypes.includes(entityType)
   // An explicit list: new parts of `Control` are hidden from tenants by default.
-  const { outbox, cells, nowMs, sealKey, mostAttempts, slotName, backfillAs, readUntold, judgeTarget } =
-    control
+  const {
+    outbox,
+    cells,
+    nowMs,
+    sealKey,
+    mostAttempts,
+    slotName,
+    backfillAs,
+    readWithoutPrevious,
+    judgeTarget,
+  } = control
   const { sendTest, tryTest, testPlaces, paceOf, mostInFlight, earlyRetries, randomBytes } = control
   const { adminMac, publicUrl, trustedDomains } = control
   const nothing = async () => {
@@ -56,7 +65,7 @@ export function controlFor(control: Control, { tenant }: Pick<Caller, 'tenant'>)
       publicUrl,
       trustedDomains,
     },
-    ...(readUntold && { readUntold }),
+    ...(readWithoutPrevious && { readWithoutPrevious }),
     entityTypes: control.entityTypes.filter(isOurs),
     tenantTypes: control.tenantTypes,
     labels: new Map([...control.labels].filter(([type]) => isOurs(type))),

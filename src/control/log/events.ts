@@ -93,11 +93,11 @@ async function explainDeliveries(
 }
 
 /** An event's delivery to one webhook, with its newest hundred requests, oldest first. */
-export type ToldDelivery = ExplainedDelivery & { readonly attempts: readonly AttemptLine[] }
-export type EventStory = { readonly event: events.EventLine; readonly deliveries: readonly ToldDelivery[] }
+export type DeliveryStory = ExplainedDelivery & { readonly attempts: readonly AttemptLine[] }
+export type EventStory = { readonly event: events.EventLine; readonly deliveries: readonly DeliveryStory[] }
 
 /** An event with its deliveries and their requests, without its data. `texts`: the reader's language. */
-export async function tellEvent(
+export async function readEventStory(
   control: Control,
   caller: Pick<Caller, 'tenant'>,
   eventId: TimeId,

@@ -16,16 +16,16 @@ const goodForMs = 2_000
 /** Cached answers. */
 const known = new WeakMap<Outbox, { readonly atMs: number; readonly gaps: Promise<GapsNow> }>()
 
-type GapsNow = { readonly open: readonly Gap[]; readonly isToldAnew: boolean }
+type GapsNow = { readonly open: readonly Gap[]; readonly isResyncing: boolean }
 
 /** Works in every process: gaps are in the outbox. One query per two seconds at most. */
 export async function readAlarm(control: Control, nowMs: number): Promise<Alarm | null> {
   const { state, reason, code } = control.captureState()
   if (state === 'lost') return { finding: 'capture_lost', reason, code }
   if (state === 'blocked') return { finding: 'capture_blocked', reason, code }
-  const { open, isToldAnew } = await gapsNow(control, nowMs)
+  const { open, isResyncing } = await gapsNow(control, nowMs)
   if (open.length === 0) return null
-  if (isToldAnew) return { finding: 'resyncing', reason: null }
+  if (isResyncing) return { finding: 'resyncing', reason: null }
   const isOfEverything = open.some(({ tableName, toLsn }) => tableName === null && toLsn === null)
   const reasons = open.map(({ tableName, detail }) =>
     tableName === null ? detail : `${tableName}: ${detail}`,
@@ -48,11 +48,11 @@ async function gapsNow({ outbox, captureState }: Control, nowMs: number): Promis
 
 async function readGaps(outbox: Outbox, slotName: string): Promise<GapsNow> {
   const open = await listOpenGaps(outbox, slotName)
-  return { open, isToldAnew: open.length > 0 && areToldAnew(open, await openResyncs(outbox, slotName)) }
+  return { open, isResyncing: open.length > 0 && areResyncing(open, await openResyncs(outbox, slotName)) }
 }
 
 /** Whether every one of these gaps is being resynced. */
-export function areToldAnew(
+export function areResyncing(
   open: readonly Pick<Gap, 'id'>[],
   resyncs: readonly { readonly gapIds: readonly number[] }[],
 ): boolean {

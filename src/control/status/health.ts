@@ -7,7 +7,7 @@ import { readTraffic } from '../../outbox/figures/traffic.ts'
 import { type MailTrouble, readMailTrouble } from '../../outbox/records/alert-mails.ts'
 import { overCells } from '../kit/cells.ts'
 import type { Control } from '../kit/control.ts'
-import { areToldAnew } from './alarm.ts'
+import { areResyncing } from './alarm.ts'
 import { readStatus, type Status } from './status.ts'
 import { sumMails, sumTraffic } from './sums.ts'
 import { webhookStates } from './webhook-states.ts'
@@ -80,7 +80,7 @@ export async function readHealth(control: Control, nowMs: number): Promise<Healt
     isSourceThere: status.capture.source !== null,
     heldBackBytes: status.capture.source?.heldBackBytes ?? null,
     hasOpenGap: openGaps.length > 0,
-    isResyncing: areToldAnew(openGaps, status.resyncs),
+    isResyncing: areResyncing(openGaps, status.resyncs),
     isMappingLost: (status.mappingLost ?? []).length > 0,
     isMappingRefused: status.mapping !== null && status.mapping.refused !== null,
     isFanningOut: status.resyncs.some(({ fanOut }) => fanOut !== null),

@@ -5,7 +5,7 @@ import { bringForward } from '../../outbox/aside/early-retries.ts'
 import type { Cell } from '../../outbox/cells/cells.ts'
 import { transaction } from '../../outbox/database/database.ts'
 import { lockAllHolders } from '../../outbox/database/fence.ts'
-import { tellWake } from '../../outbox/log/wake.ts'
+import { notifyWake } from '../../outbox/log/wake.ts'
 import { recordAudit } from '../../outbox/records/audit.ts'
 import { deleteLeftovers, findNameTaken, lockApplies } from '../../outbox/records/webhooks.ts'
 import type { Caller, Control } from '../kit/control.ts'
@@ -125,7 +125,7 @@ async function carryOut(
       await control.cells.place({ id: step.id!, tenant: tenantOf(caller, step) }, main)
   await noteRecipients(control, heard)
   for (const { cell, id } of back)
-    if ((await bringForward(cell.outbox, id, control.earlyRetries)) > 0) await tellWake(cell.outbox)
+    if ((await bringForward(cell.outbox, id, control.earlyRetries)) > 0) await notifyWake(cell.outbox)
   return { ok: true, value: done }
 }
 

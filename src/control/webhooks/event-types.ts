@@ -3,8 +3,8 @@ import { actionTypes } from '../../domain/event/event.ts'
 import type { JsonSchema } from '../../domain/event-types/definitions.ts'
 import {
   bodyExample,
+  type RequestForm,
   requestSchema,
-  type Told,
   titleOf,
   triggerSchema,
 } from '../../domain/event-types/event-schema.ts'
@@ -28,26 +28,26 @@ export async function listEventTypes(
   control: Control,
   { limit, after }: { limit: number; after: number },
 ): Promise<Result<Page<EventType, number>>> {
-  const told = await toldBy(control)
-  if (!told) return sourceUnavailable
-  const items = told.slice(after, after + limit).map(eventType)
-  return { ok: true, value: { items, next: after + limit < told.length ? after + limit : null } }
+  const form = await requestForms(control)
+  if (!form) return sourceUnavailable
+  const items = form.slice(after, after + limit).map(eventType)
+  return { ok: true, value: { items, next: after + limit < form.length ? after + limit : null } }
 }
 
 export async function findEventType(control: Control, trigger: string): Promise<Result<EventType>> {
-  const all = await toldBy(control)
+  const all = await requestForms(control)
   if (!all) return sourceUnavailable
-  const told = all.find(each => titleOf(each) === trigger)
-  return told ? { ok: true, value: eventType(told) } : notFound('trigger', trigger)
+  const form = all.find(each => titleOf(each) === trigger)
+  return form ? { ok: true, value: eventType(form) } : notFound('trigger', trigger)
 }
 
-function eventType(told: Told): EventType {
-  const schema = triggerSchema(told)
-  return { trigger: titleOf(told), schema, fields: shownFields(schema), example: bodyExample(told) }
+function eventType(form: RequestForm): EventType {
+  const schema = triggerSchema(form)
+  return { trigger: titleOf(form), schema, fields: shownFields(schema), example: bodyExample(form) }
 }
 
 /** Null: the source is unavailable. */
-async function toldBy(control: Control): Promise<Told[] | null> {
+async function requestForms(control: Control): Promise<RequestForm[] | null> {
   const shapes = await control.readShapes().catch(() => null)
   if (shapes === null) return null
   return [
@@ -64,14 +64,14 @@ export async function webhookSchema(control: Control, id: number): Promise<Resul
   const webhook = await findWebhook(control.outbox, id)
   if (!webhook) return notFound('webhook', id)
   const { triggers, batch, name } = webhook
-  const all = await toldBy(control)
+  const all = await requestForms(control)
   if (!all) return sourceUnavailable
-  const told = all.filter(each => (triggers as readonly string[]).includes(titleOf(each)))
+  const form = all.filter(each => (triggers as readonly string[]).includes(titleOf(each)))
   const user = all.find(each => 'entity' in each && each.entity.entityType === tested)
   const alerts = triggers.filter(isAlertTrigger) as AlertTrigger[]
-  const tests: Told[] = [
+  const tests: RequestForm[] = [
     ...(user && 'entity' in user ? [{ entity: user.entity, action: 'test' as const }] : []),
     ...(alerts[0] !== undefined ? [{ alert: alerts[0], asTest: true }] : []),
   ]
-  return { ok: true, value: requestSchema([...told, ...tests], { title: name, isBatch: batch !== null }) }
+  return { ok: true, value: requestSchema([...form, ...tests], { title: name, isBatch: batch !== null }) }
 }

@@ -1,5 +1,5 @@
 import type { Filter } from '../../domain/event/filter.ts'
-import { toldAs, triggersHeard } from '../../domain/event/wanted.ts'
+import { sentAction, triggersHeard } from '../../domain/event/wanted.ts'
 import { recentEvents } from '../../outbox/reading/recent-events.ts'
 import type { Caller, Control } from '../kit/control.ts'
 import type { Result } from '../kit/result.ts'
@@ -30,11 +30,11 @@ export async function previewFilter(
   const filter = { fields, entering, leaving }
   const state = { version: 0, isActive: true, triggers, updateFields, filter }
   // Updates without a trigger only count if they may be sent as another action.
-  const isRetold = entering !== 'update' || leaving === 'delete'
-  const heard = isRetold ? triggersHeard(state) : triggers
+  const isSentOtherwise = entering !== 'update' || leaving === 'delete'
+  const heard = isSentOtherwise ? triggersHeard(state) : triggers
   const events = await recentEvents(control.outbox, { triggers: heard, most, tenant: caller.tenant })
   const matched = events.filter(
-    event => toldAs({ id: 0, tenant: caller.tenant, states: [state] }, event) !== null,
+    event => sentAction({ id: 0, tenant: caller.tenant, states: [state] }, event) !== null,
   ).length
   return { ok: true, value: { lookedAt: events.length, matched } }
 }

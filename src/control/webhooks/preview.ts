@@ -6,7 +6,7 @@ import { fieldsAt } from '../../domain/event/json-fields.ts'
 import { bodyExample, previousExample } from '../../domain/event-types/event-schema.ts'
 import type { EntityShape } from '../../domain/event-types/shape.ts'
 import type { Caller, Control } from '../kit/control.ts'
-import { readUntold } from './warnings.ts'
+import { readWithoutPrevious } from './warnings.ts'
 
 /** The settings that decide what deliveries look like. */
 export type Look = {
@@ -26,7 +26,7 @@ export type Preview = {
 /** One example delivery for each available trigger. */
 export async function previewDeliveries(control: Control, caller: Caller, look: Look): Promise<Preview[]> {
   const shapes = await control.readShapes().catch(() => [])
-  const untold = await readUntold(control)
+  const withoutPrevious = await readWithoutPrevious(control)
   const own =
     caller.userId === null ? null : await control.readEntity('user', caller.userId).catch(() => null)
   return look.triggers.flatMap(trigger => {
@@ -44,7 +44,7 @@ export async function previewDeliveries(control: Control, caller: Caller, look: 
     if (!entity || !action) return null
     const event =
       entityType === 'user' && own ? ownEvent(own, entity, action) : bodyExample({ entity, action })
-    const hasPrevious = look.previous && action === 'update' && !untold.has(entityType)
+    const hasPrevious = look.previous && action === 'update' && !withoutPrevious.has(entityType)
     const previous = hasPrevious ? previousExample(entity) : null
     return bodySent({ body: event, previous, omitted: null }, asItIs)
   }

@@ -17,7 +17,7 @@ import { bringForward } from '../../outbox/aside/early-retries.ts'
 import type { Cell } from '../../outbox/cells/cells.ts'
 import { transaction } from '../../outbox/database/database.ts'
 import { lockAllHolders } from '../../outbox/database/fence.ts'
-import { tellWake } from '../../outbox/log/wake.ts'
+import { notifyWake } from '../../outbox/log/wake.ts'
 import { recordAudit } from '../../outbox/records/audit.ts'
 import { endIncidents } from '../../outbox/records/incidents.ts'
 import { findSealed, nextWebhookId } from '../../outbox/records/secrets.ts'
@@ -205,7 +205,7 @@ export async function changeWebhook(
   })
   if (changed.ok && !within && change.alertTo) await noteRecipients(control, [changed.value])
   if (isBack && !within && (await bringForward(control.outbox, id, control.earlyRetries)) > 0)
-    await tellWake(control.outbox)
+    await notifyWake(control.outbox)
   return changed
 }
 

@@ -2,7 +2,7 @@ import { domainOf, mailOf, mailScheduleMs } from '../../domain/alert/mail-text.t
 import { isOfDomain, recipientKey, recipientPath, recipientState } from '../../domain/alert/recipient.ts'
 import type { SealKey } from '../../domain/webhook/seal.ts'
 import { timeOfNewAlert } from '../../outbox/by-hand/alert-ids.ts'
-import { mostAtOnce, tellIncidents, untoldIncidents } from '../../outbox/by-hand/tell-incidents.ts'
+import { incidentsToSend, mostAtOnce, sendAlerts } from '../../outbox/by-hand/send-alerts.ts'
 import type { Outbox } from '../../outbox/database/database.ts'
 import { ensurePartitions } from '../../outbox/days/partitions.ts'
 import { type DueMail, dropMail, settleMail, takeMails } from '../../outbox/records/alert-mails.ts'
@@ -42,13 +42,13 @@ export type AlertOptions = {
  */
 export function createAlerts(options: AlertOptions): Service[] {
   const { outbox, main, log } = options
-  const telling: Service = {
+  const alerting: Service = {
     name: 'alerts',
     async run(signal) {
       let tidiedAtMs = Number.NEGATIVE_INFINITY
       while (!signal.aborted) {
-        const ids = await untoldIncidents(outbox)
-        if (ids.length > 0) await tell(ids)
+        const ids = await incidentsToSend(outbox)
+        if (ids.length > 0) await sendAll(ids)
         if (performance.now() - tidiedAtMs > tidyEveryMs) {
           tidiedAtMs = performance.now()
           await endLostWithoutGaps(outbox)
@@ -58,7 +58,7 @@ export function createAlerts(options: AlertOptions): Service[] {
       }
     },
   }
-  if (options.mail === null) return [telling]
+  if (options.mail === null) return [alerting]
   const settings = options.mail
   const mailing: Service = {
     name: 'alert_mails',
@@ -72,19 +72,19 @@ export function createAlerts(options: AlertOptions): Service[] {
       }
     },
   }
-  return [telling, mailing]
+  return [alerting, mailing]
 
-  async function tell(incidentIds: readonly number[]): Promise<void> {
+  async function sendAll(incidentIds: readonly number[]): Promise<void> {
     // An old newest event has no partition any more: its day is created again.
     await ensurePartitions(outbox, await timeOfNewAlert(outbox))
-    for (const told of await tellIncidents(outbox, incidentIds, options.toCapture))
-      log.warn('alert.told', {
-        alert: told.alert,
-        incident_id: told.incidentId,
-        ...(told.webhookId !== null && { webhook_id: told.webhookId }),
-        ...(told.eventId !== null && { event_id: String(told.eventId) }),
-        webhooks: told.webhooks,
-        mails: told.mails,
+    for (const sent of await sendAlerts(outbox, incidentIds, options.toCapture))
+      log.warn('alert.sent', {
+        alert: sent.alert,
+        incident_id: sent.incidentId,
+        ...(sent.webhookId !== null && { webhook_id: sent.webhookId }),
+        ...(sent.eventId !== null && { event_id: String(sent.eventId) }),
+        webhooks: sent.webhooks,
+        mails: sent.mails,
       })
   }
 

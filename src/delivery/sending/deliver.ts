@@ -98,8 +98,8 @@ export function createDeliver(options: {
     const result = opened.ok
       ? await options.post(client ? { ...request, identity: client } : request, signal, mayBegin)
       : unsendable(opened.reason, options.nowMs())
-    const told = custom ? redactedResult(result, custom.redact) : result
-    const { failure } = told
+    const redacted = custom ? redactedResult(result, custom.redact) : result
+    const { failure } = redacted
     // Field by field: a spread of each costs more than signing.
     const attempt: Attempt = {
       webhookId: target.webhookId,
@@ -116,12 +116,12 @@ export function createDeliver(options: {
         headers: custom ? { ...request.headers, ...custom.shown } : request.headers,
         body,
       },
-      startedAt: told.startedAt,
-      durationMs: told.durationMs,
-      phases: told.phases,
-      remoteAddress: told.remoteAddress,
-      response: told.response,
-      outcome: told.outcome,
+      startedAt: redacted.startedAt,
+      durationMs: redacted.durationMs,
+      phases: redacted.phases,
+      remoteAddress: redacted.remoteAddress,
+      response: redacted.response,
+      outcome: redacted.outcome,
       errorClass: failure?.errorClass ?? null,
       errorMessage: failure?.message ?? null,
       ...(failure?.isOurs && { isOurs: true }),

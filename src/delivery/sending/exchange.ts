@@ -183,7 +183,7 @@ function end(one: Exchange, error: Error | undefined, isReusable: boolean): void
     response: head && responseOf(head, one),
     isKept: !isNew,
     isSent: sentMs !== null,
-    error: told(one, error),
+    error: clearerError(one, error),
   })
 }
 
@@ -197,7 +197,7 @@ function phasesOf({ connection, sentMs }: Exchange, isNew: boolean): Partial<Rec
 }
 
 /** The facts that undici omits about a refused response. */
-function told({ connection, before, head }: Exchange, error: Error | undefined): Error | undefined {
+function clearerError({ connection, before, head }: Exchange, error: Error | undefined): Error | undefined {
   if (error && isUnasked(error)) return unasked(connection.answer.status() ?? '')
   const isBare = connection.opening !== before && connection.opening?.isBare() === true
   return isBare && head === null && isLostConnection(error) ? closedBare : error

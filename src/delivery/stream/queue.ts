@@ -2,7 +2,7 @@ import { isSkipped } from '../../domain/delivery/skip.ts'
 import { isUnsent, type TaskState } from '../../domain/delivery/task.ts'
 import { closeIn, openIn, openWindow, type Window } from '../../domain/delivery/window.ts'
 import { entityKey } from '../../domain/event/entity.ts'
-import { type ActionType, formToldAs } from '../../domain/event/event.ts'
+import { type ActionType, sentForm } from '../../domain/event/event.ts'
 import type { TimeId } from '../../domain/value/time-id.ts'
 import { type Delivery, toDelivery } from '../../outbox/aside/shipment.ts'
 import type { DeliverySettings } from '../../outbox/holders/delivery-settings.ts'
@@ -120,13 +120,13 @@ export function accept(
     readonly isMain: boolean
     readonly key: string
     /** The action to send. */
-    readonly told: ActionType
+    readonly sentAs: ActionType
   },
   nowMs: number,
 ): Task {
-  const { window, isMain, key, told } = from
+  const { window, isMain, key, sentAs } = from
   const { withPrevious } = queue.settings
-  const form = { attempts: 0, isManual: false, withPrevious, ...formToldAs(event.actionType, told) }
+  const form = { attempts: 0, isManual: false, withPrevious, ...sentForm(event.actionType, sentAs) }
   const task: Task = {
     delivery: toDelivery(event, queue.id, form),
     key,

@@ -2,7 +2,7 @@ import { openWindow, type Window } from '../../domain/delivery/window.ts'
 import { entityKey } from '../../domain/event/entity.ts'
 import { actionFor } from '../../domain/event/tenant.ts'
 import { triggerOf } from '../../domain/event/trigger.ts'
-import { toldAs } from '../../domain/event/wanted.ts'
+import { sentAction } from '../../domain/event/wanted.ts'
 import type { TimeId } from '../../domain/value/time-id.ts'
 import type { Delivery } from '../../outbox/aside/shipment.ts'
 import type { OwnPlace } from '../../outbox/holders/streams.ts'
@@ -71,11 +71,11 @@ function takeForAll(machine: Machine, event: LogEvent, window: Window): void {
   const from = { window, isMain: true, key: entityKey(event) }
   for (const queue of machine.askers.of(event, trigger)) {
     if (queue.own && !queue.isJoining) continue
-    const told = toldAs(queue.settings, event, trigger)
-    if (told === null || isCancelled(queue, event)) continue
+    const sentAs = sentAction(queue.settings, event, trigger)
+    if (sentAs === null || isCancelled(queue, event)) continue
     // Batches are read on demand.
     if (queue.settings.batch) leave(machine, queue)
-    else takeEvent(machine, queue, event, { ...from, told })
+    else takeEvent(machine, queue, event, { ...from, sentAs })
   }
 }
 
@@ -86,9 +86,10 @@ export function takeOwn(machine: Machine, queue: Queue, page: Page, isChosen: bo
   for (const event of page.events) {
     const window = follows.get(event.share)
     if (!window || event.id <= window.readUpTo) continue
-    const told = toldAs(queue.settings, event) ?? (isChosen ? actionFor(queue.settings.tenant, event) : null)
-    if (told !== null && !isCancelled(queue, event))
-      takeEvent(machine, queue, event, { window, isMain: false, key: entityKey(event), told })
+    const sentAs =
+      sentAction(queue.settings, event) ?? (isChosen ? actionFor(queue.settings.tenant, event) : null)
+    if (sentAs !== null && !isCancelled(queue, event))
+      takeEvent(machine, queue, event, { window, isMain: false, key: entityKey(event), sentAs })
     window.readUpTo = event.id
   }
   advance(follows.values(), page.upTo)

@@ -2,7 +2,7 @@ import { earlyRetries } from '../../domain/delivery/retry.ts'
 import type { TimeId } from '../../domain/value/time-id.ts'
 import type { Outbox } from '../../outbox/database/database.ts'
 import type { LogEvent } from '../../outbox/log/log.ts'
-import { tellWake } from '../../outbox/log/wake.ts'
+import { notifyWake } from '../../outbox/log/wake.ts'
 import type { Settlement } from '../../outbox/settle/settle.ts'
 import { describeError, type Log } from '../../runtime/log.ts'
 import { createPatientClock } from '../../runtime/patient-clock.ts'
@@ -59,7 +59,7 @@ const forgetPrefix = 'forget:'
  * possible changes of any kind.
  */
 export function createDispatcher(options: DispatcherOptions): Service & {
-  wake(told: string | null): void
+  wake(payload: string | null): void
   appended(events: AppendedEvents): void
   /** This process' pace of a webhook. */
   paceOf: Places['paceOf']
@@ -87,16 +87,16 @@ export function createDispatcher(options: DispatcherOptions): Service & {
     onDue: webhookId => wake(`hand:${webhookId}`),
   })
 
-  function wake(told: string | null) {
-    if (told?.startsWith(forgetPrefix)) return forget(told.slice(forgetPrefix.length))
-    if (serving) heed(serving, told || null)
+  function wake(payload: string | null) {
+    if (payload?.startsWith(forgetPrefix)) return forget(payload.slice(forgetPrefix.length))
+    if (serving) heed(serving, payload || null)
     waker.wake()
   }
 
   /** An empty payload: the name is too long for one, and for a key of the table. */
-  function forget(told: string) {
-    if (told === '') return
-    const [entityType, entityId] = JSON.parse(told)
+  function forget(payload: string) {
+    if (payload === '') return
+    const [entityType, entityId] = JSON.parse(payload)
     tail.forget({ entityType, entityId })
     if (serving) forgetEntity(serving.machine, { entityType, entityId })
   }
@@ -129,7 +129,7 @@ export function createDispatcher(options: DispatcherOptions): Service & {
         }
       }
       // Its pending work is for another process.
-      await tellWake(outbox).catch(() => {})
+      await notifyWake(outbox).catch(() => {})
     },
   }
 }
@@ -143,20 +143,20 @@ function stallOf({ heardAtMs, settler }: Serving, nowMs: number): string | null 
 }
 
 /** Another process changed something; null: anything may have changed. */
-function heed(serving: Serving, told: string | null): void {
-  if (told === 'shares') {
+function heed(serving: Serving, payload: string | null): void {
+  if (payload === 'shares') {
     wantBeat(serving)
     return
   }
   const { reader, machine, clockMs } = serving
-  const [, byHand] = /^hand:(\d+)$/.exec(told ?? '') ?? []
+  const [, byHand] = /^hand:(\d+)$/.exec(payload ?? '') ?? []
   const queue = byHand === undefined ? undefined : machine.queues.get(Number(byHand))
   if (queue) {
     blocked(queue)
     due(machine, queue, clockMs())
   }
-  if (told === null || (byHand !== undefined && !queue)) reader.wanted.aside = true
-  if (told === null || told === 'webhooks' || byHand !== undefined) reader.wanted.settings = true
-  if (told !== null && /^\d+$/.test(told)) noteHead(reader, BigInt(told))
+  if (payload === null || (byHand !== undefined && !queue)) reader.wanted.aside = true
+  if (payload === null || payload === 'webhooks' || byHand !== undefined) reader.wanted.settings = true
+  if (payload !== null && /^\d+$/.test(payload)) noteHead(reader, BigInt(payload))
   else reader.wanted.head = true
 }

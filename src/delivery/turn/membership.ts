@@ -40,21 +40,21 @@ export async function joinHolders(options: { outbox: Outbox; deadlineMs: number;
     // Alone, an idle holder writes nothing: a newcomer first watches for seconds, and is noticed before.
     if (isIdle && isAlone) return await listenTo(now(), await hear(outbox, { holderId }))
     const at = now()
-    const told = await beat(outbox, { holderId, aliveMs: aliveMs(deadlineMs), maySendUpTo: upTo })
-    if (!told) return null
+    const beats = await beat(outbox, { holderId, aliveMs: aliveMs(deadlineMs), maySendUpTo: upTo })
+    if (!beats) return null
     writtenAt = at
     if (upTo > maySendUpTo) maySendUpTo = upTo
-    return listenTo(at, told)
+    return listenTo(at, beats)
   }
 
-  function listenTo(at: Moment, told: Beat | null): Beat | null {
-    if (!told) return null
-    isAlone = told.holders.length === 1
+  function listenTo(at: Moment, beats: Beat | null): Beat | null {
+    if (!beats) return null
+    isAlone = beats.holders.length === 1
     const heardMs = now().monotonicMs
-    silences = noteBeats(silences, told.holders, heardMs - heardAtMs)
+    silences = noteBeats(silences, beats.holders, heardMs - heardAtMs)
     heardAtMs = heardMs
     heardAt = at
-    return told
+    return beats
   }
 
   return {

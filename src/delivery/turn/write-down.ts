@@ -5,7 +5,7 @@ import { isShareDone, mostPlaces, reachOf } from './progress.ts'
 import type { Serving } from './serving.ts'
 
 export const beatEveryMs = 700
-/** Alone and idle. A newcomer tells of itself, and watches for three seconds before it takes anything. */
+/** Alone and idle. A newcomer announces itself, and watches for three seconds before it takes anything. */
 const restEveryMs = 2 * beatEveryMs
 const saveEveryMs = 500
 

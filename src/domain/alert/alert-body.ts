@@ -7,7 +7,7 @@ import type { IncidentFacts, IncidentKind } from './incident.ts'
 const payloadVersion = 1
 
 /** The facts of an alert. */
-export type Told = {
+export type AlertedIncident = {
   readonly incidentId: number
   readonly kind: IncidentKind
   /** The webhook concerned; null: capture. */
@@ -21,19 +21,19 @@ export type Told = {
 }
 
 /** The body of an alert: no URL, no secret, and no data of an entity. */
-export function alertBody(trigger: AlertTrigger, told: Told, toldAt: Date): string {
+export function alertBody(trigger: AlertTrigger, incident: AlertedIncident, sentAt: Date): string {
   const { entityType, actionType } = storedAlert(trigger)
-  const { webhook, facts, subject } = told
+  const { webhook, facts, subject } = incident
   const isCounted = trigger === 'delivery.dead' || trigger === 'capture.lost'
   const result = {
     version: payloadVersion,
-    incident_id: told.incidentId,
-    since: told.openedAt.toISOString(),
-    told_at: toldAt.toISOString(),
+    incident_id: incident.incidentId,
+    since: incident.openedAt.toISOString(),
+    told_at: sentAt.toISOString(),
     ...(webhook && { webhook_id: webhook.id, webhook_name: webhook.name }),
-    ...(trigger === 'webhook.recovered' && { ended_at: (told.endedAt ?? toldAt).toISOString() }),
+    ...(trigger === 'webhook.recovered' && { ended_at: (incident.endedAt ?? sentAt).toISOString() }),
     ...(facts.reason && { reason: facts.reason }),
-    ...(isCounted && { count: told.count }),
+    ...(isCounted && { count: incident.count }),
     ...(webhook === null && { slot: subject }),
     ...(facts.code && { code: facts.code, mend: mendOf(facts.code as CaptureCode) }),
     ...(facts.lost && { lost: facts.lost }),
@@ -52,7 +52,7 @@ const exampleAt = new Date('2026-01-01T12:00:00Z')
 export function alertExample(trigger: AlertTrigger, action?: 'test'): string {
   const isOfCapture = trigger.startsWith('capture.')
   const kind = trigger === 'webhook.recovered' ? 'webhook.failing' : trigger
-  const told: Told = {
+  const incident: AlertedIncident = {
     incidentId: 1,
     kind,
     webhook: isOfCapture ? null : { id: 1, name: 'CRM' },
@@ -62,7 +62,7 @@ export function alertExample(trigger: AlertTrigger, action?: 'test'): string {
     endedAt: new Date(exampleAt.getTime() + 300_000),
     facts: exampleFacts[kind],
   }
-  const body = alertBody(trigger, told, new Date(exampleAt.getTime() + 60_000))
+  const body = alertBody(trigger, incident, new Date(exampleAt.getTime() + 60_000))
   return action === undefined
     ? body
     : body.replace(`"action_type":"${storedAlert(trigger).actionType}"`, `"action_type":"${action}"`)

@@ -1,6 +1,6 @@
 import { type CaptureCode, mendOf } from '../capture/capture-code.ts'
 import type { AlertTrigger } from '../event/alert.ts'
-import type { Told } from './alert-body.ts'
+import type { AlertedIncident } from './alert-body.ts'
 
 /** Waits in ms after the first, second, … failed attempt of a mail. After the last, a day later, it is dropped. */
 export const mailScheduleMs: readonly number[] = [1, 5, 15, 60, 180, 360, 720].map(
@@ -19,7 +19,7 @@ export function mailOf(
     /** How many there are of each. */
     readonly counts: ReadonlyMap<AlertTrigger, number>
     /** The first of them. */
-    readonly alerts: readonly { readonly alert: AlertTrigger; readonly told: Told }[]
+    readonly alerts: readonly { readonly alert: AlertTrigger; readonly incident: AlertedIncident }[]
   },
   publicUrl: string | null,
   /** Where its reader stops such mails; null: the operator chose the address. */
@@ -30,7 +30,7 @@ export function mailOf(
   return { ...mail, text: `${mail.text}\nStop these mails: ${publicUrl}${stopPath}\n` }
 }
 
-type Alerts = readonly { readonly alert: AlertTrigger; readonly told: Told }[]
+type Alerts = readonly { readonly alert: AlertTrigger; readonly incident: AlertedIncident }[]
 
 function mailOfAll(
   counts: ReadonlyMap<AlertTrigger, number>,
@@ -40,27 +40,29 @@ function mailOfAll(
   const count = [...counts.values()].reduce((sum, one) => sum + one, 0)
   const [first] = alerts
   return count === 1 && first
-    ? mailOfOne(first.alert, first.told, publicUrl)
+    ? mailOfOne(first.alert, first.incident, publicUrl)
     : mailOfMany(counts, alerts, count, publicUrl)
 }
 
 type Mail = { readonly subject: string; readonly text: string }
 
-function mailOfOne(alert: AlertTrigger, told: Told, publicUrl: string | null): Mail {
-  const { what, mend } = sentences(alert, told)
-  const path = told.webhook === null ? '/health' : `/couplings/${told.webhook.id}/log`
+function mailOfOne(alert: AlertTrigger, incident: AlertedIncident, publicUrl: string | null): Mail {
+  const { what, mend } = sentences(alert, incident)
+  const path = incident.webhook === null ? '/health' : `/couplings/${incident.webhook.id}/log`
   const lines = [
     `${what}.`,
     '',
-    `Since: ${told.openedAt.toISOString()}`,
-    ...(alert === 'webhook.recovered' && told.endedAt ? [`Until: ${told.endedAt.toISOString()}`] : []),
-    ...(told.facts.lost ?? []).map(
+    `Since: ${incident.openedAt.toISOString()}`,
+    ...(alert === 'webhook.recovered' && incident.endedAt
+      ? [`Until: ${incident.endedAt.toISOString()}`]
+      : []),
+    ...(incident.facts.lost ?? []).map(
       ({ reason, table_name }) => `Lost: ${table_name ?? 'changes of all tables'} (${reason})`,
     ),
     ...(mend === null ? [] : ['', `Fix: ${mend}`]),
     ...(publicUrl === null ? [] : ['', `${publicUrl}${path}`]),
     '',
-    `Alert ${alert}, incident ${told.incidentId}. walhook sends one email for it.`,
+    `Alert ${alert}, incident ${incident.incidentId}. walhook sends one email for it.`,
   ]
   return { subject: `[walhook] ${what}`, text: `${lines.join('\n')}\n` }
 }
@@ -77,7 +79,8 @@ function mailOfMany(
     `${what}.`,
     '',
     ...alerts.map(
-      ({ alert, told }) => `- ${sentences(alert, told).what}, since ${told.openedAt.toISOString()}`,
+      ({ alert, incident }) =>
+        `- ${sentences(alert, incident).what}, since ${incident.openedAt.toISOString()}`,
     ),
     ...(alerts.length < count ? [`- and ${count - alerts.length} more`] : []),
     ...(publicUrl === null ? [] : ['', `${publicUrl}${isOfCapture ? '/health' : '/couplings'}`]),
@@ -109,13 +112,13 @@ function summary(alert: AlertTrigger, count: number): string {
   }
 }
 
-function sentences(alert: AlertTrigger, told: Told): { what: string; mend: string | null } {
+function sentences(alert: AlertTrigger, incident: AlertedIncident): { what: string; mend: string | null } {
   // A line break in a name would write lines of its own.
   const name =
-    told.webhook === null
+    incident.webhook === null
       ? ''
-      : `Webhook ${told.webhook.id} (${told.webhook.name.replaceAll(/[\s\p{C}]+/gu, ' ')})`
-  const mendOfCapture = told.facts.code ? mendOf(told.facts.code as CaptureCode) : null
+      : `Webhook ${incident.webhook.id} (${incident.webhook.name.replaceAll(/[\s\p{C}]+/gu, ' ')})`
+  const mendOfCapture = incident.facts.code ? mendOf(incident.facts.code as CaptureCode) : null
   switch (alert) {
     case 'webhook.failing':
       return { what: `${name} is failing`, mend: 'read its log, then fix the receiver' }
@@ -123,7 +126,7 @@ function sentences(alert: AlertTrigger, told: Told): { what: string; mend: strin
       return { what: `${name} has recovered`, mend: null }
     case 'webhook.disabled': {
       const why =
-        told.facts.reason === 'gone'
+        incident.facts.reason === 'gone'
           ? 'its receiver answered 410 Gone'
           : 'its receiver accepted no request for more than five days'
       return {
@@ -133,16 +136,16 @@ function sentences(alert: AlertTrigger, told: Told): { what: string; mend: strin
     }
     case 'delivery.dead':
       return {
-        what: `${name} has ${told.count} ${told.count === 1 ? 'dead letter' : 'dead letters'}`,
+        what: `${name} has ${incident.count} ${incident.count === 1 ? 'dead letter' : 'dead letters'}`,
         mend: 'fix the receiver, then choose “Resend all failed” on the Log page of the webhook',
       }
     case 'capture.lost':
-      return { what: `Changes were lost (slot ${told.subject})`, mend: mendOfCapture }
+      return { what: `Changes were lost (slot ${incident.subject})`, mend: mendOfCapture }
     case 'capture.blocked':
-      return { what: `Capture is blocked (slot ${told.subject})`, mend: mendOfCapture }
+      return { what: `Capture is blocked (slot ${incident.subject})`, mend: mendOfCapture }
     case 'capture.lagging':
       return {
-        what: `Capture is lagging (slot ${told.subject})`,
+        what: `Capture is lagging (slot ${incident.subject})`,
         mend: 'none, if it catches up. Otherwise check the Health page: the source writes faster than walhook stores, or a database is slow',
       }
     default:

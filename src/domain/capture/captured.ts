@@ -267,8 +267,8 @@ function changeOfPublication(before: Captured, now: Captured, table: CapturedTab
   const names = Object.keys({ ...was.options, ...is.options }).filter(
     name => was.options[name] !== is.options[name],
   )
-  const telling = names.filter(name => !ignored.includes(name))
-  if (telling.length > 0) return `of the publication these options were changed: ${telling.join(', ')}`
+  const compared = names.filter(name => !ignored.includes(name))
+  if (compared.length > 0) return `of the publication these options were changed: ${compared.join(', ')}`
   if (names.length > 0 || was.owner !== is.owner) return null
   return 'the publication was altered, and has the same options now: it may have had others in between'
 }

@@ -20,7 +20,7 @@ export type Column = {
   /** The name `schema.name` of a type that is not built in: DROP and CREATE may change its OID. */
   readonly typeName?: string
   /** Absent: the mapping decides by the name. `in doubt`: it may be a column that is never sent. */
-  readonly told?: 'never' | 'in doubt'
+  readonly included?: 'never' | 'in doubt'
 }
 
 /** A table at the time of the change: the stream sends a new one after each DDL. */

@@ -101,7 +101,7 @@ export function livingMapping(
   return { mapping: living, lost }
 }
 
-/** Creates the function that tells whether a table exists without a column that it had. */
+/** Creates the function that finds whether a table exists without a column that it had. */
 function findsDropped(known: readonly KnownColumn[], tables: TablesToday['tables']) {
   return (table: TableName, column: string): boolean => {
     const today = tables.get(tableKey(table))

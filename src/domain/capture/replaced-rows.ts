@@ -92,7 +92,7 @@ const rowsOf = (rows: ReadonlyMap<string, number>): Values[] =>
 
 /** The content of the rows, in order; null if unknown: Postgres orders texts by collations. */
 function shownInOrder(rows: Values[], { shown, order }: ListColumns): string | null {
-  let isTold = true
+  let isKnownOrder = true
   rows.sort((a, b) => {
     for (const [i, { type, descends }] of order.entries()) {
       const [one, other] = [a[shown.length + i]!, b[shown.length + i]!]
@@ -100,12 +100,12 @@ function shownInOrder(rows: Values[], { shown, order }: ListColumns): string | n
       if (one === null || other === null) return one === null ? 1 : -1
       const compared =
         type === 'bytes' ? Buffer.compare(Buffer.from(one), Buffer.from(other)) : by(type, one, other)
-      if (compared === null) isTold = false
+      if (compared === null) isKnownOrder = false
       else if (compared !== 0) return descends ? -compared : compared
     }
     return 0
   })
-  return isTold ? JSON.stringify(rows.map(values => values.slice(0, shown.length))) : null
+  return isKnownOrder ? JSON.stringify(rows.map(values => values.slice(0, shown.length))) : null
 }
 
 const ordered: ReadonlySet<string> = new Set([

@@ -14,31 +14,31 @@ const asOfNow =
   'From the present tables and mapping: events from before a change have the fields of that time. Unlisted fields may appear.'
 
 /** One form of a request. */
-export type Told =
+export type RequestForm =
   | { readonly entity: EntityShape; readonly action: ActionType | 'test' }
   | { readonly alert: AlertTrigger; readonly asTest?: boolean }
 
 /** The JSON Schema of the body that a trigger sends. */
-export function triggerSchema(told: Told): JsonSchema {
+export function triggerSchema(form: RequestForm): JsonSchema {
   const definitions = createDefinitions()
-  const { description, ...schema } = bodySchema(told, definitions)
+  const { description, ...schema } = bodySchema(form, definitions)
   return {
     $schema: dialect,
     ...schema,
     description: `${description} ${asOfNow}`,
-    examples: [JSON.parse(bodyExample(told))],
+    examples: [JSON.parse(bodyExample(form))],
     $defs: definitions.all(),
   }
 }
 
 /** The JSON Schema of requests that each contain one of these forms, or, in a batch, several. */
 export function requestSchema(
-  all: readonly Told[],
+  all: readonly RequestForm[],
   { title, isBatch }: { readonly title: string; readonly isBatch: boolean },
 ): JsonSchema {
   const definitions = createDefinitions()
-  const forms = all.map(told =>
-    definitions.define(typeName(titleOf(told)), () => bodySchema(told, definitions)),
+  const forms = all.map(form =>
+    definitions.define(typeName(titleOf(form)), () => bodySchema(form, definitions)),
   )
   const one = { oneOf: forms }
   return {
@@ -51,21 +51,21 @@ export function requestSchema(
 }
 
 /** The name of the trigger, or of its test. */
-export function titleOf(told: Told): string {
-  if ('entity' in told) return `${told.entity.entityType}.${told.action}`
-  return told.asTest ? `${told.alert}.test` : told.alert
+export function titleOf(form: RequestForm): string {
+  if ('entity' in form) return `${form.entity.entityType}.${form.action}`
+  return form.asTest ? `${form.alert}.test` : form.alert
 }
 
-function bodySchema(told: Told, definitions: Definitions): JsonSchema {
-  return 'entity' in told
-    ? entityBody(told.entity, told.action, definitions)
-    : alertSchema(told.alert, told.asTest === true)
+function bodySchema(form: RequestForm, definitions: Definitions): JsonSchema {
+  return 'entity' in form
+    ? entityBody(form.entity, form.action, definitions)
+    : alertSchema(form.alert, form.asTest === true)
 }
 
 /** An example body, without any stored data. */
-export function bodyExample(told: Told): string {
-  if ('alert' in told) return alertExample(told.alert, told.asTest ? 'test' : undefined)
-  const { entity, action } = told
+export function bodyExample(form: RequestForm): string {
+  if ('alert' in form) return alertExample(form.alert, form.asTest ? 'test' : undefined)
+  const { entity, action } = form
   return writeBody({
     entityIdJson: exampleId(entity),
     entityType: entity.entityType,

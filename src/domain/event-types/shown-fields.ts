@@ -31,8 +31,8 @@ export type ShownField = {
 /** The fields of `result` (of a delete: `last`) in the schema of a body. */
 export function shownFields(schema: JsonSchema): ShownField[] {
   const { properties } = schema as { properties: Record<string, JsonSchema> }
-  const told = properties.result ?? properties.last
-  return told ? fieldsOf(resolved(told, schema), schema) : []
+  const content = properties.result ?? properties.last
+  return content ? fieldsOf(resolved(content, schema), schema) : []
 }
 
 function fieldsOf({ properties = {} }: JsonSchema, root: JsonSchema): ShownField[] {

@@ -79,22 +79,25 @@ export function withAction(
 }
 
 /** The body of an `update`, sent as `new`. */
-export function toldAsNew(body: string): string {
+export function bodyAsNew(body: string): string {
   // The first match is the body's own: quotes inside JSON strings are escaped.
   return body.replace('"action_type":"update"', '"action_type":"new"')
 }
 
 /** The body of an `update`, sent as `delete`, without the entity's new values. */
-function toldAsDelete(body: string): string {
+function bodyAsDelete(body: string): string {
   return `${body.slice(0, body.indexOf('"action_type":"update"'))}"action_type":"delete"}`
 }
 
 /** The form that an event is sent in, unless its own. */
-export type ToldForm = { readonly asNew: boolean; readonly asDelete: boolean }
+export type SentForm = { readonly asNew: boolean; readonly asDelete: boolean }
 
-/** The form of an event with `action` that is sent as `told`. */
-export function formToldAs(action: string | null, told: string | null): ToldForm {
-  return { asNew: action === 'update' && told === 'new', asDelete: action === 'update' && told === 'delete' }
+/** The form of an event with `action` that is sent as `sentAs`. */
+export function sentForm(action: string | null, sentAs: string | null): SentForm {
+  return {
+    asNew: action === 'update' && sentAs === 'new',
+    asDelete: action === 'update' && sentAs === 'delete',
+  }
 }
 
 /**
@@ -105,10 +108,10 @@ export function formToldAs(action: string | null, told: string | null): ToldForm
  */
 export function bodySent(
   event: Pick<EventFacts, 'previous' | 'omitted'> & { readonly body: string },
-  form: ToldForm & { readonly withPrevious: boolean },
+  form: SentForm & { readonly withPrevious: boolean },
 ): string {
-  if (form.asDelete) return toldAsDelete(event.body)
-  const body = form.asNew ? toldAsNew(event.body) : event.body
+  if (form.asDelete) return bodyAsDelete(event.body)
+  const body = form.asNew ? bodyAsNew(event.body) : event.body
   if (!form.withPrevious) return body
   const previous = form.asNew || event.previous === null ? '' : `,"previous":${event.previous}`
   const omitted = event.omitted === null ? '' : `,"omitted":${JSON.stringify(event.omitted)}`

@@ -27,5 +27,5 @@ function wordOf(json: string | undefined): string {
 }
 
 /** Whether a receiver that got an event of one action as another has had its values. */
-export const keepsValues = (action: ActionType, told: string | null): boolean =>
-  told === action || (action === 'update' && told === 'new')
+export const keepsValues = (action: ActionType, sentAs: string | null): boolean =>
+  sentAs === action || (action === 'update' && sentAs === 'new')

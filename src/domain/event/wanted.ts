@@ -39,7 +39,7 @@ function stateAt<State extends Pick<WebhookState, 'version'>>(
  * The action that a webhook is sent for an event, by its state when the event was appended; null: unwanted. The same rule in
  * SQL: `outbox/log/wanted.ts`. `trigger` is the event's own, passed in by callers that ask for many webhooks.
  */
-export function toldAs(
+export function sentAction(
   webhook: {
     readonly id: number
     /** Null: it may get entities of all tenants. */
@@ -64,8 +64,8 @@ export function toldAs(
 
 function wantedBy(state: WebhookState, event: Wantable, trigger: Trigger): ActionType | null {
   if (state.filter && concerns(state.filter, event.entityType)) {
-    const told = throughFilter(state.filter, state.updateFields, event)
-    return told !== null && state.triggers.includes(triggerOf(event.entityType, told)) ? told : null
+    const action = throughFilter(state.filter, state.updateFields, event)
+    return action !== null && state.triggers.includes(triggerOf(event.entityType, action)) ? action : null
   }
   return state.triggers.includes(trigger) && wantsFields(state.updateFields, event) ? event.actionType : null
 }

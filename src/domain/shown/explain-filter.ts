@@ -15,13 +15,13 @@ function filterOf({ filter, filterEntering, filterLeaving }: WebhookState): Filt
 export function throughFilterOf(
   state: WebhookState,
   event: ExplainFacts['event'],
-): { readonly told: string } | { readonly excluded: Mismatch } | null {
+): { readonly sentAs: string } | { readonly excluded: Mismatch } | null {
   const filter = filterOf(state)
   const { body = null, previous = null, omitted = null } = event
   if (!filter || body === null || !concerns(filter, event.entityType)) return null
   const judged = { ...event, body, previous, omitted }
-  const told = throughFilter(filter, state.updateFields, judged)
-  if (told !== null) return { told }
+  const sentAs = throughFilter(filter, state.updateFields, judged)
+  if (sentAs !== null) return { sentAs }
   const mismatch = firstMismatch(filter, judged)
   if (mismatch === null) return null
   const { field, json } = mismatch

@@ -217,7 +217,7 @@ function unwantedBy(state: WebhookState, event: ExplainFacts['event'], texts: Ex
   if (filtered && 'excluded' in filtered)
     return { state: 'filtered', sentences: [texts.filtered(filtered.excluded)] }
   const trigger = filtered
-    ? `${event.entityType}.${filtered.told}`
+    ? `${event.entityType}.${filtered.sentAs}`
     : triggerOf(event.entityType, event.actionType)
   if (!state.triggers.includes(trigger))
     return { state: 'not_subscribed', sentences: [texts.notSubscribed(trigger)] }

@@ -9,7 +9,7 @@ import { fields } from '../database/fields.ts'
 import { ofEvent, rowOfS } from '../database/row-keys.ts'
 import { rows, statement } from '../database/statement.ts'
 import { isSkipped } from '../log/waits.ts'
-import { stateAt, toldAs, wants } from '../log/wanted.ts'
+import { sentAction, stateAt, wants } from '../log/wanted.ts'
 import { type Due, wakeNext } from './aside.ts'
 import { lockRows } from './lock-rows.ts'
 import type { Delivery } from './shipment.ts'
@@ -96,7 +96,7 @@ left join lateral (
   )
   union all
   (
-    select e.id, ${toldAs('e', 's')}, 0::smallint, false, false, false
+    select e.id, ${sentAction('e', 's')}, 0::smallint, false, false, false
     from walhook.events e
     left join lateral (${stateAt(p.webhookId, 'e.webhooks_version')}) s on true
     where k.looks_ahead and e.entity_id = k.entity_id and e.entity_type = k.entity_type

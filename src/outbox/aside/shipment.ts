@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import { type ActionType, bodySent, type EventFacts, type ToldForm } from '../../domain/event/event.ts'
+import { type ActionType, bodySent, type EventFacts, type SentForm } from '../../domain/event/event.ts'
 import type { TimeId } from '../../domain/value/time-id.ts'
 import { fields } from '../database/fields.ts'
 
@@ -35,7 +35,7 @@ export type Shipment = {
   readonly deliveries: readonly [Delivery, ...Delivery[]]
 }
 
-type DeliveryForm = Pick<Delivery, 'attempts' | 'isManual' | 'withPrevious'> & ToldForm
+type DeliveryForm = Pick<Delivery, 'attempts' | 'isManual' | 'withPrevious'> & SentForm
 
 /** A delivery of an event to a webhook, in one form. */
 export function toDelivery(
@@ -76,8 +76,8 @@ d.batch_id, e.action_type, e.body,
 case when d.with_previous then e.previous end as previous, case when d.with_previous then e.omitted end as omitted`
 
 export function fromRow(row: pg.QueryResultRow): Delivery {
-  const told = fields<DeliveryForm & Omit<Parameters<typeof toDelivery>[0], 'id'>>(row)
-  return toDelivery({ ...told, id: row.event_id }, row.webhook_id, told)
+  const form = fields<DeliveryForm & Omit<Parameters<typeof toDelivery>[0], 'id'>>(row)
+  return toDelivery({ ...form, id: row.event_id }, row.webhook_id, form)
 }
 
 /** The ids of a shipment in flight: its batch, or its events. */

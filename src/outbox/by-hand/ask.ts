@@ -9,7 +9,7 @@ import { ofEntity } from '../database/row-keys.ts'
 import { rows, statement } from '../database/statement.ts'
 import { isDelivered, isSkipped, placeIn, waitsInLog } from '../log/waits.ts'
 import { formOf, stateAt, wantedColumns, wants } from '../log/wanted.ts'
-import { makeDue, tellByHand } from './by-hand.ts'
+import { makeDue, notifyByHand } from './by-hand.ts'
 
 /**
  * The state of an event at a webhook:
@@ -176,6 +176,6 @@ export async function askFor(
   const changed = [...eventIds, ...pulled.map(row => row.event_id as TimeId)]
   const touched = [...new Map(asked.map(event => [entityKey(event), event])).values()]
   await makeDue(client, { webhookId, entities: touched, changed })
-  await tellByHand(client, webhookId)
+  await notifyByHand(client, webhookId)
   return { events, asked }
 }

@@ -35,7 +35,7 @@ export async function lockToSend(
 }
 
 /** Makes every delivering process look at the webhook again after the commit. */
-export async function tellByHand(client: pg.ClientBase, webhookId: number): Promise<void> {
+export async function notifyByHand(client: pg.ClientBase, webhookId: number): Promise<void> {
   await client.query(`select pg_notify('${wakeChannel}', $1)`, [`hand:${webhookId}`])
 }
 

@@ -11,7 +11,7 @@ import { ofEntity, oldestOfS } from '../database/row-keys.ts'
 import { rows, statement } from '../database/statement.ts'
 import { placesOf, recordEnded } from '../log/waits.ts'
 import { askedPlaces } from './ask.ts'
-import { tellByHand } from './by-hand.ts'
+import { notifyByHand } from './by-hand.ts'
 import { countPage, type Skipped } from './count-skipped.ts'
 
 /** A part of a webhook's pending events: all, one entity's, or one. */
@@ -98,7 +98,7 @@ export async function cancelRows(
     client,
     moved.rows.map(row => ({ webhookId, ...fields<Entity>(row) })),
   )
-  await tellByHand(client, webhookId)
+  await notifyByHand(client, webhookId)
   return { cancelled, isMore: cancelled === limit }
 }
 
@@ -145,6 +145,6 @@ export async function skipWaiting(
   const { entityType = null, entityId = null } = entity ?? {}
   const { rows: made } = await insertSkip(client, { webhookId, entityType, entityId, ...range })
   if (!made[0]) return { skipped: null, isUnsure: false }
-  await tellByHand(client, webhookId)
+  await notifyByHand(client, webhookId)
   return { skipped: { ...skip, skipId: made[0].id }, isUnsure }
 }

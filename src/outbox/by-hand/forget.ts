@@ -124,7 +124,7 @@ async function cancelPage(
       client,
       webhook_ids.map((webhookId: number) => ({ webhookId, entityType, entityId })),
     )
-    await tellForget(client, { entityType, entityId })
+    await notifyForget(client, { entityType, entityId })
     return { deliveries: rows + ahead.rows[0].ahead, last }
   })
 }
@@ -132,7 +132,7 @@ async function cancelPage(
 const longestPayload = 7_000
 
 /** Delivering processes drop unsent events of the entity. */
-async function tellForget(client: pg.ClientBase, { entityType, entityId }: Entity): Promise<void> {
+async function notifyForget(client: pg.ClientBase, { entityType, entityId }: Entity): Promise<void> {
   const payload = `forget:${JSON.stringify([entityType, entityId])}`
   if (Buffer.byteLength(payload) <= longestPayload)
     await client.query(`select pg_notify('${wakeChannel}', $1)`, [payload])

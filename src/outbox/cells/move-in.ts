@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import { timeOf } from '../../domain/value/time-id.ts'
-import { tellByHand } from '../by-hand/by-hand.ts'
+import { notifyByHand } from '../by-hand/by-hand.ts'
 import type { Outbox } from '../database/database.ts'
 import { dayMs, ensurePartitions } from '../days/partitions.ts'
 import { deleteRowsOf } from '../records/webhooks.ts'
@@ -43,7 +43,7 @@ export async function bringIn(
     'update walhook.positions set webhooks_version = (select version from walhook.webhooks_version)',
   )
   await moveFence(client)
-  await tellByHand(client, webhookId)
+  await notifyByHand(client, webhookId)
 }
 
 async function storeWebhook(client: pg.PoolClient, json: string): Promise<void> {

@@ -40,7 +40,7 @@ const versionAfter = (place: string) => `coalesce(
 
 /**
  * - changed: the webhooks changed since a version, each with its lowest position
- * - told: with the lowest version of events after it. One snapshot: later events have no older version.
+ * - versioned: with the lowest version of events after it. One snapshot: later events have no older version.
  */
 const readStatement = statement(
   'delivery_settings',
@@ -55,7 +55,7 @@ with main as materialized (
   from walhook.webhooks w
   left join lateral (select min(settled_up_to) as place from walhook.streams where webhook_id = w.id) own on true
   where w.changed_in_version > ${p.sinceVersion}
-), told as (
+), versioned as (
   select c.*, least(c.own_place, main.place) as place,
          case when c.own_place < main.place then ${versionAfter('c.own_place')} else main_version.version end as oldest_version
   from changed c, main, main_version
@@ -67,7 +67,7 @@ select (select version from walhook.webhooks_version) as version, (select count(
        (extract(epoch from w.held_until - clock_timestamp()) * 1000)::float8 as held_in_ms,
        states.json as states, skips.json as skips
 from (select) one
-left join told w on true
+left join versioned w on true
 left join lateral (
   select json_agg(json_build_object(
            'version', version, 'isActive', is_active and disabled_reason is null, 'triggers', triggers,

@@ -58,12 +58,12 @@ export async function join(
       [aliveMs],
     )
     // The others beat at once: one that was alone may have rested.
-    await tellShares(client)
+    await notifyShares(client)
     return { holderId: rows[0].id }
   })
 }
 
-const told = `
+const everyBeat = `
 select (select json_agg(json_build_object('id', id, 'beat', beat::text, 'isLeaving', is_leaving,
                                                     'hasSession', id in (select holder_id from sessions)) order by id)
         from walhook.holders) as holders,
@@ -92,13 +92,13 @@ with ${moment}, ${sessions}, mine as (
   where id = ${p.holderId}
   returning id
 )
-${told}`,
+${everyBeat}`,
 )
 
 const hearStatement = statement(
   'hear',
   { holderId: 'int' },
-  p => `with ${sessions}, mine as (select id from walhook.holders where id = ${p.holderId}) ${told}`,
+  p => `with ${sessions}, mine as (select id from walhook.holders where id = ${p.holderId}) ${everyBeat}`,
 )
 
 /**
@@ -220,12 +220,12 @@ export async function releaseShares(
     )
     if (isLeaving)
       await client.query('update walhook.holders set is_leaving = true where id = $1', [holderId])
-    await tellShares(client)
+    await notifyShares(client)
   })
 }
 
 /** Once this has committed, the others beat at once: they claim what is free, and see who has come. */
-export async function tellShares(client: pg.ClientBase): Promise<void> {
+export async function notifyShares(client: pg.ClientBase): Promise<void> {
   await client.query(`select pg_notify('${wakeChannel}', 'shares')`)
 }
 
@@ -243,7 +243,7 @@ export async function leave(outbox: Outbox, { holderId }: { holderId: number }):
     await freeTaken(client, { holderId, notBefore: rows[0].alive_until })
     await client.query('update walhook.shares set holder_id = null where holder_id = $1', [holderId])
     await client.query('delete from walhook.holders where id = $1', [holderId])
-    await tellShares(client)
+    await notifyShares(client)
   })
 }
 

@@ -35,7 +35,7 @@ const appendStatement = statement(
     readLsn: 'pg_lsn',
     lastEventId: 'bigint',
     onlyWebhookId: 'int',
-    isTold: 'boolean',
+    notifies: 'boolean',
     events: arrays(eventColumns),
     parked: rows<ParkedChange>({
       commit_lsn: ['pg_lsn', change => change.commitLsn],
@@ -67,7 +67,7 @@ with current as (
   insert into walhook.parked_changes (commit_lsn, index_in_transaction, entity_type, entity_id, action_type, reason)
   select p.* from moved, ${p.parked('p')}
 )
-select webhooks_version, case when ${p.isTold} then pg_notify('${wakeChannel}', ${p.lastEventId}::text) end from moved`,
+select webhooks_version, case when ${p.notifies} then pg_notify('${wakeChannel}', ${p.lastEventId}::text) end from moved`,
 )
 
 /**
@@ -102,7 +102,7 @@ export async function append(
     confirmableLsn: formatLsn(input.confirmableLsn),
     readLsn: input.readLsn == null ? null : formatLsn(input.readLsn),
     onlyWebhookId: input.onlyWebhookId ?? null,
-    isTold: events.count() > 0,
+    notifies: events.count() > 0,
     events: events.values(),
   })
   if (moved.length === 0) throw new PositionMoved(input.slotName, input.expected)

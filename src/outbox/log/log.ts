@@ -92,11 +92,11 @@ with scanned as (
 ), fitting as (
   select * from wanted where bytes_before < ${p.maxBytes} and place <= ${p.limit}
 )
-select told.*, e.*
+select counts.*, e.*
 from (
   select (${upTo(p)}) as scanned_up_to, (select count(*) from wanted) as wanted,
          (select count(*) from fitting) as fitting
-) told
+) counts
 left join fitting e on true
 order by e.id`,
   )

@@ -4,15 +4,15 @@ import { setUpSession } from '../database/session-settings.ts'
 import { createWatch, WatchedClient } from '../database/watched-client.ts'
 import { wakeChannel } from './append.ts'
 
-/** Tells every process that something may be due, or that the slot is free. */
-export async function tellWake(outbox: Pick<Outbox, 'pool'>, what: '' | 'slot' = ''): Promise<void> {
+/** Notifies every process that something may be due, or that the slot is free. */
+export async function notifyWake(outbox: Pick<Outbox, 'pool'>, what: '' | 'slot' = ''): Promise<void> {
   await outbox.pool.query(`select pg_notify('${wakeChannel}', $1)`, [what])
 }
 
 const askEveryMs = 10_000
 
 /**
- * Listens for commits to the outbox and calls `onWake` for each with what it tells:
+ * Listens for commits to the outbox and calls `onWake` for each with its payload:
  *
  * - an append: the id of its last event
  * - a change of webhooks: `webhooks`
@@ -28,7 +28,7 @@ const askEveryMs = 10_000
  */
 export async function listenForWakes(
   { url, schema }: { readonly url: string; readonly schema?: string },
-  onWake: (told: string | null) => void,
+  onWake: (payload: string | null) => void,
   signal: AbortSignal,
 ): Promise<void> {
   const client = new WatchedClient({

@@ -1,5 +1,5 @@
 /**
- * Which events a webhook wants, and in which form, in SQL; `toldAs` in `domain/event/wanted.ts` is the same rule in memory.
+ * Which events a webhook wants, and in which form, in SQL; `sentAction` in `domain/event/wanted.ts` is the same rule in memory.
  * Usage:
  *
  *     from walhook.events e left join lateral (${stateAt('$1', 'e.webhooks_version')}) s on true where ${wants('e', 's')}
@@ -22,12 +22,12 @@ export const wants = (e: string, s: string) => `case
   when not ${isOfTenant(e, s)} then false
   when ${s}.filter is null
     then ${e}.entity_type || '.' || ${actionFor(e, s)} = any (${s}.triggers) and ${wantsFields(e, s)}
-  else coalesce(${e}.entity_type || '.' || ${told(e, s)} = any (${s}.triggers), false)
+  else coalesce(${e}.entity_type || '.' || ${filteredAction(e, s)} = any (${s}.triggers), false)
 end`
 
 /** The action of event `e` for a state or webhook `s`; its own if the filter excludes it. */
-export const toldAs = (e: string, s: string) => `case
-  when ${s}.filter is null then ${actionFor(e, s)} else coalesce(${told(e, s)}, ${actionFor(e, s)}) end`
+export const sentAction = (e: string, s: string) => `case
+  when ${s}.filter is null then ${actionFor(e, s)} else coalesce(${filteredAction(e, s)}, ${actionFor(e, s)}) end`
 
 /** Whether the webhook of `s` may see event `e` at all. Never null. */
 export const isOfTenant = (e: string, s: string) =>
@@ -41,22 +41,22 @@ const actionFor = (e: string, s: string) => `case
 
 /** The columns as_new and as_delete of a delivery of `e`. */
 export const formOf = (e: string, s: string) => {
-  const isToldAs = (action: string) => `${e}.action_type = 'update' and ${toldAs(e, s)} = '${action}'`
-  return `${isToldAs('new')} as as_new, ${isToldAs('delete')} as as_delete`
+  const isSentAs = (action: string) => `${e}.action_type = 'update' and ${sentAction(e, s)} = '${action}'`
+  return `${isSentAs('new')} as as_new, ${isSentAs('delete')} as as_delete`
 }
 
 /** Whether webhook `w` wants events like `e` now, by tenant, trigger and filter, whatever fields changed. */
 export const isMeantFor = (e: string, w: string) => `(
   case when not ${isOfTenant(e, w)} then false
        when ${w}.filter is null then ${e}.entity_type || '.' || ${actionFor(e, w)} = any (${w}.triggers)
-       else coalesce(${e}.entity_type || '.' || ${told(e, w, 'true')} = any (${w}.triggers), false) end)`
+       else coalesce(${e}.entity_type || '.' || ${filteredAction(e, w, 'true')} = any (${w}.triggers), false) end)`
 
 /** Whether the filter of `s` has fields of the entity type of `e`; false without a filter. */
 export const concernsFilter = (e: string, s: string) =>
   `exists (select 1 from jsonb_object_keys(${s}.filter) key where split_part(key, '.', 1) = ${e}.entity_type)`
 
 /** Null: unwanted, whatever the triggers. */
-const told = (e: string, s: string, hasWantedField = wantsFields(e, s)) => `case
+const filteredAction = (e: string, s: string, hasWantedField = wantsFields(e, s)) => `case
   when ${concernsFilter(e, s)} then walhook.through_filter(${s}.filter, ${s}.filter_entering, ${s}.filter_leaving, ${hasWantedField},
       ${e}.entity_type, ${actionFor(e, s)}, ${e}.body, ${e}.previous, ${e}.changed, ${e}.omitted)
   when ${hasWantedField} then ${actionFor(e, s)}

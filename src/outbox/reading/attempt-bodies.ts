@@ -1,5 +1,5 @@
 import { batchBody } from '../../domain/delivery/shipment.ts'
-import { bodySent, type EventFacts, formToldAs } from '../../domain/event/event.ts'
+import { bodySent, type EventFacts, sentForm } from '../../domain/event/event.ts'
 import type { TimeId } from '../../domain/value/time-id.ts'
 import type { Outbox } from '../database/database.ts'
 
@@ -43,6 +43,6 @@ export function eventBodyOf(
   },
 ): string {
   if (row.event_body === null) return ''
-  const form = formToldAs(row.event_action_type, row.action_type)
+  const form = sentForm(row.event_action_type, row.action_type)
   return bodySent({ ...row, body: row.event_body }, { ...form, withPrevious: row.with_previous })
 }

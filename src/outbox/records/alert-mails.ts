@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import type { Told } from '../../domain/alert/alert-body.ts'
+import type { AlertedIncident } from '../../domain/alert/alert-body.ts'
 import { mailPaceMs, nextMailAt } from '../../domain/alert/mail-pace.ts'
 import type { AlertTrigger } from '../../domain/event/alert.ts'
 import { type Outbox, transaction } from '../database/database.ts'
@@ -53,7 +53,7 @@ export type DueMail = {
   /** How many there are of each. */
   readonly counts: ReadonlyMap<AlertTrigger, number>
   /** The first of them, at most `mostNamed`. */
-  readonly alerts: readonly { readonly alert: AlertTrigger; readonly told: Told }[]
+  readonly alerts: readonly { readonly alert: AlertTrigger; readonly incident: AlertedIncident }[]
 }
 
 /** What was taken is exclusive for this long, which is more than sending takes. */
@@ -140,7 +140,7 @@ where m.recipient = $1 and m.tenant is not distinct from $2 and m.taken_at = ${m
       const incident = toIncident(row)
       const { webhookId } = incident
       const webhook = webhookId === null ? null : { id: webhookId, name: webhook_name as string }
-      return { alert: mailed, told: { ...incident, incidentId: incident.id, webhook } }
+      return { alert: mailed, incident: { ...incident, incidentId: incident.id, webhook } }
     }),
   }
 }

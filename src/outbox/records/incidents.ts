@@ -94,20 +94,20 @@ const keyOf = ({ of, kind }: Happening) => `${String(of).padStart(10, '0')} ${ki
 
 const endOpen = statement(
   'end_incidents',
-  { kinds: 'text[]', subjects: 'text[]', tellsEnd: 'boolean' },
+  { kinds: 'text[]', subjects: 'text[]', alertsEnd: 'boolean' },
   p => `
-update walhook.incidents set ended_at = now(), tells_end = ${p.tellsEnd}
+update walhook.incidents set ended_at = now(), tells_end = ${p.alertsEnd}
 where subject = any(${p.subjects}) and kind = any(${p.kinds}) and ended_at is null`,
 )
 
-/** Ends open incidents of these kinds; `tellsEnd`: the end is an alert too. */
+/** Ends open incidents of these kinds; `alertsEnd`: the end is an alert too. */
 export async function endIncidents(
   db: pg.Pool | pg.ClientBase,
   subjects: readonly (number | string)[],
   kinds: readonly IncidentKind[],
-  { tellsEnd = false } = {},
+  { alertsEnd = false } = {},
 ): Promise<void> {
-  if (subjects.length > 0) await endOpen(db, { kinds, subjects: subjects.map(String), tellsEnd })
+  if (subjects.length > 0) await endOpen(db, { kinds, subjects: subjects.map(String), alertsEnd })
 }
 
 /** Whether a subject has an open incident of these kinds. */

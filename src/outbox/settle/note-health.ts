@@ -13,9 +13,9 @@ export async function noteHealth(
     readonly dead: ReadonlyMap<number, number>
   },
 ): Promise<void> {
-  await endIncidents(client, news.wellAgain, ['webhook.failing'], { tellsEnd: true })
+  await endIncidents(client, news.wellAgain, ['webhook.failing'], { alertsEnd: true })
   // A disabled webhook is no longer failing.
-  const told = news.disabled.filter(({ isOfAlert }) => !isOfAlert)
+  const alerted = news.disabled.filter(({ isOfAlert }) => !isOfAlert)
   await endIncidents(
     client,
     news.disabled.map(({ webhookId }) => webhookId),
@@ -23,7 +23,7 @@ export async function noteHealth(
   )
   const happenings: Happening[] = [
     ...news.failing.map(of => ({ kind: 'webhook.failing' as const, of })),
-    ...told.map(({ webhookId, code }) => ({
+    ...alerted.map(({ webhookId, code }) => ({
       kind: 'webhook.disabled' as const,
       of: webhookId,
       facts: { reason: code },

@@ -4,7 +4,7 @@ import { type Outbox, transaction } from '../database/database.ts'
 import { endStuckSessions, tryLockHolderAlone } from '../database/fence.ts'
 import { fields } from '../database/fields.ts'
 import { statement } from '../database/statement.ts'
-import { freeTaken, tellShares } from '../holders/holders.ts'
+import { freeTaken, notifyShares } from '../holders/holders.ts'
 import { isEnded, isSetAside, isSkipped } from '../log/waits.ts'
 import { formOf, stateAt, wants } from '../log/wanted.ts'
 
@@ -33,7 +33,7 @@ export async function takeOver(
     await freeTaken(client, { holderId: deadId, notBefore: dead.notBefore })
     await passOn(client, dead)
     await client.query('delete from walhook.holders where id = $1', [deadId])
-    await tellShares(client)
+    await notifyShares(client)
     return { setAside: set[0].count, shares: dead.shares }
   })
   if (taken !== 'busy') return taken

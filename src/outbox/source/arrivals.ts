@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import type { Part } from '../../domain/capture/resync.ts'
 import type { StoredEvent } from '../../domain/event/event.ts'
-import { toldAsNew } from '../../domain/event/event.ts'
+import { bodyAsNew } from '../../domain/event/event.ts'
 import { formatLsn, type Lsn } from '../../domain/value/lsn.ts'
 import { asKnown } from './resyncs.ts'
 
@@ -51,9 +51,9 @@ export async function asArrived(
       entityType,
       events.map(({ entityId }) => entityId),
       events.map(({ body }) => body),
-      events.map(({ body }) => toldAsNew(body)),
+      events.map(({ body }) => bodyAsNew(body)),
     ],
   })
-  const told = new Set<string>(rows.map(row => row.entity_id))
-  return known.filter(({ actionType, entityId }) => actionType === 'new' || !told.has(entityId))
+  const sent = new Set<string>(rows.map(row => row.entity_id))
+  return known.filter(({ actionType, entityId }) => actionType === 'new' || !sent.has(entityId))
 }

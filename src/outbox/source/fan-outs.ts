@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import type { FanOut } from '../../domain/capture/fan-out.ts'
-import { type StoredEvent, toldAsNew } from '../../domain/event/event.ts'
+import { bodyAsNew, type StoredEvent } from '../../domain/event/event.ts'
 import type { Outbox } from '../database/database.ts'
 
 /**
@@ -57,10 +57,10 @@ export async function asFannedOut(
       entityType,
       events.map(({ entityId }) => entityId),
       events.map(({ body }) => body),
-      events.map(({ body }) => toldAsNew(body)),
+      events.map(({ body }) => bodyAsNew(body)),
       field,
     ],
   })
-  const told = new Set<string>(rows.map(row => row.entity_id))
-  return events.filter(({ entityId }) => !told.has(entityId))
+  const sent = new Set<string>(rows.map(row => row.entity_id))
+  return events.filter(({ entityId }) => !sent.has(entityId))
 }

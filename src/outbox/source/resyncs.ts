@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import type { Resync } from '../../domain/capture/resync.ts'
 import type { StoredEvent } from '../../domain/event/event.ts'
-import { toldAsNew } from '../../domain/event/event.ts'
+import { bodyAsNew } from '../../domain/event/event.ts'
 import type { Outbox } from '../database/database.ts'
 import { fields } from '../database/fields.ts'
 import type { PageDone, PageReason } from './paged-work.ts'
@@ -167,7 +167,7 @@ export async function asKnown(
   const known = new Set<string>(rows.map(row => row.entity_id))
   return events.flatMap(event => {
     if (known.has(event.entityId)) return event
-    return event.actionType === 'delete' ? [] : { ...event, actionType: 'new', body: toldAsNew(event.body) }
+    return event.actionType === 'delete' ? [] : { ...event, actionType: 'new', body: bodyAsNew(event.body) }
   })
 }
 
@@ -181,7 +181,7 @@ const scannedEntities = 10_000
  * Backwards, the index has them in this order, each entity's last event first; forwards, PostgreSQL 15 would sort all events
  * per page. The index excludes nulls, which PostgreSQL 17 and later only recognize by a comparison.
  */
-export async function untoldEntities(
+export async function unsentEntities(
   client: pg.PoolClient,
   { entityType, knownUpTo, afterKey }: Pick<Resync, 'entityType' | 'knownUpTo' | 'afterKey'>,
   limit: number,
@@ -194,7 +194,7 @@ export async function untoldEntities(
     'set local enable_seqscan = off; set local enable_hashagg = off; set local enable_sort = off',
   )
   const { rows } = await client.query(
-    `select entity_id, tenant, id <= $3 and action_type <> 'delete' as is_untold
+    `select entity_id, tenant, id <= $3 and action_type <> 'delete' as is_unsent
      from (
        select distinct on (entity_id) entity_id, tenant, id, action_type from walhook.events
        where entity_type = $1 and entity_id >= '' and ($2::text is null or entity_id < $2)
@@ -204,8 +204,8 @@ export async function untoldEntities(
     [entityType, afterKey, knownUpTo, scannedEntities],
   )
   const entities: { entityId: string; tenant: string | null }[] = []
-  for (const [i, { entity_id, tenant, is_untold }] of rows.entries()) {
-    if (is_untold) entities.push({ entityId: entity_id, tenant })
+  for (const [i, { entity_id, tenant, is_unsent }] of rows.entries()) {
+    if (is_unsent) entities.push({ entityId: entity_id, tenant })
     const isEnd = i === rows.length - 1
     if (entities.length === limit || isEnd)
       return { entities, toKey: entity_id, isLast: isEnd && rows.length < scannedEntities }

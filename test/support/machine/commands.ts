@@ -21,7 +21,7 @@ const command = (name: string, run: (at: Machine) => Promise<void>): Command => 
   check: () => true,
   toString: () => name,
   async run(_, at) {
-    at.tell(name)
+    at.report(name)
     await run(at)
   },
 })

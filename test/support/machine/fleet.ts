@@ -10,7 +10,7 @@ type Condition = 'runs' | 'cut' | 'dead' | 'over'
 
 /**
  * An outbox whose link to the database can be cut: what is asked is not heard, and neither is an answer. A process that is dead
- * hears nothing for ever; one that is over is told so, and ends.
+ * hears nothing for ever; one that is over is fenced, and ends.
  */
 function severable(url: string) {
   const outbox = openOutbox({ url, maxConnections: 6, onError() {}, plans: 'by index' })
@@ -77,7 +77,7 @@ export type Process = {
   readonly disturbedMs: number[]
   readonly link: ReturnType<typeof severable>['link']
   appended(events: AppendedEvents): void
-  wake(told: string | null): void
+  wake(payload: string | null): void
   stop(): Promise<void>
   end(): Promise<void>
 }
@@ -86,14 +86,14 @@ export type Process = {
 export async function openFleet(outbox: Outbox, receivers: Receivers, deadlineMs: number) {
   const all: Process[] = []
   /** What they said. */
-  const told: string[] = []
+  const history: string[] = []
   const startedMs = performance.now()
   const living = () => all.filter(({ link }) => link.condition() === 'runs' || link.condition() === 'cut')
   const over = new AbortController()
   const listening = listenForWakes(
     outbox,
-    told => {
-      for (const process of all) if (process.link.condition() === 'runs') process.wake(told)
+    payload => {
+      for (const process of all) if (process.link.condition() === 'runs') process.wake(payload)
     },
     over.signal,
   )
@@ -102,18 +102,18 @@ export async function openFleet(outbox: Outbox, receivers: Receivers, deadlineMs
     const index = all.length
     const { outbox: own, real, link } = severable(outbox.url)
     const disturbedMs: number[] = []
-    const tell = (name: string, facts?: object) => {
+    const report = (name: string, facts?: object) => {
       if (name !== 'delivery.attempted')
-        told.push(
+        history.push(
           `${Math.round(performance.now() - startedMs)} ms, process ${index}: ${name} ${JSON.stringify(facts)}`,
         )
     }
     const log: Log = {
       ...silentLog,
-      info: tell,
-      error: tell,
+      info: report,
+      error: report,
       warn(name, facts) {
-        tell(name, facts)
+        report(name, facts)
         // Also where nobody meant it: a machine that is too busy to show that it lives.
         if (name === 'delivery.taken_over_from') disturbedMs.push(performance.now())
       },
@@ -163,7 +163,7 @@ export async function openFleet(outbox: Outbox, receivers: Receivers, deadlineMs
 
   return {
     all,
-    told,
+    history,
     living,
     start,
     /** Kills a process: its connections end as the kernel ends them. */

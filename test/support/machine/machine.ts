@@ -27,7 +27,7 @@ export async function openMachine({ deadlineMs }: { deadlineMs: number }) {
   const receivers = openReceivers(request => model.judge(request))
   const fleet = await openFleet(outbox, receivers, deadlineMs)
   /** What was done, for whoever has to understand what came of it. */
-  const told: string[] = []
+  const history: string[] = []
   const startedMs = performance.now()
   let lastEventId = 0n
   const ids: bigint[] = []
@@ -79,11 +79,11 @@ export async function openMachine({ deadlineMs }: { deadlineMs: number }) {
     at,
     model,
     fleet,
-    told,
+    history,
 
-    tell(what: string) {
+    report(what: string) {
       const line = `${Math.round(performance.now() - startedMs)} ms: ${what}`
-      told.push(line)
+      history.push(line)
       if (process.env.MACHINE_TELLS) process.stderr.write(`${line}\n`)
     },
 
@@ -188,7 +188,7 @@ export async function openMachine({ deadlineMs }: { deadlineMs: number }) {
 
     /** Mends everything, and waits until nothing waits any more. */
     async comeToRest() {
-      this.tell('everything is mended')
+      this.report('everything is mended')
       for (const { id } of model.webhooks) receivers.manners.set(id, 'accepts')
       for (let n = 0; n < model.webhooks.length; n++) await this.change(n, { isActive: true })
       if (fleet.living().every(({ link }) => link.condition() !== 'runs')) fleet.start()
@@ -268,7 +268,7 @@ export async function openMachine({ deadlineMs }: { deadlineMs: number }) {
         'skips:',
         ...skips.rows.map(({ line }) => line),
         'processes:',
-        ...fleet.told,
+        ...fleet.history,
       ].join('\n')
     },
 
@@ -280,7 +280,7 @@ export async function openMachine({ deadlineMs }: { deadlineMs: number }) {
     },
 
     async [Symbol.asyncDispose]() {
-      this.tell('it ends')
+      this.report('it ends')
       await fleet[Symbol.asyncDispose]()
       await at[Symbol.asyncDispose]()
     },

@@ -1,5 +1,5 @@
 import type { ActionType } from '../../../src/domain/event/event.ts'
-import { toldAs, type WebhookState } from '../../../src/domain/event/wanted.ts'
+import { sentAction, type WebhookState } from '../../../src/domain/event/wanted.ts'
 import type { Request } from './receivers.ts'
 
 export type ModelEvent = {
@@ -110,7 +110,7 @@ export function createModel(processes: () => readonly { index: number; disturbed
           const facts = { previous: null, changed: null, omitted: null, body: '{}' }
           const noTenant = { tenant: null, tenantBefore: null }
           const wantable = { ...event, ...facts, webhooksVersion: 0, onlyWebhookId: null, ...noTenant }
-          if (toldAs({ id: webhook.id, tenant: null, states }, wantable) !== null)
+          if (sentAction({ id: webhook.id, tenant: null, states }, wantable) !== null)
             webhook.wanted.add(event.id)
         }
       }

@@ -127,10 +127,10 @@ export const webhooks = {
     maxEvents: 'Maximum number of events (2 to 1000)',
     maxWaitMs: 'Maximum wait in milliseconds (0 to 60000)',
     updateFields: 'Only updates of these fields',
-    untold: (names: string) =>
+    withoutPrevious: (names: string) =>
       `The database does not record the previous values of ${names}. walhook omits them, and sends every update, whichever fields you choose below.`,
-    untoldMend: 'To record them, a database administrator runs:',
-    untoldCheck: 'Run “walhook check” to see whether they can be recorded, and how.',
+    previousSql: 'To record them, a database administrator runs:',
+    previousCheck: 'Run “walhook check” to see whether they can be recorded, and how.',
     updateFieldsHint: 'Choose none to send every update.',
     filter: {
       title: 'Filter: only with these values',

@@ -131,10 +131,10 @@ export const webhooks: typeof english = {
     maxEvents: 'Maximumaantal events (2 tot 1000)',
     maxWaitMs: 'Maximale wachttijd in milliseconden (0 tot 60000)',
     updateFields: 'Alleen updates van deze velden',
-    untold: names =>
+    withoutPrevious: names =>
       `De database legt de vorige waarden van ${names} niet vast. walhook laat ze weg en verstuurt elke update, welke velden je hieronder ook kiest.`,
-    untoldMend: 'Om ze vast te leggen, voert een databasebeheerder dit uit:',
-    untoldCheck: 'Voer “walhook check” uit om te zien of en hoe dat kan.',
+    previousSql: 'Om ze vast te leggen, voert een databasebeheerder dit uit:',
+    previousCheck: 'Voer “walhook check” uit om te zien of en hoe dat kan.',
     updateFieldsHint: 'Kies er geen om elke update te versturen.',
     filter: {
       title: 'Filter: alleen met deze waarden',

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { Generated, Table } from '../../src/capture/source/catalogue.ts'
-import { untoldPrevious } from '../../src/capture/source/mapping-verdict.ts'
+import { withoutPrevious } from '../../src/capture/source/mapping-verdict.ts'
 import type { EntityMapping } from '../../src/domain/mapping/mapping.ts'
 
 const name = { schema: 'public', name: 'users' }
@@ -12,7 +12,7 @@ function untold(table: {
   leaves?: { name: typeof name; identity: string }[]
 }) {
   const found = { name, generated: 'nothing', leaves: [], ...table } as unknown as Table
-  return [...untoldPrevious({ tables: new Map([['"public"."users"', found]]) }, mapping)]
+  return [...withoutPrevious({ tables: new Map([['"public"."users"', found]]) }, mapping)]
 }
 
 test('a table tells the values before where it, and each partition of it, has REPLICA IDENTITY FULL', () => {

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import type { Trigger } from '../../src/domain/event/trigger.ts'
-import { untoldWarnings } from '../../src/domain/mapping/untold.ts'
+import { previousWarnings } from '../../src/domain/mapping/without-previous.ts'
 
 const webhook = {
   triggers: ['user.update', 'user.new'] as Trigger[],
@@ -9,17 +9,17 @@ const webhook = {
 }
 const sql = 'alter table "public"."users" replica identity full;'
 const warn = (change: object, mend: string | null = sql, entityType = 'user') =>
-  untoldWarnings({ ...webhook, ...change }, new Map([[entityType, mend]]))
+  previousWarnings({ ...webhook, ...change }, new Map([[entityType, mend]]))
 
 test('what is asked for and not told is warned of, with the statement that mends it', () => {
   expect(warn({})).toEqual([
     {
       pointer: '/previous',
-      detail: `Sent without: the table of user does not tell the values before an update. To have them, an administrator of the database runs: ${sql}`,
+      detail: `Sent without: the table of user does not record the values before an update. To have them, an administrator of the database runs: ${sql}`,
     },
     {
       pointer: '/update_fields',
-      detail: `Every update of user is sent, whatever it changes: the table of user does not tell the values before an update. To have them, an administrator of the database runs: ${sql}`,
+      detail: `Every update of user is sent, whatever it changes: the table of user does not record the values before an update. To have them, an administrator of the database runs: ${sql}`,
     },
   ])
 })

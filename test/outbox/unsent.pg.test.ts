@@ -1,7 +1,7 @@
 import type { PoolClient } from 'pg'
 import { expect, test } from 'vitest'
 import { transaction } from '../../src/outbox/database/database.ts'
-import { untoldEntities } from '../../src/outbox/source/resyncs.ts'
+import { unsentEntities } from '../../src/outbox/source/resyncs.ts'
 import { openTestOutbox } from '../support/open-outbox.ts'
 
 const entities = 30_000
@@ -32,7 +32,7 @@ test('what a resync has not told is found page by page, each entity once, and a 
   for (let afterKey: string | null = null; ; ) {
     const page = await transaction(at.outbox.pool, async client => {
       const before = await rowsRead(client)
-      const untold = await untoldEntities(client, { ...resync, afterKey }, 20_000)
+      const untold = await unsentEntities(client, { ...resync, afterKey }, 20_000)
       return { ...untold, read: (await rowsRead(client)) - before }
     })
     found.push(...page.entities.map(({ entityId }) => entityId))

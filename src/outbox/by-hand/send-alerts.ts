@@ -1,5 +1,5 @@
 import type pg from 'pg'
-import { alertBody, type Told } from '../../domain/alert/alert-body.ts'
+import { type AlertedIncident, alertBody } from '../../domain/alert/alert-body.ts'
 import { incidentPaces } from '../../domain/alert/incident.ts'
 import { type AlertTrigger, alertTriggers, storedAlert } from '../../domain/event/alert.ts'
 import type { TimeId } from '../../domain/value/time-id.ts'
@@ -10,10 +10,10 @@ import { isOfTenant } from '../log/wanted.ts'
 import { addMails } from '../records/alert-mails.ts'
 import { type Incident, incidentColumns, toIncident } from '../records/incidents.ts'
 import { newAlertIds } from './alert-ids.ts'
-import { makeDue, tellByHand } from './by-hand.ts'
+import { makeDue, notifyByHand } from './by-hand.ts'
 
 /** A sent alert, for the log. */
-export type ToldAlert = {
+export type SentAlert = {
   readonly alert: AlertTrigger
   readonly incidentId: number
   readonly webhookId: number | null
@@ -28,7 +28,7 @@ export type ToldAlert = {
 export const mostAtOnce = 200
 
 /** The unsent alerts of an incident: its beginning after the gathering time, then its end. */
-const untold = `
+const isUnsent = `
 (i.told_at is null and i.opened_at <= now() - (case i.kind
   ${Object.entries(incidentPaces)
     .map(([kind, { gatherMs }]) => `when '${kind}' then interval '${gatherMs} ms'`)
@@ -36,17 +36,17 @@ const untold = `
 or (i.told_at is not null and i.tells_end and i.end_told_at is null))`
 
 /** The ids of incidents with unsent alerts, the oldest first. */
-export async function untoldIncidents({ pool }: Pick<Outbox, 'pool'>): Promise<number[]> {
+export async function incidentsToSend({ pool }: Pick<Outbox, 'pool'>): Promise<number[]> {
   const { rows } = await pool.query({
-    name: 'untold_incidents',
+    name: 'incidents_to_send',
     text: `select id from walhook.incidents i
-           where (told_at is null or (tells_end and end_told_at is null)) and ${untold} order by id limit ${mostAtOnce}`,
+           where (told_at is null or (tells_end and end_told_at is null)) and ${isUnsent} order by id limit ${mostAtOnce}`,
   })
   return rows.map(({ id }) => id)
 }
 
-/** An unsent alert: what it tells, in the event that is made of it. */
-type Untold = {
+/** An unsent alert: its event, and whom it concerns. */
+type UnsentAlert = {
   readonly incident: Incident
   readonly alert: AlertTrigger
   readonly tenant: string | null
@@ -66,21 +66,21 @@ type Event = {
  * mark that they are sent. So each alert is sent once, whatever process crashes. Without a webhook no event is stored. What
  * another process has sent is left out.
  */
-export async function tellIncidents(
+export async function sendAlerts(
   outbox: Outbox,
   incidentIds: readonly number[],
   toCapture: readonly string[],
-): Promise<ToldAlert[]> {
+): Promise<SentAlert[]> {
   return await transaction(outbox.pool, async client => {
     // Mails alone change no delivery.
     const isHeard = await isAnyHeard(client)
     if (isHeard) await lockAllHolders(client)
-    const alerts = await lockUntold(client, incidentIds)
+    const alerts = await lockUnsent(client, incidentIds)
     if (alerts.length === 0) return []
     const rows = isHeard ? await insertRows(client, alerts) : []
     for (const [webhookId, own] of Map.groupBy(rows, ({ webhookId }) => webhookId)) {
       await makeDue(client, { webhookId, entities: own, changed: own.map(({ id }) => id) })
-      await tellByHand(client, webhookId)
+      await notifyByHand(client, webhookId)
     }
     const mails = await addMails(client, alerts, toCapture)
     await client.query(
@@ -108,26 +108,26 @@ async function isAnyHeard(client: pg.ClientBase): Promise<boolean> {
   return rows[0].is_heard
 }
 
-async function lockUntold(client: pg.ClientBase, ids: readonly number[]): Promise<Untold[]> {
+async function lockUnsent(client: pg.ClientBase, ids: readonly number[]): Promise<UnsentAlert[]> {
   const { rows } = await client.query(
-    `select ${incidentColumns}, i.told_at is not null as is_told, now() as now, w.name, w.tenant
+    `select ${incidentColumns}, i.told_at is not null as is_sent, now() as now, w.name, w.tenant
      from walhook.incidents i left join walhook.webhooks w on w.id = i.webhook_id
-     where i.id = any($1) and ${untold} order by i.id for no key update of i`,
+     where i.id = any($1) and ${isUnsent} order by i.id for no key update of i`,
     [ids],
   )
   const eventIds = await newAlertIds(client, rows.length)
-  return rows.map(({ is_told, now, name, tenant, ...row }, i) => {
+  return rows.map(({ is_sent, now, name, tenant, ...row }, i) => {
     const incident = toIncident(row)
-    const alert: AlertTrigger = is_told ? 'webhook.recovered' : incident.kind
+    const alert: AlertTrigger = is_sent ? 'webhook.recovered' : incident.kind
     const webhook = incident.webhookId === null ? null : { id: incident.webhookId, name }
-    const told: Told = { ...incident, incidentId: incident.id, webhook }
-    const body = alertBody(alert, told, now)
+    const alerted: AlertedIncident = { ...incident, incidentId: incident.id, webhook }
+    const body = alertBody(alert, alerted, now)
     const event = { id: eventIds[i]!, ...storedAlert(alert), entityId: incident.subject, body, at: now }
     return { incident, alert, tenant, event }
   })
 }
 
-const alertRows = rows<Untold>({
+const alertRows = rows<UnsentAlert>({
   id: ['bigint', ({ event }) => event.id],
   entity_type: ['text', ({ event }) => event.entityType],
   entity_id: ['text', ({ event }) => event.entityId],
@@ -170,7 +170,7 @@ returning webhook_id, event_id, entity_type, entity_id`,
 
 type AlertRow = { webhookId: number; id: TimeId; entityType: string; entityId: string }
 
-async function insertRows(client: pg.ClientBase, alerts: readonly Untold[]): Promise<AlertRow[]> {
+async function insertRows(client: pg.ClientBase, alerts: readonly UnsentAlert[]): Promise<AlertRow[]> {
   const { rows } = await insertAlerts(client, { alerts, triggers: alertTriggers })
   return rows.map(row => ({
     webhookId: row.webhook_id,

@@ -53,7 +53,7 @@ function namesToday(
  * The relation as an entity's mapping sees it: each column under the mapping's name, without omitted ones under any name.
  * `inDoubt`: columns that may be omitted ones.
  */
-export function tellColumns(
+export function mapColumns(
   relation: Relation,
   named: { readonly table: TableName; readonly rules: Partial<FieldRules>; readonly more: readonly string[] },
   catalogue: Catalogue,
@@ -85,25 +85,25 @@ export function tellColumns(
     return typeOid === column.typeOid ? column : { ...column, typeOid }
   }
 
-  function tell(column: Column, now: NameToday): Column {
+  function mapColumn(column: Column, now: NameToday): Column {
     const { name } = column
     if (now === name) return column
-    if (omit.includes(name)) return { ...column, told: 'never' }
+    if (omit.includes(name)) return { ...column, included: 'never' }
     if (typeof now === 'string') {
-      if (isWithheld(now, column) || isWithheld(name, column)) return { ...column, told: 'never' }
+      if (isWithheld(now, column) || isWithheld(name, column)) return { ...column, included: 'never' }
       // The mapping means another column by the old name, or this one by its new name.
       if (isNamed(now) || isThere(name)) return { ...column, name: now }
       return column
     }
     if (named.more.includes(name) && !isThere(name)) return column
-    if (wasOmitted(name) && (now === null || !isThere(name))) return { ...column, told: 'never' }
+    if (wasOmitted(name) && (now === null || !isThere(name))) return { ...column, included: 'never' }
     if (now === null) return column
     // For another or missing table of that name, only the names are known.
     if (!table) return column
-    return isThere(name) || mayBeWithheld ? { ...column, told: 'in doubt' } : column
+    return isThere(name) || mayBeWithheld ? { ...column, included: 'in doubt' } : column
   }
 
-  const columns = relation.columns.map((column, i) => tell(typed(column), today[i]))
+  const columns = relation.columns.map((column, i) => mapColumn(typed(column), today[i]))
   const isSame = columns.every((column, i) => column === relation.columns[i])
   return isSame ? relation : { ...relation, columns }
 }
