@@ -184,7 +184,7 @@ export async function problemOfConnecting(
       ? ' (in a container, localhost is the container itself)'
       : isUnresolved
         ? ' (a password has %40 for @, %2F for / and %23 for #)'
-        : ''
+        : hintOfTls(reason)
     const mend = `check that the server runs, and the host, port, database, user and password of the URL${hint}`
     return {
       code: 'no_connection',
@@ -193,4 +193,14 @@ export async function problemOfConnecting(
       mend,
     }
   }
+}
+
+/** What to change in a URL whose TLS is not what the server has. */
+function hintOfTls(reason: string): string {
+  if (reason.includes('no encryption')) return '. The server wants TLS: add ?sslmode=verify-full'
+  if (reason.includes('does not support SSL')) return '. The server has no TLS: add ?sslmode=disable'
+  if (reason.includes("certificate's altnames")) return ', and name the host as its certificate does'
+  if (/certificate/i.test(reason))
+    return ". sslrootcert=/path/to/ca.pem names the authority of the server's certificate"
+  return ''
 }

@@ -1,6 +1,6 @@
-import pg from 'pg'
+import type pg from 'pg'
 import { type Lsn, parseLsn } from '../../domain/value/lsn.ts'
-import { connectionTo } from '../../outbox/database/connecting.ts'
+import { connectionTo, DatabaseClient } from '../../outbox/database/connecting.ts'
 
 /**
  * Where `timeline` was left, by the history of a descendant; null: unrelated. Each line is an ancestor with its end.
@@ -19,7 +19,7 @@ export function forkOf(history: string, timeline: number): Lsn | null {
  * https://www.postgresql.org/docs/current/protocol-replication.html#PROTOCOL-REPLICATION-TIMELINE-HISTORY
  */
 export async function readFork(url: string, { was, now }: { was: number; now: number }): Promise<Lsn | null> {
-  const client = new pg.Client({
+  const client = new DatabaseClient({
     ...(await connectionTo(url, 'walhook timeline')),
     replication: 'database',
   } as pg.ClientConfig)

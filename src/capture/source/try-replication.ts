@@ -1,6 +1,6 @@
-import pg from 'pg'
+import type pg from 'pg'
 import type { Problem } from '../../domain/value/problem.ts'
-import { connectionTo } from '../../outbox/database/connecting.ts'
+import { connectionTo, DatabaseClient } from '../../outbox/database/connecting.ts'
 import { describeError } from '../../runtime/log.ts'
 
 /** The result of trying a replication connection. */
@@ -21,7 +21,7 @@ const tooManyConnections = '53300'
  */
 export async function tryReplication(url: string): Promise<ReplicationTrial> {
   const config = { ...(await connectionTo(url, 'walhook check')), replication: 'database' }
-  const client = new pg.Client(config as pg.ClientConfig)
+  const client = new DatabaseClient(config as pg.ClientConfig)
   client.on('error', () => {})
   try {
     await client.connect()

@@ -1,7 +1,7 @@
-import type { Client } from 'pg'
+import type { Client, ClientConfig } from 'pg'
 import { LogicalReplicationService } from 'pg-logical-replication'
 import { type Lsn, parseLsn } from '../../domain/value/lsn.ts'
-import { connectionTo } from '../../outbox/database/connecting.ts'
+import { connectionTo, DatabaseClient } from '../../outbox/database/connecting.ts'
 import { setUpSession } from '../../outbox/database/session-settings.ts'
 import { openReports } from './reports.ts'
 
@@ -46,6 +46,24 @@ type Connection = {
   sendCopyFromChunk(chunk: Buffer): void
 }
 
+/** The library's own client would follow the TLS parameters of a URL in another way than the other connections. */
+function openBy(service: LogicalReplicationService, config: ClientConfig): void {
+  const inner = service as unknown as {
+    _client: Client
+    _connection: unknown
+    client(): Promise<[Client, unknown]>
+  }
+  inner.client = async () => {
+    const replicating: ClientConfig & { replication: string } = { ...config, replication: 'database' }
+    const client = new DatabaseClient(replicating)
+    inner._client = client
+    await client.connect()
+    inner._connection = (client as unknown as { connection: unknown }).connection
+    client.on('error', error => service.emit('error', error))
+    return [client, inner._connection]
+  }
+}
+
 /**
  * Opens the stream of a slot at the slot's position. A new object per connection: the library would resume a used one after
  * the last received change, stored or not. The library's confirmations (one byte too far, and on a timer what was merely
@@ -63,10 +81,12 @@ export async function openStream(options: StreamOptions): Promise<Stream> {
   const started = Promise.withResolvers<void>()
 
   let backendPid = 0
-  const service = new LogicalReplicationService(await connectionTo(options.url, 'walhook capture'), {
+  const config = await connectionTo(options.url, 'walhook capture')
+  const service = new LogicalReplicationService(config, {
     acknowledge: { auto: false, timeoutSeconds: 0 },
     flowControl: { enabled: false },
   })
+  openBy(service, config)
   const connection = () => (service as unknown as { _connection: Connection | null })._connection
   const reports = openReports({
     send: bytes => connection()?.sendCopyFromChunk(bytes),

@@ -1,6 +1,7 @@
 import { isIPv6 } from 'node:net'
 import { nearest } from '../value/nearest.ts'
 import type { WantedServer } from './choose-server.ts'
+import { type DatabaseTls, readDatabaseTls } from './database-tls.ts'
 
 /** One server of a database URL. `url` contains this server only; `name` is for messages, without secrets. */
 export type DatabaseServer = {
@@ -15,6 +16,8 @@ export type DatabaseUrl = {
   /** In the order of the URL. `only`: something else decides host and port. */
   readonly servers: readonly DatabaseServer[] | 'only'
   readonly wants: WantedServer
+  /** Null: the URL says nothing about TLS. */
+  readonly tls: DatabaseTls | null
 }
 
 type Result = { readonly value: DatabaseUrl } | { readonly wrong: readonly string[] }
@@ -48,9 +51,12 @@ export function parseDatabaseUrl(text: string): Result {
   const isSeveral = hosts.length > 1 || (ports?.includes(',') ?? false)
   const attrs = last('target_session_attrs') ?? (isSeveral ? 'read-write' : 'any')
   const problem = problemOfAttrs(attrs, isSeveral)
-  if (problem !== null) return { wrong: [problem] }
+  const secured = readDatabaseTls(skeleton.searchParams)
+  const problems = [...(problem === null ? [] : [problem]), ...('wrong' in secured ? secured.wrong : [])]
+  if (problems.length > 0 || 'wrong' in secured) return { wrong: problems }
   const wants = attrs as WantedServer
-  if (!isSeveral) return URL.canParse(text) ? { value: { servers: 'only', wants } } : notAUrl
+  const tls = secured.value
+  if (!isSeveral) return URL.canParse(text) ? { value: { servers: 'only', wants, tls } } : notAUrl
   const read = names === null ? hosts.map(readAddress) : hosts.map(host => ({ host, port: '' }))
   const portOf = portsOf(ports, read)
   const wrong = read.flatMap(({ host }, at) => {
@@ -61,7 +67,9 @@ export function parseDatabaseUrl(text: string): Result {
   })
   if (!portOf) wrong.push(`${hosts.length} hosts and ${ports!.split(',').length} ports`)
   if (wrong.length > 0) return { wrong }
-  return { value: { servers: read.map(({ host }, at) => serverAt(skeleton, host!, portOf!(at)!)), wants } }
+  return {
+    value: { servers: read.map(({ host }, at) => serverAt(skeleton, host!, portOf!(at)!)), wants, tls },
+  }
 }
 
 const notAUrl = { wrong: ['not a Postgres URL'] }

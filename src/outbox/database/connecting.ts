@@ -1,5 +1,8 @@
+import { readFileSync } from 'node:fs'
+import type { ConnectionOptions } from 'node:tls'
 import pg from 'pg'
 import { chooseServer, type ServerFacts, whyUnsuitable } from '../../domain/database/choose-server.ts'
+import { type DatabaseTls, readDatabaseTls, tlsParameters } from '../../domain/database/database-tls.ts'
 import {
   type DatabaseServer,
   type DatabaseUrl,
@@ -57,13 +60,6 @@ function configFor(url: string, name: string): pg.ClientConfig {
     keepAlive: true,
     keepAliveInitialDelayMillis: 10_000,
   }
-}
-
-function withoutParameters(url: string, names: readonly string[]): string {
-  const parsed = new URL(url)
-  if (!names.some(name => parsed.searchParams.has(name))) return url
-  for (const name of names) parsed.searchParams.delete(name)
-  return parsed.href
 }
 
 function readUrl(url: string): DatabaseUrl {
@@ -160,7 +156,7 @@ export async function overNewConnection(
   values: unknown[],
   // biome-ignore lint/suspicious/noExplicitAny: as node-postgres gives it
 ): Promise<any[]> {
-  const client = new pg.Client({ ...configFor(serverUrl, name), connectionTimeoutMillis: answerMs })
+  const client = new DatabaseClient({ ...configFor(serverUrl, name), connectionTimeoutMillis: answerMs })
   const destroy = () =>
     (client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy()
   client.on('error', () => {})
@@ -172,4 +168,75 @@ export async function overNewConnection(
     clearTimeout(timer)
     destroy()
   }
+}
+
+/**
+ * A connection whose TLS is what libpq would do with the same URL: node-postgres reads the same parameters otherwise. Files
+ * are read for each connection, since certificates are renewed.
+ */
+export class DatabaseClient extends pg.Client {
+  constructor(config: pg.ClientConfig) {
+    const { connectionString } = config
+    const read = readDatabaseTls(
+      connectionString ? new URL(connectionString).searchParams : new URLSearchParams(),
+    )
+    if ('wrong' in read) throw new Error(`a database URL is wrong: ${read.wrong.join('; ')}`)
+    const tls = read.value
+    if (!connectionString || tls === null) {
+      super(config)
+      return
+    }
+    const secured = {
+      ...config,
+      connectionString: withoutParameters(connectionString, [...tlsParameters, 'uselibpqcompat']),
+      ssl: tls.mode === 'disable' ? false : optionsOf(tls),
+      enableChannelBinding: tls.channelBinding !== 'disable',
+    }
+    super(secured)
+    if (tls.channelBinding === 'require') requireChannelBinding(this)
+  }
+}
+
+function withoutParameters(url: string, names: readonly string[]): string {
+  const parsed = new URL(url)
+  if (!names.some(name => parsed.searchParams.has(name))) return url
+  for (const name of names) parsed.searchParams.delete(name)
+  return parsed.href
+}
+
+function optionsOf({ mode, rootFile, client, minVersion, maxVersion }: DatabaseTls): ConnectionOptions {
+  return {
+    ...(mode === 'require' && { rejectUnauthorized: false }),
+    ...(rootFile !== null && { ca: readFileSync(rootFile, 'utf8') }),
+    ...(mode === 'verify-ca' && { checkServerIdentity: () => undefined }),
+    ...(client && {
+      cert: readFileSync(client.certFile, 'utf8'),
+      key: readFileSync(client.keyFile, 'utf8'),
+      ...(client.password !== undefined && { passphrase: client.password }),
+    }),
+    ...(minVersion && { minVersion }),
+    ...(maxVersion && { maxVersion }),
+  }
+}
+
+/** Internals of node-postgres: the messages of the server. */
+type Messages = {
+  stream: { destroy(): void }
+  once(event: string, listener: (message: { readonly mechanisms?: readonly string[] }) => void): void
+  emit(event: 'error', error: Error): void
+}
+
+/** Ends a connection whose server does not offer it, before a password is sent. */
+function requireChannelBinding(client: pg.Client): void {
+  const { connection } = client as unknown as { connection: Messages }
+  let isBound = false
+  const offers = ['SASL', 'Ok', 'CleartextPassword', 'MD5Password'].map(kind => `authentication${kind}`)
+  for (const event of offers)
+    connection.once(event, ({ mechanisms = [] }) => {
+      isBound ||= mechanisms.includes('SCRAM-SHA-256-PLUS')
+      if (isBound) return
+      // At once: with the next message, which may be here already, the connection would count as open.
+      connection.stream.destroy()
+      connection.emit('error', new Error('channel_binding=require, but the server does not offer it'))
+    })
 }

@@ -1,6 +1,6 @@
-import pg from 'pg'
+import type pg from 'pg'
 import type { Problem } from '../../domain/value/problem.ts'
-import { connectionTo } from './connecting.ts'
+import { connectionTo, DatabaseClient } from './connecting.ts'
 
 const rounds = 3
 
@@ -16,7 +16,7 @@ export async function sharesSessions(url: string): Promise<boolean> {
   const config = await connectionTo(url, 'walhook check').catch(cause => {
     throw new NotReached('no session', { cause })
   })
-  const [one, other] = [new pg.Client(config), new pg.Client(config)]
+  const [one, other] = [new DatabaseClient(config), new DatabaseClient(config)]
   for (const client of [one, other]) client.on('error', () => {})
   try {
     await one.connect().catch(cause => {

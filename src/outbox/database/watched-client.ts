@@ -2,7 +2,14 @@ import pg from 'pg'
 import { type Backend, isLost, type SlowStatement } from '../../domain/capture/backend.ts'
 import type { DatabaseServer } from '../../domain/database/database-url.ts'
 import { mainSchema, writeFor } from '../schema/in-schema.ts'
-import { answerMs, connectionConfig, findServer, overNewConnection, refuseUnsuitable } from './connecting.ts'
+import {
+  answerMs,
+  connectionConfig,
+  DatabaseClient,
+  findServer,
+  overNewConnection,
+  refuseUnsuitable,
+} from './connecting.ts'
 import { guardParsing } from './guarded-parsing.ts'
 import { setUpSession } from './session-settings.ts'
 
@@ -39,7 +46,7 @@ const longestUnknownMs = 60_000
  *
  * It connects to a suitable server of its URL.
  */
-export class WatchedClient extends pg.Client {
+export class WatchedClient extends DatabaseClient {
   readonly #watch: Watch
   readonly #onSlow: (slow: SlowStatement) => void
   #backendPid: number | null = null
