@@ -3,7 +3,7 @@ import { type Incident, listAlerts } from '../../control/status/alerts.ts'
 import { lost } from '../../domain/alert/alert-schema.ts'
 import type { CellCursor } from '../../domain/cells/cell-cursor.ts'
 import { alertTriggers } from '../../domain/event/alert.ts'
-import { cellCursor, limit, pageJson, pageOverCells, time } from '../kit/fields.ts'
+import { cellCursor, limit, pageOf, pageOverCells, time } from '../kit/fields.ts'
 import { route } from '../kit/route.ts'
 
 const incidentSchema = z
@@ -47,7 +47,7 @@ export const alertRoutes = [
         before: isFromNewest(cursor) ? null : cursor,
         isOpen: open === 'true',
       })
-      return { ok: true, value: pageJson(found, incidentJson) }
+      return { ok: true, value: pageOf(found, shown) }
     },
   }),
 ]
@@ -56,19 +56,8 @@ export const alertRoutes = [
 const isFromNewest = (cursor: CellCursor | undefined): cursor is undefined =>
   cursor === undefined || cursor.get('main') === 0n
 
-function incidentJson(incident: Incident): z.input<typeof incidentSchema> {
-  const { id, kind, webhookId, subject, count, facts } = incident
-  return {
-    id,
-    kind,
-    webhook_id: webhookId,
-    slot: webhookId === null ? subject : null,
-    since: incident.openedAt.toISOString(),
-    last_at: incident.lastAt.toISOString(),
-    count,
-    ...(facts.reason && { reason: facts.reason }),
-    ...(facts.code && { code: facts.code }),
-    ...(facts.lost && { lost: [...facts.lost] }),
-    ended_at: incident.endedAt?.toISOString() ?? null,
-  }
+function shown({ subject, facts, ...incident }: Incident) {
+  const lost = facts.lost?.map(gap => ({ ...gap, entityType: gap.entity_type, tableName: gap.table_name }))
+  const slot = incident.webhookId === null ? subject : null
+  return { ...facts, ...incident, slot, since: incident.openedAt, lost }
 }

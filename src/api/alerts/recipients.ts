@@ -37,10 +37,9 @@ export const recipientRoutes = [
     async handle({ control, caller, params }) {
       const webhook = await getWebhook(control, params.id)
       if (!webhook.ok) return webhook
-      const data = (await recipientsOf(control, webhook.value)).map(({ address, state, askedAt }) => ({
+      const data = (await recipientsOf(control, webhook.value)).map(({ address, ...rest }) => ({
+        ...rest,
         address: caller.role === 'admin' ? address : maskedAddress(address),
-        state,
-        asked_at: askedAt?.toISOString() ?? null,
       }))
       return { ok: true, value: { data } }
     },

@@ -13,9 +13,9 @@ import {
 } from '../../control/log/replays.ts'
 import { notReached } from '../../domain/event/replay-job.ts'
 import { timeOf } from '../../domain/value/time-id.ts'
-import { id, idCursor, limit, moment, page, pageJson, text, time } from '../kit/fields.ts'
+import { id, idCursor, limit, moment, page, pageOf, text, time } from '../kit/fields.ts'
 import { answer, route } from '../kit/route.ts'
-import { missedJson, missedSchema } from '../routes/webhook-answer.ts'
+import { missedSchema, shownMissed } from '../routes/webhook-answer.ts'
 import { webhookParams } from '../routes/webhooks.ts'
 
 const newReplay = z
@@ -89,7 +89,8 @@ export const replayRoutes = [
     params: webhookParams,
     answer: { status: 200, what: 'The count', schema: missedAnswer },
     async handle({ control, params }) {
-      return { ok: true, value: { missed: missedJson(await missedEvents(control, params.id)) } }
+      const missed = await missedEvents(control, params.id)
+      return { ok: true, value: { missed: missed && shownMissed(missed) } }
     },
   }),
   route({
@@ -107,7 +108,7 @@ export const replayRoutes = [
     answer: { status: 201, what: 'The replay', schema: replaySchema, headers: ['location'] },
     async handle({ control, caller, params, body }) {
       const started = await startReplay(control, caller, params.id, wishOf(body))
-      return answer(started, replayJson(caller), job => ({
+      return answer(started, shown(caller), job => ({
         location: `/api/webhooks/${params.id}/replays/${job.id}`,
       }))
     },
@@ -126,7 +127,7 @@ export const replayRoutes = [
     answer: { status: 200, what: 'A page of replays', schema: page(replaySchema) },
     async handle({ control, caller, params, query: { limit, cursor } }) {
       const found = await listReplays(control, params.id, { limit, before: cursor === 0 ? null : cursor })
-      return { ok: true, value: pageJson(found, replayJson(caller)) }
+      return { ok: true, value: pageOf(found, shown(caller)) }
     },
   }),
   route({
@@ -140,7 +141,7 @@ export const replayRoutes = [
     params,
     answer: { status: 200, what: 'The replay', schema: replaySchema },
     async handle({ control, caller, params }) {
-      return answer(await getReplay(control, params.id, params.replay_id), replayJson(caller))
+      return answer(await getReplay(control, params.id, params.replay_id), shown(caller))
     },
   }),
   route({
@@ -155,7 +156,7 @@ export const replayRoutes = [
     params,
     answer: { status: 200, what: 'The replay', schema: replaySchema },
     async handle({ control, caller, params }) {
-      return answer(await cancelReplay(control, caller, params.id, params.replay_id), replayJson(caller))
+      return answer(await cancelReplay(control, caller, params.id, params.replay_id), shown(caller))
     },
   }),
 ]
@@ -164,23 +165,12 @@ function wishOf({ from, to, triggers }: z.output<typeof newReplay>): RangeWish {
   return from ? { of: 'range', from, to: to ?? null, triggers: triggers ?? null } : { of: 'missed' }
 }
 
-const replayJson =
-  (caller: Caller) =>
-  (job: ReplayJob): z.input<typeof replaySchema> => ({
-    id: job.id,
-    webhook_id: job.webhookId,
-    from: new Date(timeOf(job.fromId)).toISOString(),
-    to: new Date(timeOf(job.toId)).toISOString(),
-    triggers: job.triggers && [...job.triggers],
-    missed: job.fromVersion !== null,
-    state: job.state,
-    counted: job.counted,
-    is_exact: job.isExact,
-    looked_at: job.lookedAt,
-    queued: job.queued,
-    not_reached: notReached(job),
-    problem: replayProblem(caller, job),
-    started_by: replayActor(caller, job) ?? 'administrator',
-    created_at: job.createdAt.toISOString(),
-    ended_at: job.endedAt?.toISOString() ?? null,
-  })
+const shown = (caller: Caller) => (job: ReplayJob) => ({
+  ...job,
+  from: new Date(timeOf(job.fromId)),
+  to: new Date(timeOf(job.toId)),
+  missed: job.fromVersion !== null,
+  notReached: notReached(job),
+  problem: replayProblem(caller, job),
+  startedBy: replayActor(caller, job) ?? 'administrator',
+})

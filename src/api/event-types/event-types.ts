@@ -8,7 +8,8 @@ import {
 import { attachment } from '../../domain/event-types/attachment.ts'
 import type { JsonSchema } from '../../domain/event-types/definitions.ts'
 import { type ShownField, shownTypes } from '../../domain/event-types/shown-fields.ts'
-import { anyJson, idCursor, limit, page, pageJson, text } from '../kit/fields.ts'
+import { anyJson, idCursor, limit, page, pageOf, text } from '../kit/fields.ts'
+import type { ToWrite } from '../kit/names.ts'
 import { answer, route } from '../kit/route.ts'
 import { webhookParams } from '../routes/webhooks.ts'
 
@@ -69,9 +70,7 @@ export const eventTypeRoutes = [
       schema: page(eventTypeSchema),
     },
     async handle({ control, query: { limit, cursor } }) {
-      return answer(await listEventTypes(control, { limit, after: cursor }), found =>
-        pageJson(found, eventTypeJson),
-      )
+      return answer(await listEventTypes(control, { limit, after: cursor }), found => pageOf(found, shown))
     },
   }),
   route({
@@ -110,23 +109,14 @@ export const eventTypeRoutes = [
   }),
 ]
 
-function eventTypeJson({ trigger, fields, example }: EventType): z.input<typeof eventTypeSchema> {
-  return { trigger, fields: fields.map(fieldJson), example: JSON.parse(example) }
-}
+const shown = ({ trigger, fields, example }: EventType) => ({
+  ...{ trigger, fields: fields.map(shownField) },
+  example: JSON.parse(example),
+})
 
-function fieldJson({
-  name,
-  type,
-  isList,
-  mayBeNull,
-  values,
-  fields,
-  description,
-}: ShownField): z.input<typeof fieldSchema> {
-  return {
-    ...{ name, type, is_list: isList, nullable: mayBeNull },
-    ...(values && { values: [...values] as z.core.util.JSONType[] }),
-    ...(fields && { fields: fields.map(fieldJson) }),
-    ...(description !== undefined && { description }),
-  }
-}
+type Shown = ToWrite<z.input<typeof fieldSchema>>
+
+const shownField = ({ mayBeNull, values, fields, ...rest }: ShownField): Shown => ({
+  ...{ ...rest, nullable: mayBeNull, fields: fields?.map(shownField) },
+  values: values as z.core.util.JSONType[] | undefined,
+})

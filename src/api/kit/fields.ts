@@ -113,35 +113,36 @@ export const anyJson = () => z.unknown() as z.ZodType<z.core.util.JSONType>
 
 /** A page of a list. The next one begins at `next_cursor`; null: the end. */
 export function page<Item extends z.ZodType>(item: Item) {
-  const { name, fields } = pageOf(item)
+  const { name, fields } = partsOf(item)
   return z.object(fields).meta({ id: name, description: aPage })
 }
 
 /** The same of a list over all cells. */
 export function pageOverCells<Item extends z.ZodType>(item: Item) {
-  const { name, fields } = pageOf(item)
+  const { name, fields } = partsOf(item)
   return z.object({ ...fields, cells_away: cellsAway() }).meta({ id: name, description: aPage })
 }
 
 const aPage = 'A page of a list. `next_cursor` is null on the last one.'
 
-function pageOf<Item extends z.ZodType>(item: Item) {
+function partsOf<Item extends z.ZodType>(item: Item) {
   const name = item.meta()?.id
   if (name === undefined) throw new Error('the items of a page need a name')
   return { name: `${name}Page`, fields: { data: z.array(item), next_cursor: z.string().nullable() } }
 }
 
-export function pageJson<T, Json>(
+/** A page as a response has it. */
+export function pageOf<T, Shown>(
   found: {
     readonly items: readonly T[]
     readonly next: number | bigint | CellCursor | null
     readonly away?: readonly string[]
   },
-  toJson: (item: T) => Json,
-): { data: Json[]; next_cursor: string | null; cells_away?: string[] } {
-  const { items, next } = found
-  const cursor = typeof next === 'object' ? next && writeCellCursor(next) : String(next)
-  return { data: items.map(toJson), next_cursor: cursor, ...awayJson(found) }
+  toShown: (item: T) => Shown,
+): { data: Shown[]; nextCursor: string | null; cellsAway: readonly string[] | undefined } {
+  const { items, next, away } = found
+  const nextCursor = typeof next === 'object' ? next && writeCellCursor(next) : String(next)
+  return { data: items.map(toShown), nextCursor, cellsAway: awayOf(away) }
 }
 
 /** The cells that an answer lacks. */
@@ -151,5 +152,5 @@ export const cellsAway = () =>
       'The cells that do not respond now: their part of the list is missing. Absent if all respond. A tenant sees `[redacted]` for a cell with its webhooks.',
   })
 
-export const awayJson = ({ away = [] }: { readonly away?: readonly string[] }) =>
-  away.length === 0 ? {} : { cells_away: [...away] }
+/** Absent if all respond. */
+export const awayOf = (away: readonly string[] = []) => (away.length === 0 ? undefined : away)

@@ -6,6 +6,7 @@ import { mayAct } from '../../domain/access/role.ts'
 import { matches } from './etag.ts'
 import { idempotent, send } from './idempotency.ts'
 import { read, readJson } from './input.ts'
+import { toJson } from './names.ts'
 import { failed, nothingAt, problem } from './problem.ts'
 import type { ApiEnv, Route } from './route.ts'
 
@@ -70,8 +71,8 @@ async function serve(c: Context<ApiEnv>, route: Route, whole: Control): Promise<
       body: body.value,
     })
     if (!done.ok) return done
-    const { status } = route.answer
-    const text = status === 204 ? null : JSON.stringify(done.value)
+    const { status, schema } = route.answer
+    const text = schema && JSON.stringify(toJson(schema, done.value))
     return { ok: true as const, written: { status, headers: done.headers ?? {}, body: text } }
   }
   const answer = async () => {

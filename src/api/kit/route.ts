@@ -3,6 +3,7 @@ import type { Caller, Control } from '../../control/kit/control.ts'
 import type { Failed, Result } from '../../control/kit/result.ts'
 import type { TenantScope } from '../../control/kit/tenants.ts'
 import type { Role } from '../../domain/access/role.ts'
+import type { ToWrite } from './names.ts'
 
 /** The context of an admitted call. */
 export type ApiEnv = { Variables: { caller: Caller } }
@@ -21,11 +22,11 @@ type Handled<Schema extends z.ZodType | null> =
   | Failed
   | {
       readonly ok: true
-      readonly value: Schema extends z.ZodType ? z.input<Schema> : null
+      readonly value: Schema extends z.ZodType ? ToWrite<z.input<Schema>> : null
       readonly headers?: Readonly<Record<string, string>>
     }
 
-/** One operation over HTTP. Its schemas validate the input, type the response, and make the OpenAPI document. */
+/** One operation over HTTP. Its schemas validate the input, type and write the response, and make the OpenAPI document. */
 export type Definition<
   Params extends z.ZodObject,
   Query extends z.ZodObject,
@@ -90,11 +91,11 @@ export function route<
   return definition as unknown as Route
 }
 
-/** The response to an operation's result, written by `toJson`, with the headers of `headersOf`. */
-export function answer<T, Json>(
+/** The response to an operation's result: what `toShown` makes of it, with the headers of `headersOf`. */
+export function answer<T, Shown>(
   result: Result<T>,
-  toJson: (value: T) => Json,
+  toShown: (value: T) => Shown,
   headersOf: (value: T) => Readonly<Record<string, string>> = () => ({}),
-): Failed | { ok: true; value: Json; headers: Readonly<Record<string, string>> } {
-  return result.ok ? { ok: true, value: toJson(result.value), headers: headersOf(result.value) } : result
+): Failed | { ok: true; value: Shown; headers: Readonly<Record<string, string>> } {
+  return result.ok ? { ok: true, value: toShown(result.value), headers: headersOf(result.value) } : result
 }

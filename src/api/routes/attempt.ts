@@ -62,34 +62,14 @@ export const attemptSchema = z
   })
   .meta({ id: 'Attempt' })
 
-export const attemptJson =
-  (role: Role) =>
-  (logged: LoggedAttempt): z.input<typeof attemptSchema> => {
-    const attempt = shownAttempt(logged, role)
-    return {
-      id: String(attempt.id),
-      webhook_id: attempt.webhookId,
-      trigger: attempt.trigger,
-      event_id: attempt.eventId === null ? null : String(attempt.eventId),
-      event_ids: attempt.eventIds?.map(String) ?? null,
-      message_id: attempt.messageId,
-      entity_type: attempt.entityType && shownType(attempt.entityType),
-      entity_id: attempt.entityId,
-      action_type: attempt.actionType,
-      number: attempt.number,
-      outcome: attempt.outcome,
-      error:
-        attempt.errorClass === null
-          ? null
-          : { class: attempt.errorClass, message: attempt.errorMessage ?? '' },
-      started_at: attempt.startedAt.toISOString(),
-      duration_ms: attempt.durationMs,
-      phases: attempt.phases,
-      remote_address: attempt.remoteAddress,
-      next_attempt_at: attempt.nextAttemptAt?.toISOString() ?? null,
-      bodies_kept: attempt.hasBodies,
-      ...(attempt.tooLargeBytes !== undefined && { too_large_bytes: attempt.tooLargeBytes }),
-      request: { method: 'POST', ...attempt.request },
-      response: attempt.response,
-    }
+export const shownTo = (role: Role) => (logged: LoggedAttempt) => {
+  const { errorClass, errorMessage, ...attempt } = shownAttempt(logged, role)
+  return {
+    ...attempt,
+    entityType: attempt.entityType && shownType(attempt.entityType),
+    error: errorClass === null ? null : { class: errorClass, message: errorMessage ?? '' },
+    phases: { ...attempt.phases, firstByte: attempt.phases.first_byte },
+    bodiesKept: attempt.hasBodies,
+    request: { ...attempt.request, method: 'POST' as const },
   }
+}

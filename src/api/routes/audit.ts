@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { type AuditRecord, listAudit } from '../../control/access/audit.ts'
 import { actorKinds, auditActions } from '../../domain/access/audit.ts'
-import { anyJson, bigId, cellCursor, id, limit, pageJson, pageOverCells, time } from '../kit/fields.ts'
+import { anyJson, bigId, cellCursor, id, limit, pageOf, pageOverCells, time } from '../kit/fields.ts'
 import { route } from '../kit/route.ts'
 import { tenantAsked, tenantOf } from '../kit/tenant-fields.ts'
 
@@ -50,21 +50,12 @@ export const auditRoutes = [
     answer: { status: 200, what: 'A page of records', schema: pageOverCells(auditSchema) },
     async handle({ control, caller, query: { limit, cursor, webhook_id, tenant } }) {
       const page = { limit, before: cursor ?? null, webhookId: webhook_id ?? null, tenant }
-      return { ok: true, value: pageJson(await listAudit(control, caller, page), auditJson) }
+      return { ok: true, value: pageOf(await listAudit(control, caller, page), shown) }
     },
   }),
 ]
 
-function auditJson(record: AuditRecord): z.input<typeof auditSchema> {
-  const { kind, name, tokenId, userId } = record.actor
-  return {
-    id: String(record.id),
-    at: record.at.toISOString(),
-    actor: { kind, name, token_id: tokenId, user_id: userId },
-    action: record.action,
-    target_id: record.targetId,
-    webhook_id: record.webhookId,
-    tenant: record.tenant,
-    changes: record.changes as z.input<typeof auditSchema>['changes'],
-  }
-}
+const shown = (record: AuditRecord) => ({
+  ...record,
+  changes: record.changes as z.input<typeof auditSchema>['changes'],
+})

@@ -13,7 +13,7 @@ import {
   usualRowsPerSecond,
 } from '../../domain/capture/backfill.ts'
 import { pageMendOf } from '../../domain/capture/page-failures.ts'
-import { id, idCursor, limit, page, pageJson, text, time } from '../kit/fields.ts'
+import { id, idCursor, limit, page, pageOf, text, time } from '../kit/fields.ts'
 import { answer, route } from '../kit/route.ts'
 
 const actions = ['new', 'update'] as const
@@ -93,7 +93,7 @@ export const backfillRoutes = [
         rowsPerSecond: body.rows_per_second,
       }
       const started = await startBackfill(control, caller, wish)
-      return answer(started, backfillJson, ({ id }) => ({ location: `/api/backfills/${id}` }))
+      return answer(started, shown, ({ id }) => ({ location: `/api/backfills/${id}` }))
     },
   }),
   route({
@@ -107,7 +107,7 @@ export const backfillRoutes = [
     answer: { status: 200, what: 'A page of backfills', schema: page(backfillSchema) },
     async handle({ control, query: { limit, cursor } }) {
       const found = await listBackfills(control, { limit, before: cursor === 0 ? null : cursor })
-      return { ok: true, value: pageJson(found, backfillJson) }
+      return { ok: true, value: pageOf(found, shown) }
     },
   }),
   route({
@@ -120,7 +120,7 @@ export const backfillRoutes = [
     params,
     answer: one,
     async handle({ control, params }) {
-      return answer(await getBackfill(control, params.id), backfillJson)
+      return answer(await getBackfill(control, params.id), shown)
     },
   }),
   route({
@@ -135,7 +135,7 @@ export const backfillRoutes = [
     answer: one,
     async handle({ control, caller, params, body }) {
       const change = { rowsPerSecond: body.rows_per_second }
-      return answer(await changeBackfill(control, caller, params.id, change), backfillJson)
+      return answer(await changeBackfill(control, caller, params.id, change), shown)
     },
   }),
   route({
@@ -149,29 +149,17 @@ export const backfillRoutes = [
     params,
     answer: one,
     async handle({ control, caller, params }) {
-      return answer(await cancelBackfill(control, caller, params.id), backfillJson)
+      return answer(await cancelBackfill(control, caller, params.id), shown)
     },
   }),
 ]
 
-function backfillJson(backfill: Backfill): z.input<typeof backfillSchema> {
+function shown(backfill: Backfill) {
   const { rowsPerSecond, doneAt } = forecast(backfill, Date.now())
   return {
-    id: backfill.id,
-    entity_type: backfill.entityType,
-    webhook_id: backfill.webhookId,
-    action_type: backfill.actionType,
-    rows_per_second: backfill.rowsPerSecond,
-    state: backfill.state,
-    reason: backfill.reason,
-    code: backfill.code,
+    ...backfill,
     mend: backfill.code && pageMendOf(backfill.code),
-    rows_done: backfill.rowsDone,
-    rows_estimate: backfill.rowsEstimate,
-    real_rows_per_second: rowsPerSecond === null ? null : Math.round(rowsPerSecond * 10) / 10,
-    done_about: doneAt?.toISOString() ?? null,
-    created_at: backfill.createdAt.toISOString(),
-    started_at: backfill.startedAt?.toISOString() ?? null,
-    ended_at: backfill.endedAt?.toISOString() ?? null,
+    realRowsPerSecond: rowsPerSecond === null ? null : Math.round(rowsPerSecond * 10) / 10,
+    doneAbout: doneAt,
   }
 }

@@ -1,11 +1,5 @@
 import { z } from 'zod'
-import {
-  type EventLine,
-  type ExplainedDelivery,
-  explainEvent,
-  type LabelledLine,
-  listEvents,
-} from '../../control/log/events.ts'
+import { type EventLine, explainEvent, listEvents } from '../../control/log/events.ts'
 import { alertActions, shownType } from '../../domain/event/alert.ts'
 import { actionTypes } from '../../domain/event/event.ts'
 import { eventStates } from '../../domain/event/event-state.ts'
@@ -14,7 +8,7 @@ import { parseExactly } from '../../domain/value/json-text.ts'
 import { timeOf } from '../../domain/value/time-id.ts'
 import {
   anyJson,
-  awayJson,
+  awayOf,
   bigCursor,
   bigId,
   bigIdInput,
@@ -23,7 +17,7 @@ import {
   idCursor,
   limit,
   moment,
-  pageJson,
+  pageOf,
   pageOverCells,
   someOf,
   text,
@@ -150,7 +144,7 @@ export const eventRoutes = [
       const filter = { entityType: entity_type, entityId: entity_id, actions: action, state, from, to }
       return answer(
         await listEvents(control, caller, { filter, tenant, limit, before: cursor ?? null }),
-        found => pageJson(found, listedJson),
+        found => pageOf(found, event => ({ ...shown(event), webhooks: event.counts })),
       )
     },
   }),
@@ -174,52 +168,23 @@ export const eventRoutes = [
           webhookId: query.webhook_id ?? null,
           after: query.cursor,
         }),
-        found => ({
-          ...eventJson(found.event),
-          label: found.event.label,
-          body: found.event.body,
-          ...(found.event.tooLargeBytes !== undefined && { too_large_bytes: found.event.tooLargeBytes }),
-          previous: found.event.previous === null ? null : exactly(found.event.previous),
-          deliveries: found.deliveries.map(explainedJson),
-          next_cursor: found.next === null ? null : String(found.next),
-          ...awayJson(found),
+        ({ event, deliveries, next, away }) => ({
+          ...shown(event),
+          previous: event.previous === null ? null : exactly(event.previous),
+          deliveries: deliveries.map(({ other, ...rest }) => ({ ...rest, otherEventId: other })),
+          nextCursor: next === null ? null : String(next),
+          cellsAway: awayOf(away),
         }),
       )
     },
   }),
 ]
 
-function eventJson(event: EventLine): Omit<z.input<typeof listedSchema>, 'label' | 'webhooks'> {
-  return {
-    id: String(event.id),
-    entity_type: shownType(event.entityType),
-    entity_id: event.entityId,
-    action_type: event.actionType,
-    tenant: event.tenant,
-    committed_at: event.committedAt.toISOString(),
-    stored_at: new Date(timeOf(event.id)).toISOString(),
-    changed: event.changed && [...event.changed],
-    omitted: event.omitted && [...event.omitted],
-  }
-}
-
-const listedJson = (event: LabelledLine): z.input<typeof listedSchema> => ({
-  ...eventJson(event),
-  label: event.label,
-  webhooks: { ...event.counts },
+const shown = <Event extends EventLine>(event: Event) => ({
+  ...event,
+  entityType: shownType(event.entityType),
+  storedAt: new Date(timeOf(event.id)),
 })
-
-function explainedJson(said: ExplainedDelivery): z.input<typeof explainedSchema> {
-  return {
-    webhook_id: said.webhookId,
-    webhook_name: said.webhookName,
-    state: said.state,
-    sentence: said.sentence,
-    delivered_at: said.deliveredAt?.toISOString() ?? null,
-    until: said.until?.toISOString() ?? null,
-    other_event_id: said.other === null ? null : String(said.other),
-  }
-}
 
 /** Values in Postgres' text form: every digit stays. */
 function exactly(previous: string): z.input<typeof explainedEventSchema>['previous'] {

@@ -1,6 +1,6 @@
 import { z } from 'zod'
 import { forgetEntity } from '../../control/log/forget.ts'
-import { awayJson, cellsAway, text } from '../kit/fields.ts'
+import { awayOf, cellsAway, text } from '../kit/fields.ts'
 import { answer, route } from '../kit/route.ts'
 
 const forgetRequest = z
@@ -38,10 +38,9 @@ export const forgetRoutes = [
     answer: { status: 200, what: 'The number of removed records', schema: forgottenSchema },
     async handle({ control, caller, body }) {
       const entity = { entityType: body.entity_type, entityId: String(body.entity_id) }
-      return answer(await forgetEntity(control, caller, entity), ({ isComplete, away, ...counts }) => ({
-        ...counts,
-        is_complete: isComplete,
-        ...awayJson({ away }),
+      return answer(await forgetEntity(control, caller, entity), ({ away, ...done }) => ({
+        ...done,
+        cellsAway: awayOf(away),
       }))
     },
   }),

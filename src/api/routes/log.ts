@@ -3,10 +3,10 @@ import { getAttempt, listLog } from '../../control/log/log.ts'
 import { readWebhookStats, type WebhookStats } from '../../control/status/webhook-stats.ts'
 import { testWebhook } from '../../control/webhooks/test-webhook.ts'
 import { outcomes } from '../../domain/delivery/outcome.ts'
-import { type Performance, type Performances, successRate } from '../../domain/shown/traffic.ts'
-import { bigCursor, bigIdInput, limit, moment, page, pageJson, someOf, text, time } from '../kit/fields.ts'
+import { type Performances, successRate } from '../../domain/shown/traffic.ts'
+import { bigCursor, bigIdInput, limit, moment, page, pageOf, someOf, text, time } from '../kit/fields.ts'
 import { answer, route } from '../kit/route.ts'
-import { attemptJson, attemptSchema, triggers } from './attempt.ts'
+import { attemptSchema, shownTo, triggers } from './attempt.ts'
 import { webhookParams } from './webhooks.ts'
 
 const testRequest = z
@@ -89,7 +89,7 @@ export const logRoutes = [
     answer: { status: 200, what: 'The attempt', schema: attemptSchema },
     async handle({ control, caller, params, body }) {
       const userId = body.user_id === undefined ? null : String(body.user_id)
-      return answer(await testWebhook(control, params.id, caller, userId), attemptJson(caller.role))
+      return answer(await testWebhook(control, params.id, caller, userId), shownTo(caller.role))
     },
   }),
   route({
@@ -117,7 +117,7 @@ export const logRoutes = [
         ...(to && { to }),
       }
       const log = await listLog(control, params.id, { limit, before: cursor ?? null, filter })
-      return answer(log, found => pageJson(found, attemptJson(caller.role)))
+      return answer(log, found => pageOf(found, shownTo(caller.role)))
     },
   }),
   route({
@@ -133,7 +133,7 @@ export const logRoutes = [
     params: webhookParams,
     answer: { status: 200, what: 'The figures', schema: statsSchema },
     async handle({ control, params }) {
-      return answer(await readWebhookStats(control, params.id, control.nowMs()), statsJson)
+      return answer(await readWebhookStats(control, params.id, control.nowMs()), shownStats)
     },
   }),
   route({
@@ -147,39 +147,29 @@ export const logRoutes = [
     params: z.strictObject({ ...webhookParams.shape, attempt_id: bigIdInput('an attempt') }),
     answer: { status: 200, what: 'The attempt', schema: attemptSchema },
     async handle({ control, caller, params }) {
-      return answer(await getAttempt(control, params.id, params.attempt_id), attemptJson(caller.role))
+      return answer(await getAttempt(control, params.id, params.attempt_id), shownTo(caller.role))
     },
   }),
 ]
 
-function statsJson(stats: WebhookStats): z.input<typeof statsSchema> {
-  const { day, week, pending, oldestPending } = stats
-  return {
-    pending: pending.count,
-    pending_is_exact: pending.isExact,
-    oldest_pending_at: oldestPending.at?.toISOString() ?? null,
-    oldest_pending_is_exact: oldestPending.isExact,
-    last_24_hours: performancesJson(day),
-    last_7_days: performancesJson(week),
-  }
-}
+const shownStats = ({ day, week, pending, oldestPending }: WebhookStats) => ({
+  pending: pending.count,
+  pendingIsExact: pending.isExact,
+  oldestPendingAt: oldestPending.at,
+  oldestPendingIsExact: oldestPending.isExact,
+  last24Hours: shownPerformances(day),
+  last7Days: shownPerformances(week),
+})
 
-function performancesJson(of: Performances): z.input<typeof performancesSchema> {
+function shownPerformances(of: Performances) {
   const { fromMs, bucketMs, buckets, share } = of
-  const at = (bucket: number) => new Date(fromMs + bucket * bucketMs).toISOString()
+  const at = (bucket: number) => new Date(fromMs + bucket * bucketMs)
   return {
+    ...of,
     from: at(0),
     to: at(buckets.length),
-    ...performanceJson(of),
-    success_rate: successRate(of),
-    is_estimated: share < 1,
-    buckets: buckets.map((bucket, i) => ({ from: at(i), ...performanceJson(bucket) })),
+    successRate: successRate(of),
+    isEstimated: share < 1,
+    buckets: buckets.map((bucket, i) => ({ ...bucket, from: at(i) })),
   }
 }
-
-const performanceJson = ({ delivered, failed, p50Ms, p95Ms }: Performance) => ({
-  delivered,
-  failed,
-  p50_ms: p50Ms,
-  p95_ms: p95Ms,
-})

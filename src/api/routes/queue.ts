@@ -6,7 +6,7 @@ import {
   type ReplayWish,
   replayEvents,
 } from '../../control/log/replay.ts'
-import { type Resend, resendEvent } from '../../control/log/resend.ts'
+import { resendEvent } from '../../control/log/resend.ts'
 import { bigId, bigIdInput, moment, text } from '../kit/fields.ts'
 import { answer, route } from '../kit/route.ts'
 import { webhookParams } from './webhooks.ts'
@@ -129,7 +129,7 @@ export const queueRoutes = [
         await resendEvent(control, caller, params.id, body.event_id, {
           beyondTriggers: body.beyond_triggers ?? false,
         }),
-        resendJson,
+        ({ behind, ...resend }) => ({ ...resend, behindEventId: behind }),
       )
     },
   }),
@@ -151,7 +151,7 @@ export const queueRoutes = [
         await replayEvents(control, caller, params.id, wish, cursor ?? null, {
           beyondTriggers: beyond_triggers ?? false,
         }),
-        replayJson,
+        shown,
       )
     },
   }),
@@ -173,7 +173,7 @@ export const queueRoutes = [
         await replayEvents(control, caller, params.id, replayWish(body), body.cursor ?? null, {
           beyondTriggers: body.beyond_triggers ?? false,
         }),
-        replayJson,
+        shown,
       )
     },
   }),
@@ -192,7 +192,7 @@ export const queueRoutes = [
     answer: { status: 200, what: 'The number of cancelled deliveries', schema: cancelledSchema },
     async handle({ control, caller, params, body }) {
       const cancelled = await cancelWaiting(control, caller, params.id, waitingOf(body))
-      return answer(cancelled, ({ cancelled, isComplete }) => ({ cancelled, is_complete: isComplete }))
+      return answer(cancelled, cancelled => cancelled)
     },
   }),
 ]
@@ -208,9 +208,7 @@ function replayWish({ from, to, triggers, event_ids }: z.output<typeof replayReq
   return { of: 'range', from: from!, to: to ?? null, triggers: triggers ?? null }
 }
 
-function replayJson({ queued, next }: ReplayResult): z.input<typeof replaySchema> {
-  return { queued, next_cursor: next && writeCursor(next) }
-}
+const shown = ({ queued, next }: ReplayResult) => ({ queued, nextCursor: next && writeCursor(next) })
 
 function writeCursor({ toMs, after }: ReplayCursor): string {
   return Buffer.from(JSON.stringify([toMs, after.entityType, after.entityId])).toString('base64url')
@@ -233,17 +231,5 @@ function readCursor(written: string): ReplayCursor | null {
     return { toMs, after: { entityType, entityId } }
   } catch {
     return null
-  }
-}
-
-function resendJson(resend: Resend): z.input<typeof resendSchema> {
-  return {
-    webhook_id: resend.webhookId,
-    event_id: String(resend.eventId),
-    message_id: resend.messageId,
-    entity_type: resend.entityType,
-    entity_id: resend.entityId,
-    behind_event_id: resend.behind === null ? null : String(resend.behind),
-    newer_delivered: resend.newerDelivered,
   }
 }

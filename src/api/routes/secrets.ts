@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { revealSecret, rotateSecret } from '../../control/webhooks/secrets.ts'
 import { answer, route } from '../kit/route.ts'
-import { tagged, webhookFields, webhookJson } from './webhook-answer.ts'
+import { shownTo, tagged, webhookFields } from './webhook-answer.ts'
 import { webhookParams } from './webhooks.ts'
 
 const secret = (description: string) => z.string().meta({ description })
@@ -43,7 +43,7 @@ export const secretRoutes = [
     async handle({ control, caller, params, body }) {
       return answer(
         await rotateSecret(control, caller, params.id, body.overlap_hours),
-        rotated => ({ ...webhookJson(caller.role)(rotated.webhook), secret: rotated.secret }),
+        rotated => ({ ...shownTo(caller.role)(rotated.webhook), secret: rotated.secret }),
         rotated => tagged(rotated.webhook),
       )
     },

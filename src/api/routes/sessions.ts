@@ -64,7 +64,7 @@ export const sessionRoutes = [
         userId: user_id === null ? null : String(user_id),
         minutes: valid_minutes,
       })
-      return answer(made, ({ url, expiresAt }) => ({ url, expires_at: expiresAt.toISOString() }))
+      return answer(made, link => link)
     },
   }),
 ]

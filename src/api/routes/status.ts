@@ -141,7 +141,7 @@ export const statusRoutes = [
     role: 'viewer',
     answer: { status: 200, what: 'The status', schema: statusSchema },
     async handle({ control }) {
-      return { ok: true, value: statusJson(await readStatus(control)) }
+      return { ok: true, value: shown(await readStatus(control)) }
     },
   }),
 ]
@@ -157,86 +157,59 @@ const mappingLostCode = 'capture.mapping_lost'
 const lsn = (value: Lsn | null | undefined) =>
   value === null || value === undefined ? null : formatLsn(value)
 
-function mappingJson({ file, loadedAtMs, refused }: NonNullable<Status['mapping']>) {
-  return {
-    file,
-    loaded_at: new Date(loadedAtMs).toISOString(),
-    refused: refused && {
-      at: new Date(refused.atMs).toISOString(),
-      reasons: refused.problems.map(({ what, found, code, mend }) => ({ what, found, code, mend })),
-    },
-  }
-}
+const shownMapping = ({ file, loadedAtMs, refused }: NonNullable<Status['mapping']>) => ({
+  file,
+  loadedAt: new Date(loadedAtMs),
+  refused: refused && { at: new Date(refused.atMs), reasons: refused.problems },
+})
 
-function statusJson(status: Status): z.input<typeof statusSchema> {
-  const { capture, position, lastEvent, gaps, resyncs, mapping, mappingLost, queue, cells, idsAheadMs } =
-    status
+function shown(status: Status) {
+  const { capture, position, gaps, resyncs, mapping, mappingLost, queue, cells } = status
   const { source } = capture
   return {
+    ...status,
     capture: {
-      state: capture.state,
-      reason: capture.reason,
+      ...capture,
       code: capture.code ?? null,
       mend: capture.mend ?? null,
       slot: capture.slotName,
-      commit_lsn: lsn(position?.commitLsn),
-      confirmed_lsn: lsn(source?.confirmedLsn),
-      wal_end: lsn(source?.walEnd),
-      lag_bytes: lagBytes(status),
-      held_back_bytes: source?.heldBackBytes ?? null,
-      probe_ms: capture.probeMs,
-    },
-    last_event: lastEvent && {
-      id: String(lastEvent.id),
-      entity_type: lastEvent.entityType,
-      entity_id: lastEvent.entityId,
-      action_type: lastEvent.actionType,
-      committed_at: lastEvent.committedAt.toISOString(),
+      commitLsn: lsn(position?.commitLsn),
+      confirmedLsn: lsn(source?.confirmedLsn),
+      walEnd: lsn(source?.walEnd),
+      lagBytes: lagBytes(status),
+      heldBackBytes: source?.heldBackBytes ?? null,
     },
     gaps: gaps.map(gap => ({
-      id: gap.id,
-      entity_type: gap.entityType,
-      table: gap.tableName,
-      reason: gap.reason,
+      ...gap,
       ...codeOf(gap),
-      detail: gap.detail,
-      from_lsn: lsn(gap.fromLsn),
-      to_lsn: lsn(gap.toLsn),
-      found_at: gap.foundAt.toISOString(),
-      resynced_at: gap.resyncedAt?.toISOString() ?? null,
+      table: gap.tableName,
+      fromLsn: lsn(gap.fromLsn),
+      toLsn: lsn(gap.toLsn),
     })),
     resyncs: resyncs.map(resync => ({
-      entity_type: resync.entityType,
+      ...resync,
       field: resync.fanOut?.field ?? null,
-      state: resync.state === 'waiting' ? 'waiting' : 'running',
-      phase: resync.phase,
-      rows_done: resync.rowsDone,
-      rows_estimate: resync.rowsEstimate,
-      deletes_done: resync.deletesDone,
-      reason: resync.reason,
-      code: resync.code,
+      state: resync.state === 'waiting' ? ('waiting' as const) : ('running' as const),
       mend: resync.code && pageMendOf(resync.code),
     })),
-    mapping_lost:
+    mappingLost:
       mappingLost?.map(what => ({ what, code: mappingLostCode, mend: mendOf(mappingLostCode) })) ?? null,
-    ...(mapping && { mapping: mappingJson(mapping) }),
+    mapping: mapping ? shownMapping(mapping) : undefined,
     queue: {
-      deliveries_waiting: queue.deliveries,
-      deliveries_set_aside: queue.setAside,
-      lanes_waiting: queue.lanes,
-      deliveries_dead: queue.deadDeliveries,
-      webhooks_behind: queue.streamsBehind,
-      oldest_pending_ms: queue.oldestPendingMs,
+      deliveriesWaiting: queue.deliveries,
+      deliveriesSetAside: queue.setAside,
+      lanesWaiting: queue.lanes,
+      deliveriesDead: queue.deadDeliveries,
+      webhooksBehind: queue.streamsBehind,
+      oldestPendingMs: queue.oldestPendingMs,
     },
-    ...(cells.length > 1 && { cells: cells.map(cellJson) }),
-    ids_ahead_ms: idsAheadMs,
+    cells: cells.length > 1 ? cells.map(shownCell) : undefined,
   }
 }
 
-const cellJson = ({ name, isAway, why, webhooks, behind }: Status['cells'][number]) => ({
-  name,
+const shownCell = ({ isAway, why, behind, ...cell }: Status['cells'][number]) => ({
+  ...cell,
   state: isAway ? ('away' as const) : ('ok' as const),
   reason: why,
-  webhooks,
-  events_behind: behind,
+  eventsBehind: behind,
 })

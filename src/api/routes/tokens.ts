@@ -1,7 +1,7 @@
 import { z } from 'zod'
-import { createToken, listTokens, revokeToken, type Token } from '../../control/access/tokens.ts'
+import { createToken, listTokens, revokeToken } from '../../control/access/tokens.ts'
 import { roles } from '../../domain/access/role.ts'
-import { id, idCursor, limit, name, page, pageJson, text, time } from '../kit/fields.ts'
+import { id, idCursor, limit, name, page, pageOf, text, time } from '../kit/fields.ts'
 import { answer, route } from '../kit/route.ts'
 import { tenantAsked, tenantField, tenantGiven, tenantOf } from '../kit/tenant-fields.ts'
 
@@ -64,7 +64,7 @@ export const tokenRoutes = [
         userId: user_id === null ? null : String(user_id),
         expiresAt: expires_at === null ? null : new Date(expires_at),
       })
-      return answer(created, ({ token, text }) => ({ ...tokenJson(token), token: text }))
+      return answer(created, ({ token, text }) => ({ ...token, token: text }))
     },
   }),
   route({
@@ -80,7 +80,7 @@ export const tokenRoutes = [
     answer: { status: 200, what: 'A page of tokens', schema: page(tokenSchema) },
     async handle({ control, caller, query: { limit, cursor, tenant } }) {
       const tokens = await listTokens(control, caller, { limit, after: cursor, tenant })
-      return { ok: true, value: pageJson(tokens, tokenJson) }
+      return { ok: true, value: pageOf(tokens, token => token) }
     },
   }),
   route({
@@ -99,17 +99,3 @@ export const tokenRoutes = [
     },
   }),
 ]
-
-function tokenJson(token: Token): z.input<typeof tokenSchema> {
-  return {
-    id: token.id,
-    name: token.name,
-    role: token.role,
-    tenant: token.tenant,
-    user_id: token.userId,
-    created_at: token.createdAt.toISOString(),
-    expires_at: token.expiresAt?.toISOString() ?? null,
-    last_used_at: token.lastUsedAt?.toISOString() ?? null,
-    revoked_at: token.revokedAt?.toISOString() ?? null,
-  }
-}

@@ -124,17 +124,9 @@ export const createdSchema = z
   .meta({ id: 'CreatedWebhook' })
 
 /** The pace of this process, if known. */
-export function paceJson({ paceOf, mostInFlight }: Control, { id }: Webhook) {
+export function paceOf({ paceOf, mostInFlight: atMost }: Control, { id }: Webhook) {
   const pace = paceOf(id)
-  return pace
-    ? {
-        pace: {
-          requests_at_once: pace.limit,
-          at_most: mostInFlight,
-          paused_for_ms: Math.ceil(pace.pausedForMs),
-        },
-      }
-    : {}
+  return pace ? { requestsAtOnce: pace.limit, atMost, pausedForMs: Math.ceil(pace.pausedForMs) } : undefined
 }
 
 /** Settings that the source's tables can't fulfil. */
@@ -147,70 +139,28 @@ const isHeld = ({ heldUntil }: Webhook) => heldUntil !== null && heldUntil.getTi
 
 export const tagged = (webhook: Webhook) => ({ etag: webhookTag(webhook) })
 
-export const webhookJson =
-  (role: Role) =>
-  (webhook: Webhook): z.input<typeof webhookSchema> => {
-    return {
-      id: webhook.id,
-      tenant: webhook.tenant,
-      name: webhook.name,
-      url: shownUrl(webhook.url, role),
-      is_active: webhook.isActive,
-      triggers: [...webhook.triggers],
-      ...(webhook.alertTo.length > 0 && {
-        alert_to: webhook.alertTo.map(address => (role === 'admin' ? address : maskedAddress(address))),
-      }),
-      ...(webhook.managedBy !== null && { managed_by: webhook.managedBy }),
-      previous: webhook.previous,
-      ...(webhook.traceparent && { traceparent: true }),
-      update_fields: webhook.updateFields && [...webhook.updateFields],
-      filter: webhook.filter as z.input<typeof webhookSchema>['filter'],
-      filter_entering: webhook.filterEntering,
-      filter_leaving: webhook.filterLeaving,
-      mode: webhook.mode,
-      batch: webhook.batch && { max_events: webhook.batch.maxEvents, max_wait_ms: webhook.batch.maxWaitMs },
-      log_bodies: webhook.logBodies,
-      headers: redactedHeaders(webhook.headerNames),
-      ...(webhook.clientCertificate && {
-        client_certificate: {
-          subject: webhook.clientCertificate.subject,
-          fingerprint: webhook.clientCertificate.fingerprint,
-          expires_at: webhook.clientCertificate.expiresAt.toISOString(),
-        },
-      }),
-      previous_secret_expires_at: webhook.previousSecretExpiresAt?.toISOString() ?? null,
-      disabled_at: webhook.disabledAt?.toISOString() ?? null,
-      disabled_reason: webhook.disabledReason,
-      failing_since: webhook.failingSince?.toISOString() ?? null,
-      will_be_disabled_at: willBeDisabledAt(webhook, new Date())?.toISOString() ?? null,
-      held_until: isHeld(webhook) ? webhook.heldUntil!.toISOString() : null,
-      created_at: webhook.createdAt.toISOString(),
-      updated_at: webhook.updatedAt.toISOString(),
-    }
-  }
+export const shownTo = (role: Role) => (webhook: Webhook) => ({
+  ...webhook,
+  url: shownUrl(webhook.url, role),
+  alertTo:
+    webhook.alertTo.length === 0
+      ? undefined
+      : webhook.alertTo.map(address => (role === 'admin' ? address : maskedAddress(address))),
+  managedBy: webhook.managedBy ?? undefined,
+  traceparent: webhook.traceparent || undefined,
+  filter: webhook.filter as z.input<typeof webhookSchema>['filter'],
+  headers: redactedHeaders(webhook.headerNames),
+  clientCertificate: webhook.clientCertificate ?? undefined,
+  willBeDisabledAt: willBeDisabledAt(webhook, new Date()),
+  heldUntil: isHeld(webhook) ? webhook.heldUntil : null,
+})
 
-export function missedJson(missed: Missed | null): z.input<typeof missedSchema> | null {
-  return (
-    missed && {
-      events: missed.count,
-      is_exact: missed.isExact,
-      since: missed.since.toISOString(),
-      until: missed.until?.toISOString() ?? null,
-      kept_since: missed.keptSince?.toISOString() ?? null,
-      replay_id: missed.replayId,
-      rest_of: missed.restOf,
-    }
-  )
-}
+export const shownMissed = ({ count: events, ...missed }: Missed) => ({ events, ...missed })
 
 /** What a webhook missed, after a change that activated it. */
-export async function missedBy(
-  control: Control,
-  before: Webhook | null,
-  now: Webhook,
-): Promise<{ missed?: z.input<typeof missedSchema> }> {
+export async function missedBy(control: Control, before: Webhook | null, now: Webhook) {
   const wasOff = before !== null && (!before.isActive || before.disabledReason !== null)
   if (!wasOff || !now.isActive || now.disabledReason !== null) return {}
-  const missed = missedJson(await missedEvents(control, now.id))
-  return missed ? { missed } : {}
+  const missed = await missedEvents(control, now.id)
+  return missed ? { missed: shownMissed(missed) } : {}
 }

@@ -9,7 +9,7 @@ import {
 } from '../../control/webhooks/webhooks.ts'
 import { logBodies, type Webhook } from '../../domain/webhook/webhook.ts'
 import { webhookTag } from '../kit/etag.ts'
-import { id, idCursor, limit, name, pageJson, pageOverCells, text } from '../kit/fields.ts'
+import { id, idCursor, limit, name, pageOf, pageOverCells, text } from '../kit/fields.ts'
 import { filterFields } from '../kit/filter-fields.ts'
 import { answer, route } from '../kit/route.ts'
 import { tenantAsked, tenantField, tenantGiven } from '../kit/tenant-fields.ts'
@@ -17,11 +17,11 @@ import {
   changedSchema,
   createdSchema,
   missedBy,
-  paceJson,
+  paceOf,
   readSchema,
+  shownTo,
   tagged,
   warned,
-  webhookJson,
   webhookSchema,
 } from './webhook-answer.ts'
 
@@ -168,7 +168,7 @@ export const webhookRoutes = [
       if (!created.ok) return created
       const { webhook, secret } = created.value
       const headers = { location: `/api/webhooks/${webhook.id}`, ...tagged(webhook) }
-      const shown = webhookJson(caller.role)(webhook)
+      const shown = shownTo(caller.role)(webhook)
       return { ok: true, value: { ...shown, ...(await warned(control, webhook)), secret }, headers }
     },
   }),
@@ -190,7 +190,7 @@ export const webhookRoutes = [
         triggers: body.triggers,
         updateFields: body.update_fields,
       })
-      return answer(seen, ({ lookedAt, matched }) => ({ looked_at: lookedAt, matched }))
+      return answer(seen, counts => counts)
     },
   }),
   route({
@@ -205,7 +205,7 @@ export const webhookRoutes = [
     answer: { status: 200, what: 'A page of webhooks', schema: pageOverCells(webhookSchema) },
     async handle({ control, caller, query: { limit, cursor, tenant } }) {
       const found = await listWebhooks(control, caller, { limit, after: cursor, tenant })
-      return { ok: true, value: pageJson(found, webhookJson(caller.role)) }
+      return { ok: true, value: pageOf(found, shownTo(caller.role)) }
     },
   }),
   route({
@@ -220,8 +220,8 @@ export const webhookRoutes = [
     answer: { status: 200, what: 'The webhook', schema: readSchema, headers: ['etag'] },
     async handle({ control, caller, params }) {
       const read = (webhook: Webhook) => ({
-        ...webhookJson(caller.role)(webhook),
-        ...paceJson(control, webhook),
+        ...shownTo(caller.role)(webhook),
+        pace: paceOf(control, webhook),
       })
       return answer(await getWebhook(control, params.id), read, tagged)
     },
@@ -254,7 +254,7 @@ export const webhookRoutes = [
       if (!changed.ok) return changed
       const { value: webhook } = changed
       const value = {
-        ...webhookJson(caller.role)(webhook),
+        ...shownTo(caller.role)(webhook),
         ...(await warned(control, webhook)),
         ...(await missedBy(control, seen[0] ?? null, webhook)),
       }

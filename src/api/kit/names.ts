@@ -1,0 +1,36 @@
+import { z } from 'zod'
+
+/** The name in code of a name in JSON: `entity_type` is `entityType`. */
+type InCode<Name> = Name extends `${infer Head}_${infer Rest}` ? `${Head}${Capitalize<InCode<Rest>>}` : Name
+
+const inCode = (name: string) => name.replace(/_([a-z0-9])/g, (_, letter: string) => letter.toUpperCase())
+
+/** What `toJson` writes as this JSON. The names in a record are data, and stay. */
+export type ToWrite<Json> = Json extends string
+  ? Json | (string extends Json ? Date | bigint : never)
+  : Json extends readonly (infer Item)[]
+    ? readonly ToWrite<Item>[]
+    : Json extends object
+      ? string extends keyof Json
+        ? Json
+        : { readonly [Name in keyof Json as InCode<Name>]: ToWrite<Json[Name]> }
+      : Json
+
+/** A value as a schema names it in JSON: nothing beside the schema's fields, times in UTC, and 64-bit ids as text. */
+export function toJson(schema: z.ZodType, value: unknown): unknown {
+  if (value === null || value === undefined) return value
+  if (schema instanceof z.ZodOptional || schema instanceof z.ZodNullable)
+    return toJson(schema.unwrap() as z.ZodType, value)
+  if (schema instanceof z.ZodArray)
+    return (value as readonly unknown[]).map(item => toJson(schema.element as z.ZodType, item))
+  if (schema instanceof z.ZodObject) {
+    const fields = value as Readonly<Record<string, unknown>>
+    const written = Object.entries<z.ZodType>(schema.shape).map(([name, of]) => [
+      name,
+      toJson(of, fields[inCode(name)]),
+    ])
+    return Object.fromEntries(written)
+  }
+  if (value instanceof Date) return value.toISOString()
+  return typeof value === 'bigint' ? String(value) : value
+}

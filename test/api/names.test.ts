@@ -1,0 +1,36 @@
+import { expect, test } from 'vitest'
+import { z } from 'zod'
+import { toJson } from '../../src/api/kit/names.ts'
+
+const schema = z.object({
+  id: z.string(),
+  p50_ms: z.number(),
+  last_24_hours: z.object({ ended_at: z.string().nullable() }).nullable(),
+  gaps: z.array(z.object({ table_name: z.string() })).optional(),
+  headers: z.record(z.string(), z.string()),
+})
+
+test('a value is written in the names of its schema, with times in UTC and ids as text', () => {
+  const value = {
+    id: 7n,
+    p50Ms: 1.5,
+    last24Hours: { endedAt: new Date(0) },
+    gaps: [{ tableName: 'users' }],
+    headers: { x_api_key: '[redacted]' },
+  }
+  expect(toJson(schema, value)).toEqual({
+    id: '7',
+    p50_ms: 1.5,
+    last_24_hours: { ended_at: '1970-01-01T00:00:00.000Z' },
+    gaps: [{ table_name: 'users' }],
+    headers: { x_api_key: '[redacted]' },
+  })
+})
+
+test('nothing is written that the schema does not name, and null stays null', () => {
+  const value = { id: 7n, p50Ms: 1, last24Hours: null, headers: {}, secret: 'whsec_1' }
+  expect(JSON.parse(JSON.stringify(toJson(schema, value)))).toEqual({
+    ...{ id: '7', p50_ms: 1, last_24_hours: null },
+    headers: {},
+  })
+})
