@@ -646,9 +646,14 @@ create table walhook.mail_addresses (
   error text,
   confirmed_at timestamp with time zone,
   stopped_at timestamp with time zone,
+  taken_at timestamp with time zone,
+  sent_at timestamp with time zone[] default '{}'::timestamp with time zone[] not null,
+  waits_for text,
   PRIMARY KEY (id),
   UNIQUE (tenant, address),
-  CHECK ((attempts >= 0))
+  CHECK ((attempts >= 0)),
+  CHECK ((num_nonnulls(ask_at, asked_at, error, confirmed_at, stopped_at) > 0)),
+  CHECK ((waits_for = ANY (ARRAY['public_url'::text, 'daily_limit'::text])))
 );
 
 create table walhook.parked_changes (
@@ -1020,9 +1025,9 @@ CREATE INDEX incidents_by_webhook ON walhook.incidents USING btree (webhook_id) 
 
 CREATE INDEX incidents_untold ON walhook.incidents USING btree (id) WHERE ((told_at IS NULL) OR (tells_end AND (end_told_at IS NULL)));
 
-CREATE INDEX mail_addresses_asked ON walhook.mail_addresses USING btree (address, asked_at);
+CREATE INDEX mail_addresses_taken ON walhook.mail_addresses USING btree (address, taken_at);
 
-CREATE INDEX mail_addresses_asked_of_tenant ON walhook.mail_addresses USING btree (tenant, asked_at);
+CREATE INDEX mail_addresses_taken_of_tenant ON walhook.mail_addresses USING btree (tenant, taken_at);
 
 CREATE INDEX mail_addresses_to_ask ON walhook.mail_addresses USING btree (ask_at) WHERE (ask_at IS NOT NULL);
 

@@ -15,6 +15,7 @@ import { createTestPlaces } from './control/kit/test-places.ts'
 import type { Connections } from './databases.ts'
 import type { Deliver } from './delivery/sending/deliver.ts'
 import { sendTest, tryTest } from './delivery/sending/send-test.ts'
+import type { MailLack } from './domain/alert/recipient.ts'
 import { earlyRetries } from './domain/delivery/retry.ts'
 import { alertTriggers } from './domain/event/alert.ts'
 import { backfillAs, labels, tenantTypes } from './domain/mapping/mapping.ts'
@@ -98,6 +99,7 @@ export function openControl(
     mostInFlight: config.maxInFlightPerWebhook,
     earlyRetries: earlyRetries(config.scheduleMs),
     trustedDomains: config.mailDomains,
+    mailLacks: roles.has('delivery') ? mailLackOf(config) : null,
     captureState,
     captureStatus: async () => ({
       ...captureState(),
@@ -108,6 +110,11 @@ export function openControl(
     adminMac: macOf(config.sealKey!, config.adminToken),
     publicUrl: publicUrlOf(config),
   }
+}
+
+function mailLackOf({ mail, publicUrls }: Config): MailLack | null {
+  if (!mail) return 'smtp_server'
+  return publicUrls.length === 0 ? 'public_url' : null
 }
 
 /** walhook's first public URL, else the address it listens on. */

@@ -41,7 +41,7 @@ async function shown(c: Context<AdminEnv>, control: Control, key: string): Promi
   const button = (mails: boolean, text: string) =>
     html`<button${mails && html` class="main"`} name="mails" value="${String(mails)}">${text}</button>`
   const body = html`<form method="post" action="/recipients/${id}" class="card"><h1>${r.pageTitle}</h1>
-<p role="status">${r.states[state](address)}</p><input type="hidden" name="key" value="${key}">
+<p role="status">${r.decided[state === 'confirmed' || state === 'stopped' ? state : 'nothing'](address)}</p><input type="hidden" name="key" value="${key}">
 <div class="end">${state !== 'confirmed' && button(true, r.confirm)}${state !== 'stopped' && button(false, r.stop)}</div></form>`
   return c.html(bareLayout(t, { title: r.pageTitle, path: '/', body })) as Response
 }

@@ -2,8 +2,9 @@ import { expect, test } from 'vitest'
 import { recipientsOf } from '../../src/control/webhooks/recipients.ts'
 import { createAlerts } from '../../src/delivery/alerts/alerts.ts'
 import { parseSealKey } from '../../src/domain/webhook/seal.ts'
+import { transaction } from '../../src/outbox/database/database.ts'
 import { endIncidents, noteIncidents } from '../../src/outbox/records/incidents.ts'
-import { noteAddresses, takeToAsk } from '../../src/outbox/records/mail-addresses.ts'
+import { askAgain, noteAddresses, settleAsk, takeToAsk } from '../../src/outbox/records/mail-addresses.ts'
 import { silentLog } from '../../src/runtime/log.ts'
 import { adminToken } from '../support/open-api.ts'
 import { openTestOutbox } from '../support/open-outbox.ts'
@@ -14,12 +15,18 @@ import { until } from '../support/wait.ts'
 const sealKey = parseSealKey(Buffer.alloc(32, 1).toString('base64'))!
 const publicUrl = 'https://walhook.example.com'
 
-async function open() {
+async function open({
+  refuses = () => false,
+  url = publicUrl,
+}: {
+  refuses?: () => boolean
+  url?: string | null
+} = {}) {
   const at = await openTestPages({ hasTenants: true })
-  const smtp = await startSmtpServer()
+  const smtp = await startSmtpServer(() => (refuses() ? { code: 550, text: 'no such user' } : null))
   const ending = new AbortController()
   const services = createAlerts({
-    ...{ outbox: at.outbox, main: at.outbox, sealKey, trustedDomains: ['trusted.example'], publicUrl },
+    ...{ outbox: at.outbox, main: at.outbox, sealKey, trustedDomains: ['trusted.example'], publicUrl: url },
     ...{ mail: { smtpUrl: smtp.url, from: 'walhook@example.com' }, toCapture: [], log: silentLog },
   })
   const running = Promise.all(services.map(service => service.run(ending.signal)))
@@ -41,7 +48,11 @@ async function open() {
     }))
   return {
     ...at,
-    ...{ token, make, mails },
+    ...{ token, make, mails, smtp },
+    recipients: async (id: number) =>
+      (await at.call('GET', `/api/webhooks/${id}/recipients`, undefined, token)).json.data,
+    ask: async (id: number, address: string) =>
+      await at.call('POST', `/api/webhooks/${id}/recipients`, { address }, token),
     cookie: await at.cookieFor(token),
     mailed: (count: number) =>
       until(() => smtp.mails.length >= count, { what: `${count} mails` }).then(mails),
@@ -67,10 +78,13 @@ test('an address of a tenant hears nothing before its owner confirms, and nothin
     subject: '[walhook] Confirm this address for alerts',
   })
   expect(asking!.text).not.toMatch(/CRM|acme|crm\.example/)
-  const states = async () =>
-    (await at.call('GET', `/api/webhooks/${id}/recipients`, undefined, at.token)).json.data
-  expect(await states()).toMatchObject([
-    { address: 'Ops@example.com', state: 'pending', asked_at: expect.any(String) },
+  const states = () => at.recipients(id)
+  await until(async () => (await states())[0].state === 'asked', { what: 'the note that it is asked' })
+  expect(await states()).toEqual([
+    {
+      ...{ address: 'Ops@example.com', state: 'asked', asked_at: expect.any(String) },
+      ...{ waits_for: null, reason: null, next_at: null },
+    },
   ])
 
   await at.fail(id)
@@ -82,7 +96,7 @@ test('an address of a tenant hears nothing before its owner confirms, and nothin
   const link = linkIn(asking!.text)
   const page = await at.send(link, {})
   expect(page).toMatchObject({ status: 200, text: expect.stringContaining('Send me alerts') })
-  expect(await states()).toMatchObject([{ state: 'pending' }])
+  expect(await states()).toMatchObject([{ state: 'asked' }])
   const decide = async (path: string, mails: boolean) => {
     const { pathname, searchParams } = new URL(path, publicUrl)
     const body = new URLSearchParams({ key: searchParams.get('key')!, mails: String(mails) }).toString()
@@ -98,7 +112,7 @@ test('an address of a tenant hears nothing before its owner confirms, and nothin
     ).status,
   ).toBe(404)
   expect((await decide(link.replace('/recipients/1', '/recipients/2'), true)).status).toBe(404)
-  expect(await states()).toMatchObject([{ state: 'pending' }])
+  expect(await states()).toMatchObject([{ state: 'asked' }])
   expect((await decide(link, true)).text).toContain('sends alerts about webhooks to ops@example.com')
   expect(await states()).toMatchObject([{ state: 'confirmed' }])
 
@@ -107,9 +121,7 @@ test('an address of a tenant hears nothing before its owner confirms, and nothin
   expect(alert!.subject).toContain('has recovered')
   expect((await decide(linkIn(alert!.text), false)).text).toContain('does not ask again')
   expect(await states()).toMatchObject([{ state: 'stopped' }])
-  expect(
-    await at.call('POST', `/api/webhooks/${id}/recipients`, { address: 'ops@example.com' }, at.token),
-  ).toMatchObject({
+  expect(await at.ask(id, 'ops@example.com')).toMatchObject({
     status: 409,
     json: { code: 'recipient.stopped' },
   })
@@ -143,21 +155,76 @@ test('the page says in both languages who is pending, and asks again after ten m
   const look = async (language: string) =>
     (await at.send(`/couplings/${id}`, { headers: { cookie: `${at.cookie}; walhook_language=${language}` } }))
       .text
-  expect(await look('en')).toContain('These addresses get no alerts yet')
-  expect(await look('nl')).toContain('Deze adressen krijgen nog geen waarschuwingen')
+  await until(async () => (await at.count('mail_addresses', 'ask_at is null')) === 1, {
+    what: 'the note that it is asked',
+  })
+  expect(await look('en')).toContain('The owner confirms by the link in the email')
+  expect(await look('nl')).toContain('De eigenaar bevestigt met de link in de e-mail')
   const again = async () =>
     await at.send(`/couplings/${id}/recipients`, {
       method: 'POST',
       headers: { cookie: at.cookie, 'content-type': 'application/x-www-form-urlencoded', ...ours },
       body: 'address=ops%40example.com',
     })
-  await until(async () => (await at.count('mail_addresses', 'ask_at is null')) === 1, {
-    what: 'the note that it is asked',
-  })
   expect((await again()).text).toContain('less than 10 minutes ago')
-  await at.outbox.pool.query(`update walhook.mail_addresses set asked_at = asked_at - interval '11 minutes'`)
+  expect(await at.count('audit', `action = 'recipient.asked'`)).toBe(0)
+  await at.outbox.pool.query(earlier)
   expect(await again()).toMatchObject({ status: 303 })
   await at.mailed(2)
+  // Mail programs hide a second mail with the same id.
+  expect(new Set(at.smtp.mails.map(({ messageId }) => messageId)).size).toBe(2)
+  const { data } = (await at.call('GET', '/api/audit', undefined, at.token)).json
+  expect(data[0]).toMatchObject({
+    ...{ action: 'recipient.asked', actor: { name: 'theirs' }, webhook_id: id },
+    changes: { address: { to: '…@example.com' } },
+  })
+})
+
+const earlier = `update walhook.mail_addresses set asked_at = asked_at - interval '11 minutes', taken_at = taken_at - interval '11 minutes'`
+
+test('a mail that the server refuses is said with its reason, and counts neither as asked nor for the day', async () => {
+  let isRefusing = true
+  await using at = await open({ refuses: () => isRefusing })
+  const id = await at.make(['ops@example.com'])
+  await until(async () => (await at.recipients(id))[0].state === 'failed', { what: 'the failure' })
+  expect(await at.recipients(id)).toMatchObject([
+    { state: 'failed', reason: 'EMESSAGE, answer 550', asked_at: null, next_at: expect.any(String) },
+  ])
+  const page = await at.send(`/couplings/${id}`, { headers: { cookie: at.cookie } })
+  expect(page.text).toContain('did not accept the email that asks the owner (EMESSAGE, answer 550)')
+  expect(await at.count('mail_addresses', 'cardinality(sent_at) > 0')).toBe(0)
+  isRefusing = false
+  await at.outbox.pool.query(`update walhook.mail_addresses set taken_at = taken_at - interval '3 minutes'`)
+  expect(await at.ask(id, 'ops@example.com')).toMatchObject({ status: 204 })
+  await until(async () => (await at.recipients(id))[0].state === 'asked', { what: 'the mail' })
+  expect(await at.recipients(id)).toMatchObject([
+    { reason: null, next_at: null, asked_at: expect.any(String) },
+  ])
+})
+
+test('an address that cannot be asked without a setting says which', async () => {
+  await using at = await open({ url: null })
+  const id = await at.make(['ops@example.com'])
+  await until(async () => (await at.recipients(id))[0].waits_for !== null, { what: 'the reason' })
+  expect(await at.recipients(id)).toMatchObject([
+    { state: 'asking', waits_for: 'public_url', asked_at: null },
+  ])
+  expect(await at.ask(id, 'ops@example.com')).toMatchObject({
+    status: 409,
+    json: { code: 'recipient.public_url', detail: expect.stringContaining('WALHOOK_URL') },
+  })
+})
+
+test('an address that no process takes waits for a mail server', async () => {
+  await using at = await openTestPages({ hasTenants: true })
+  await noteAddresses(at.outbox, [{ tenant: 'acme', address: 'ops@example.com' }])
+  const state = async (mailLacks: 'smtp_server' | null) =>
+    (await recipientsOf({ ...at.control, mailLacks }, { tenant: 'acme', alertTo: ['ops@example.com'] }))[0]
+  expect(await state(null)).toMatchObject({ state: 'asking', waitsFor: null })
+  // A process that would send it knows at once.
+  expect(await state('smtp_server')).toMatchObject({ state: 'asking', waitsFor: 'smtp_server' })
+  await at.outbox.pool.query(`update walhook.mail_addresses set ask_at = now() - interval '3 minutes'`)
+  expect(await state(null)).toMatchObject({ state: 'asking', waitsFor: 'smtp_server' })
 })
 
 test('a tenant asks fifty addresses a day, and one address is asked five times a day by all', async () => {
@@ -175,15 +242,40 @@ test('a tenant asks fifty addresses a day, and one address is asked five times a
     asked.push(...taken)
   expect(asked.filter(({ tenant }) => tenant === 'acme')).toHaveLength(50)
   expect(asked.filter(({ address }) => address === 'victim@example.com')).toHaveLength(5)
-  // What is over is not looked at again and again.
+  // What is over is not looked at again and again, and says what it waits for.
   const { rows } = await at.outbox.pool.query('select from walhook.mail_addresses where ask_at <= now()')
   expect(rows).toHaveLength(0)
+  expect(await at.count('mail_addresses', `waits_for = 'daily_limit'`)).toBe(80 + 9 - 50 - 5)
+})
+
+test('several are taken at once, and no more than the day allows; the same tenant that asks again and again is counted', async () => {
+  await using at = await openTestOutbox()
+  await noteAddresses(
+    at.outbox,
+    Array.from({ length: 80 }, (_, i) => ({ tenant: 'acme', address: `stranger-${i}@example.com` })),
+  )
+  expect(await takeToAsk(at.outbox, 60)).toHaveLength(50)
+
+  await noteAddresses(at.outbox, [{ tenant: 'bravo', address: 'victim@example.com' }])
+  const asked = []
+  for (let i = 0; i < 9; i++) {
+    const taken = await takeToAsk(at.outbox, 5)
+    asked.push(...taken)
+    for (const { id } of taken) await settleAsk(at.outbox, id, { error: null, retryMs: null })
+    await at.outbox.pool.query(earlier)
+    const { rows } = await at.outbox.pool.query(
+      `select id from walhook.mail_addresses where tenant = 'bravo'`,
+    )
+    await transaction(at.outbox.pool, client => askAgain(client, rows[0].id, 600_000))
+  }
+  expect(asked).toHaveLength(5)
 })
 
 test('a webhook without recipients, and one of nobody, cost no question', async () => {
+  const none = { trustedDomains: [], mailLacks: null }
   const cells = { main: { outbox: null } } as never
-  expect(await recipientsOf({ cells, trustedDomains: [] }, { tenant: 'acme', alertTo: [] })).toEqual([])
-  expect(
-    await recipientsOf({ cells, trustedDomains: [] }, { tenant: null, alertTo: ['a@b.c'] }),
-  ).toMatchObject([{ state: 'confirmed' }])
+  expect(await recipientsOf({ cells, ...none }, { tenant: 'acme', alertTo: [] })).toEqual([])
+  expect(await recipientsOf({ cells, ...none }, { tenant: null, alertTo: ['a@b.c'] })).toMatchObject([
+    { state: 'confirmed' },
+  ])
 })

@@ -33,6 +33,7 @@ export async function openTestApi(
     resolve?: () => Promise<string[]>
     /** Users belong to tenants: 7 to `acme`, 8 to `bravo`. */
     hasTenants?: boolean
+    mailLacks?: Control['mailLacks']
   } = {},
 ) {
   const nowMs = options.nowMs ?? (() => Date.now())
@@ -86,6 +87,7 @@ export async function openTestApi(
     paceOf: () => null,
     mostInFlight: 100,
     trustedDomains: ['trusted.example'],
+    mailLacks: options.mailLacks ?? null,
     earlyRetries: { count: 3, longestMs: 1_800_000 },
     captureState: () => ({ state: 'streaming', reason: null, slotName }),
     captureStatus: async () => ({

@@ -1,10 +1,13 @@
 import { z } from 'zod'
-import { askRecipient, recipientsOf } from '../../control/webhooks/recipients.ts'
+import { askRecipient, type Recipient, recipientsOf } from '../../control/webhooks/recipients.ts'
+import { because } from '../../domain/shown/reason.ts'
 import { maskedAddress } from '../../domain/webhook/mail-address.ts'
 import type { Webhook } from '../../domain/webhook/webhook.ts'
 import { failedAnswer } from '../kit/failed.ts'
-import { type Html, html, moment, nothing } from '../kit/html.ts'
+import { type Html, html, moment } from '../kit/html.ts'
 import type { PageCall } from '../kit/page.ts'
+import type { Texts } from '../texts/en.ts'
+import { sayTo } from '../texts/texts.ts'
 import { webhookPage } from './page.ts'
 
 const address = z.string().min(1)
@@ -14,8 +17,13 @@ export const webhookRecipientPages = [
     method: 'post',
     path: '/couplings/:id/recipients',
     role: 'admin',
-    async handle({ control, form, t }, webhook) {
-      const asked = await askRecipient(control, webhook, address.catch('?').parse(form.get('address')))
+    async handle({ control, caller, form, t }, webhook) {
+      const asked = await askRecipient(
+        control,
+        caller,
+        webhook,
+        address.catch('?').parse(form.get('address')),
+      )
       return asked.ok
         ? { show: 'redirect', to: `/couplings/${webhook.id}?done=asked` }
         : failedAnswer(t, asked)
@@ -23,28 +31,35 @@ export const webhookRecipientPages = [
   }),
 ]
 
-/** The recipients of alerts that get none yet, and a button that asks each again. */
+const kinds = { asking: '', failed: 'bad', asked: 'warn', confirmed: 'good', stopped: '' } as const
+
+/** The recipients of alerts of a tenant's webhook and their states; with a button that asks again. */
 export async function recipientsNotice(
   { control, t, may, query }: Pick<PageCall, 'control' | 't' | 'may' | 'query'>,
   webhook: Webhook,
 ): Promise<Html> {
-  const silent = (await recipientsOf(control, webhook).catch(() => [])).filter(
-    ({ state }) => state !== 'confirmed',
-  )
   const r = t.recipients
   const done = query.get('done') === 'asked' && html`<p class="notice good" role="status">${r.asked}</p>`
-  if (silent.length === 0) return html`${done}`
+  const all = webhook.tenant === null ? [] : await recipientsOf(control, webhook).catch(() => [])
+  if (all.length === 0) return html`${done}`
+  const isEachConfirmed = all.every(({ state }) => state === 'confirmed')
   const again = (to: string) =>
     html`<form method="post" action="/couplings/${webhook.id}/recipients"><input type="hidden" name="address" value="${to}"><button>${r.again}<span class="unseen"> ${to}</span></button></form>`
-  return html`${done}<section class="notice warn" id="recipients" aria-labelledby="recipients-title"><h2 id="recipients-title">${r.title}</h2>
-<ul>${silent.map(
-    ({ address, state, askedAt }) =>
-      html`<li class="row"><span><b>${may('admin') ? address : maskedAddress(address)}</b>: ${
-        state === 'stopped'
-          ? r.stopped
-          : askedAt === null
-            ? r.pending
-            : html`${r.pendingSince} ${moment(askedAt, 'distance')}`
-      }</span>${state === 'pending' && may('admin') ? again(address) : nothing}</li>`,
-  )}</ul></section>`
+  return html`${done}<section class="card" id="recipients"><h2>${r.title}</h2>${!isEachConfirmed && html`<p class="hint">${r.hint}</p>`}
+<table class="stacked"><thead><tr><th scope="col">${r.columns.address}</th><th scope="col">${r.columns.state}</th><th scope="col"><span class="unseen">${r.again}</span></th></tr></thead>
+<tbody>${all.map(
+    one =>
+      html`<tr><th scope="row">${may('admin') ? one.address : maskedAddress(one.address)}</th><td data-label="${r.columns.state}"><span class="badge ${kinds[one.state]}">${r.states[one.state].word}</span> ${whatIs(t, one)}</td><td>${(one.state === 'asked' || one.state === 'failed') && may('admin') && again(one.address)}</td></tr>`,
+  )}</tbody></table></section>`
+}
+
+/** What the state of a recipient means, and what to do. */
+function whatIs(t: Texts, { state, waitsFor, reason, nextAt, askedAt }: Recipient): Html | string {
+  const { what } = t.recipients.states[state]
+  if (waitsFor !== null) return sayTo(t, because(`recipient.${waitsFor}`))
+  if (state === 'asked' && askedAt)
+    return html`${what} ${t.recipients.askedAt} ${moment(askedAt, 'distance')}.`
+  if (state !== 'failed') return what
+  const next = nextAt === null ? t.recipients.noRetry : html`${t.recipients.nextAt} ${moment(nextAt)}.`
+  return html`${what} (${reason}). ${t.recipients.failedMend} ${next}`
 }

@@ -1,5 +1,6 @@
 import type { Actor } from '../../domain/access/audit.ts'
 import type { Role } from '../../domain/access/role.ts'
+import type { MailLack } from '../../domain/alert/recipient.ts'
 import type { Attempt } from '../../domain/delivery/attempt.ts'
 import type { ShownPace } from '../../domain/delivery/pace.ts'
 import type { AlertTrigger } from '../../domain/event/alert.ts'
@@ -106,6 +107,8 @@ export type Control = {
   readonly earlyRetries: EarlyRetries
   /** The domains whose addresses get alerts without a confirmation. */
   readonly trustedDomains: readonly string[]
+  /** What this process lacks to send emails; null: nothing, or other processes send them. */
+  readonly mailLacks: MailLack | null
   readonly captureStatus: () => Promise<CaptureStatus>
   /** The part that needs no database. */
   readonly captureState: () => Pick<CaptureStatus, 'state' | 'reason' | 'code' | 'slotName'>

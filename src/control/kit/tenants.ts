@@ -47,7 +47,7 @@ export function controlFor(control: Control, { tenant }: Pick<Caller, 'tenant'>)
     judgeTarget,
   } = control
   const { sendTest, tryTest, testPlaces, paceOf, mostInFlight, earlyRetries, randomBytes } = control
-  const { adminMac, publicUrl, trustedDomains } = control
+  const { adminMac, publicUrl, trustedDomains, mailLacks } = control
   const nothing = async () => {
     throw new Error('this is not for tenants')
   }
@@ -64,6 +64,7 @@ export function controlFor(control: Control, { tenant }: Pick<Caller, 'tenant'>)
       adminMac,
       publicUrl,
       trustedDomains,
+      mailLacks,
     },
     ...(readWithoutPrevious && { readWithoutPrevious }),
     entityTypes: control.entityTypes.filter(isOurs),

@@ -1,4 +1,5 @@
 import {
+  type AskWait,
   askAgainAfterMs,
   isOfDomain,
   isRecipientLink,
@@ -7,25 +8,34 @@ import {
   recipientState,
 } from '../../domain/alert/recipient.ts'
 import { because } from '../../domain/shown/reason.ts'
+import { maskedAddress } from '../../domain/webhook/mail-address.ts'
 import type { Webhook } from '../../domain/webhook/webhook.ts'
+import { transaction } from '../../outbox/database/database.ts'
+import { recordAudit } from '../../outbox/records/audit.ts'
 import * as addresses from '../../outbox/records/mail-addresses.ts'
-import type { Control } from '../kit/control.ts'
+import type { Caller, Control } from '../kit/control.ts'
 import { conflict, notFound, type Result } from '../kit/result.ts'
 
 /** Who gets alerts about a webhook by mail, or may. */
 export type Recipient = {
   readonly address: string
   readonly state: RecipientState
-  /** When walhook last sent it a mail that asks for confirmation. */
+  /** Why it is not asked yet, where that has a cause. */
+  readonly waitsFor: AskWait | null
+  /** Why the mail server did not accept the email that asks. */
+  readonly reason: string | null
+  /** When walhook tries that again; null: not by itself. */
+  readonly nextAt: Date | null
+  /** When the mail server last accepted one. */
   readonly askedAt: Date | null
 }
 
-type WithMain = Pick<Control, 'cells' | 'trustedDomains'>
+type WithMain = Pick<Control, 'cells' | 'trustedDomains' | 'mailLacks'>
 type Of = Pick<Webhook, 'tenant' | 'alertTo'>
 
 /** The addresses of webhooks of tenants, which are asked if they are new. */
 export async function noteRecipients(
-  { cells, trustedDomains }: WithMain,
+  { cells, trustedDomains }: Pick<Control, 'cells' | 'trustedDomains'>,
   webhooks: readonly Of[],
 ): Promise<void> {
   const all = webhooks.flatMap(({ tenant, alertTo }) =>
@@ -38,40 +48,61 @@ export async function noteRecipients(
 }
 
 /** The recipients of a webhook. Those of one without a tenant, and of the operator's domains, need no confirmation. */
-export async function recipientsOf(
-  { cells, trustedDomains }: WithMain,
-  { tenant, alertTo }: Of,
-): Promise<Recipient[]> {
+export async function recipientsOf(control: WithMain, { tenant, alertTo }: Of): Promise<Recipient[]> {
+  const { cells, trustedDomains } = control
   if (alertTo.length === 0) return []
   const known =
     tenant === null
       ? new Map<string, addresses.MailAddress>()
       : await addresses.findAddresses(cells.main.outbox, tenant, alertTo)
   return alertTo.map(address => {
-    const isTrusted = tenant === null || isOfDomain(address, trustedDomains)
+    if (tenant === null || isOfDomain(address, trustedDomains)) return { ...trusted, address }
     const row = known.get(recipientKey(address)) ?? null
+    const state = recipientState(row)
     return {
       address,
-      state: isTrusted ? 'confirmed' : recipientState(row),
-      askedAt: isTrusted ? null : (row?.askedAt ?? null),
+      state,
+      waitsFor: state === 'asking' ? waitOf(control, row) : null,
+      reason: state === 'failed' ? row!.error : null,
+      nextAt: state === 'failed' ? row!.askAt : null,
+      askedAt: row?.askedAt ?? null,
     }
   })
 }
 
-/** Asks a pending recipient again. One that is confirmed is not asked. */
-export async function askRecipient(control: WithMain, webhook: Of, address: string): Promise<Result<null>> {
-  const recipient = (await recipientsOf(control, webhook)).find(
-    one => recipientKey(one.address) === recipientKey(address),
-  )
+const trusted = { state: 'confirmed', waitsFor: null, reason: null, nextAt: null, askedAt: null } as const
+
+/** A process that sends emails knows what they lack; another sees it by what is left undone. */
+function waitOf({ mailLacks }: WithMain, row: addresses.MailAddress | null): AskWait | null {
+  return mailLacks ?? row?.waitsFor ?? (row?.isOverdue ? 'smtp_server' : null)
+}
+
+/** Asks a recipient again who has not decided, and whom walhook is not asking anyway. */
+export async function askRecipient(
+  control: WithMain,
+  caller: Caller,
+  webhook: Of & Pick<Webhook, 'id'>,
+  address: string,
+): Promise<Result<null>> {
+  const key = recipientKey(address)
+  const recipient = (await recipientsOf(control, webhook)).find(one => recipientKey(one.address) === key)
   if (!recipient) return notFound('recipient', address)
-  if (recipient.state === 'stopped') return conflict(because('recipient.stopped'))
-  if (recipient.state === 'confirmed' || webhook.tenant === null) return { ok: true, value: null }
-  await noteRecipients(control, [webhook])
+  const { state, waitsFor } = recipient
+  if (state === 'stopped') return conflict(because('recipient.stopped'))
+  if (waitsFor !== null) return conflict(because(`recipient.${waitsFor}`))
+  if (state === 'asking') await noteRecipients(control, [webhook])
+  if (state !== 'asked' && state !== 'failed') return { ok: true, value: null }
   const { outbox } = control.cells.main
-  const known = await addresses.findAddresses(outbox, webhook.tenant, [address])
-  const { id, askAt } = known.get(recipientKey(address))!
-  const isAsked = askAt !== null || (await addresses.askAgain(outbox, id, askAgainAfterMs))
-  return isAsked
+  const tenant = webhook.tenant!
+  const { id } = (await addresses.findAddresses(outbox, tenant, [address])).get(key)!
+  const isAskedNow = await transaction(outbox.pool, async client => {
+    if (!(await addresses.askAgain(client, id, askAgainAfterMs))) return false
+    const to = { address: maskedAddress(address) }
+    await recordAudit(client, caller, 'recipient.asked', { webhookId: webhook.id, tenant, to })
+    return true
+  })
+  // One that failed a moment ago is tried again in a moment.
+  return isAskedNow || state === 'failed'
     ? { ok: true, value: null }
     : conflict(because('recipient.asked', { minutes: askAgainAfterMs / 60_000 }))
 }

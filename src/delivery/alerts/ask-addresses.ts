@@ -2,13 +2,13 @@ import { domainOf, mailScheduleMs } from '../../domain/alert/mail-text.ts'
 import { askingMail, recipientPath } from '../../domain/alert/recipient.ts'
 import type { SealKey } from '../../domain/webhook/seal.ts'
 import type { Outbox } from '../../outbox/database/database.ts'
-import { settleAsk, takeToAsk } from '../../outbox/records/mail-addresses.ts'
+import { awaitPublicUrl, settleAsk, takeToAsk } from '../../outbox/records/mail-addresses.ts'
 import type { Log } from '../../runtime/log.ts'
 import type { MailSender } from './mail.ts'
 
 const atOnce = 5
 
-/** Asks the addresses that tenants have given whether they want alerts. Without a public URL there is no link, and they wait. */
+/** Asks the addresses that tenants have given whether they want alerts. Without a public URL there is no link, and they wait for it. */
 export async function askAddresses({
   main,
   mail,
@@ -24,15 +24,16 @@ export async function askAddresses({
   readonly publicUrl: string | null
   readonly log: Log
 }): Promise<void> {
-  if (publicUrl === null) return
+  if (publicUrl === null) return await awaitPublicUrl(main)
   const due = await takeToAsk(main, atOnce)
   await Promise.all(
     due.map(async one => {
-      const { id, address, attempts } = one
+      const { id, address, attempts, takenAt } = one
       const error = await mail.send({
         to: address,
         ...askingMail(publicUrl, recipientPath(sealKey, one)),
-        messageId: `<walhook.address.${id}.${attempts}@${domainOf(from)}>`,
+        // Mail programs hide a mail whose id they know.
+        messageId: `<walhook.address.${id}.${takenAt!.getTime()}@${domainOf(from)}>`,
       })
       const retryMs = error === null ? null : (mailScheduleMs[attempts - 1] ?? null)
       await settleAsk(main, id, { error, retryMs })

@@ -8,6 +8,7 @@ export const auditActions = [
   'webhook.disabled',
   'webhook.secret_shown',
   'webhook.secret_rotated',
+  'recipient.asked',
   'deliveries.resent',
   'deliveries.replayed',
   'deliveries.cancelled',

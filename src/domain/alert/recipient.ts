@@ -2,19 +2,41 @@ import { createHmac, timingSafeEqual } from 'node:crypto'
 import type { SealKey } from '../webhook/seal.ts'
 
 /**
- * An address that a tenant wants alerts to go to:
+ * An address that a tenant wants alerts to go to. Only a confirmed one gets them.
  *
- * | state | gets alerts | who moves it on |
- * |---|---|---|
- * | pending | no | its owner confirms, by the link in a mail |
- * | confirmed | yes | its owner stops it, by the link in each mail |
- * | stopped | no, and is not asked again | its owner confirms after all, by the same link |
+ * | state     | what has happened                                                    | who moves it on                                          |
+ * |-----------|----------------------------------------------------------------------|----------------------------------------------------------|
+ * | asking    | walhook has yet to send the email that asks; `waitsFor` says why      | walhook sends it                                         |
+ * | failed    | the mail server did not accept that email, for a `reason`             | walhook, at `nextAt`; null: an admin who asks again      |
+ * | asked     | the mail server accepted the email                                    | its owner, by the link in it; an admin who asks again    |
+ * | confirmed | its owner wants alerts                                                | its owner stops them, by the link in each alert          |
+ * | stopped   | its owner wants none, and is not asked again                          | its owner confirms after all, by a link of before        |
  */
-export type RecipientState = 'pending' | 'confirmed' | 'stopped'
+export const recipientStates = ['asking', 'failed', 'asked', 'confirmed', 'stopped'] as const
+export type RecipientState = (typeof recipientStates)[number]
 
-export const recipientState = (
-  row: { confirmedAt: Date | null; stoppedAt: Date | null } | null,
-): RecipientState => (row?.stoppedAt ? 'stopped' : row?.confirmedAt ? 'confirmed' : 'pending')
+/** Why an address is not asked yet. */
+export const askWaits = ['smtp_server', 'public_url', 'daily_limit'] as const
+export type AskWait = (typeof askWaits)[number]
+/** What is not configured: emails need a server, those with a link walhook's public URL as well. */
+export type MailLack = Exclude<AskWait, 'daily_limit'>
+
+/** The state of a stored address; null: it is not stored yet. */
+export function recipientState(
+  row: {
+    readonly askAt: Date | null
+    readonly askedAt: Date | null
+    readonly error: string | null
+    readonly confirmedAt: Date | null
+    readonly stoppedAt: Date | null
+  } | null,
+): RecipientState {
+  if (row === null) return 'asking'
+  if (row.stoppedAt) return 'stopped'
+  if (row.confirmedAt) return 'confirmed'
+  if (row.error !== null) return 'failed'
+  return row.askAt === null && row.askedAt ? 'asked' : 'asking'
+}
 
 /** The stored form: mail servers do not tell upper case from lower case. */
 export const recipientKey = (address: string): string => address.toLowerCase()
@@ -23,9 +45,9 @@ export const recipientKey = (address: string): string => address.toLowerCase()
 export const isOfDomain = (address: string, domains: readonly string[]): boolean =>
   domains.includes(recipientKey(address.slice(address.lastIndexOf('@') + 1)))
 
-/** Again by hand at the earliest. */
+/** After an email, an admin can ask again this much later. */
 export const askAgainAfterMs = 10 * 60_000
-/** Mails to strangers per day: by one tenant, and to one address. */
+/** Mails that ask, per day: by one tenant, and to one address. */
 export const mostAskedPerDay = { ofTenant: 50, ofAddress: 5 }
 
 type Recipient = { readonly id: number; readonly tenant: string; readonly address: string }

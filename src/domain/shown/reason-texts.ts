@@ -81,6 +81,12 @@ export const reasonTexts: ReasonTexts = {
     'The owner of this address has stopped these emails. Only its owner can start them again, by the link in an earlier email.',
   'recipient.asked': ({ minutes }) =>
     `walhook sent this address an email less than ${minutes} minutes ago. Ask its owner to look for it, also among spam.`,
+  'recipient.smtp_server': () =>
+    'walhook cannot send the email that asks the owner: no process has a mail server. The operator of walhook must set WALHOOK_SMTP_URL and WALHOOK_MAIL_FROM. walhook then asks by itself.',
+  'recipient.public_url': () =>
+    'walhook cannot send the email that asks the owner: its link needs the public URL of walhook. The operator of walhook must set WALHOOK_URL. walhook then asks by itself.',
+  'recipient.daily_limit': () =>
+    'walhook has sent as many of these emails today as it may, for one tenant or to this address. It asks the owner tomorrow, by itself.',
   'webhook.mail_address': ({ address }) =>
     `${JSON.stringify(address)} is not an email address: write it as ops@example.com`,
   'webhook.field_meant': ({ field, meant }) =>

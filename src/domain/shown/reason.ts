@@ -83,6 +83,9 @@ export type FactsOf = {
   'webhook.mail_address': { address: string }
   'recipient.stopped': Nothing
   'recipient.asked': { minutes: number }
+  'recipient.smtp_server': Nothing
+  'recipient.public_url': Nothing
+  'recipient.daily_limit': Nothing
   'entity.unknown': { entityType: string; known: readonly string[]; meant: string | null }
   'backfill.open': { id: number | null; entityType: string; webhookId: number | null }
   'backfill.no_receiver': { trigger: string }

@@ -1,21 +1,36 @@
-import { mostAskedPerDay, recipientKey } from '../../domain/alert/recipient.ts'
-import type { Outbox } from '../database/database.ts'
+import type pg from 'pg'
+import { type AskWait, mostAskedPerDay, recipientKey } from '../../domain/alert/recipient.ts'
+import { type Outbox, transaction } from '../database/database.ts'
 import { fields } from '../database/fields.ts'
+import { lockKey } from '../schema/in-schema.ts'
 
-/** An address of a tenant; `RecipientState` says what it may get. */
+/** An address of a tenant; `recipientState` says what it may get. */
 export type MailAddress = {
   readonly id: number
   readonly tenant: string
   /** In lower case. */
   readonly address: string
+  /** When walhook asks it; null: not by itself. */
   readonly askAt: Date | null
+  /** It is due for minutes, and no process has taken it. */
+  readonly isOverdue: boolean
+  readonly waitsFor: Exclude<AskWait, 'smtp_server'> | null
   readonly attempts: number
+  /** When an email was last taken to be sent. */
+  readonly takenAt: Date | null
+  /** When the SMTP server last accepted one. */
   readonly askedAt: Date | null
+  /** Why it did not accept the last one. */
+  readonly error: string | null
   readonly confirmedAt: Date | null
   readonly stoppedAt: Date | null
 }
 
-const columns = 'id, tenant, address, ask_at, attempts, asked_at, confirmed_at, stopped_at'
+const isOverdue = `coalesce(m.ask_at < now() - interval '2 minutes', false)`
+const columns = `m.id, m.tenant, m.address, m.ask_at, ${isOverdue} as is_overdue, m.waits_for, m.attempts, m.taken_at, m.asked_at, m.error,
+  m.confirmed_at, m.stopped_at`
+/** Neither confirmed nor stopped. */
+const isOpen = 'm.confirmed_at is null and m.stopped_at is null'
 type Main = Pick<Outbox, 'pool'>
 
 /** Notes addresses of tenants. New ones are asked. */
@@ -37,75 +52,94 @@ export async function findAddresses(
 ): Promise<ReadonlyMap<string, MailAddress>> {
   const { rows } = await pool.query({
     name: 'find_addresses',
-    text: `select ${columns} from walhook.mail_addresses where tenant = $1 and address = any($2)`,
+    text: `select ${columns} from walhook.mail_addresses m where tenant = $1 and address = any($2)`,
     values: [tenant, addresses.map(recipientKey)],
   })
   return new Map(rows.map(row => [row.address, fields<MailAddress>(row)]))
 }
 
 export async function findAddress({ pool }: Main, id: number): Promise<MailAddress | null> {
-  const { rows } = await pool.query(`select ${columns} from walhook.mail_addresses where id = $1`, [id])
+  const { rows } = await pool.query(`select ${columns} from walhook.mail_addresses m where id = $1`, [id])
   return rows[0] ? fields<MailAddress>(rows[0]) : null
 }
 
 const takenForMs = 120_000
-const ofDay = `asked_at > now() - interval '1 day'`
-/** Whether tenant and address `m` may have a further mail today. */
-const isWithinDay = (ofTenant: string, ofAddress: string) => `
-(select count(*) from walhook.mail_addresses o where o.tenant = m.tenant and o.${ofDay}) < ${ofTenant}
-and (select count(*) from walhook.mail_addresses o where o.address = m.address and o.${ofDay}) < ${ofAddress}`
+const judgedAtOnce = 1_000
+/** A unique number of advisory locks: one process takes at a time, so that the limits of a day hold. */
+const takingLock = lockKey(0x61736b73)
+
+/** The emails that were sent within a day to the addresses `o`. */
+const sentOfDay = (which: string) => `
+(select coalesce(sum((select count(*) from unnest(o.sent_at) at where at > now() - interval '1 day')), 0)
+ from walhook.mail_addresses o where ${which} and o.taken_at > now() - interval '1 day')`
 
 /**
  * Takes addresses that are to be asked, and counts the attempt. What a tenant or an address may have in a day is kept to: others wait
  * for an hour, so that thousands of one tenant are not counted at each look.
  */
 export async function takeToAsk({ pool }: Main, most: number): Promise<MailAddress[]> {
-  await pool.query({
-    name: 'put_off_asks',
-    text: `update walhook.mail_addresses m set ask_at = now() + interval '1 hour'
-           where ask_at <= now() and not (${isWithinDay('$1', '$2')})`,
-    values: [mostAskedPerDay.ofTenant, mostAskedPerDay.ofAddress],
-  })
-  const { rows } = await pool.query({
-    name: 'take_to_ask',
-    text: `
+  return await transaction(pool, async client => {
+    await client.query(`select pg_advisory_xact_lock(${takingLock})`)
+    const { rows } = await client.query({
+      name: 'take_to_ask',
+      text: `
 with due as materialized (
-  select id from walhook.mail_addresses m
-  where ask_at <= now() and confirmed_at is null and stopped_at is null
-    and ${isWithinDay('$2', '$3')}
-  order by ask_at limit $1 for update skip locked
+  select m.id, m.tenant, m.address, m.ask_at from walhook.mail_addresses m
+  where m.ask_at <= now() and ${isOpen} order by m.ask_at, m.id limit ${judgedAtOnce}
+), judged as materialized (
+  select d.id, d.ask_at,
+    row_number() over (partition by d.tenant order by d.ask_at, d.id) + ${sentOfDay('o.tenant = d.tenant')} <= $2
+    and row_number() over (partition by d.address order by d.ask_at, d.id) + ${sentOfDay('o.address = d.address')} <= $3
+      as is_within_day
+  from due d
+), over_limit as (
+  update walhook.mail_addresses m set ask_at = now() + interval '1 hour', waits_for = 'daily_limit'
+  from judged j where m.id = j.id and not j.is_within_day
 )
 update walhook.mail_addresses m
-set ask_at = now() + $4 * interval '1 ms', attempts = attempts + 1, asked_at = now()
-from due where m.id = due.id
-returning ${columns
-      .split(', ')
-      .map(column => `m.${column}`)
-      .join(', ')}`,
-    values: [most, mostAskedPerDay.ofTenant, mostAskedPerDay.ofAddress, takenForMs],
+set ask_at = now() + $4 * interval '1 ms', waits_for = null, attempts = m.attempts + 1, taken_at = now(),
+    sent_at = array(select at from unnest(m.sent_at) at where at > now() - interval '1 day') || now()
+from (select id from judged where is_within_day order by ask_at, id limit $1) j
+where m.id = j.id and m.ask_at <= now() and ${isOpen}
+returning ${columns}`,
+      values: [most, mostAskedPerDay.ofTenant, mostAskedPerDay.ofAddress, takenForMs],
+    })
+    return rows.map(fields<MailAddress>)
   })
-  return rows.map(fields<MailAddress>)
 }
 
-/** Records the result of asking; `retryMs` null: it is not asked again by itself. */
+/** Notes that no email can be sent without walhook's public URL. Looked at again in a minute. */
+export async function awaitPublicUrl({ pool }: Main): Promise<void> {
+  await pool.query({
+    name: 'await_public_url',
+    text: `update walhook.mail_addresses m set waits_for = 'public_url', ask_at = now() + interval '1 minute'
+           where m.ask_at <= now() and ${isOpen}`,
+  })
+}
+
+/** Records the result of asking; `retryMs` null: it is not asked again by itself. What was not sent does not count for the day. */
 export async function settleAsk(
   { pool }: Main,
   id: number,
   { error, retryMs }: { readonly error: string | null; readonly retryMs: number | null },
 ): Promise<void> {
   await pool.query(
-    `update walhook.mail_addresses set error = $2, ask_at = now() + $3 * interval '1 ms' where id = $1`,
+    `update walhook.mail_addresses
+     set error = $2::text, ask_at = now() + $3 * interval '1 ms',
+         asked_at = case when $2 is null then taken_at else asked_at end,
+         sent_at = case when $2 is null then sent_at else array_remove(sent_at, taken_at) end
+     where id = $1`,
     [id, error?.slice(0, 500) ?? null, retryMs],
   )
 }
 
-/** Has a pending address asked again, unless it was asked after `since`; false: it was. */
-export async function askAgain({ pool }: Main, id: number, afterMs: number): Promise<boolean> {
-  const { rowCount } = await pool.query(
-    `update walhook.mail_addresses set ask_at = now(), attempts = 0
-     where id = $1 and confirmed_at is null and stopped_at is null
-       and (asked_at is null or asked_at < now() - $2 * interval '1 ms')`,
-    [id, afterMs],
+/** Has an address asked again now; false: an email is being sent, or was sent less than `afterMs` ago. */
+export async function askAgain(client: pg.ClientBase, id: number, afterMs: number): Promise<boolean> {
+  const { rowCount } = await client.query(
+    `update walhook.mail_addresses m set ask_at = now(), attempts = 0, waits_for = null
+     where m.id = $1 and ${isOpen} and coalesce(m.asked_at < now() - $2 * interval '1 ms', true)
+       and coalesce(m.taken_at < now() - $3 * interval '1 ms', true)`,
+    [id, afterMs, takenForMs],
   )
   return rowCount === 1
 }
@@ -119,4 +153,24 @@ export async function decideAddress({ pool }: Main, id: number, wantsMails: bool
      where id = $1`,
     [id, wantsMails],
   )
+}
+
+/** The numbers of addresses that could not be asked, by cause. */
+export type AskTrouble = {
+  readonly noPublicUrl: number
+  /** Due for minutes, and no process has taken them. */
+  readonly noServer: number
+  /** The SMTP server did not accept the last email to them, within a week. */
+  readonly failed: number
+  readonly lastError: string | null
+}
+
+export async function readAskTrouble({ pool }: Main): Promise<AskTrouble> {
+  const { rows } = await pool.query(`
+    select count(*) filter (where m.waits_for = 'public_url')::int as no_public_url,
+           count(*) filter (where ${isOverdue})::int as no_server,
+           count(*) filter (where m.error is not null and m.taken_at > now() - interval '7 days')::int as failed,
+           (array_agg(m.error order by m.taken_at desc) filter (where m.error is not null))[1] as last_error
+    from walhook.mail_addresses m where ${isOpen} and (m.ask_at is not null or m.error is not null)`)
+  return fields<AskTrouble>(rows[0])
 }

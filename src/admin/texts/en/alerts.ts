@@ -25,15 +25,28 @@ export const alerts = {
     mailsWait: (waiting: number) => `Pending: ${waiting}. WALHOOK_SMTP_URL is not set.`,
   },
   recipients: {
-    title: 'These addresses get no alerts yet',
-    pending: 'its owner has not confirmed it yet.',
-    pendingSince: 'its owner has not confirmed it yet. walhook asked it by email',
-    stopped: 'its owner has stopped these emails.',
+    title: 'Recipients of emails',
+    hint: 'An address gets alerts about this webhook once its owner has confirmed it.',
+    columns: { address: 'Address', state: 'State' },
+    states: {
+      asking: { word: 'Asking', what: 'walhook is about to ask the owner by email.' },
+      failed: { word: 'Failed', what: 'The mail server did not accept the email that asks the owner' },
+      asked: { word: 'Asked', what: 'The owner confirms by the link in the email, which may be among spam.' },
+      confirmed: { word: 'Confirmed', what: 'Gets alerts.' },
+      stopped: {
+        word: 'Stopped',
+        what: 'The owner has stopped these emails, and can start them again by the link in an earlier one.',
+      },
+    },
+    askedAt: 'Sent',
+    failedMend: 'Check the address. If it is right, the operator of walhook must check WALHOOK_SMTP_URL.',
+    nextAt: 'walhook retries at',
+    noRetry: 'walhook does not retry by itself.',
     again: 'Ask again',
     asked: 'walhook sends the email with the link again.',
     pageTitle: 'Alerts by email',
-    states: {
-      pending: (address: string) =>
+    decided: {
+      nothing: (address: string) =>
         `Somebody wants walhook to send alerts about webhooks to ${address}. walhook sends none until you confirm it.`,
       confirmed: (address: string) => `walhook sends alerts about webhooks to ${address}.`,
       stopped: (address: string) => `walhook sends no alerts to ${address}, and does not ask again.`,

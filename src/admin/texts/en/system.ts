@@ -105,6 +105,7 @@ export const system = {
       'webhook.disabled': 'Disabled a webhook',
       'webhook.secret_shown': 'Viewed a secret',
       'webhook.secret_rotated': 'Rotated a secret',
+      'recipient.asked': 'Asked an address again to confirm',
       'deliveries.resent': 'Resent failed events',
       'deliveries.replayed': 'Replayed events',
       'deliveries.cancelled': 'Cancelled pending events',

@@ -26,15 +26,35 @@ export const alerts: Pick<Texts, 'alerts' | 'recipients' | 'managed'> = {
     mailsWait: waiting => `In de wachtrij: ${waiting}. WALHOOK_SMTP_URL is niet ingesteld.`,
   },
   recipients: {
-    title: 'Deze adressen krijgen nog geen waarschuwingen',
-    pending: 'de eigenaar heeft het nog niet bevestigd.',
-    pendingSince: 'de eigenaar heeft het nog niet bevestigd. walhook vroeg erom per e-mail',
-    stopped: 'de eigenaar heeft deze e-mails stopgezet.',
+    title: 'Ontvangers van e-mails',
+    hint: 'Een adres krijgt waarschuwingen over deze webhook zodra de eigenaar het heeft bevestigd.',
+    columns: { address: 'Adres', state: 'Status' },
+    states: {
+      asking: { word: 'Wordt gevraagd', what: 'walhook gaat het de eigenaar per e-mail vragen.' },
+      failed: {
+        word: 'Mislukt',
+        what: 'De mailserver accepteerde de e-mail die het de eigenaar vraagt niet',
+      },
+      asked: {
+        word: 'Gevraagd',
+        what: 'De eigenaar bevestigt met de link in de e-mail. Die kan bij de spam zitten.',
+      },
+      confirmed: { word: 'Bevestigd', what: 'Krijgt waarschuwingen.' },
+      stopped: {
+        word: 'Stopgezet',
+        what: 'De eigenaar heeft deze e-mails stopgezet, en kan ze weer aanzetten met de link in een eerdere.',
+      },
+    },
+    askedAt: 'Verstuurd',
+    failedMend:
+      'Controleer het adres. Klopt het, dan moet de beheerder van walhook WALHOOK_SMTP_URL controleren.',
+    nextAt: 'walhook probeert het opnieuw op',
+    noRetry: 'walhook probeert het niet vanzelf opnieuw.',
     again: 'Opnieuw vragen',
     asked: 'walhook stuurt de e-mail met de link opnieuw.',
     pageTitle: 'Waarschuwingen per e-mail',
-    states: {
-      pending: address =>
+    decided: {
+      nothing: address =>
         `Iemand wil dat walhook waarschuwingen over webhooks naar ${address} stuurt. walhook stuurt er geen totdat je dit bevestigt.`,
       confirmed: address => `walhook stuurt waarschuwingen over webhooks naar ${address}.`,
       stopped: address => `walhook stuurt geen waarschuwingen naar ${address}, en vraagt er niet meer om.`,

@@ -80,6 +80,12 @@ export const reasonsNl: ReasonTexts = {
     'De eigenaar van dit adres heeft deze e-mails stopgezet. Alleen de eigenaar kan ze weer aanzetten, met de link in een eerdere e-mail.',
   'recipient.asked': ({ minutes }) =>
     `walhook stuurde dit adres minder dan ${minutes} minuten geleden een e-mail. Vraag de eigenaar om ernaar te zoeken, ook bij de spam.`,
+  'recipient.smtp_server': () =>
+    'walhook kan de e-mail die het de eigenaar vraagt niet sturen: geen proces heeft een mailserver. De beheerder van walhook moet WALHOOK_SMTP_URL en WALHOOK_MAIL_FROM instellen. Daarna vraagt walhook het vanzelf.',
+  'recipient.public_url': () =>
+    'walhook kan de e-mail die het de eigenaar vraagt niet sturen: de link daarin heeft de publieke URL van walhook nodig. De beheerder van walhook moet WALHOOK_URL instellen. Daarna vraagt walhook het vanzelf.',
+  'recipient.daily_limit': () =>
+    'walhook heeft vandaag zoveel van deze e-mails gestuurd als het mag, voor één organisatie of naar dit adres. Het vraagt het de eigenaar morgen, vanzelf.',
   'webhook.mail_address': ({ address }) =>
     `${JSON.stringify(address)} is geen e-mailadres: schrijf het als beheer@example.com`,
   'webhook.field_meant': ({ field, meant }) => `${JSON.stringify(field)} is geen veld. Bedoel je ${meant}?`,

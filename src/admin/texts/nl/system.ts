@@ -107,6 +107,7 @@ export const system: typeof english = {
       'webhook.disabled': 'Schakelde een webhook uit',
       'webhook.secret_shown': 'Bekeek een geheim',
       'webhook.secret_rotated': 'Maakte een nieuw geheim aan',
+      'recipient.asked': 'Vroeg een adres opnieuw om bevestiging',
       'deliveries.resent': 'Verstuurde mislukte events opnieuw',
       'deliveries.replayed': 'Herhaalde events',
       'deliveries.cancelled': 'Annuleerde de wachtrij',
