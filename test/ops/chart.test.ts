@@ -193,6 +193,37 @@ test('a variable is written as it was given, also a large number', ({ skip }) =>
     expect(env).toContainEqual({ name, value: String(value) })
 })
 
+test('a variable may come from elsewhere, in the place of the one of the Secret or of the values', ({
+  skip,
+}) => {
+  needs(skip, ...helm)
+  const url = { name: 'DATABASE_URL', valueFrom: { secretKeyRef: { name: 'app-db', key: 'uri' } } }
+  const extraEnv = [
+    url,
+    { name: 'WALHOOK_SMTP_URL', value: 'smtp://mail' },
+    { name: 'LOG_LEVEL', value: 'debug' },
+  ]
+  const values = { extraEnv, config: { LOG_LEVEL: 'warn', WALHOOK_MAX_IN_FLIGHT: 5 } }
+  const { spec } = templateJson(values).named('Deployment', 'one-walhook').template
+  for (const { env } of [...spec.containers, ...spec.initContainers]) {
+    for (const each of extraEnv)
+      expect(env.filter(({ name }: { name: string }) => name === each.name)).toEqual([each])
+    expect(env).toContainEqual({ name: 'WALHOOK_MAX_IN_FLIGHT', value: '5' })
+    expect(env).toContainEqual(expect.objectContaining({ name: 'WALHOOK_SECRET_KEY' }))
+  }
+})
+
+test('on OpenShift, the namespace chooses the user', ({ skip }) => {
+  needs(skip, ...helm)
+  const context = { runAsUser: null, runAsGroup: null }
+  const { spec, metadata } = templateJson({ podSecurityContext: context, podLabels: { team: 'data' } }).named(
+    'Deployment',
+    'one-walhook',
+  ).template
+  expect(spec.securityContext).toEqual({ runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } })
+  expect(metadata.labels).toMatchObject({ team: 'data', 'app.kubernetes.io/component': 'server' })
+})
+
 test('a mapping arrives as it was written', ({ skip }) => {
   needs(skip, ...helm)
   const mapping =
@@ -252,6 +283,9 @@ test.for([
   ['config.DATABASE_URL=postgres://a', 'DATABASE_URL'],
   ['ingress.enabled=true', 'ingress.host: not set'],
   ['podDisruptionBudget.maxUnavailable=some', 'maxUnavailable'],
+  ['ingress.host=https://walhook.example.com', 'ingress/host'],
+  ['fullnameOverride=Wal_Hook', 'fullnameOverride'],
+  ['extraEnv[0].name=WALHOOK_ROLES', 'extraEnv/0/name'],
 ])('the value %s is refused by its name', ([value, name], { skip }) => {
   needs(skip, ...helm)
   const { status, stderr } = template(value!)

@@ -47,26 +47,37 @@ https://{{ .Values.ingress.host }}
 {{/* The environment of every container of a pod: secrets by reference, the rest as it is. */}}
 {{- define "walhook.env" }}
 {{- $secret := .Values.existingSecret }}
+{{- $extra := dict }}
+{{- range .Values.extraEnv }}{{ $_ := set $extra .name true }}{{ end }}
 {{- range $name := list "DATABASE_URL" "WALHOOK_SECRET_KEY" }}
+{{- if not (hasKey $extra $name) }}
 - name: {{ $name }}
   valueFrom: { secretKeyRef: { name: {{ $secret }}, key: {{ $name }} } }
 {{- end }}
+{{- end }}
 {{- range $name := list "OUTBOX_DATABASE_URL" "WALHOOK_SECRET_KEY_OLD" "WALHOOK_ADMIN_TOKEN" "WALHOOK_PROXY" "WALHOOK_SMTP_URL" "WALHOOK_OIDC_CLIENT_SECRET" "OTEL_EXPORTER_OTLP_HEADERS" }}
+{{- if not (hasKey $extra $name) }}
 - name: {{ $name }}
   valueFrom: { secretKeyRef: { name: {{ $secret }}, key: {{ $name }}, optional: true } }
+{{- end }}
 {{- end }}
 {{- if .Values.mapping }}
 - name: WALHOOK_CONFIG
   value: /etc/walhook/walhook.yaml
 {{- end }}
-{{- if and .Values.ingress.enabled (not .Values.config.WALHOOK_URL) }}
+{{- if and .Values.ingress.enabled (not (or .Values.config.WALHOOK_URL (hasKey $extra "WALHOOK_URL"))) }}
 - name: WALHOOK_URL
   value: {{ include "walhook.urls" . | quote }}
 {{- end }}
 {{- range $name, $value := .Values.config }}
+{{- if not (hasKey $extra $name) }}
 - name: {{ $name }}
   {{- /* toString would write 12345678 as 1.2345678e+07. */}}
   value: {{ kindIs "string" $value | ternary $value (toJson $value) | quote }}
+{{- end }}
+{{- end }}
+{{- with .Values.extraEnv }}
+{{ toYaml . }}
 {{- end }}
 {{- end }}
 
@@ -106,6 +117,9 @@ spec:
       labels:
         {{- include "walhook.labels" $root | nindent 8 }}
         app.kubernetes.io/component: {{ .component }}
+        {{- with $root.Values.podLabels }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
       annotations:
         kubectl.kubernetes.io/default-container: walhook
         # A changed mapping starts new pods.
@@ -123,10 +137,7 @@ spec:
         {{- toYaml . | nindent 8 }}
       {{- end }}
       securityContext:
-        runAsNonRoot: true
-        runAsUser: 65532
-        runAsGroup: 65532
-        seccompProfile: { type: RuntimeDefault }
+        {{- toYaml $root.Values.podSecurityContext | nindent 8 }}
       {{- if $root.Values.migration.enabled }}
       initContainers:
         - name: migrate
