@@ -2,13 +2,24 @@
 import { readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 
+const { PORT, HOST, WALHOOK_ROLES } = process.env
 const args = readFileSync('/proc/1/cmdline', 'utf8').split('\0')
 const start = args.indexOf('listen')
-const options = { port: { type: 'string', default: '9090' } }
+const options = {
+  host: { type: 'string', default: '127.0.0.1' },
+  port: { type: 'string', default: '9090' },
+}
 const receiver = start > 0 && parseArgs({ args: args.slice(start + 1), options, strict: false }).values
+const roles = WALHOOK_ROLES?.split(',').map(role => role.trim())
+// Without the role `api` there is no port. Docker sees by itself whether the process runs.
+if (!receiver && WALHOOK_ROLES?.trim() && !roles.includes('api')) process.exit(0)
+
+const host = (receiver ? receiver.host : HOST?.trim()) || '127.0.0.1'
+const everywhere = { '0.0.0.0': '127.0.0.1', '::': '[::1]' }
+const place = everywhere[host] ?? (host.includes(':') ? `[${host}]` : host)
 const address = receiver
-  ? `http://127.0.0.1:${receiver.port}/`
-  : `http://127.0.0.1:${process.env.PORT}/readyz`
+  ? `http://${place}:${receiver.port}/`
+  : `http://${place}:${PORT?.trim() || 8080}/readyz`
 fetch(address).then(
   ({ ok }) => process.exit(ok ? 0 : 1),
   () => process.exit(1),

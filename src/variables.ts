@@ -108,7 +108,8 @@ export const variables = {
     parse: text => ({ value: text }),
   }),
   WALHOOK_ROLES: {
-    means: 'What this process does: any of `capture`, `delivery` and `api`, separated by commas.',
+    means:
+      'What this process does: any of `capture`, `delivery` and `api`, separated by commas. Without `api` it has no port, and so no probes and no metrics.',
     default: roles.join(','),
     mend: `use any of ${roles.join(', ')}, separated by commas`,
     parse(text) {

@@ -1,5 +1,8 @@
-import { exec, spawnSync } from 'node:child_process'
+import { exec, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
 import { copyFile, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { createServer } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -16,6 +19,28 @@ test('the image says what it is, is not root, and tells how it is', async () => 
     expect(dockerfile).toMatch(new RegExp(`org\\.opencontainers\\.image\\.${label}="[^"]+"`))
   expect(dockerfile).toMatch(/^USER [1-9]\d*:[1-9]\d*$/m)
   expect(dockerfile).toMatch(/^HEALTHCHECK .* CMD \["node", "health.js"\]$/m)
+})
+
+test.for([
+  ['everywhere', '0.0.0.0', '127.0.0.1', {}, 0],
+  ['at one address', '127.0.0.2', '127.0.0.2', {}, 0],
+  ['at another address than asked', '127.0.0.2', '127.0.0.1', {}, 1],
+  ['nowhere, without the role api', '127.0.0.1', null, { WALHOOK_ROLES: ' capture, delivery' }, 0],
+  ['nowhere, although it has the role api', '127.0.0.1', null, { WALHOOK_ROLES: 'capture, api' }, 1],
+] as const)('the health check of a container that listens %s', async ([, HOST, at, env, status]) => {
+  const asked: (string | undefined)[] = []
+  const server = createServer((request, response) => {
+    asked.push(request.url)
+    response.end('ok')
+  })
+  await new Promise<void>(resolve => server.listen(0, at ?? '127.0.0.3', resolve))
+  const PORT = String((server.address() as AddressInfo).port)
+  const child = spawn(process.execPath, [join(root, 'docker', 'health.js')], {
+    env: { ...process.env, HOST, PORT, ...env },
+  })
+  expect((await once(child, 'exit'))[0]).toBe(status)
+  expect(asked).toEqual(status === 0 && at !== null ? ['/readyz'] : [])
+  await new Promise(resolve => server.close(resolve))
 })
 
 test('every file that builds or starts the image names the version of the package', async () => {
