@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
 import { z } from 'zod'
-import { toJson } from '../../src/api/kit/names.ts'
+import { toCode, toJson } from '../../src/api/kit/names.ts'
 
 const schema = z.object({
   id: z.string(),
@@ -33,4 +33,19 @@ test('nothing is written that the schema does not name, and null stays null', ()
     ...{ id: '7', p50_ms: 1, last_24_hours: null },
     headers: {},
   })
+})
+
+test('a request is read in the names of the code, and the names in a record are data', () => {
+  const given = z.object({
+    entity_id: z.string(),
+    batch: z.object({ max_events: z.int() }).nullable().default(null),
+    filter: z.record(z.string(), z.unknown()).optional(),
+  })
+  const read = (value: object) => toCode(given, given.parse(value))
+  expect(read({ entity_id: '1', batch: { max_events: 2 }, filter: { 'user.company_id': 5 } })).toEqual({
+    entityId: '1',
+    batch: { maxEvents: 2 },
+    filter: { 'user.company_id': 5 },
+  })
+  expect(read({ entity_id: '1' })).toEqual({ entityId: '1', batch: null })
 })

@@ -141,7 +141,7 @@ export const replayRoutes = [
     params,
     answer: { status: 200, what: 'The replay', schema: replaySchema },
     async handle({ control, caller, params }) {
-      return answer(await getReplay(control, params.id, params.replay_id), shown(caller))
+      return answer(await getReplay(control, params.id, params.replayId), shown(caller))
     },
   }),
   route({
@@ -156,7 +156,7 @@ export const replayRoutes = [
     params,
     answer: { status: 200, what: 'The replay', schema: replaySchema },
     async handle({ control, caller, params }) {
-      return answer(await cancelReplay(control, caller, params.id, params.replay_id), shown(caller))
+      return answer(await cancelReplay(control, caller, params.id, params.replayId), shown(caller))
     },
   }),
 ]

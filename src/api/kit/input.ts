@@ -2,20 +2,21 @@ import type { Context } from 'hono'
 import type { z } from 'zod'
 import { impossibleName, pathTo, unseenIn } from '../../domain/input/members.ts'
 import { nearest } from '../../domain/value/nearest.ts'
+import { type Read, toCode } from './names.ts'
 import { problem } from './problem.ts'
 
 export type Input<T> =
   | { readonly ok: true; readonly value: T }
   | { readonly ok: false; readonly response: Response }
 
-/** Parses `value` with a schema; the error response names each wrong field and what it must be. */
+/** Parses `value` with a schema, into the names of the code; the error response names each wrong field and what it must be. */
 export function read<Schema extends z.ZodType>(
   c: Context,
   schema: Schema,
   value: unknown,
-): Input<z.output<Schema>> {
+): Input<Read<z.output<Schema>>> {
   const parsed = schema.safeParse(value)
-  if (parsed.success) return { ok: true, value: parsed.data }
+  if (parsed.success) return { ok: true, value: toCode(schema, parsed.data) }
   const known = 'shape' in schema ? Object.keys(schema.shape as object) : []
   return {
     ok: false,
@@ -56,7 +57,7 @@ export async function readJson<Schema extends z.ZodType>(
   c: Context,
   schema: Schema,
   whenEmpty?: unknown,
-): Promise<Input<z.output<Schema>>> {
+): Promise<Input<Read<z.output<Schema>>>> {
   const text = await c.req.text()
   if (text.trim() === '' && whenEmpty !== undefined) return read(c, schema, whenEmpty)
   let value: unknown

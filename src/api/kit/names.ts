@@ -34,3 +34,39 @@ export function toJson(schema: z.ZodType, value: unknown): unknown {
   if (value instanceof Date) return value.toISOString()
   return typeof value === 'bigint' ? String(value) : value
 }
+
+/** What `toCode` makes of a parsed request. */
+export type Read<Given> = Given extends Date | ReadonlyMap<unknown, unknown>
+  ? Given
+  : Given extends readonly (infer Item)[]
+    ? Read<Item>[]
+    : Given extends object
+      ? string extends keyof Given
+        ? Given
+        : { [Name in keyof Given as InCode<Name>]: Read<Given[Name]> }
+      : Given
+
+/** What a schema has parsed, in the names of the code. */
+export function toCode<Schema extends z.ZodType>(
+  schema: Schema,
+  parsed: z.output<Schema>,
+): Read<z.output<Schema>> {
+  return named(schema, parsed) as Read<z.output<Schema>>
+}
+
+function named(schema: z.ZodType, parsed: unknown): unknown {
+  if (parsed === null || parsed === undefined) return parsed
+  if (
+    schema instanceof z.ZodOptional ||
+    schema instanceof z.ZodNullable ||
+    schema instanceof z.ZodDefault ||
+    schema instanceof z.ZodPrefault
+  )
+    return named(schema.unwrap() as z.ZodType, parsed)
+  if (!(schema instanceof z.ZodObject)) return parsed
+  const fields = Object.entries(parsed).map(([name, value]) => [
+    inCode(name),
+    named(schema.shape[name] as z.ZodType, value),
+  ])
+  return Object.fromEntries(fields)
+}

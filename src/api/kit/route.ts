@@ -3,7 +3,7 @@ import type { Caller, Control } from '../../control/kit/control.ts'
 import type { Failed, Result } from '../../control/kit/result.ts'
 import type { TenantScope } from '../../control/kit/tenants.ts'
 import type { Role } from '../../domain/access/role.ts'
-import type { ToWrite } from './names.ts'
+import type { Read, ToWrite } from './names.ts'
 
 /** The context of an admitted call. */
 export type ApiEnv = { Variables: { caller: Caller } }
@@ -61,9 +61,9 @@ export type Definition<
     readonly caller: Caller
     /** Whether `If-Match` names this entity tag; true without the header. */
     readonly isMatch: (tag: string) => boolean
-    readonly params: z.output<Params>
-    readonly query: z.output<Query>
-    readonly body: z.output<Body>
+    readonly params: Read<z.output<Params>>
+    readonly query: Read<z.output<Query>>
+    readonly body: Read<z.output<Body>>
   }): Promise<Handled<Answer>>
 }
 
@@ -81,7 +81,7 @@ export type Route = Omit<Definition<z.ZodObject, z.ZodObject, z.ZodType, z.ZodTy
 
 type Nothing = z.ZodObject<Record<never, never>>
 
-/** Defines a route; `handle` gets params, query and body as its schemas parse them. */
+/** Defines a route; `handle` gets params, query and body as its schemas parse them, in the names of the code. */
 export function route<
   Params extends z.ZodObject = Nothing,
   Query extends z.ZodObject = Nothing,

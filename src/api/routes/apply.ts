@@ -10,6 +10,7 @@ import {
 import { because } from '../../domain/shown/reason.ts'
 import { nearest } from '../../domain/value/nearest.ts'
 import { anyJson, name, text } from '../kit/fields.ts'
+import { toCode } from '../kit/names.ts'
 import { answer, route } from '../kit/route.ts'
 import { chosen, newWebhook } from './webhooks.ts'
 
@@ -87,12 +88,12 @@ export const applyRoutes = [
         source: body.source,
         ...readAll(body.webhooks),
         prunes: body.prune,
-        isDry: body.dry_run,
+        isDry: body.dryRun,
         isForced: body.force,
       }
       const applied = await applyWebhooks(control, caller, wish)
       return answer(applied, webhooks => ({
-        applied: !body.dry_run,
+        applied: !body.dryRun,
         webhooks: webhooks.map(({ differences, ...rest }) => ({
           ...rest,
           differences: differences as z.input<typeof appliedSchema>['webhooks'][number]['differences'],
@@ -161,7 +162,4 @@ function readable(value: unknown, issues: readonly Issue[]): Partial<WrittenWebh
   return inWords(given as z.output<typeof written>)
 }
 
-const inWords = ({ secret, ...rest }: z.output<typeof written>): WrittenWebhook => ({
-  ...(chosen(rest) as unknown as WrittenWebhook),
-  secret,
-})
+const inWords = (read: z.output<typeof written>): WrittenWebhook => chosen(toCode(written, read))

@@ -48,8 +48,8 @@ export const auditRoutes = [
       tenant: tenantAsked(),
     }),
     answer: { status: 200, what: 'A page of records', schema: pageOverCells(auditSchema) },
-    async handle({ control, caller, query: { limit, cursor, webhook_id, tenant } }) {
-      const page = { limit, before: cursor ?? null, webhookId: webhook_id ?? null, tenant }
+    async handle({ control, caller, query: { cursor, ...query } }) {
+      const page = { ...query, before: cursor ?? null, webhookId: query.webhookId ?? null }
       return { ok: true, value: pageOf(await listAudit(control, caller, page), shown) }
     },
   }),

@@ -86,13 +86,7 @@ export const backfillRoutes = [
     body: newBackfill,
     answer: { ...one, status: 201, headers: ['location'] },
     async handle({ control, caller, body }) {
-      const wish = {
-        entityType: body.entity_type,
-        webhookId: body.webhook_id,
-        actionType: body.action_type,
-        rowsPerSecond: body.rows_per_second,
-      }
-      const started = await startBackfill(control, caller, wish)
+      const started = await startBackfill(control, caller, body)
       return answer(started, shown, ({ id }) => ({ location: `/api/backfills/${id}` }))
     },
   }),
@@ -134,8 +128,7 @@ export const backfillRoutes = [
     body: backfillChange,
     answer: one,
     async handle({ control, caller, params, body }) {
-      const change = { rowsPerSecond: body.rows_per_second }
-      return answer(await changeBackfill(control, caller, params.id, change), shown)
+      return answer(await changeBackfill(control, caller, params.id, body), shown)
     },
   }),
   route({

@@ -140,8 +140,8 @@ export const eventRoutes = [
       ),
     answer: { status: 200, what: 'A page of events', schema: pageOverCells(listedSchema) },
     async handle({ control, caller, query }) {
-      const { entity_type, entity_id, action, state, from, to, tenant, limit, cursor } = query
-      const filter = { entityType: entity_type, entityId: entity_id, actions: action, state, from, to }
+      const { tenant, limit, cursor, action: actions, ...rest } = query
+      const filter = { ...rest, actions }
       return answer(
         await listEvents(control, caller, { filter, tenant, limit, before: cursor ?? null }),
         found => pageOf(found, event => ({ ...shown(event), webhooks: event.counts })),
@@ -164,8 +164,8 @@ export const eventRoutes = [
     answer: { status: 200, what: 'The event with its deliveries', schema: explainedEventSchema },
     async handle({ control, caller, params, query }) {
       return answer(
-        await explainEvent(control, caller, params.event_id, {
-          webhookId: query.webhook_id ?? null,
+        await explainEvent(control, caller, params.eventId, {
+          webhookId: query.webhookId ?? null,
           after: query.cursor,
         }),
         ({ event, deliveries, next, away }) => ({

@@ -37,7 +37,7 @@ export const forgetRoutes = [
     body: forgetRequest,
     answer: { status: 200, what: 'The number of removed records', schema: forgottenSchema },
     async handle({ control, caller, body }) {
-      const entity = { entityType: body.entity_type, entityId: String(body.entity_id) }
+      const entity = { ...body, entityId: String(body.entityId) }
       return answer(await forgetEntity(control, caller, entity), ({ away, ...done }) => ({
         ...done,
         cellsAway: awayOf(away),

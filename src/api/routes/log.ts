@@ -88,7 +88,7 @@ export const logRoutes = [
     whenNoBody: {},
     answer: { status: 200, what: 'The attempt', schema: attemptSchema },
     async handle({ control, caller, params, body }) {
-      const userId = body.user_id === undefined ? null : String(body.user_id)
+      const userId = body.userId === undefined ? null : String(body.userId)
       return answer(await testWebhook(control, params.id, caller, userId), shownTo(caller.role))
     },
   }),
@@ -106,16 +106,9 @@ export const logRoutes = [
     query: logQuery,
     answer: { status: 200, what: 'A page of attempts', schema: page(attemptSchema) },
     async handle({ control, caller, params, query }) {
-      const { limit, cursor, outcome, trigger, event_id, entity_type, entity_id, from, to } = query
-      const filter = {
-        ...(outcome && { outcomes: outcome }),
-        ...(trigger && { triggers: trigger }),
-        ...(event_id !== undefined && { eventId: event_id }),
-        ...(entity_type !== undefined &&
-          entity_id !== undefined && { entity: { entityType: entity_type, entityId: entity_id } }),
-        ...(from && { from }),
-        ...(to && { to }),
-      }
+      const { limit, cursor, outcome: outcomes, trigger: triggers, entityType, entityId, ...rest } = query
+      const entity = entityType === undefined || entityId === undefined ? undefined : { entityType, entityId }
+      const filter = { ...rest, outcomes, triggers, entity }
       const log = await listLog(control, params.id, { limit, before: cursor ?? null, filter })
       return answer(log, found => pageOf(found, shownTo(caller.role)))
     },
@@ -147,7 +140,7 @@ export const logRoutes = [
     params: z.strictObject({ ...webhookParams.shape, attempt_id: bigIdInput('an attempt') }),
     answer: { status: 200, what: 'The attempt', schema: attemptSchema },
     async handle({ control, caller, params }) {
-      return answer(await getAttempt(control, params.id, params.attempt_id), shownTo(caller.role))
+      return answer(await getAttempt(control, params.id, params.attemptId), shownTo(caller.role))
     },
   }),
 ]

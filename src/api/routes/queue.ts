@@ -8,6 +8,7 @@ import {
 } from '../../control/log/replay.ts'
 import { resendEvent } from '../../control/log/resend.ts'
 import { bigId, bigIdInput, moment, text } from '../kit/fields.ts'
+import type { Read } from '../kit/names.ts'
 import { answer, route } from '../kit/route.ts'
 import { webhookParams } from './webhooks.ts'
 
@@ -126,9 +127,7 @@ export const queueRoutes = [
     answer: { status: 202, what: 'Queued', schema: resendSchema },
     async handle({ control, caller, params, body }) {
       return answer(
-        await resendEvent(control, caller, params.id, body.event_id, {
-          beyondTriggers: body.beyond_triggers ?? false,
-        }),
+        await resendEvent(control, caller, params.id, body.eventId, body),
         ({ behind, ...resend }) => ({ ...resend, behindEventId: behind }),
       )
     },
@@ -145,14 +144,9 @@ export const queueRoutes = [
     params: webhookParams,
     body: resendFailedRequest,
     answer: { status: 202, what: 'Queued', schema: replaySchema },
-    async handle({ control, caller, params, body: { from, to, beyond_triggers, cursor } }) {
-      const wish = { of: 'failed', from, to: to ?? null } as const
-      return answer(
-        await replayEvents(control, caller, params.id, wish, cursor ?? null, {
-          beyondTriggers: beyond_triggers ?? false,
-        }),
-        shown,
-      )
+    async handle({ control, caller, params, body }) {
+      const wish = { of: 'failed', from: body.from, to: body.to ?? null } as const
+      return answer(await replayEvents(control, caller, params.id, wish, body.cursor ?? null, body), shown)
     },
   }),
   route({
@@ -169,12 +163,8 @@ export const queueRoutes = [
     body: replayRequest,
     answer: { status: 202, what: 'Queued', schema: replaySchema },
     async handle({ control, caller, params, body }) {
-      return answer(
-        await replayEvents(control, caller, params.id, replayWish(body), body.cursor ?? null, {
-          beyondTriggers: body.beyond_triggers ?? false,
-        }),
-        shown,
-      )
+      const wish = replayWish(body)
+      return answer(await replayEvents(control, caller, params.id, wish, body.cursor ?? null, body), shown)
     },
   }),
   route({
@@ -197,14 +187,14 @@ export const queueRoutes = [
   }),
 ]
 
-function waitingOf(body: z.output<typeof cancelRequest>): Waiting {
-  if (body.event_id !== undefined) return { of: 'event', eventId: body.event_id }
-  if (body.entity_type === undefined || body.entity_id === undefined) return { of: 'webhook' }
-  return { of: 'entity', entity: { entityType: body.entity_type, entityId: String(body.entity_id) } }
+function waitingOf({ eventId, entityType, entityId }: Read<z.output<typeof cancelRequest>>): Waiting {
+  if (eventId !== undefined) return { of: 'event', eventId }
+  if (entityType === undefined || entityId === undefined) return { of: 'webhook' }
+  return { of: 'entity', entity: { entityType, entityId: String(entityId) } }
 }
 
-function replayWish({ from, to, triggers, event_ids }: z.output<typeof replayRequest>): ReplayWish {
-  if (event_ids !== undefined) return { of: 'ids', ids: event_ids }
+function replayWish({ from, to, triggers, eventIds }: Read<z.output<typeof replayRequest>>): ReplayWish {
+  if (eventIds !== undefined) return { of: 'ids', ids: eventIds }
   return { of: 'range', from: from!, to: to ?? null, triggers: triggers ?? null }
 }
 

@@ -42,7 +42,7 @@ export const secretRoutes = [
     },
     async handle({ control, caller, params, body }) {
       return answer(
-        await rotateSecret(control, caller, params.id, body.overlap_hours),
+        await rotateSecret(control, caller, params.id, body.overlapHours),
         rotated => ({ ...shownTo(caller.role)(rotated.webhook), secret: rotated.secret }),
         rotated => tagged(rotated.webhook),
       )

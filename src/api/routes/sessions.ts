@@ -57,12 +57,12 @@ export const sessionRoutes = [
     tenants: 'own',
     body: newSession,
     answer: { status: 201, what: 'The link', schema: sessionSchema },
-    async handle({ control, caller, body: { tenant, user_id, valid_minutes, ...rest } }) {
+    async handle({ control, caller, body }) {
       const made = await createLink(control, caller, {
-        ...rest,
-        tenant: tenantGiven(tenant),
-        userId: user_id === null ? null : String(user_id),
-        minutes: valid_minutes,
+        ...body,
+        tenant: tenantGiven(body.tenant),
+        userId: body.userId === null ? null : String(body.userId),
+        minutes: body.validMinutes,
       })
       return answer(made, link => link)
     },

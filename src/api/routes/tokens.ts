@@ -56,13 +56,12 @@ export const tokenRoutes = [
     tenants: 'own',
     body: newToken,
     answer: { status: 201, what: 'The token', schema: createdSchema },
-    async handle({ control, caller, body: { name, role, tenant, user_id, expires_at } }) {
+    async handle({ control, caller, body }) {
       const created = await createToken(control, caller, {
-        name,
-        role,
-        tenant: tenantGiven(tenant),
-        userId: user_id === null ? null : String(user_id),
-        expiresAt: expires_at === null ? null : new Date(expires_at),
+        ...body,
+        tenant: tenantGiven(body.tenant),
+        userId: body.userId === null ? null : String(body.userId),
+        expiresAt: body.expiresAt === null ? null : new Date(body.expiresAt),
       })
       return answer(created, ({ token, text }) => ({ ...token, token: text }))
     },

@@ -164,7 +164,7 @@ export const webhookRoutes = [
       headers: ['location', 'etag'],
     },
     async handle({ control, caller, body }) {
-      const created = await createWebhook(control, caller, { ...chosen(body), isActive: body.is_active })
+      const created = await createWebhook(control, caller, chosen(body))
       if (!created.ok) return created
       const { webhook, secret } = created.value
       const headers = { location: `/api/webhooks/${webhook.id}`, ...tagged(webhook) }
@@ -184,12 +184,8 @@ export const webhookRoutes = [
     body: filterPreviewRequest,
     answer: { status: 200, what: 'The counts', schema: filterPreviewSchema },
     async handle({ control, caller, body }) {
-      const look = { fields: body.filter, entering: body.filter_entering, leaving: body.filter_leaving }
-      const seen = await previewFilter(control, caller, {
-        ...look,
-        triggers: body.triggers,
-        updateFields: body.update_fields,
-      })
+      const { filter: fields, filterEntering: entering, filterLeaving: leaving, ...rest } = body
+      const seen = await previewFilter(control, caller, { fields, entering, leaving, ...rest })
       return answer(seen, counts => counts)
     },
   }),
@@ -242,13 +238,12 @@ export const webhookRoutes = [
     answer: { status: 200, what: 'The webhook as it is now', schema: changedSchema, headers: ['etag'] },
     heedsIfMatch: true,
     async handle({ control, caller, params, query, isMatch, body }) {
-      const change = { ...chosen(body), managedBy: body.managed_by }
       const seen: Webhook[] = []
       const isCurrent = (webhook: Webhook) => {
         seen.push(webhook)
         return isMatch(webhookTag(webhook))
       }
-      const changed = await changeWebhook(control, caller, params.id, change, isCurrent, {
+      const changed = await changeWebhook(control, caller, params.id, chosen(body), isCurrent, {
         isForced: query.force === 'true',
       })
       if (!changed.ok) return changed
@@ -280,31 +275,8 @@ export const webhookRoutes = [
   }),
 ]
 
-/** An admin's settings in the names of the code; absent fields stay undefined. */
-export function chosen<T extends z.output<typeof webhookChange>>({
-  is_active,
-  update_fields,
-  alert_to,
-  filter_entering,
-  filter_leaving,
-  log_bodies,
-  batch,
-  client_certificate,
-  client_key,
-  tenant,
-  ...rest
-}: T) {
-  return {
-    ...rest,
-    tenant: tenantGiven(tenant),
-    clientCertificate: client_certificate,
-    clientKey: client_key,
-    isActive: is_active,
-    updateFields: update_fields,
-    alertTo: alert_to,
-    filterEntering: filter_entering,
-    filterLeaving: filter_leaving,
-    logBodies: log_bodies,
-    batch: batch && { maxEvents: batch.max_events, maxWaitMs: batch.max_wait_ms },
-  }
-}
+/** A tenant may be a number. */
+export const chosen = <Body extends { tenant?: string | number | null | undefined }>(body: Body) => ({
+  ...body,
+  tenant: tenantGiven(body.tenant),
+})

@@ -55,7 +55,7 @@ export async function replayEvents(
   webhookId: number,
   wish: ReplayWish,
   cursor: ReplayCursor | null,
-  { beyondTriggers = false }: { beyondTriggers?: boolean } = {},
+  { beyondTriggers = false }: { beyondTriggers?: boolean | undefined } = {},
 ): Promise<Result<ReplayResult>> {
   if (beyondTriggers && caller.role !== 'admin') return beyondForAdmins(caller)
   const problems = beyondTriggers ? judge(wish) : await judgeReplay(control, webhookId, wish)

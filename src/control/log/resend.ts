@@ -30,7 +30,7 @@ export async function resendEvent(
   caller: Caller,
   webhookId: number,
   eventId: TimeId,
-  { beyondTriggers = false }: { beyondTriggers?: boolean } = {},
+  { beyondTriggers = false }: { beyondTriggers?: boolean | undefined } = {},
 ): Promise<Result<Resend>> {
   if (beyondTriggers && caller.role !== 'admin') return beyondForAdmins(caller)
   const resent = await transaction(control.outbox.pool, async client => {
