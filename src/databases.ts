@@ -17,7 +17,7 @@ import { ensureDays } from './outbox/days/upkeep.ts'
 import { hasPosition } from './outbox/log/position.ts'
 import { webhooksOfOtherKeys } from './outbox/records/secrets.ts'
 import { normalizeUrls } from './outbox/records/webhook-urls.ts'
-import { problemOfPlace, refuseCopy, settleHome } from './outbox/source/home.ts'
+import { problemOfHome, refuseCopy, settleHome } from './outbox/source/home.ts'
 import { describeError, type Log } from './runtime/log.ts'
 import type { Resources } from './runtime/resources.ts'
 
@@ -105,7 +105,7 @@ export async function openDatabases(config: Config, log: Log, opened: Resources)
   if (config.outboxUrl !== config.databaseUrl) tries.push(problemOfConnecting('OUTBOX_DATABASE_URL', upkeep))
   const unreachable = (await Promise.all(tries)).filter(problem => problem !== null)
   if (unreachable.length > 0) return { ok: false, problems: unreachable }
-  const elsewhere = await problemOfPlace(upkeep.pool)
+  const elsewhere = await problemOfHome(upkeep.pool)
   if (elsewhere) return { ok: false, problems: [elsewhere] }
   if (config.roles.has('capture')) {
     const found = await preflightAndTry(source, { ...config, outbox: upkeep })

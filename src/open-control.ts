@@ -11,7 +11,7 @@ import { readSlotStatus } from './capture/source/preflight.ts'
 import type { Config } from './config.ts'
 import { macOf } from './control/access/credentials.ts'
 import type { Control } from './control/kit/control.ts'
-import { createTestPlaces } from './control/kit/test-places.ts'
+import { createTestLimiter } from './control/kit/test-limiter.ts'
 import type { Connections } from './databases.ts'
 import type { Deliver } from './delivery/sending/deliver.ts'
 import { sendTest, tryTest } from './delivery/sending/send-test.ts'
@@ -94,7 +94,7 @@ export function openControl(
     },
     sendTest: (outbox, target, message) => sendTest(outbox, deliver, target, message),
     tryTest: (target, message) => tryTest(deliver, target, message),
-    testPlaces: createTestPlaces(),
+    testLimiter: createTestLimiter(),
     paceOf: roles.has('delivery') ? id => dispatcher.paceOf(id) ?? runs.paceOf(id) : () => null,
     mostInFlight: config.maxInFlightPerWebhook,
     earlyRetries: earlyRetries(config.scheduleMs),

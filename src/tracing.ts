@@ -2,9 +2,9 @@ import { randomBytes } from 'node:crypto'
 import type { TracingConfig } from './config.ts'
 import type { TraceRequests } from './delivery/sending/deliver.ts'
 import {
-  placeOfRequest,
   type Sampling,
   type Span,
+  spanContextOfRequest,
   spansOfAppend,
   spansOfAttempt,
   spansOfSettlement,
@@ -54,8 +54,12 @@ export async function openTracing(
     },
     requests: {
       begin(message) {
-        const { isSampled, ...place } = placeOfRequest(sampling, message, randomBytes(8).toString('hex'))
-        return { spanId: place.spanId, header: traceparent(place, isSampled) }
+        const { isSampled, ...context } = spanContextOfRequest(
+          sampling,
+          message,
+          randomBytes(8).toString('hex'),
+        )
+        return { spanId: context.spanId, header: traceparent(context, isSampled) }
       },
       ended(attempt) {
         if (attempt.spanId !== undefined) add(spansOfAttempt(sampling, attempt, attempt.spanId))

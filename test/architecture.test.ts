@@ -88,7 +88,7 @@ test.each([
   ['domain/a.ts', 'setTimeout(() => {}, 1)', 'uses setTimeout'],
   ['domain/a.ts', 'const body = await fetch(url)', 'uses fetch'],
   ['outbox/index.ts', 'export {}', 'is an index'],
-  ['helpers/a.ts', 'export {}', 'is in no known place'],
+  ['helpers/a.ts', 'export {}', 'is in no known part'],
 ])('%s is refused with %j', (path, text, message) => {
   expect(violations({ [path]: text })).toEqual([expect.stringContaining(message)])
 })

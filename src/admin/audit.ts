@@ -17,7 +17,7 @@ export const auditPages = [
     method: 'get',
     path: '/audit',
     role: 'admin',
-    place: 'audit',
+    section: 'audit',
     tenants: 'own',
     async handle(call) {
       const { control, caller, t, query } = call
@@ -97,10 +97,10 @@ function target(t: Texts, { webhookId, action, changes }: AuditRecord, names: Na
 
 function changes(t: Texts, all: Changes): Html {
   const order = Object.keys(t.audit.fields)
-  const place = (name: string) => (order.includes(name) ? order.indexOf(name) : order.length)
+  const rank = (name: string) => (order.includes(name) ? order.indexOf(name) : order.length)
   const entries = Object.entries(all)
     .filter(([, change]) => !saysNothing(change))
-    .sort(([a], [b]) => place(a) - place(b))
+    .sort(([a], [b]) => rank(a) - rank(b))
   if (entries.length === 0) return html`<span class="quiet">–</span>`
   const written = html`<dl class="changes">${entries.map(
     ([name, change]) =>

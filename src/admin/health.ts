@@ -14,14 +14,14 @@ import { bytes, duration, milliseconds, number } from './texts/figures.ts'
 import { captureText, gapText, lostText, pageText, refusalText } from './texts/texts.ts'
 
 const liveEveryMs = 10_000
-const place = 'health'
+const section = 'health'
 
 export const healthPages = [
   page({
     method: 'get',
     path: '/health',
     role: 'viewer',
-    place,
+    section,
     tenants: 'own',
     async handle({ control, caller, t, nowMs }) {
       return {
@@ -35,7 +35,7 @@ export const healthPages = [
     method: 'get',
     path: '/health/live',
     role: 'viewer',
-    place,
+    section,
     tenants: 'own',
     async handle({ control, caller, t }) {
       return {

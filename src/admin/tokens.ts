@@ -20,7 +20,7 @@ import {
   tokenForm,
 } from './token-form.ts'
 
-const place = 'tokens'
+const section = 'tokens'
 const role = 'admin'
 const params = z.object({ id: idParam })
 const perPage = 50
@@ -30,7 +30,7 @@ export const tokenPages = [
     method: 'get',
     path: '/tokens',
     role,
-    place,
+    section,
     tenants: 'own',
     async handle(call) {
       const { control, caller, t, query } = call
@@ -54,7 +54,7 @@ export const tokenPages = [
     method: 'get',
     path: '/tokens/new',
     role,
-    place,
+    section,
     tenants: 'own',
     handle: async call => formPage(call, { ...blankToken, tenant: call.caller.tenant ?? '' }),
   }),
@@ -62,7 +62,7 @@ export const tokenPages = [
     method: 'post',
     path: '/tokens/new',
     role,
-    place,
+    section,
     tenants: 'own',
     async handle(call) {
       const { control, caller, form, t, nowMs } = call
@@ -83,7 +83,7 @@ export const tokenPages = [
     method: 'post',
     path: '/tokens/judge',
     role,
-    place,
+    section,
     tenants: 'own',
     async handle({ form, t, nowMs }) {
       const judged = judgeToken(t, readToken(form), nowMs)
@@ -94,7 +94,7 @@ export const tokenPages = [
     method: 'get',
     path: '/tokens/:id/revoke',
     role,
-    place,
+    section,
     tenants: 'own',
     params,
     async handle(call) {
@@ -117,7 +117,7 @@ ${token.id === caller.tokenId && html`<p class="notice warn">${t.tokens.ownConse
     method: 'post',
     path: '/tokens/:id/revoke',
     role,
-    place,
+    section,
     tenants: 'own',
     params,
     async handle({ control, caller, params, t }) {

@@ -1,7 +1,7 @@
 import { mendOf } from '../domain/capture/capture-code.ts'
 import type { Gap } from '../outbox/source/gaps.ts'
 import type { Log } from '../runtime/log.ts'
-import { isOfAPlace } from './continuity/failures.ts'
+import { isOfAPosition } from './continuity/failures.ts'
 import { type CaptureState, describeTableGaps } from './continuity/state.ts'
 import type { Stored } from './store/storing.ts'
 import { createProgress } from './stream/progress.ts'
@@ -66,15 +66,15 @@ export function enterStarting(status: Status): void {
     enter(status, { state: 'starting', reason: state.reason })
 }
 
-/** The stream is open. A failure at a place lasts until something is stored. */
+/** The stream is open. A failure at a position lasts until something is stored. */
 export function enterStreaming(status: Status): void {
   status.streamingSinceMs = status.nowMs()
-  if (!isOfAPlace(status.state)) enter(status, { state: 'streaming', reason: null })
+  if (!isOfAPosition(status.state)) enter(status, { state: 'streaming', reason: null })
 }
 
-/** Capture has passed the failing place. */
+/** Capture has passed the failing position. */
 function wentOn(status: Status): void {
-  if (isOfAPlace(status.state)) enter(status, { state: 'streaming', reason: null })
+  if (isOfAPosition(status.state)) enter(status, { state: 'streaming', reason: null })
 }
 
 export function noteProbe(status: Status, id: string): void {

@@ -1,6 +1,6 @@
 import { readConfig } from '../config.ts'
 import { commandLine } from '../control/kit/control.ts'
-import { describePlace } from '../domain/capture/home.ts'
+import { describeDatabase } from '../domain/capture/home.ts'
 import { transaction } from '../outbox/database/database.ts'
 import { recordAudit } from '../outbox/records/audit.ts'
 import { discardWork, moveHome } from '../outbox/source/home.ts'
@@ -37,7 +37,7 @@ export const adopt: Command = {
       say(
         `Cancelled ${discarded.deliveries} pending deliveries, deactivated ${discarded.webhooks} webhooks. Change their URLs before you activate them.`,
       )
-    say(`The outbox now lives in ${describePlace(to)}.`)
+    say(`The outbox now lives in ${describeDatabase(to)}.`)
     return 0
   },
 }

@@ -33,7 +33,7 @@ const atOnce = { mostWaiting: 0, mostWaitingOfOne: 0, mostPerTurn: 64, waitMs: 0
  * Limits of concurrent requests by kind.
  *
  * - `usual`: a few short queries on a small pool; more at once would not be faster
- * - `large`: a response takes some 12 MB and blocks the event loop for tens of milliseconds; its place rests three times as
+ * - `large`: a response takes some 12 MB and blocks the event loop for tens of milliseconds; its permit rests three times as
  *   long
  * - `slow`: holds no database connection while it waits
  */
@@ -45,7 +45,7 @@ const limits = {
   stranger: { most: 4, mostOfOne: 2, mostWaiting: 64, mostWaitingOfOne: 16, ...turn },
   /** Separate: log-ins with tokens continue while a provider does not answer. */
   provider: { most: 16, mostOfOne: 4, mostWaiting: 64, mostWaitingOfOne: 16, ...turn },
-  /** Separate: liveness is visible when all other places are taken. */
+  /** Separate: liveness is visible when all other permits are taken. */
   ops: { most: 64, mostOfOne: 16, mostWaiting: 512, mostWaitingOfOne: 128, ...turn },
   file: { most: 64, mostOfOne: 16, mostWaiting: 512, mostWaitingOfOne: 256, mostPerTurn: 2, waitMs: 5_000 },
   /** Requests without a database take turns, so that deliveries on the same event loop get theirs. */
@@ -67,7 +67,7 @@ type GateOptions = {
 }
 
 /**
- * Every request passes the gate before a handler: its client address, host, body and place. It bounds memory, connections and
+ * Every request passes the gate before a handler: its client address, host, body and permit. It bounds memory, connections and
  * time per client. Before `open`, it answers "starting".
  */
 export function createGate(options: GateOptions) {
@@ -114,15 +114,15 @@ export function createGate(options: GateOptions) {
     if (refusal === 'gone') return
     if (refusal) return no(refusal)
 
-    const place = await limiters[passage.kind].enter(passage.key)
-    if (!place) return no(busy)
-    if (outgoing.closed || incoming.socket.destroyed) return place()
+    const permit = await limiters[passage.kind].acquire(passage.key)
+    if (!permit) return no(busy)
+    if (outgoing.closed || incoming.socket.destroyed) return permit()
     const timer = setTimeout(() => incoming.socket.destroy(), answerWithinMs)
-    ends.push(place, () => clearTimeout(timer))
+    ends.push(permit, () => clearTimeout(timer))
     visits.set(incoming, {
       ...who,
       stream() {
-        const streaming = limiters.streams.tryEnter(passage.key)
+        const streaming = limiters.streams.tryAcquire(passage.key)
         if (!streaming) return false
         end(ends)
         ends.push(streaming)
@@ -188,8 +188,8 @@ async function takeBody(
     return null
   }
   const reading = ofHolders.has(passage.kind)
-    ? limiters.bodiesOfHolders.tryEnter(passage.key)
-    : limiters.bodies.tryEnter(network)
+    ? limiters.bodiesOfHolders.tryAcquire(passage.key)
+    : limiters.bodies.tryAcquire(network)
   if (!reading) return busy
   const read = await readBody(incoming, { maxBytes: passage.maxBodyBytes, withinMs: bodyWithinMs })
   reading()

@@ -4,7 +4,7 @@ import { type Shown, sessionIn } from '../domain/access/session-cookie.ts'
 /** The resources of a request before its handler. */
 export type Passage = {
   /**
-   * The queue for a place.
+   * The queue for a permit.
    *
    * - `usual`: a few short queries; `large`: the response may contain whole bodies
    * - `slow`: waits for a receiver or a name server; `provider`: waits for the OpenID provider

@@ -1,8 +1,8 @@
-/** Returns a place; repeated calls have no effect. */
+/** Returns a permit; repeated calls have no effect. */
 export type Release = () => void
 
 export type Limits = {
-  /** Held places: in all, and per key. */
+  /** Held permits: in all, and per key. */
   readonly most: number
   readonly mostOfOne: number
   /** Waiting requests: in all, and per key. */
@@ -10,18 +10,18 @@ export type Limits = {
   readonly mostWaitingOfOne: number
   /** The longest wait of a request. */
   readonly waitMs: number
-  /** Places given per turn of the event loop, so that other work gets its turn. */
+  /** Permits given per turn of the event loop, so that other work gets its turn. */
   readonly mostPerTurn: number
-  /** A returned place rests this many times as long as it was held, at most a second: that share of time is left to others. */
+  /** A returned permit rests this many times as long as it was held, at most a second: that share of time is left to others. */
   readonly restFactor?: number
 }
 
 const mostRestMs = 1_000
 
-type Waiter = { readonly enter: (release: Release | null) => void; readonly timer: NodeJS.Timeout }
+type Waiter = { readonly resume: (release: Release | null) => void; readonly timer: NodeJS.Timeout }
 
-/** The holders of places, and the queue. */
-type Places = {
+/** The holders of permits, and the queue. */
+type Permits = {
   readonly limits: Limits
   held: number
   readonly heldBy: Map<string, number>
@@ -34,11 +34,11 @@ type Places = {
 }
 
 /**
- * Limits concurrency. Without a free place a request waits; waiting keys get places in turn, so that a busy one does not
+ * Limits concurrency. Without a free permit a request waits; waiting keys get permits in turn, so that a busy one does not
  * block others. `most` and `mostWaiting` bound memory.
  */
 export function createLimiter(limits: Limits) {
-  const places: Places = {
+  const permits: Permits = {
     limits,
     held: 0,
     heldBy: new Map(),
@@ -48,97 +48,97 @@ export function createLimiter(limits: Limits) {
     waiting: new Map(),
   }
   return {
-    /** A place for `key`, to be returned; null: none became free in time, or the queue is full. */
-    enter(key: string): Promise<Release | null> {
-      const ofKey = places.waiting.get(key)
-      if (!ofKey && canEnter(places, key)) return Promise.resolve(take(places, key))
-      if (places.waitingCount >= limits.mostWaiting || (ofKey?.length ?? 0) >= limits.mostWaitingOfOne)
+    /** A permit for `key`, to be returned; null: none became free in time, or the queue is full. */
+    acquire(key: string): Promise<Release | null> {
+      const ofKey = permits.waiting.get(key)
+      if (!ofKey && canAcquire(permits, key)) return Promise.resolve(take(permits, key))
+      if (permits.waitingCount >= limits.mostWaiting || (ofKey?.length ?? 0) >= limits.mostWaitingOfOne)
         return Promise.resolve(null)
-      return waitFor(places, key)
+      return waitFor(permits, key)
     },
-    /** A place for `key` at once, or null. */
-    tryEnter: (key: string): Release | null => (canEnter(places, key) ? take(places, key) : null),
+    /** A permit for `key` at once, or null. */
+    tryAcquire: (key: string): Release | null => (canAcquire(permits, key) ? take(permits, key) : null),
     /** For tests and logs. */
-    state: () => ({ held: places.held, waiting: places.waitingCount }),
+    state: () => ({ held: permits.held, waiting: permits.waitingCount }),
   }
 }
 
-function canEnter({ limits, held, given, heldBy }: Places, key: string): boolean {
+function canAcquire({ limits, held, given, heldBy }: Permits, key: string): boolean {
   return held < limits.most && given < limits.mostPerTurn && (heldBy.get(key) ?? 0) < limits.mostOfOne
 }
 
-function take(places: Places, key: string): Release {
-  places.held++
-  places.given++
-  places.heldBy.set(key, (places.heldBy.get(key) ?? 0) + 1)
-  if (places.isTurnOver)
+function take(permits: Permits, key: string): Release {
+  permits.held++
+  permits.given++
+  permits.heldBy.set(key, (permits.heldBy.get(key) ?? 0) + 1)
+  if (permits.isTurnOver)
     setImmediate(() => {
-      places.isTurnOver = true
-      places.given = 0
-      fill(places)
+      permits.isTurnOver = true
+      permits.given = 0
+      fill(permits)
     })
-  places.isTurnOver = false
+  permits.isTurnOver = false
   let isReleased = false
   const sinceMs = performance.now()
   return () => {
     if (isReleased) return
     isReleased = true
-    const restMs = Math.min(mostRestMs, (places.limits.restFactor ?? 0) * (performance.now() - sinceMs))
-    if (restMs > 0) setTimeout(giveBack, restMs, places, key).unref()
-    else giveBack(places, key)
+    const restMs = Math.min(mostRestMs, (permits.limits.restFactor ?? 0) * (performance.now() - sinceMs))
+    if (restMs > 0) setTimeout(release, restMs, permits, key).unref()
+    else release(permits, key)
   }
 }
 
-function giveBack(places: Places, key: string): void {
-  places.held--
-  const left = places.heldBy.get(key)! - 1
-  if (left === 0) places.heldBy.delete(key)
-  else places.heldBy.set(key, left)
-  fill(places)
+function release(permits: Permits, key: string): void {
+  permits.held--
+  const left = permits.heldBy.get(key)! - 1
+  if (left === 0) permits.heldBy.delete(key)
+  else permits.heldBy.set(key, left)
+  fill(permits)
 }
 
-/** Gives free places to waiting requests. */
-function fill(places: Places): void {
-  const { limits, waiting } = places
+/** Gives free permits to waiting requests. */
+function fill(permits: Permits): void {
+  const { limits, waiting } = permits
   for (const [key, waiters] of waiting) {
-    if (places.held >= limits.most || places.given >= limits.mostPerTurn) return
-    if (!canEnter(places, key)) continue
+    if (permits.held >= limits.most || permits.given >= limits.mostPerTurn) return
+    if (!canAcquire(permits, key)) continue
     const next = waiters[0]!
     // The key's next request waits behind other keys.
-    leave(places, key, next)
+    leave(permits, key, next)
     const rest = waiting.get(key)
     if (rest) {
       waiting.delete(key)
       waiting.set(key, rest)
     }
-    next.enter(take(places, key))
+    next.resume(take(permits, key))
   }
 }
 
-function waitFor(places: Places, key: string): Promise<Release | null> {
+function waitFor(permits: Permits, key: string): Promise<Release | null> {
   return new Promise(resolve => {
     const waiter: Waiter = {
-      enter: resolve,
+      resume: resolve,
       timer: setTimeout(() => {
-        leave(places, key, waiter)
+        leave(permits, key, waiter)
         resolve(null)
-      }, places.limits.waitMs),
+      }, permits.limits.waitMs),
     }
-    places.waitingCount++
-    const ofKey = places.waiting.get(key)
+    permits.waitingCount++
+    const ofKey = permits.waiting.get(key)
     if (ofKey) ofKey.push(waiter)
-    else places.waiting.set(key, [waiter])
+    else permits.waiting.set(key, [waiter])
   })
 }
 
-function leave(places: Places, key: string, waiter: Waiter): void {
+function leave(permits: Permits, key: string, waiter: Waiter): void {
   clearTimeout(waiter.timer)
-  const ofKey = places.waiting.get(key)
+  const ofKey = permits.waiting.get(key)
   const at = ofKey?.indexOf(waiter) ?? -1
   if (!ofKey || at < 0) return
   ofKey.splice(at, 1)
-  places.waitingCount--
-  if (ofKey.length === 0) places.waiting.delete(key)
+  permits.waitingCount--
+  if (ofKey.length === 0) permits.waiting.delete(key)
 }
 
 export type Limiter = ReturnType<typeof createLimiter>

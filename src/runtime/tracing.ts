@@ -53,9 +53,9 @@ export async function openSpanExporter(url: string, log: Log): Promise<SpanExpor
     scheduledDelayMillis: everyMs,
   })
   const scope = { name, version }
-  const contextOf = (place: { traceId: string; spanId: string }) => ({
-    traceId: place.traceId,
-    spanId: place.spanId,
+  const contextOf = (context: { traceId: string; spanId: string }) => ({
+    traceId: context.traceId,
+    spanId: context.spanId,
     traceFlags: TraceFlags.SAMPLED,
   })
 

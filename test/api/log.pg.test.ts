@@ -51,7 +51,7 @@ beforeAll(async () => {
 })
 afterAll(() => at[Symbol.asyncDispose]())
 
-const placesOf = (found: { id: string }[]) => found.map(one => log.findIndex(({ id }) => id === one.id))
+const positionsOf = (found: { id: string }[]) => found.map(one => log.findIndex(({ id }) => id === one.id))
 
 test.each<[string, () => string, number[]]>([
   ['everything', () => '', [5, 4, 3, 2, 1, 0]],
@@ -79,7 +79,7 @@ test.each<[string, () => string, number[]]>([
   ['in a far future', () => 'from=2199-12-31T00:00:00Z', []],
 ])('%s', async (_what, query, places) => {
   const path = `/api/webhooks/${id}/log?${query()}`
-  expect(placesOf((await at.call('GET', path)).json.data)).toEqual(places)
+  expect(positionsOf((await at.call('GET', path)).json.data)).toEqual(places)
   const inPages = []
   let cursor = ''
   do {
@@ -88,7 +88,7 @@ test.each<[string, () => string, number[]]>([
     cursor = `&cursor=${json.next_cursor}`
     if (json.next_cursor === null) break
   } while (inPages.length < 10)
-  expect(placesOf(inPages)).toEqual(places)
+  expect(positionsOf(inPages)).toEqual(places)
 })
 
 test('one request is read by its id, from the log of its webhook only', async () => {

@@ -24,7 +24,7 @@ test('what could not be asked, since the database was away, is asked again', asy
   const pool = {
     async query() {
       if (isAway) throw new Error('the database is away')
-      return { rows: [{ places: [], without: [7] }] }
+      return { rows: [{ capacity: [], without: [7] }] }
     },
   }
   const machine = openMachine(() => 0)

@@ -48,7 +48,7 @@ test('of many webhooks that lag, one is read after another: the end of a read be
       tail: createTail(),
       clockMs: () => nowMs,
     },
-    ...{ room: () => 1, send() {}, fenced() {}, failed() {} },
+    ...{ freeCapacity: () => 1, send() {}, fenced() {}, failed() {} },
     wake: () => wakes++,
   })
   noteHead(reader, 1_000n)

@@ -156,7 +156,13 @@ test.each([
   (_, task, waits, nowMs, leaves) => {
     const { machine, queue } = open()
     Object.assign([...tasksOf(queue)][0]!, task)
-    lookAtAll(machine, { nowMs, patientMs: nowMs, holderId: 1, room: () => 1, waitsForCapacity: () => waits })
+    lookAtAll(machine, {
+      nowMs,
+      patientMs: nowMs,
+      holderId: 1,
+      freeCapacity: () => 1,
+      waitsForCapacity: () => waits,
+    })
     expect(machine.behind.has(queue)).toBe(leaves)
   },
 )
@@ -175,7 +181,7 @@ test('on a machine without enough CPU no webhook is slow, and one that hangs is 
     clockMs += 100 + lateMs
     patience.late(lateMs)
     const times = { nowMs: clockMs, patientMs: patience.nowMs() }
-    lookAtAll(machine, { ...times, holderId: 1, room: () => 1, waitsForCapacity: () => true })
+    lookAtAll(machine, { ...times, holderId: 1, freeCapacity: () => 1, waitsForCapacity: () => true })
     return machine.behind.has(queue)
   }
   for (let i = 0; i < 9; i++) expect(check(900)).toBe(false)
@@ -187,7 +193,13 @@ test('a look costs nothing for webhooks that have nothing to do, however many th
   const webhooks = Array.from({ length: 1_000 }, (_, i) => ({ ...settings, id: 100 + i, states: [] }))
   setSettings(machine, { version: 2, webhooks, gone: [] })
   const look = () =>
-    lookAtAll(machine, { nowMs: 0, patientMs: 0, holderId: 1, room: () => 1, waitsForCapacity: () => false })
+    lookAtAll(machine, {
+      nowMs: 0,
+      patientMs: 0,
+      holderId: 1,
+      freeCapacity: () => 1,
+      waitsForCapacity: () => false,
+    })
   expect(look().isQuiet).toBe(false)
   expect([...machine.working]).toEqual([queue])
   for (const task of [...tasksOf(queue)]) ended(machine, queue, task, false)
@@ -200,6 +212,12 @@ test('a webhook whose pause is over has its turn again, by the next look', () =>
   const { machine, queue } = open()
   expect(queue.ready.length).toBe(1)
   machine.active.clear()
-  lookAtAll(machine, { nowMs: 0, patientMs: 0, holderId: 1, room: () => 1, waitsForCapacity: () => false })
+  lookAtAll(machine, {
+    nowMs: 0,
+    patientMs: 0,
+    holderId: 1,
+    freeCapacity: () => 1,
+    waitsForCapacity: () => false,
+  })
   expect([...machine.active]).toEqual([queue])
 })

@@ -28,7 +28,7 @@ async function open() {
     ids,
     machine,
     progress,
-    places: async () =>
+    capacity: async () =>
       (await readStreams(at.outbox, [3]))
         .toSorted((a, b) => a.webhookId - b.webhookId)
         .map(({ settledUpTo }) => settledUpTo),
@@ -39,10 +39,10 @@ async function open() {
 test('a place may be late; in the save before its share is given away it is not', async () => {
   await using at = await open()
   await at.progress.save(0)
-  expect(await at.places()).toEqual([10n, 10n])
+  expect(await at.capacity()).toEqual([10n, 10n])
   at.machine.leaving.add(3)
   await at.progress.save(0)
-  expect(await at.places()).toEqual([100n, 100n])
+  expect(await at.capacity()).toEqual([100n, 100n])
 })
 
 test('the main stream passes what a webhook took along in the commit that says where that webhook is', async () => {
@@ -56,5 +56,5 @@ test('the main stream passes what a webhook took along in the commit that says w
   openIn(slow.own!.get(3)!.window, 40n)
   main.open.clear()
   await at.progress.save(0)
-  expect((await at.places())[0]).toBe(39n)
+  expect((await at.capacity())[0]).toBe(39n)
 })

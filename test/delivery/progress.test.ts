@@ -13,13 +13,13 @@ function behind(id: number, isSaved: boolean): Queue {
   return queue
 }
 
-const idsOf = (places: ReturnType<ReturnType<typeof createChoice>>) =>
-  places.map(({ place }) => place.webhookId)
+const idsOf = (capacity: ReturnType<ReturnType<typeof createChoice>>) =>
+  capacity.map(({ position }) => position.webhookId)
 
 test('what has left the main stream and has no row yet is in each save, however small', () => {
   const queues = new Set([behind(1, true), behind(2, false), behind(3, true)])
-  const [place] = createChoice()(queues, new Set(), 0)
-  expect(place!.place).toMatchObject({ webhookId: 2, share: 3, settledUpTo: 49n })
+  const [position] = createChoice()(queues, new Set(), 0)
+  expect(position!.position).toMatchObject({ webhookId: 2, share: 3, settledUpTo: 49n })
   expect(idsOf(createChoice()(queues, new Set(), 0))).toEqual([2])
 })
 

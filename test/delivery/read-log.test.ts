@@ -52,7 +52,7 @@ function open() {
   let woken = Promise.withResolvers<void>()
   const reader = openReader({
     ...{ outbox: { pool } as unknown as Outbox, holderId: 1, machine, tail, clockMs: () => 0 },
-    ...{ room: () => 1, send() {}, fenced() {}, failed: (error: unknown) => woken.reject(error) },
+    ...{ freeCapacity: () => 1, send() {}, fenced() {}, failed: (error: unknown) => woken.reject(error) },
     wake: () => woken.resolve(),
   })
   /** Appends an event, as capture in this process does. */

@@ -40,9 +40,9 @@ test('what all have passed is given up, once it is the larger part', () => {
 
 test('of more than 4 MB nothing is given up that is to be sent next: what follows is refused', () => {
   const tail = tailOf(1n, 2n, 3n)
-  expect([idsOf(tail.after(0n, 10)), tail.upToId(), tail.hasRoom()]).toEqual([[1n, 2n], 2n, false])
+  expect([idsOf(tail.after(0n, 10)), tail.upToId(), tail.hasSpace()]).toEqual([[1n, 2n], 2n, false])
   tail.pass(1n, true)
-  expect(tail.hasRoom()).toBe(true)
+  expect(tail.hasSpace()).toBe(true)
   tail.pass(2n, true)
   // Others have appended meanwhile.
   expect(tail.push([event(9n, large)], 8n, 9n)).toBe(false)
@@ -67,10 +67,10 @@ test('an event of any size is taken where nothing else waits, and a page always'
   const tail = createTail()
   const huge = 'x'.repeat(9_000_000)
   expect(tail.push([event(1n, huge)], 0n, 1n)).toBe(true)
-  expect([tail.hasRoom(), tail.push([event(2n)], 1n, 2n)]).toEqual([false, false])
+  expect([tail.hasSpace(), tail.push([event(2n)], 1n, 2n)]).toEqual([false, false])
   tail.pass(1n, true)
   expect(tail.push([event(2n)], 1n, 2n)).toBe(true)
-  expect([tail.hasRoom(), tail.add([event(3n, huge)], 2n, 3n)]).toEqual([true, true])
+  expect([tail.hasSpace(), tail.add([event(3n, huge)], 2n, 3n)]).toEqual([true, true])
 })
 
 test('of an entity that is forgotten nothing stays, and the rest is counted as before', () => {
@@ -78,6 +78,6 @@ test('of an entity that is forgotten nothing stays, and the rest is counted as b
   tail.pass(1n, false)
   tail.forget({ entityType: 'user', entityId: '1' })
   tail.forget({ entityType: 'user', entityId: '2' })
-  expect([idsOf(tail.after(0n, 10)), tail.upToId(), tail.hasRoom()]).toEqual([[], 2n, true])
+  expect([idsOf(tail.after(0n, 10)), tail.upToId(), tail.hasSpace()]).toEqual([[], 2n, true])
   expect(tail.push([event(3n, large), event(4n, large)], 2n, 4n)).toBe(true)
 })

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { createPlaces } from '../../src/delivery/sending/places.ts'
+import { createCapacity } from '../../src/delivery/sending/capacity.ts'
 import { openQueue } from '../../src/delivery/stream/queue.ts'
 import { createUnderWay } from '../../src/delivery/turn/under-way.ts'
 import type { Shipment } from '../../src/outbox/aside/shipment.ts'
@@ -12,26 +12,26 @@ const shipment = { webhookId: 7, batchId: 3n, isAside: false, deliveries: [] } a
 const sent = { queue, shipment, task: null }
 const settlement = () => ({ shipment }) as unknown as Settlement
 
-function end(places: ReturnType<typeof createPlaces>) {
-  places.end(7, receiver.url, { answer: 'late', startedAtMs: 0, retryAfterMs: null })
+function end(capacity: ReturnType<typeof createCapacity>) {
+  capacity.end(7, receiver.url, { answer: 'late', startedAtMs: 0, retryAfterMs: null })
 }
 
 test('a holder that is none any more gives back the places of what it could not settle, and of what ends later', async () => {
-  const places = createPlaces({ most: 10, total: 50, nowMs: () => 1_000 })
-  const underWay = createUnderWay(places)
+  const capacity = createCapacity({ most: 10, total: 50, nowMs: () => 1_000 })
+  const underWay = createUnderWay(capacity)
   for (let n = 0; n < 5; n++) underWay.begin(sent)
-  for (let n = 0; n < 4; n++) end(places)
+  for (let n = 0; n < 4; n++) end(capacity)
   for (let n = 0; n < 4; n++) expect(underWay.ended(sent, settlement())).toBe(true)
-  expect(places.unsettled()).toBe(5)
+  expect(capacity.unsettled()).toBe(5)
   underWay.over()
-  expect(places.unsettled()).toBe(1)
-  end(places)
+  expect(capacity.unsettled()).toBe(1)
+  end(capacity)
   expect(underWay.ended(sent, settlement())).toBe(false)
-  expect(places.unsettled()).toBe(0)
+  expect(capacity.unsettled()).toBe(0)
 })
 
 test('it is idle as soon as the last settlement is over', async () => {
-  const underWay = createUnderWay(createPlaces({ most: 10, total: 50, nowMs: () => 1_000 }))
+  const underWay = createUnderWay(createCapacity({ most: 10, total: 50, nowMs: () => 1_000 }))
   const of = settlement()
   underWay.begin(sent)
   underWay.ended(sent, of)

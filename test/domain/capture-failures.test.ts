@@ -8,7 +8,7 @@ import {
   kindOfError,
 } from '../../src/domain/capture/capture-failures.ts'
 
-const read: CaptureFailure = { kind: 'read', reason: 'x', place: '0/1' }
+const read: CaptureFailure = { kind: 'read', reason: 'x', position: '0/1' }
 
 function after(...failures: [CaptureFailure, number][]) {
   const row = failures.reduce<FailureRow | null>(
@@ -21,7 +21,7 @@ function after(...failures: [CaptureFailure, number][]) {
 test('what fails three times in one way at one place has a code, and what goes on has none', () => {
   expect(after([read, 0], [read, 1])).toBeNull()
   expect(after([read, 0], [read, 1], [read, 2])).toEqual({ code: 'capture.cannot_read', isBlocked: true })
-  expect(after([read, 0], [read, 1], [{ ...read, place: '0/2' }, 2])).toBeNull()
+  expect(after([read, 0], [read, 1], [{ ...read, position: '0/2' }, 2])).toBeNull()
   expect(after([read, 0], [read, 1], [{ ...read, kind: 'store' }, 2])).toBeNull()
 })
 

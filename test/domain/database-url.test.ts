@@ -96,11 +96,11 @@ test('node-postgres goes to each server, as whom and where the URL says', () => 
   fc.assert(
     fc.property(servers, secret, secret, label, fc.boolean(), (all, user, password, database, inQuery) => {
       const login = `${encodeURIComponent(user)}:${encodeURIComponent(password)}@`
-      const place = ({ host, port }: (typeof all)[number]) =>
+      const position = ({ host, port }: (typeof all)[number]) =>
         `${host.includes(':') ? `[${host}]` : encodeURIComponent(host)}:${port}`
       const url = inQuery
         ? `postgres://${login}/${database}?host=${all.map(({ host }) => encodeURIComponent(host)).join()}&port=${all.map(({ port }) => port).join()}&options=-c%20geqo%3Doff`
-        : `postgres://${login}${all.map(place).join()}/${database}?options=-c%20geqo%3Doff`
+        : `postgres://${login}${all.map(position).join()}/${database}?options=-c%20geqo%3Doff`
       const parsed = parseDatabaseUrl(url)
       if ('wrong' in parsed || parsed.value.servers === 'only') throw new Error(JSON.stringify(parsed))
       const clients = parsed.value.servers.map(({ url }) => new pg.Client({ connectionString: url }) as Known)

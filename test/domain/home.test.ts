@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest'
-import { copyProblem, isHome, type Place } from '../../src/domain/capture/home.ts'
+import { copyProblem, type Home, isHome } from '../../src/domain/capture/home.ts'
 
-const home: Place = { systemIdentifier: '7', databaseOid: 5, databaseName: 'app' }
+const home: Home = { systemIdentifier: '7', databaseOid: 5, databaseName: 'app' }
 
-test.each<[string, Partial<Place>, boolean]>([
+test.each<[string, Partial<Home>, boolean]>([
   ['the same database', {}, true],
   ['one that was renamed', { databaseName: 'renamed' }, true],
   ['one whose cluster may not be read', { systemIdentifier: null }, true],

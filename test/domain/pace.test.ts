@@ -3,9 +3,9 @@ import {
   type Answer,
   afterAnswer,
   firstPace,
+  freeByPace,
   judgeAnswer,
   type Pace,
-  paceRoom,
 } from '../../src/domain/delivery/pace.ts'
 
 const most = 100
@@ -150,10 +150,10 @@ test.each<[string, Pace, Answer, object, Partial<Pace>]>([
 })
 
 test('room is what the limit leaves, and none in a pause', () => {
-  expect(paceRoom(pace({ limit: 10.9 }), 4, 0)).toBe(6)
-  expect(paceRoom(pace({ limit: 2 }), 10, 0)).toBe(0)
-  expect(paceRoom(pace({ pausedUntilMs: 100 }), 0, 99)).toBe(0)
-  expect(paceRoom(pace({ pausedUntilMs: 100 }), 0, 100)).toBe(10)
+  expect(freeByPace(pace({ limit: 10.9 }), 4, 0)).toBe(6)
+  expect(freeByPace(pace({ limit: 2 }), 10, 0)).toBe(0)
+  expect(freeByPace(pace({ pausedUntilMs: 100 }), 0, 99)).toBe(0)
+  expect(freeByPace(pace({ pausedUntilMs: 100 }), 0, 100)).toBe(10)
 })
 
 test('an installation may allow fewer than ten', () => {
@@ -182,7 +182,7 @@ function simulate(receiver: { capacity: number; answerMs: number; backAtMs: numb
       if (answer === 'pressed') second.pressed++
       if (answer === 'delivered') second.delivered++
     }
-    while (paceRoom(state, underWay.length, nowMs) > 0) {
+    while (freeByPace(state, underWay.length, nowMs) > 0) {
       second.asked++
       const answer =
         nowMs < receiver.backAtMs ? 'silent' : underWay.length < receiver.capacity ? 'delivered' : 'pressed'

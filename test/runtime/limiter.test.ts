@@ -18,7 +18,7 @@ function asks(limiter: ReturnType<typeof open>, ...keys: string[]) {
   const entered: string[] = []
   const releases: (() => void)[] = []
   const all = keys.map(async key => {
-    const release = await limiter.enter(key)
+    const release = await limiter.acquire(key)
     entered.push(release ? key : `not ${key}`)
     if (release) releases.push(release)
   })

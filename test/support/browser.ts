@@ -2,8 +2,8 @@ import { existsSync } from 'node:fs'
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
 import { afterAll, test } from 'vitest'
 
-const places = ['/usr/bin/chromium', '/usr/bin/chromium-browser']
-const found = places.find(path => existsSync(path))
+const paths = ['/usr/bin/chromium', '/usr/bin/chromium-browser']
+const found = paths.find(path => existsSync(path))
 
 /** Whether there is a browser here. */
 export const hasBrowser = found !== undefined
@@ -14,7 +14,7 @@ export const hasBrowser = found !== undefined
  */
 export function browserTest(name: string, run: () => Promise<void>): void {
   test(name, { timeout: 400_000 }, async ({ skip }) => {
-    if (!hasBrowser) skip(`there is no Chromium at ${places.join(' or ')}`)
+    if (!hasBrowser) skip(`there is no Chromium at ${paths.join(' or ')}`)
     await run()
   })
 }
@@ -30,7 +30,7 @@ export const looks: readonly Look[] = [
 
 /** Starts Chromium, or rejects where there is none. */
 export async function openBrowser(): Promise<Browser> {
-  if (!found) throw new Error(`There is no Chromium at ${places.join(' or ')}`)
+  if (!found) throw new Error(`There is no Chromium at ${paths.join(' or ')}`)
   // Containers of CI run as root and have little shared memory.
   return await chromium.launch({ executablePath: found, args: ['--no-sandbox', '--disable-dev-shm-usage'] })
 }

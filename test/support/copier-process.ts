@@ -3,10 +3,10 @@ import { once } from 'node:events'
 import { createCopier } from '../../src/delivery/cells/copier.ts'
 import { openOutbox } from '../../src/outbox/database/database.ts'
 
-type Place = { readonly url: string; readonly schema: string }
+type Target = { readonly url: string; readonly schema: string }
 
 /** Starts a process that copies the log of one outbox into a cell, and does nothing else, so that it can be killed very often. */
-export function startCopierProcess(main: Place, cell: Place & { readonly name: string }) {
+export function startCopierProcess(main: Target, cell: Target & { readonly name: string }) {
   const { url, schema } = main
   const args = [import.meta.filename, JSON.stringify({ main: { url, schema }, cell })]
   const child = spawn(process.execPath, args, { stdio: ['ignore', 'inherit', 'inherit'] })
@@ -21,7 +21,7 @@ export function startCopierProcess(main: Place, cell: Place & { readonly name: s
 
 if (process.argv[1] === import.meta.filename) {
   const { main, cell } = JSON.parse(process.argv[2]!)
-  const open = ({ url, schema }: Place) => openOutbox({ url, schema, maxConnections: 2, onError() {} })
+  const open = ({ url, schema }: Target) => openOutbox({ url, schema, maxConnections: 2, onError() {} })
   const copier = createCopier({ main: open(main), cell: { name: cell.name, outbox: open(cell) } })
   await copier.run(new AbortController().signal)
 }

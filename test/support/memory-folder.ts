@@ -3,7 +3,7 @@ import { join } from 'node:path'
 import { isAlive } from '../../playground/process-alive.ts'
 
 /** Linux keeps in memory what is written here. */
-const place = '/dev/shm'
+const parent = '/dev/shm'
 const prefix = 'walhook-tests-'
 /** What a run needs at most, with room to spare. */
 const neededBytes = 8 * 2 ** 30
@@ -14,15 +14,15 @@ const neededBytes = 8 * 2 ** 30
  * file where many have just been deleted.
  */
 export async function memoryFolder(): Promise<string | null> {
-  const space = await statfs(place).catch(() => null)
+  const space = await statfs(parent).catch(() => null)
   if (process.platform !== 'linux' || space === null) return null
-  for (const name of await readdir(place)) {
+  for (const name of await readdir(parent)) {
     const pid = name.startsWith(prefix) ? Number(name.slice(prefix.length)) : 0
     if (pid > 0 && (pid === process.pid || !isAlive(pid)))
-      await rm(join(place, name), { recursive: true, force: true })
+      await rm(join(parent, name), { recursive: true, force: true })
   }
   if (Math.min(space.bavail * space.bsize, process.availableMemory()) < neededBytes) return null
-  const folder = join(place, `${prefix}${process.pid}`)
+  const folder = join(parent, `${prefix}${process.pid}`)
   // The account that runs Postgres enters it.
   await mkdir(folder, { mode: 0o755 })
   return folder

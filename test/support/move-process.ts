@@ -39,8 +39,8 @@ export async function moveNow(
   onStep: (step: Step) => void | Promise<void> = () => {},
 ) {
   const own: ReturnType<typeof openOutbox>[] = []
-  const open = (place: { url: string; schema?: string }) => {
-    own.push(openOutbox({ ...place, maxConnections: 6, onError() {} }))
+  const open = (target: { url: string; schema?: string }) => {
+    own.push(openOutbox({ ...target, maxConnections: 6, onError() {} }))
     return own.at(-1)!
   }
   const cells = createCells({

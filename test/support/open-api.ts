@@ -6,7 +6,7 @@ import { macOf } from '../../src/control/access/credentials.ts'
 import { createRates } from '../../src/control/access/rates.ts'
 import { createToken } from '../../src/control/access/tokens.ts'
 import { type Control, commandLine } from '../../src/control/kit/control.ts'
-import { createTestPlaces } from '../../src/control/kit/test-places.ts'
+import { createTestLimiter } from '../../src/control/kit/test-limiter.ts'
 import { openSender } from '../../src/delivery/sending/attempt.ts'
 import { createDeliver } from '../../src/delivery/sending/deliver.ts'
 import { createGuard } from '../../src/delivery/sending/guard.ts'
@@ -83,7 +83,7 @@ export async function openTestApi(
         : null,
     sendTest: (outbox, target, message) => sendTest(outbox, deliver, target, message),
     tryTest: (target, message) => tryTest(deliver, target, message),
-    testPlaces: createTestPlaces(),
+    testLimiter: createTestLimiter(),
     paceOf: () => null,
     mostInFlight: 100,
     trustedDomains: ['trusted.example'],

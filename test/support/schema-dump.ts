@@ -20,8 +20,8 @@ from pg_proc p where p.pronamespace = 'walhook'::regnamespace order by p.proname
 // constraint too).
 const tablesStatement = `
 select format(E'create table walhook.%I (\n%s\n)%s%s;', c.relname,
-  (select string_agg('  ' || line, E',\n' order by place, line collate "C") from (
-     select a.attnum::int as place, format('%I %s', a.attname, format_type(a.atttypid, a.atttypmod))
+  (select string_agg('  ' || line, E',\n' order by rank, line collate "C") from (
+     select a.attnum::int as rank, format('%I %s', a.attname, format_type(a.atttypid, a.atttypmod))
        || coalesce((select ' collate ' || quote_ident(o.collname) from pg_collation o
                     where o.oid = a.attcollation and o.oid <> 'pg_catalog.default'::regcollation), '')
        || case when a.attidentity = 'a' then ' generated always as identity' else '' end

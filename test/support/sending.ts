@@ -48,13 +48,13 @@ export function pull(at: TestOutbox, webhookId: number): Promise<void> {
 async function pullOnce(at: TestOutbox, webhookId: number): Promise<void> {
   const holderId = await holderOf(at)
   const { rows } = await at.outbox.pool.query(
-    `select m.share, coalesce(o.settled_up_to, m.settled_up_to) as place, w.previous
+    `select m.share, coalesce(o.settled_up_to, m.settled_up_to) as position, w.previous
      from walhook.shares m join walhook.webhooks w on w.id = $1
      left join walhook.streams o on o.webhook_id = w.id and o.share = m.share`,
     [webhookId],
   )
-  const placeOf = new Map<number, bigint>(rows.map(({ share, place }) => [share, place]))
-  let after: bigint = [...placeOf.values()].sort((a, b) => Number(a - b))[0]!
+  const positionOf = new Map<number, bigint>(rows.map(({ share, position }) => [share, position]))
+  let after: bigint = [...positionOf.values()].sort((a, b) => Number(a - b))[0]!
   for (;;) {
     const page = await readLogFor(at.outbox, {
       limit: 1_000_000,
@@ -65,7 +65,7 @@ async function pullOnce(at: TestOutbox, webhookId: number): Promise<void> {
       scan: 10_000,
       maxBytes: 100_000_000,
     })
-    const events = page.events.filter(({ id, share }) => id > placeOf.get(share)!)
+    const events = page.events.filter(({ id, share }) => id > positionOf.get(share)!)
     await repeatableTransaction(at.outbox.pool, async client => {
       await lockHolder(client, holderId)
       await setAside(

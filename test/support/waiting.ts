@@ -14,25 +14,25 @@ export async function setAsideMany(
      from walhook.events where id between $2 and $3`,
     [webhookId, first, last, dueInMs],
   )
-  await placeAt(at, webhookId, last)
+  await setPosition(at, webhookId, last)
   return { first, last }
 }
 
-/** `count` events that wait for a webhook in the log, of as many users: its place is before them, and there is no row. */
+/** `count` events that wait for a webhook in the log, of as many users: its position is before them, and there is no row. */
 export async function leaveBehind(
   at: TestOutbox,
   webhookId: number,
   count: number,
   filling: { fromEntity?: number } = {},
 ): Promise<{ first: bigint; last: bigint }> {
-  await placeAt(at, webhookId, null)
+  await setPosition(at, webhookId, null)
   const filled = await at.fill(count, filling)
   await at.outbox.pool.query('update walhook.shares set settled_up_to = $1', [filled.last])
   return filled
 }
 
-/** Gives a webhook a place of its own in every share: at an event, or where the share's is. */
-async function placeAt(at: TestOutbox, webhookId: number, id: bigint | null): Promise<void> {
+/** Gives a webhook a position of its own in every share: at an event, or where the share's is. */
+async function setPosition(at: TestOutbox, webhookId: number, id: bigint | null): Promise<void> {
   await at.outbox.pool.query(
     `insert into walhook.streams as o (webhook_id, share, settled_up_to, may_send_up_to)
      select $1, share, coalesce($2, settled_up_to), coalesce($2, settled_up_to) from walhook.shares

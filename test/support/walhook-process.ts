@@ -6,7 +6,7 @@ import { text } from 'node:stream/consumers'
 import type { TestDatabase } from './database.ts'
 
 /** A database that walhook can be started on. */
-type Place = Pick<TestDatabase, 'url' | 'name'>
+type Named = Pick<TestDatabase, 'url' | 'name'>
 
 import { compileCache, programPath } from './program.ts'
 import { until } from './wait.ts'
@@ -37,7 +37,7 @@ export const secretKey = Buffer.alloc(32, 7).toString('base64')
 
 /** Starts `serve` on a test's database, with a slot of its own: slots belong to the whole server. `prefix`: what runs it, on another host say. */
 export function startWalhook(
-  database: Place,
+  database: Named,
   env: Record<string, string> = {},
   program = programPath(env),
   prefix: readonly string[] = [],
@@ -47,7 +47,7 @@ export function startWalhook(
 
 /** Runs a command of walhook to its end; without a database, with no settings but those of `env`. */
 export async function runWalhook(
-  database: Place | null,
+  database: Named | null,
   args: readonly string[],
   env: Record<string, string> = {},
   program = programPath(env),
@@ -89,7 +89,7 @@ export function startCommand(
   }
 }
 
-function settings(database: Place): Record<string, string> {
+function settings(database: Named): Record<string, string> {
   return {
     DATABASE_URL: database.url,
     WALHOOK_SLOT: database.name.slice(0, 63),

@@ -19,7 +19,7 @@ import type { Texts } from '../texts/en.ts'
 import { number } from '../texts/figures.ts'
 import { webhookPage } from '../webhook/page.ts'
 
-const place = 'catalogue'
+const section = 'catalogue'
 const params = z.object({ trigger: z.string() })
 const perPage = 100
 const addressOf = (trigger: string) => `/catalogue/${encodeURIComponent(trigger)}`
@@ -29,21 +29,21 @@ export const cataloguePages = [
     method: 'get',
     path: '/catalogue',
     role: 'viewer',
-    place,
+    section,
     tenants: 'own',
     async handle({ control, t, query }) {
       const after = given(query, 'after', idParam)
       if (after === wrong) return wrongField(t, 'after')
       const found = await listEventTypes(control, { limit: perPage, after: after ?? 0 })
       if (!found.ok) return failedAnswer(t, found)
-      return { show: 'page', title: t.places.catalogue, body: list(t, found.value) }
+      return { show: 'page', title: t.sections.catalogue, body: list(t, found.value) }
     },
   }),
   page({
     method: 'get',
     path: '/catalogue/:trigger',
     role: 'viewer',
-    place,
+    section,
     tenants: 'own',
     params,
     async handle({ control, t, params: { trigger } }) {
@@ -61,7 +61,7 @@ export const cataloguePages = [
     method: 'get',
     path: '/catalogue/:trigger/schema',
     role: 'viewer',
-    place,
+    section,
     tenants: 'own',
     params,
     async handle({ control, t, params: { trigger } }) {

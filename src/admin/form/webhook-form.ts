@@ -80,7 +80,7 @@ ${id === null && tenantField(at, { isChosen: at.choosesTenant, tenant: typed.ten
 ${at.mayChange && trySection(at)}
 <section class="card">
 <h2>${f.previewTitle}</h2>
-<p class="hint">${f.previewHint} ${t.catalogue.fromForm} <a href="/catalogue">${t.places.catalogue}</a>.</p>
+<p class="hint">${f.previewHint} ${t.catalogue.fromForm} <a href="/catalogue">${t.sections.catalogue}</a>.</p>
 ${id !== null && html`<p><a href="/couplings/${id}/schema" download>${t.catalogue.downloadOfWebhook}</a></p>`}
 <div id="preview"${at.mayChange && html` hx-post="/couplings/preview" hx-trigger="change from:'closest form' delay:150ms"`}>${filterPreviewPart(t, at.filterPreview)}${previewParts(t, at.previews)}</div>
 </section>

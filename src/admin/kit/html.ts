@@ -29,7 +29,7 @@ export function moment(at: Date, as: MomentAs = 'date'): Html {
   return html`<time datetime="${at.toISOString()}" data-as="${as}">${momentText(at, as)}</time>`
 }
 
-/** A moment for places without markup, such as a title: in UTC. */
+/** A moment for text without markup, such as a title: in UTC. */
 export function momentText(at: Date, as: MomentAs): string {
   return `${at
     .toISOString()

@@ -7,7 +7,7 @@ import { captureText, languages } from '../texts/texts.ts'
 import { assetUrl } from './assets.ts'
 import { type Html, html, nothing } from './html.ts'
 import { original } from './original.ts'
-import { type Crumb, type Place, places } from './page.ts'
+import { type Crumb, type Section, sections } from './page.ts'
 
 /** htmx neither writes styles nor evaluates scripts. Open and selected elements stay so when a part is replaced. */
 const htmxConfig = JSON.stringify({
@@ -44,8 +44,8 @@ const icon = `data:image/svg+xml,${encodeURIComponent(mark)}`
 export function layout(
   t: Texts,
   at: {
-    place: Place | null
-    hasPages: (place: Place) => boolean
+    section: Section | null
+    hasPages: (section: Section) => boolean
     caller: Caller
     path: string
     alarm: Alarm | null
@@ -69,7 +69,7 @@ ${navigation(t, at)}
 ${account(t, at.caller, at.path)}
 </header>
 <main id="content" tabindex="-1">
-${way(t, at.place, page)}
+${way(t, at.section, page)}
 ${banner(t, at)}${missing(t, at)}<div class="heading"><h1>${heading}</h1><div class="actions">${page.actions}</div></div>
 <p class="notice stale" id="stale" role="status" hidden>${t.layout.stale}</p>
 ${page.body}
@@ -80,10 +80,13 @@ ${page.body}
 }
 
 /** The problem of capture, with advice. The page Health shows it itself. */
-function banner(t: Texts, { alarm, place }: { alarm: Alarm | null; place: Place | null }): Html | false {
-  if (alarm === null || place === 'health') return false
+function banner(
+  t: Texts,
+  { alarm, section }: { alarm: Alarm | null; section: Section | null },
+): Html | false {
+  if (alarm === null || section === 'health') return false
   const { what, advice } = t.health.findings[alarm.finding]
-  return html`<div class="notice ${findings[alarm.finding]}" id="alarm" role="alert"><p><b>${what}</b> <a href="/health">${t.places.health}</a></p>${
+  return html`<div class="notice ${findings[alarm.finding]}" id="alarm" role="alert"><p><b>${what}</b> <a href="/health">${t.sections.health}</a></p>${
     alarm.reason !== null && original(t, alarm.reason, captureText(t, alarm.code))
   }<p>${advice}</p></div>
 `
@@ -105,21 +108,21 @@ const logo = html`<svg class="logo" viewBox="0 0 24 24" aria-hidden="true"><rect
 function navigation(
   t: Texts,
   {
-    place,
+    section,
     hasPages,
     caller,
     unwell,
-  }: { place: Place | null; hasPages: (place: Place) => boolean; caller: Caller; unwell: number },
+  }: { section: Section | null; hasPages: (section: Section) => boolean; caller: Caller; unwell: number },
 ): Html {
   const badge = html` <span class="badge warn" title="${t.couplings.shown.badge(unwell)}"><span aria-hidden="true">${unwell}</span><span class="unseen">${t.couplings.shown.badge(unwell)}</span></span>`
-  const shown = places.filter(({ name, role }) => hasPages(name) && mayAct(caller.role, role))
+  const shown = sections.filter(({ name, role }) => hasPages(name) && mayAct(caller.role, role))
   const groups = [...Map.groupBy(shown, ({ group }) => group)]
   return html`<nav aria-label="${t.layout.navigation}">
 ${groups.map(
-  ([group, places]) => html`<p class="group">${t.groups[group]}</p>
-<ul>${places.map(
+  ([group, sections]) => html`<p class="group">${t.groups[group]}</p>
+<ul>${sections.map(
     one =>
-      html`<li><a href="${one.path}"${one.name === place && html` aria-current="page"`}>${t.places[one.name]}${one.name === 'couplings' && unwell > 0 && badge}</a></li>`,
+      html`<li><a href="${one.path}"${one.name === section && html` aria-current="page"`}>${t.sections[one.name]}${one.name === 'couplings' && unwell > 0 && badge}</a></li>`,
   )}</ul>`,
 )}
 </nav>`
@@ -145,13 +148,13 @@ ${Object.values(languages).map(
 }
 
 /** Breadcrumbs: Settings → Integrations → Couplings → … */
-function way(t: Texts, place: Place | null, page: { title: string; crumbs: readonly Crumb[] }): Html {
-  const found = places.find(({ name }) => name === place)
+function way(t: Texts, section: Section | null, page: { title: string; crumbs: readonly Crumb[] }): Html {
+  const found = sections.find(({ name }) => name === section)
   if (!found) return nothing
   const above = [{ text: t.groups.settings }, { text: t.groups[found.group] }]
-  const here = { text: t.places[found.name], href: found.path }
-  const isPlaceItself = page.crumbs.length === 0 && page.title === here.text
-  const steps: Crumb[] = [...above, here, ...page.crumbs, ...(isPlaceItself ? [] : [{ text: page.title }])]
+  const here = { text: t.sections[found.name], href: found.path }
+  const isSectionItself = page.crumbs.length === 0 && page.title === here.text
+  const steps: Crumb[] = [...above, here, ...page.crumbs, ...(isSectionItself ? [] : [{ text: page.title }])]
   return html`<nav class="way" aria-label="${t.layout.way}"><ol>
 ${steps.map((step, i) =>
   i === steps.length - 1

@@ -12,7 +12,7 @@ import { failedAnswer } from './failed.ts'
 import { html, nothing } from './html.ts'
 import { layout } from './layout.ts'
 import { answerLive } from './live.ts'
-import type { Page, PageAnswer, Place } from './page.ts'
+import type { Page, PageAnswer, Section } from './page.ts'
 import type { AdminEnv } from './session.ts'
 import type { Snippet } from './snippets.ts'
 
@@ -38,14 +38,14 @@ export function mount(app: Hono<AdminEnv>, mounted: Mounted): void {
       const { role, tenant } = caller
       if (tenant !== null && page.tenants === undefined)
         return show(c, mounted, null, notFound(mounted.textsOf(c)))
-      if (!mayAct(role, page.role)) return show(c, mounted, page.place, forbidden(c, mounted, page.role))
+      if (!mayAct(role, page.role)) return show(c, mounted, page.section, forbidden(c, mounted, page.role))
       const params = page.params ? page.params.safeParse(c.req.param()) : { success: true as const, data: {} }
-      if (!params.success) return show(c, mounted, page.place, notFound(mounted.textsOf(c)))
+      if (!params.success) return show(c, mounted, page.section, notFound(mounted.textsOf(c)))
       const call = await readCall(c, mounted, params.data)
       const found = isOfWebhook(page)
         ? await controlOfWebhook(call.control, caller, (params.data as { id: number }).id)
         : { ok: true as const, value: call.control }
-      if (!found.ok) return show(c, mounted, page.place, failedAnswer(call.t, found))
+      if (!found.ok) return show(c, mounted, page.section, failedAnswer(call.t, found))
       const control = found.value
       const answer = await inCell(
         control,
@@ -53,7 +53,7 @@ export function mount(app: Hono<AdminEnv>, mounted: Mounted): void {
         () => page.handle({ ...call, control }),
         failure => failedAnswer(call.t, failure),
       )
-      return show(c, mounted, page.place, answer)
+      return show(c, mounted, page.section, answer)
     })
 }
 
@@ -87,7 +87,7 @@ function isPart(c: Context): boolean {
 export async function show(
   c: Context<AdminEnv>,
   mounted: Mounted,
-  place: Place | null,
+  section: Section | null,
   answer: PageAnswer,
 ): Promise<Response> {
   const t = mounted.textsOf(c)
@@ -97,10 +97,10 @@ export async function show(
       const { pathname, search } = new URL(c.req.url)
       const caller = c.get('caller')
       const at = {
-        place,
+        section,
         caller,
-        hasPages: (name: Place) =>
-          mounted.pages.some(page => page.place === name && (caller.tenant === null || page.tenants)),
+        hasPages: (name: Section) =>
+          mounted.pages.some(page => page.section === name && (caller.tenant === null || page.tenants)),
         path: c.req.method === 'GET' ? pathname + search : '/',
         ...(await warningsFor(caller, mounted)),
       }

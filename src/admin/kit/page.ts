@@ -31,7 +31,7 @@ export type PageCall<Params = unknown> = {
 export type Crumb = { readonly text: string; readonly href?: string }
 
 export type PageAnswer =
-  /** A whole page, in the layout. `crumbs`: the breadcrumbs below its place in the navigation. */
+  /** A whole page, in the layout. `crumbs`: the breadcrumbs below its section of the navigation. */
   | {
       readonly show: 'page'
       readonly title: string
@@ -63,8 +63,8 @@ export type Definition<Params extends z.ZodObject> = {
   readonly tenants?: TenantScope
   /** It is about the webhook `id` of its path, also without `tenants`: its `Control` is that of the webhook's cell. */
   readonly cells?: 'webhook'
-  /** Its place in the navigation. */
-  readonly place: Place
+  /** Its section of the navigation. */
+  readonly section: Section
   readonly params?: Params
   handle(call: PageCall<z.output<Params>>): Promise<PageAnswer>
 }
@@ -77,8 +77,8 @@ export function page<Params extends z.ZodObject = z.ZodObject>(definition: Defin
   return definition as unknown as Page
 }
 
-/** The navigation, in order. A place without a page is hidden. */
-export const places = [
+/** The navigation, in order. A section without a page is hidden. */
+export const sections = [
   { name: 'couplings', path: '/couplings', role: 'viewer', group: 'integrations' },
   { name: 'events', path: '/events', role: 'viewer', group: 'integrations' },
   { name: 'catalogue', path: '/catalogue', role: 'viewer', group: 'integrations' },
@@ -86,4 +86,4 @@ export const places = [
   { name: 'tokens', path: '/tokens', role: 'admin', group: 'system' },
   { name: 'audit', path: '/audit', role: 'admin', group: 'system' },
 ] as const satisfies readonly { name: string; path: string; role: Role; group: string }[]
-export type Place = (typeof places)[number]['name']
+export type Section = (typeof sections)[number]['name']

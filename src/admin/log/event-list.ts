@@ -61,7 +61,7 @@ export function eventsAnswer(
   const { entity_type: entityType, entity_id: entityId } = wish.typed
   return {
     show: 'page',
-    title: t.places.events,
+    title: t.sections.events,
     ...(entityType !== undefined && { of: `${entityName(t, entityType)} ${entityId ?? ''}`.trim() }),
     status,
     body: html`<form class="search" role="search" action="/events" aria-label="${t.events.byId}">

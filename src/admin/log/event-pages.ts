@@ -15,18 +15,18 @@ import { readEventWish } from './event-filter.ts'
 import { eventsAnswer, eventsPage, liveEvents } from './event-list.ts'
 import { shownBody } from './shown-body.ts'
 
-const place = 'events'
+const section = 'events'
 const params = z.object({ event: bigIdParam })
 const liveEveryMs = 1_500
 
 export const eventPages = [
-  page({ method: 'get', path: '/events', role: 'viewer', place, tenants: 'own', handle: findOrList }),
-  page({ method: 'get', path: '/events/live', role: 'viewer', place, tenants: 'own', handle: liveEvents }),
+  page({ method: 'get', path: '/events', role: 'viewer', section, tenants: 'own', handle: findOrList }),
+  page({ method: 'get', path: '/events/live', role: 'viewer', section, tenants: 'own', handle: liveEvents }),
   page({
     method: 'get',
     path: '/events/:event',
     role: 'viewer',
-    place,
+    section,
     tenants: 'own',
     params,
     async handle(call) {
@@ -54,7 +54,7 @@ ${about(call, event)}
     method: 'get',
     path: '/events/:event/live',
     role: 'viewer',
-    place,
+    section,
     tenants: 'own',
     params,
     async handle(call) {

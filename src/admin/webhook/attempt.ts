@@ -17,7 +17,7 @@ import { tabsFor } from './edit.ts'
 import { webhookPage } from './page.ts'
 import { webhookTabs } from './state.ts'
 
-const place = 'couplings'
+const section = 'couplings'
 
 export const webhookAttemptPages = [
   webhookPage({
@@ -37,7 +37,7 @@ export const webhookAttemptPages = [
     method: 'post',
     path: '/couplings/:id/resend',
     role: 'operator',
-    place,
+    section,
     tenants: 'webhook',
     params: z.object({ id: idParam }),
     async handle(call) {

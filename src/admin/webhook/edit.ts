@@ -38,7 +38,7 @@ import { webhookPage } from './page.ts'
 import { recipientsNotice } from './recipients.ts'
 import { managedNotice, paceLine, type WebhookTab, webhookState, webhookTabs } from './state.ts'
 
-const place = 'couplings'
+const section = 'couplings'
 const params = z.object({ id: idParam })
 
 export const webhookEditPages = [
@@ -46,7 +46,7 @@ export const webhookEditPages = [
     method: 'get',
     path: '/couplings/new',
     role: 'admin',
-    place,
+    section,
     tenants: 'own',
     handle: call => formPage(call, null, { ...blank, tenant: call.caller.tenant ?? '' }),
   }),
@@ -54,7 +54,7 @@ export const webhookEditPages = [
     method: 'post',
     path: '/couplings/new',
     role: 'admin',
-    place,
+    section,
     tenants: 'own',
     async handle(call) {
       const { control, caller, form, t } = call
@@ -87,7 +87,7 @@ export const webhookEditPages = [
     method: 'post',
     path: '/couplings/preview',
     role: 'admin',
-    place,
+    section,
     tenants: 'own',
     async handle(call) {
       const typed = typedIn(call, null)
@@ -99,7 +99,7 @@ export const webhookEditPages = [
     method: 'post',
     path: '/couplings/try',
     role: 'admin',
-    place,
+    section,
     tenants: 'own',
     handle: call => tryUnsaved(call, null),
   }),
@@ -142,7 +142,7 @@ export const webhookEditPages = [
     method: 'post',
     path: '/couplings/:id/take-over',
     role: 'admin',
-    place,
+    section,
     tenants: 'webhook',
     params,
     async handle({ control, caller, params, t }) {
@@ -171,7 +171,7 @@ export const webhookEditPages = [
     method: 'post',
     path: '/couplings/:id/delete',
     role: 'admin',
-    place,
+    section,
     tenants: 'webhook',
     params,
     async handle({ control, caller, params, t }) {

@@ -18,7 +18,7 @@ import { type PageAnswer, type PageCall, page } from '../kit/page.ts'
 import { sayTo } from '../texts/texts.ts'
 import { webhookPage } from './page.ts'
 
-const place = 'couplings'
+const section = 'couplings'
 const role = 'admin'
 
 /** Checks the typed form without saving it. */
@@ -27,7 +27,7 @@ export const webhookJudgePages = [
     method: 'post',
     path: '/couplings/judge-url',
     role,
-    place,
+    section,
     tenants: 'own',
     async handle({ control, form, t }) {
       const url = (form.get('url') ?? '').trim()
@@ -44,7 +44,7 @@ export const webhookJudgePages = [
     method: 'post',
     path: '/couplings/judge',
     role,
-    place,
+    section,
     tenants: 'own',
     handle: call => judgeForm(call, null),
   }),

@@ -32,7 +32,7 @@ export const webhookListPages = [
     method: 'get',
     path: '/couplings',
     role: 'viewer',
-    place: 'couplings',
+    section: 'couplings',
     tenants: 'own',
     async handle(call) {
       const { t, may, query } = call
@@ -58,7 +58,7 @@ export const webhookListPages = [
     method: 'get',
     path: '/couplings/live',
     role: 'viewer',
-    place: 'couplings',
+    section: 'couplings',
     tenants: 'own',
     async handle(call) {
       const wish = wished(call.query)
@@ -74,7 +74,7 @@ export const webhookListPages = [
     method: 'post',
     path: '/couplings/:id/active',
     role: 'admin',
-    place: 'couplings',
+    section: 'couplings',
     tenants: 'webhook',
     params: z.object({ id: idParam }),
     async handle(call) {

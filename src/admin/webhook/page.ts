@@ -27,7 +27,7 @@ export function webhookPage<More extends z.ZodRawShape = None>(
   const { more, forTenants = true, handle, ...rest } = definition
   return page({
     ...rest,
-    place: 'couplings',
+    section: 'couplings',
     ...(forTenants ? { tenants: 'webhook' } : { cells: 'webhook' }),
     params: z.object({ id: idParam, ...more }),
     async handle(call) {

@@ -67,7 +67,7 @@ function call(method: string, path: string, operation: Operation): Html {
       parameters.length === 0
         ? ''
         : html`<p>Parameters:</p>
-    <table>${parameters.map(({ name, in: place, required, schema }) => row(name, schema, required, place))}</table>`
+    <table>${parameters.map(({ name, in: location, required, schema }) => row(name, schema, required, location))}</table>`
     }
     ${requestBody ? html`<p>Body${requestBody.required ? '' : ' (optional)'}: ${typeOf(Object.values(requestBody.content)[0]!.schema)}</p>` : ''}
     <p>Responses:</p>
@@ -89,9 +89,9 @@ function fieldsOf(schema: JsonSchema): Html {
     <table>${Object.entries(properties).map(([name, field]) => row(name, field, required.includes(name)))}</table>`
 }
 
-function row(name: string, schema: JsonSchema, isRequired: boolean, place = ''): Html {
+function row(name: string, schema: JsonSchema, isRequired: boolean, location = ''): Html {
   const facts = [
-    place && `in ${place}`,
+    location && `in ${location}`,
     isRequired ? '' : 'optional',
     schema.default === undefined ? '' : `default: ${JSON.stringify(schema.default)}`,
   ]

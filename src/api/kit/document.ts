@@ -179,7 +179,7 @@ function headerParameters({ method, heedsIfMatch }: Route): Operation['parameter
 
 function parameters(
   schema: z.ZodObject | undefined,
-  place: 'path' | 'query',
+  location: 'path' | 'query',
   write: Write,
 ): Operation['parameters'] {
   if (!schema) return []
@@ -189,8 +189,8 @@ function parameters(
   }
   return Object.entries(properties).map(([name, written]) => ({
     name,
-    in: place,
-    required: place === 'path' || required.includes(name),
+    in: location,
+    required: location === 'path' || required.includes(name),
     schema: written,
   }))
 }

@@ -161,8 +161,8 @@ export async function reading<T>(
     const { rows } = await client.query(
       `select pg_current_snapshot()::text as snapshot, pg_is_in_recovery() as is_standby,
               current_setting('row_security') as row_security,
-              (select json_agg(c.oid::int8 order by place)
-               from unnest($1::text[]) with ordinality as wanted (name, place)
+              (select json_agg(c.oid::int8 order by ordinal)
+               from unnest($1::text[]) with ordinality as wanted (name, ordinal)
                join pg_class c on c.oid = to_regclass(wanted.name) and c.relkind in ('r', 'p')) as oids`,
       [tables.map(tableKey)],
     )
@@ -240,8 +240,8 @@ async function readKeyed(
     rowMode: 'array',
   })
   const shape = fields.map(field => ({ name: field.name, typeOid: field.dataTypeID }))
-  const places = names.map(column => shape.findIndex(({ name }) => name === column))
-  return rows.map((values: (string | null)[]) => [idAt(values, places)!, { shape, values }] as const)
+  const indexes = names.map(column => shape.findIndex(({ name }) => name === column))
+  return rows.map((values: (string | null)[]) => [idAt(values, indexes)!, { shape, values }] as const)
 }
 
 const keySql = (key: KeyColumns) => columnsOfKey(key).map(quoteIdentifier).join(', ')

@@ -11,7 +11,7 @@ import type { PresentEntity, UnreadableRow } from './read-entity.ts'
 
 const maxHeldBytes = 16 * 1024 * 1024
 
-/** The stored part of a page, without its place in the WAL. `step`: its work, and the progress after it. */
+/** The stored part of a page, without its position in the WAL. `step`: its work, and the progress after it. */
 export type PageContent = {
   readonly events: readonly Omit<WebhookEvent, 'commitLsn' | 'committedAt' | 'index'>[]
   readonly parked: readonly Omit<ParkedChange, 'commitLsn' | 'index'>[]
@@ -46,11 +46,11 @@ export type PageEnd = 'stored' | 'ended' | 'spoiled' | { readonly failed: unknow
 
 /**
  * The window of a page: from just before its reading until the stream has brought everything that the reading may have seen,
- * which a mark written after the reading shows. The page takes its place in the stream there. Until then:
+ * which a mark written after the reading shows. The page enters the stream there. Until then:
  *
  * - an entity without an event is as the page has it
  * - an entity with events is as the last of them has it, since the WAL has every change of a row. (Otherwise the stream
- *   passes that place before the reading: `resync-entity.ts`.) It is sent again, because a webhook may lack that event's
+ *   passes that position before the reading: `resync-entity.ts`.) It is sent again, because a webhook may lack that event's
  *   trigger, except a `new` that the page would send as `new` too: every webhook of the page has got it
  * - an entity that was deleted is gone; one that seemed gone is what its event says
  * - a row that can't become an event is parked, unless an event has it

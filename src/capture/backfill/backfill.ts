@@ -74,7 +74,7 @@ export function createBackfills(options: PagedWork): () => Promise<Piece[]> {
     (await openBackfills(outbox, slotName)).map(backfill => ({
       of: 'backfills',
       id: backfill.id,
-      place: backfill.afterKey ?? '',
+      position: backfill.afterKey ?? '',
       takeTurn: (turn, signal) => takeTurn(backfill, turn, signal),
       async giveUp({ reason, code }) {
         await fail(options, backfill, { reason: `${behind(backfill)}: ${reason}`, code })

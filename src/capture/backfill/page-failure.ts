@@ -20,9 +20,9 @@ export type JudgedFailure = {
   readonly isFinal: boolean
 }
 
-/** Judges the error of a page. `place`: the key that the page begins after. */
-export function judgePageError(error: unknown, before: PageFailures | null, place: string): JudgedFailure {
-  const failures = addPageFailure(before, { kind: kindOf(error), place })
+/** Judges the error of a page. `position`: the key that the page begins after. */
+export function judgePageError(error: unknown, before: PageFailures | null, position: string): JudgedFailure {
+  const failures = addPageFailure(before, { kind: kindOf(error), position })
   const what = error instanceof PageRefused ? 'could not be stored' : 'could not be read'
   const reason = `the next page ${what}: ${describeError(error)}`.slice(0, 1_000)
   return { failures, reason, ...judgePageFailures(failures) }

@@ -64,14 +64,14 @@ export type Piece = {
   /** Of unrequested work: its description. */
   readonly unasked?: string | null
   /** The key that the next page begins after. */
-  readonly place: string
+  readonly position: string
   takeTurn(turn: Turn, signal: AbortSignal): Promise<TurnEnd>
   /** Ends work that always fails; absent: it is retried for ever. */
   giveUp?(because: { reason: string; code: PageCode }): Promise<void>
 }
 
 /** The progress of a backfill or resync. */
-type Place = Pick<Backfill, 'id' | 'afterKey' | 'untilKey'> & {
+type KeyRange = Pick<Backfill, 'id' | 'afterKey' | 'untilKey'> & {
   readonly part?: Part | null
   readonly fanOut?: FanOut | null
 }
@@ -142,7 +142,7 @@ export async function workOffPages(
   }
 
   async function onFailure(piece: Piece, turn: Turn, error: unknown): Promise<TurnEnd> {
-    const { failures, reason, code, isFinal } = judgePageError(error, turn.failures, piece.place)
+    const { failures, reason, code, isFinal } = judgePageError(error, turn.failures, piece.position)
     turn.failures = failures
     if (!isFinal || !code || !piece.giveUp) return { waitsFor: { reason, code }, isHopeless: isFinal }
     await piece.giveUp({ reason, code })
@@ -181,7 +181,7 @@ export async function mergeRows(
     task: PageTask
     entity: EntityMapping
     catalogue: Catalogue
-    work: Place
+    work: KeyRange
     limit: number
     stepOf: (page: Page) => PageStep
   },
@@ -221,7 +221,7 @@ function expectReadable({ rows, entities, unreadable }: Page, turn: Turn): void 
 }
 
 /** The progress after a page. */
-export function stepPast({ id, afterKey }: Place, page: Page): PageDone {
+export function stepPast({ id, afterKey }: KeyRange, page: Page): PageDone {
   const { lastKey: toKey, untilKey, rows, rowsEstimate, isLast } = page
   return { id, fromKey: afterKey, toKey, untilKey, rows, rowsEstimate, isLast }
 }

@@ -90,7 +90,7 @@ export function createResyncs(options: PagedWork): () => Promise<Piece[]> {
       of: 'resyncs',
       id: resync.id,
       unasked: unaskedOf(resync),
-      place: `${resync.phase} ${resync.afterKey ?? ''}`,
+      position: `${resync.phase} ${resync.afterKey ?? ''}`,
       // Never given up: its gap would stay open for ever.
       takeTurn: (turn, signal) => takeTurn(resync, turn, signal),
     }))

@@ -24,14 +24,14 @@ export function openArrivals() {
 function createArrivals(): Arrivals {
   const filter = new Uint8Array(bits / 8)
   return {
-    has: id => placesOf(id).every(place => (filter[place >> 3]! & (1 << (place & 7))) !== 0),
+    has: id => bitsOf(id).every(bit => (filter[bit >> 3]! & (1 << (bit & 7))) !== 0),
     add(id) {
-      for (const place of placesOf(id)) filter[place >> 3]! |= 1 << (place & 7)
+      for (const bit of bitsOf(id)) filter[bit >> 3]! |= 1 << (bit & 7)
     },
   }
 }
 
-function placesOf(id: string): number[] {
+function bitsOf(id: string): number[] {
   const hash = createHash('md5').update(id).digest()
   return [0, 4, 8].map(from => hash.readUInt32BE(from) % bits)
 }

@@ -53,9 +53,9 @@ export function createFailures({
     return isOfStoring(error) ? 'outbox lost' : 'source lost'
   }
 
-  async function place(): Promise<string> {
-    const position = await within(answerMs, readPosition(outbox, slotName)).catch(() => null)
-    return position ? formatLsn(position.commitLsn) : 'unknown'
+  async function positionText(): Promise<string> {
+    const stored = await within(answerMs, readPosition(outbox, slotName)).catch(() => null)
+    return stored ? formatLsn(stored.commitLsn) : 'unknown'
   }
 
   /** `ranMs`: how long it had been streaming. */
@@ -65,31 +65,31 @@ export function createFailures({
     if (error instanceof CaptureBlocked)
       return { state: 'blocked', reason, ...withCode('capture.source_problem') }
     if (error instanceof CaptureLost) return { state: 'lost', reason, ...withCode('capture.changes_lost') }
-    if (error instanceof CaptureFailure) return stateAt('blocked', reason, await place(), error.code)
+    if (error instanceof CaptureFailure) return stateAt('blocked', reason, await positionText(), error.code)
     if (ranMs > steadyMs) row = null
-    row = addFailure(row, { kind: await kindOf(error), reason, place: await place() }, nowMs())
+    row = addFailure(row, { kind: await kindOf(error), reason, position: await positionText() }, nowMs())
     const verdict = judgeFailures(row, nowMs())
     if (!verdict) return { state: 'starting', reason }
-    return stateAt(verdict.isBlocked ? 'blocked' : 'starting', reason, row.place, verdict.code)
+    return stateAt(verdict.isBlocked ? 'blocked' : 'starting', reason, row.position, verdict.code)
   }
 }
 
-const ofPlaces: ReadonlySet<CaptureCode | undefined> = new Set<CaptureCode>([
+const ofPositions: ReadonlySet<CaptureCode | undefined> = new Set<CaptureCode>([
   'capture.cannot_read',
   'capture.cannot_store',
   'capture.unasked_message',
   'capture.timed_out',
 ])
 
-/** Whether a state is about one place in the WAL, and ends once capture passes it. */
-export const isOfAPlace = ({ code }: CaptureState): boolean => ofPlaces.has(code)
+/** Whether a state is about one position in the WAL, and ends once capture passes it. */
+export const isOfAPosition = ({ code }: CaptureState): boolean => ofPositions.has(code)
 
 function stateAt(
   state: 'blocked' | 'starting',
   reason: string,
-  place: string,
+  position: string,
   code: CaptureCode,
 ): CaptureState {
   const mend = mendOf(code)
-  return { state, reason: `${code}, after ${place}: ${reason}. Fix: ${mend}`, code, mend }
+  return { state, reason: `${code}, after ${position}: ${reason}. Fix: ${mend}`, code, mend }
 }

@@ -17,7 +17,7 @@ const nothingKnown: ChangeFacts = { previous: null, changed: null }
 
 type Field = {
   /** The position in the row; null for generated values outside the WAL. */
-  readonly place: number | null
+  readonly index: number | null
   readonly name: string
   readonly nameJson: string
   readonly write: JsonWriter
@@ -37,10 +37,10 @@ export function createFactsFinder(catalogue: Catalogue) {
     const included = relation.columns.filter(column => column.included === undefined)
     const columns = choosable(catalogue, [...included, ...generated])
     return [...chooseFields(entity, columns).fields].map(([column, name]) => {
-      const place = inWal.indexOf(column)
+      const index = inWal.indexOf(column)
       const format = ruleOf(entity.fields.format, column)
-      const write = place < 0 ? String : catalogue.writerOf(relation.columns[place]!.typeOid, format)
-      return { place: place < 0 ? null : place, name, nameJson: JSON.stringify(name), write }
+      const write = index < 0 ? String : catalogue.writerOf(relation.columns[index]!.typeOid, format)
+      return { index: index < 0 ? null : index, name, nameJson: JSON.stringify(name), write }
     })
   })
 
@@ -52,13 +52,13 @@ export function createFactsFinder(catalogue: Catalogue) {
     const previous: string[] = []
     const changed: string[] = []
     let isAllKnown = true
-    for (const { place, name, nameJson, write } of fieldsOf(relation, entity)) {
-      if (place === null) {
+    for (const { index, name, nameJson, write } of fieldsOf(relation, entity)) {
+      if (index === null) {
         if (differs(row, before)) changed.push(name)
         continue
       }
-      const now = row[place]!
-      const then = before[place]!
+      const now = row[index]!
+      const then = before[index]!
       if (now === then && isKnown(now)) continue
       if (!isKnown(now) || !isKnown(then)) {
         isAllKnown = false

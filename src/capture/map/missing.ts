@@ -212,12 +212,12 @@ function union(a: Columns, b: Columns): Columns {
 /** The columns that may be sent and that the WAL lacks. */
 function unknownColumns({ entity, folded: { row }, relation }: Touched, shapes: Shapes): Columns {
   if (row === null || relation === null) return 'all'
-  const { shape, places, hasGenerated } = shapes.of(relation)
+  const { shape, indexes, hasGenerated } = shapes.of(relation)
   if (!hasGenerated && !row.includes(unchanged)) return none
   return new Set(
-    places.flatMap((place, i) => {
+    indexes.flatMap((index, i) => {
       const { name } = shape[i]!
-      const isUnknown = place === null || row[place] === unchanged
+      const isUnknown = index === null || row[index] === unchanged
       return isUnknown && isRead(entity, name) ? name : []
     }),
   )
@@ -234,13 +234,13 @@ function rowOf(
   present: ShapedRow | undefined,
 ): ShapedRow | null {
   if (columns === 'all' || row === null || relation === null) return present ?? null
-  const { shape, places } = shapes.of(relation)
+  const { shape, indexes } = shapes.of(relation)
   if (columns.size === 0) return { shape, values: row }
   const now = new Map<string, Value>(present?.shape.map(({ name }, i) => [name, present.values[i]!]))
-  const values = places.map((place, i) => {
+  const values = indexes.map((index, i) => {
     const { name } = shape[i]!
     if (columns.has(name)) return now.has(name) ? now.get(name)! : unchanged
-    return place === null ? unchanged : row[place]!
+    return index === null ? unchanged : row[index]!
   })
   return { shape, values }
 }

@@ -16,7 +16,7 @@ export type Plan = {
     /** The relation, its columns under the mapping's names. */
     readonly mapped: Relation
     /** The positions of the key's columns in a row; empty: some are missing. */
-    readonly keyPlaces: readonly number[]
+    readonly keyIndexes: readonly number[]
     /** The positions of identity columns outside the key, whose earlier values are always known. */
     readonly identity: readonly number[]
     /** Absent if the key alone identifies rows. */
@@ -37,7 +37,7 @@ export function makePlan(relation: Relation, mapping: readonly EntityMapping[], 
   )
   const isFull = relation.identity === 'full' && tables.every(hasWholeLeaves)
   const isOfIdentity = (column: Column) => (relation.identity === 'full' ? isFull : column.inKey)
-  const placesBeside = (key: readonly number[], isMeant: (column: Column) => boolean) =>
+  const indexesBeside = (key: readonly number[], isMeant: (column: Column) => boolean) =>
     relation.columns.flatMap((column, i) => (isMeant(column) && !key.includes(i) ? [i] : []))
   const owners = mapping.flatMap(entity =>
     entity.related.flatMap(list =>
@@ -45,15 +45,15 @@ export function makePlan(relation: Relation, mapping: readonly EntityMapping[], 
         if (!isMeant(stop.table)) return []
         const named = { table: stop.table, rules: {}, more: columnsOf(stop) }
         const mapped = mapColumns(relation, named, catalogue)
-        const ownerPlaces = columnsOfKey(stop.owner).map(column => indexIn(mapped, column))
+        const ownerIndexes = columnsOfKey(stop.owner).map(column => indexIn(mapped, column))
         // Without this column in the table, the list does not exist.
-        if (ownerPlaces.includes(-1)) return []
-        const plan = { entity, field: list.field, list, at, ownerPlaces }
+        if (ownerIndexes.includes(-1)) return []
+        const plan = { entity, field: list.field, list, at, ownerIndexes }
         return [
           {
             ...plan,
-            shown: shownPlaces(mapped, stop, catalogue),
-            identity: placesBeside([], isOfIdentity),
+            shown: shownIndexes(mapped, stop, catalogue),
+            identity: indexesBeside([], isOfIdentity),
             judge: judgeOf(mapped, stop.rows, catalogue),
             columns: listColumns(mapped, stop, catalogue),
           },
@@ -67,11 +67,11 @@ export function makePlan(relation: Relation, mapping: readonly EntityMapping[], 
       .filter(entity => isMeant(entity.table))
       .map(entity => {
         const mapped = mapColumns(relation, namedOf(entity), catalogue)
-        const keyPlaces = placesOfKey(mapped, entity.key)
-        const identity = placesBeside(keyPlaces, isOfIdentity)
-        const apart = placesBeside(keyPlaces, column => relation.identity === 'full' || column.inKey)
+        const keyIndexes = indexesOfKey(mapped, entity.key)
+        const identity = indexesBeside(keyIndexes, isOfIdentity)
+        const apart = indexesBeside(keyIndexes, column => relation.identity === 'full' || column.inKey)
         const isSameRow = apart.length === 0 ? undefined : sameAt(apart, isFull)
-        return { entity, mapped, keyPlaces, identity, isSameRow }
+        return { entity, mapped, keyIndexes, identity, isSameRow }
       }),
     owners: owners.filter(({ at }) => at === 0),
     behind: owners.filter(({ at }) => at > 0),
@@ -81,29 +81,29 @@ export function makePlan(relation: Relation, mapping: readonly EntityMapping[], 
 const indexIn = ({ columns }: Relation, column: string) => columns.findIndex(({ name }) => name === column)
 
 /** The positions that decide what a related field shows; null: some are missing. */
-function shownPlaces(mapped: Relation, stop: Stop, catalogue: Catalogue): number[] | null {
+function shownIndexes(mapped: Relation, stop: Stop, catalogue: Catalogue): number[] | null {
   // Items are ordered as the mapping says, then by primary key.
   const order = stop.order.map(({ column }) => column)
   const primaryKey = stop.to === null ? (catalogue.tables.get(tableKey(stop.table))?.primaryKey ?? []) : []
   const to = stop.to === null ? [] : [stop.to]
-  const places = [...columnsOfKey(stop.owner), ...to, ...stop.shown, ...order, ...primaryKey].map(column =>
+  const indexes = [...columnsOfKey(stop.owner), ...to, ...stop.shown, ...order, ...primaryKey].map(column =>
     indexIn(mapped, column),
   )
-  return places.includes(-1) ? null : places
+  return indexes.includes(-1) ? null : indexes
 }
 
 /**
  * The positions of an entity's key columns in a relation, empty if one is missing: by name, or, as it may have been renamed
  * since, as the only identity column that the key does not name.
  */
-export function placesOfKey({ columns, identity }: Relation, key: KeyColumns): readonly number[] {
+export function indexesOfKey({ columns, identity }: Relation, key: KeyColumns): readonly number[] {
   const names = columnsOfKey(key)
   const inKey = columns.flatMap((column, i) => (column.inKey && !names.includes(column.name) ? [i] : []))
   const renamed = identity !== 'full' && inKey.length === 1 ? inKey[0]! : -1
   const named = names.map(name => columns.findIndex(column => column.name === name))
-  if (named.filter(place => place < 0).length > 1) return []
-  const places = named.map(place => (place < 0 ? renamed : place))
-  return places.includes(-1) ? [] : places
+  if (named.filter(index => index < 0).length > 1) return []
+  const indexes = named.map(index => (index < 0 ? renamed : index))
+  return indexes.includes(-1) ? [] : indexes
 }
 
 const hasWholeLeaves = ({ leaves }: Table) => leaves.every(({ identity }) => identity === 'f')
@@ -112,8 +112,8 @@ const hasWholeLeaves = ({ leaves }: Table) => leaves.every(({ identity }) => ide
  * Unknown values are equal. A partition's identity may differ from its table's, and a null in such an old row (`isFull`
  * false) is unknown.
  */
-function sameAt(places: readonly number[], isNullKnown: boolean): IsSameRow {
+function sameAt(indexes: readonly number[], isNullKnown: boolean): IsSameRow {
   const isUnknown = (value: Value) => !isKnown(value) || (value === null && !isNullKnown)
   return (old, present) =>
-    places.every(i => old[i] === present[i] || isUnknown(old[i]!) || !isKnown(present[i]!))
+    indexes.every(i => old[i] === present[i] || isUnknown(old[i]!) || !isKnown(present[i]!))
 }

@@ -71,8 +71,8 @@ function byKey(
   fields: readonly { name: string; dataTypeID: number }[],
 ): Map<string, ShapedRow> {
   const shape = fields.map(field => ({ name: field.name, typeOid: field.dataTypeID }))
-  const places = columnsOfKey(entity.key).map(column => shape.findIndex(({ name }) => name === column))
-  return new Map(rows.map(values => [idAt(values, places)!, { shape, values: readable(catalogue, values) }]))
+  const indexes = columnsOfKey(entity.key).map(column => shape.findIndex(({ name }) => name === column))
+  return new Map(rows.map(values => [idAt(values, indexes)!, { shape, values: readable(catalogue, values) }]))
 }
 
 /** node-postgres writes this for invalid UTF-8, so the original is unknown if the database may contain such bytes. */

@@ -13,12 +13,12 @@ import type { Touched } from './touched.ts'
  */
 export function createRowFilters(types: Types) {
   const judgeOf = perPair((shape: Shape, filter: RowFilter) => {
-    const places = new Map(shape.map(({ name }, i) => [name, i]))
+    const indexes = new Map(shape.map(({ name }, i) => [name, i]))
     const matcher = createMatcher(filter, column => {
-      const place = places.get(column)
-      return place === undefined ? null : comparedBy(types, shape[place]!.typeOid)
+      const index = indexes.get(column)
+      return index === undefined ? null : comparedBy(types, shape[index]!.typeOid)
     })
-    return { matcher, places }
+    return { matcher, indexes }
   })
 
   /** `known`: values that are certain, whatever the row says. */
@@ -28,10 +28,10 @@ export function createRowFilters(types: Types) {
     known: readonly { readonly column: string; readonly value: Value }[] = [],
   ): Verdict => {
     if (!filter) return 'yes'
-    const { matcher, places } = judgeOf(shape, filter)
+    const { matcher, indexes } = judgeOf(shape, filter)
     return matcher(column => {
-      const place = places.get(column)
-      const value = place === undefined ? undefined : values[place]
+      const index = indexes.get(column)
+      const value = index === undefined ? undefined : values[index]
       if (value !== undefined && isKnown(value)) return value
       const given = known.find(each => each.column === column)?.value
       return given !== undefined && isKnown(given) ? given : undefined

@@ -7,12 +7,12 @@ import type { Shape } from './result.ts'
 export type FullShape = {
   readonly shape: Shape
   /** Each column's position in the row, or null: not in the WAL. */
-  readonly places: readonly (number | null)[]
+  readonly indexes: readonly (number | null)[]
   readonly hasGenerated: boolean
 }
 
 /**
- * Completes relations with generated columns, which the stream omits, at their place in the table. A relation may be older
+ * Completes relations with generated columns, which the stream omits, at their position in the table. A relation may be older
  * than the catalogue: columns that the table no longer has stay.
  */
 export function createShapes(catalogue: Catalogue) {
@@ -23,15 +23,15 @@ export function createShapes(catalogue: Catalogue) {
     const table = catalogue.tables.get(tableKey(relation))?.columns ?? []
     const generated = table.filter(column => column.isGenerated && !columns.some(has(column.name)))
     if (generated.length === 0)
-      return { shape: columns, places: columns.map((_, i) => i), hasGenerated: false }
+      return { shape: columns, indexes: columns.map((_, i) => i), hasGenerated: false }
     const order = table.map(({ name }) => name)
     const rank = (name: string) => (order.includes(name) ? order.indexOf(name) : order.length)
-    const all = [...columns.map((column, i) => ({ column, place: i as number | null }))]
-    for (const column of generated) all.push({ column: { ...column, inKey: false }, place: null })
+    const all = [...columns.map((column, i) => ({ column, index: i as number | null }))]
+    for (const column of generated) all.push({ column: { ...column, inKey: false }, index: null })
     all.sort((a, b) => rank(a.column.name) - rank(b.column.name))
     return {
       shape: all.map(({ column }) => column),
-      places: all.map(({ place }) => place),
+      indexes: all.map(({ index }) => index),
       hasGenerated: true,
     }
   }

@@ -13,7 +13,7 @@ export function tenantIn(
   { shape, values }: ShapedRow,
 ): string | null | undefined {
   if (tenant === undefined) return undefined
-  const value = values[placeOf(shape, tenant)]
+  const value = values[indexOf(shape, tenant)]
   return value === undefined || !isKnown(value) ? undefined : tenantOf(value)
 }
 
@@ -40,8 +40,8 @@ export function isMoved(item: Touched): boolean {
 
 function tenantBefore({ entity, folded, relation, key }: Touched): string | null | undefined {
   const ofKey = columnsOfKey(entity.key)
-  const place = ofKey.indexOf(entity.tenant ?? '')
-  if (place >= 0 && key !== null) return tenantOf(splitKey(key, ofKey.length)?.[place] ?? null)
+  const index = ofKey.indexOf(entity.tenant ?? '')
+  if (index >= 0 && key !== null) return tenantOf(splitKey(key, ofKey.length)?.[index] ?? null)
   const { before } = folded
   if (typeof before === 'string' || relation === null) return undefined
   return tenantIn(entity, { shape: relation.columns, values: before })
@@ -53,4 +53,4 @@ function tenantNow({ entity, folded: { row }, relation }: Touched): string | nul
     : tenantIn(entity, { shape: relation.columns, values: row })
 }
 
-const placeOf = perPair((shape: Shape, column: string) => shape.findIndex(({ name }) => name === column))
+const indexOf = perPair((shape: Shape, column: string) => shape.findIndex(({ name }) => name === column))

@@ -98,9 +98,9 @@ export function foldPart(
     const plan = planOf(relation)
     const row = rowAfter(change)
     const old = change.kind === 'insert' ? null : change.old
-    for (const { entity, mapped, keyPlaces, identity, isSameRow } of plan.entities) {
-      const key = idAt(row, keyPlaces)
-      const oldKey = idAt(old, keyPlaces)
+    for (const { entity, mapped, keyIndexes, identity, isSameRow } of plan.entities) {
+      const key = idAt(row, keyIndexes)
+      const oldKey = idAt(old, keyIndexes)
       const before = change.kind === 'insert' ? null : knownBefore(change, plan.isFull, identity)
       const isMoved = oldKey !== null && oldKey !== key
       // Another key is another entity: the old one is gone, the new one is new.

@@ -5,7 +5,7 @@ import { perPair } from '../../runtime/per-pair.ts'
 import type { Catalogue } from '../source/catalogue.ts'
 import type { ChangeFacts } from './facts.ts'
 import type { Missing } from './missing.ts'
-import { placesOfKey } from './plan.ts'
+import { indexesOfKey } from './plan.ts'
 import type { RelatedValue } from './read-back.ts'
 import { createLastWriter, createResultWriter, type Result } from './result.ts'
 import { isShown, type RowFilters } from './row-filters.ts'
@@ -33,8 +33,8 @@ export function createEventWriter(
   function lastOf({ entity, folded: { before }, relation }: Compared): Result | null {
     if (entity.last === undefined || relation === null || typeof before === 'string') return null
     if (before.includes(unchanged)) return null
-    const { shape, places } = shapes.of(relation)
-    const values = places.map(place => (place === null ? unchanged : before[place]!))
+    const { shape, indexes } = shapes.of(relation)
+    const values = indexes.map(index => (index === null ? unchanged : before[index]!))
     return writeLast(entity, { shape, values })
   }
 
@@ -96,7 +96,7 @@ export function writeEntityId(
 
 const keyTypeIn = perPair(
   (relation: Relation, { key }: EntityMapping) =>
-    relation.columns[placesOfKey(relation, key)[0] ?? -1]?.typeOid,
+    relation.columns[indexesOfKey(relation, key)[0] ?? -1]?.typeOid,
 )
 
 /** The event of a deleted entity with known id and last tenant only. */

@@ -49,8 +49,8 @@ export async function findOwners(
   )
   const rowOf = isComparable ? `join ${own} own on ${same.join(' and ')}` : ''
   const { rows, fields } = await db.query({
-    text: `select asked.place, found.*
-           from unnest($1::${type}[]) with ordinality as asked (value, place)
+    text: `select asked.ordinal, found.*
+           from unnest($1::${type}[]) with ordinality as asked (value, ordinal)
            cross join lateral (
              select ${isComparable ? 'own.xmin' : 'null::xid'} as xmin, ${columns.join(', ')}
              from ${joined(catalogue, list, at - 1)} ${rowOf}
@@ -64,8 +64,8 @@ export async function findOwners(
   if (rows.length > mostRows.together) return new Map(values.map(value => [value, many]))
   const judge = judgeOfRows(catalogue, judged, fields.slice(2))
   const found = new Map<string, { count: number; keys: Set<string>; isMore: boolean }>()
-  for (const [place, xmin, ...row] of rows as (string | null)[][]) {
-    const value = values[Number(place) - 1]!
+  for (const [ordinal, xmin, ...row] of rows as (string | null)[][]) {
+    const value = values[Number(ordinal) - 1]!
     const of = found.get(value) ?? { count: 0, keys: new Set(), isMore: false }
     found.set(value, of)
     of.count++

@@ -3,7 +3,7 @@ import { comparedBy, type Types } from '../../domain/mapping/comparable.ts'
 import { createMatcher, type RowFilter, type Verdict } from '../../domain/mapping/row-filter.ts'
 
 /** Filters with the positions of their columns in a row. */
-export type Judged = readonly { readonly rows: RowFilter; readonly places: ReadonlyMap<string, number> }[]
+export type Judged = readonly { readonly rows: RowFilter; readonly indexes: ReadonlyMap<string, number> }[]
 
 /** Creates the judge of rows from tables: all filters must match. */
 export function judgeOfRows(
@@ -11,18 +11,18 @@ export function judgeOfRows(
   judged: Judged,
   fields: readonly { readonly dataTypeID: number }[],
 ): (values: readonly Value[]) => Verdict {
-  const matchers = judged.map(({ rows, places }) => {
+  const matchers = judged.map(({ rows, indexes }) => {
     const matcher = createMatcher(rows, column => {
-      const field = fields[places.get(column) ?? -1]
+      const field = fields[indexes.get(column) ?? -1]
       return field ? comparedBy(types, field.dataTypeID) : null
     })
-    return { matcher, places }
+    return { matcher, indexes }
   })
   return values => {
     let verdict: Verdict = 'yes'
-    for (const { matcher, places } of matchers) {
+    for (const { matcher, indexes } of matchers) {
       const is = matcher(column => {
-        const value = values[places.get(column) ?? -1]
+        const value = values[indexes.get(column) ?? -1]
         return value !== undefined && isKnown(value) ? value : undefined
       })
       if (is === 'no') return 'no'

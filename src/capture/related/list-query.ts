@@ -70,11 +70,11 @@ export type ReadColumn = { readonly at: number; readonly column: string }
 export function addDeciding(read: ReadColumn[], stops: readonly Stop[]): Judged {
   return stops.flatMap(({ rows }, at) => {
     if (!rows) return []
-    const places = filterColumns(rows).map((column): [string, number] => {
+    const indexes = filterColumns(rows).map((column): [string, number] => {
       const known = read.findIndex(each => each.at === at && each.column === column)
       return [column, known >= 0 ? known : read.push({ at, column }) - 1]
     })
-    return [{ rows, places: new Map(places) }]
+    return [{ rows, indexes: new Map(indexes) }]
   })
 }
 

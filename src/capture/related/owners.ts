@@ -15,7 +15,7 @@ export type OwnerPlan = {
   /** Its index in the field's tables (`stopsOf`): 0 contains the entity's key; for others, owners are looked up. */
   readonly at: number
   /** The positions of the owner's key, or of the value that leads to it. */
-  readonly ownerPlaces: readonly number[]
+  readonly ownerIndexes: readonly number[]
   /** The positions that decide what the field shows; null: some are missing. */
   readonly shown: readonly number[] | null
   /** The positions of the identity's columns. */
@@ -38,16 +38,16 @@ export function listColumns(mapped: Relation, stop: Stop, catalogue: Catalogue):
     ...primaryKey.map(column => ({ column, descends: false, isByType: true })),
     ...(isOrdered ? [] : shown.map(column => ({ column, descends: false, isByType: false }))),
   ]
-  const placeOf = (column: string) => mapped.columns.findIndex(({ name }) => name === column)
+  const indexOf = (column: string) => mapped.columns.findIndex(({ name }) => name === column)
   const isThere = (column: string) =>
-    placeOf(column) >= 0 && table?.columns.some(({ name }) => name === column) === true
+    indexOf(column) >= 0 && table?.columns.some(({ name }) => name === column) === true
   if (![...shown, ...order.map(({ column }) => column)].every(isThere)) return null
   return {
-    shown: shown.map(placeOf),
+    shown: shown.map(indexOf),
     order: order.map(({ column, descends, isByType }) => ({
-      place: placeOf(column),
+      index: indexOf(column),
       descends,
-      type: isByType ? comparedBy(catalogue, mapped.columns[placeOf(column)]!.typeOid) : 'bytes',
+      type: isByType ? comparedBy(catalogue, mapped.columns[indexOf(column)]!.typeOid) : 'bytes',
     })),
   }
 }
@@ -59,14 +59,14 @@ export function judgeOf(
   catalogue: Catalogue,
 ): (row: Row) => Verdict {
   if (!rows) return () => 'yes'
-  const places = new Map(mapped.columns.map(({ name }, i) => [name, i]))
+  const indexes = new Map(mapped.columns.map(({ name }, i) => [name, i]))
   const matcher = createMatcher(rows, column => {
-    const place = places.get(column)
-    return place === undefined ? null : comparedBy(catalogue, mapped.columns[place]!.typeOid)
+    const index = indexes.get(column)
+    return index === undefined ? null : comparedBy(catalogue, mapped.columns[index]!.typeOid)
   })
   return row =>
     matcher(column => {
-      const value = row[places.get(column) ?? -1]
+      const value = row[indexes.get(column) ?? -1]
       return value !== undefined && isKnown(value) ? value : undefined
     })
 }
@@ -79,14 +79,14 @@ export function ownersOf(
   change: Exclude<Change, { kind: 'truncate' | 'unreadable' }>,
   { row, isFull, owner }: { row: Row | null; isFull: boolean; owner: OwnerPlan },
 ): Map<string, ListChange> {
-  const { entity, ownerPlaces, shown, identity, judge } = owner
+  const { entity, ownerIndexes, shown, identity, judge } = owner
   const before = change.kind === 'insert' ? null : knownBefore(change, isFull, identity)
   const was = change.kind === 'insert' ? 'no' : before === null ? 'unknown' : judge(before)
   const is = row === null ? 'no' : judge(row)
   const isShownAsBefore = was === 'yes' && is === 'yes' && !entity.sendsUnchanged
   if (isShownAsBefore && change.kind === 'update' && isKnownUnchanged(change, isFull, shown)) return new Map()
-  const now = idAt(row, ownerPlaces)
-  const then = idAt(change.kind === 'insert' ? null : change.old, ownerPlaces) ?? now
+  const now = idAt(row, ownerIndexes)
+  const then = idAt(change.kind === 'insert' ? null : change.old, ownerIndexes) ?? now
   const owners = new Map<string, ListChange>()
   if (was !== 'no' && then !== null)
     owners.set(then, { before: was === 'yes' && before ? before : 'unknown', after: null })

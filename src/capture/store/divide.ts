@@ -5,9 +5,9 @@ import type { Batch } from '../stream/batch.ts'
  * rest. Null: a single change.
  */
 export function divide(batch: Batch, share: number): readonly [Batch, Batch] | null {
-  const placeIn = (count: number) => Math.min(count - 1, Math.max(1, Math.floor(count * share)))
+  const positionIn = (count: number) => Math.min(count - 1, Math.max(1, Math.floor(count * share)))
   if (batch.kind === 'complete' && batch.parts.length > 1) {
-    const at = placeIn(batch.parts.length)
+    const at = positionIn(batch.parts.length)
     const parts = batch.parts.slice(0, at)
     // After a restart, its position shows what was stored.
     const confirmLsn = parts.at(-1)!.commitLsn
@@ -18,7 +18,7 @@ export function divide(batch: Batch, share: number): readonly [Batch, Batch] | n
   }
   const part = batch.kind === 'complete' ? batch.parts[0] : batch.part
   if (!part || part.changes.length < 2) return null
-  const at = placeIn(part.changes.length)
+  const at = positionIn(part.changes.length)
   const left = { ...part, changes: part.changes.slice(at) }
   return [
     { kind: 'chunk', part: { ...part, mark: null, changes: part.changes.slice(0, at) } },

@@ -10,10 +10,10 @@ import { TooMuch } from '../stream/read-up-to.ts'
 import { divide } from './divide.ts'
 import type { Truncations } from './truncations.ts'
 
-type Place = { readonly commitLsn: Lsn; readonly committedAt: Date }
+type CommitPoint = { readonly commitLsn: Lsn; readonly committedAt: Date }
 
 /** A backfill page, at its mark's transaction. */
-export type GatheredPage = Place & {
+export type GatheredPage = CommitPoint & {
   readonly taken: NonNullable<ReturnType<Pages['take']>>
   readonly events: readonly StoredEvent[]
   readonly parked: readonly ParkedChange[]
@@ -28,7 +28,7 @@ export type Gathered = {
   traced: TracedEvent[]
   parked: ParkedChange[]
   /** Its last transaction, complete or not; null: none. */
-  last: Place | null
+  last: CommitPoint | null
   lastEventId: TimeId
   /** The end of the WAL when the events' values were read from tables; null: none were. */
   readLsn: Lsn | null
@@ -111,14 +111,14 @@ function addEvent(gathered: Gathered, event: StoredEvent, trace: TraceAppends | 
 }
 
 /** A page at its mark; null: the mark has none. */
-function placePage(taken: ReturnType<Pages['take']>, place: Place, ids: EventIds): GatheredPage | null {
+function placePage(taken: ReturnType<Pages['take']>, point: CommitPoint, ids: EventIds): GatheredPage | null {
   if (!taken) return null
   const { events, parked } = taken.content
-  const { commitLsn } = place
+  const { commitLsn } = point
   return {
-    ...place,
+    ...point,
     taken,
-    events: events.map((event, index) => ({ ...event, ...place, index, id: ids.next() })),
+    events: events.map((event, index) => ({ ...event, ...point, index, id: ids.next() })),
     parked: parked.map((change, i) => ({ ...change, commitLsn, index: events.length + i })),
   }
 }

@@ -29,7 +29,7 @@ const other: Message = { kind: 'other' }
  * https://www.postgresql.org/docs/current/functions-admin.html#FUNCTIONS-REPLICATION
  */
 export const probePrefix = 'walhook.probe'
-/** The same for a transaction of its own: a place in the order of transactions. */
+/** The same for a transaction of its own: a position in the order of transactions. */
 export const markPrefix = 'walhook.mark'
 const microsecondsTo2000 = 946_684_800_000_000n
 

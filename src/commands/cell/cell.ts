@@ -31,8 +31,8 @@ export const cell: Command = {
       options: { database: { type: 'string' }, schema: { type: 'string' }, drop: { type: 'boolean' } },
     })
     const [verb, ...rest] = positionals
-    const { drop, ...place } = values
-    const isPlaced = Object.keys(place).length > 0
+    const { drop, ...placement } = values
+    const isPlaced = Object.keys(placement).length > 0
     if (verb === 'remove' && rest.length === 1 && !isPlaced) return await remove(rest[0]!, drop === true)
     if (drop) throw new Misuse('only cell remove takes --drop')
     if (verb === 'list' && rest.length === 0 && !isPlaced) return await list()
@@ -44,7 +44,7 @@ export const cell: Command = {
     }
     if (verb !== 'add' || rest.length !== 1)
       throw new Misuse('cell takes add NAME, list, move WEBHOOK CELL, or remove NAME')
-    return await add(rest[0]!, place)
+    return await add(rest[0]!, placement)
   },
 }
 

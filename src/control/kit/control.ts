@@ -16,7 +16,7 @@ import type { EarlyRetries } from '../../outbox/aside/early-retries.ts'
 import type { Cells } from '../../outbox/cells/cells.ts'
 import type { Outbox } from '../../outbox/database/database.ts'
 import type { LoggedAttempt } from '../../outbox/reading/attempts.ts'
-import type { TestPlaces } from './test-places.ts'
+import type { TestLimiter } from './test-limiter.ts'
 
 /** The state of capture in this process, and of the source. */
 export type CaptureStatus = {
@@ -99,7 +99,7 @@ export type Control = {
     target: { webhookId: number; url: string; sealed: Sealed; traceparent?: boolean },
     message: { entityType: string; entityId: string; body: string },
   ) => Promise<Attempt>
-  readonly testPlaces: TestPlaces
+  readonly testLimiter: TestLimiter
   /** This process' pace of a webhook; null: no recent request, or it does not deliver. */
   readonly paceOf: (webhookId: number) => ShownPace | null
   /** The highest limit of a webhook's requests in flight. */

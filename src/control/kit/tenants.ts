@@ -46,7 +46,7 @@ export function controlFor(control: Control, { tenant }: Pick<Caller, 'tenant'>)
     readWithoutPrevious,
     judgeTarget,
   } = control
-  const { sendTest, tryTest, testPlaces, paceOf, mostInFlight, earlyRetries, randomBytes } = control
+  const { sendTest, tryTest, testLimiter, paceOf, mostInFlight, earlyRetries, randomBytes } = control
   const { adminMac, publicUrl, trustedDomains, mailLacks } = control
   const nothing = async () => {
     throw new Error('this is not for tenants')
@@ -56,7 +56,7 @@ export function controlFor(control: Control, { tenant }: Pick<Caller, 'tenant'>)
     ...{
       sendTest,
       tryTest,
-      testPlaces,
+      testLimiter,
       paceOf,
       mostInFlight,
       earlyRetries,

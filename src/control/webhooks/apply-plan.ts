@@ -98,7 +98,7 @@ export async function planApply(
   const steps: Step[] = []
   for (const [name, { readable, problems: wrong }] of wish.unreadable) {
     const { problems: others } = await judgeFields(control, readable)
-    problems.push(...wrong, ...placed(name, others))
+    problems.push(...wrong, ...atWebhook(name, others))
   }
   for (const [name, written] of wish.webhooks) {
     // Two tenants may have webhooks of the same name.
@@ -106,10 +106,10 @@ export async function planApply(
     const found = (present.get(name) ?? []).filter(({ webhook }) => webhook.tenant === of.tenant)
     const [there = null] = found
     const before = there?.webhook ?? null
-    problems.push(...placed(name, of.problems))
+    problems.push(...atWebhook(name, of.problems))
     if (found.length > 1)
       problems.push(
-        ...placed(name, [
+        ...atWebhook(name, [
           wrongField(
             '',
             because('webhook.same_name', { name, ids: found.map(({ webhook }) => webhook.id).join(', ') }),
@@ -118,7 +118,7 @@ export async function planApply(
       )
     if (before?.managedBy && before.managedBy !== source && !wish.isForced)
       problems.push(
-        ...placed(name, [
+        ...atWebhook(name, [
           wrongField('', because('webhook.managed_elsewhere', { name, source: before.managedBy })),
         ]),
       )
@@ -129,7 +129,7 @@ export async function planApply(
       written,
       there,
     )
-    problems.push(...placed(name, planned.problems))
+    problems.push(...atWebhook(name, planned.problems))
     if (planned.step) steps.push(planned.step)
   }
   const isNamed = ({ name, tenant }: Webhook) =>
@@ -143,7 +143,7 @@ export async function planApply(
 /** A tenant's file is separate from ours, even with the same name. */
 const sourceOf = ({ tenant }: Caller, source: string) => (tenant === null ? source : `${source} (${tenant})`)
 
-const placed = (name: string, problems: readonly FieldProblem[]): FieldProblem[] =>
+const atWebhook = (name: string, problems: readonly FieldProblem[]): FieldProblem[] =>
   problems.map(each => ({ ...each, pointer: `${pointerOf(name)}${each.pointer}` }))
 
 const nothingWrong: Judged = { problems: [] }

@@ -48,13 +48,13 @@ export async function testWebhook(
     tenant: webhook.tenant,
   })
   if (!message.ok) return message
-  const place = control.testPlaces.enter(caller, webhook.url)
-  if (!place.ok) return place
+  const permit = control.testLimiter.acquire(caller, webhook.url)
+  if (!permit.ok) return permit
   try {
     const target = { webhookId: id, url: webhook.url, sealed, traceparent: webhook.traceparent }
     return { ok: true, value: await control.sendTest(control.outbox, target, message.value) }
   } finally {
-    place.leave()
+    permit.release()
   }
 }
 
@@ -90,15 +90,15 @@ export async function tryWebhook(
   const { tenant } = sealed.value
   const message = await testMessage(control, caller, userId, { ...unsaved, tenant })
   if (!message.ok) return message
-  const place = control.testPlaces.enter(caller, verdict.url.href)
-  if (!place.ok) return place
+  const permit = control.testLimiter.acquire(caller, verdict.url.href)
+  if (!permit.ok) return permit
   const target = {
     webhookId: id ?? unsavedId,
     url: verdict.url.href,
     sealed: sealed.value.secrets,
     traceparent: unsaved.traceparent === true,
   }
-  const attempt = await control.tryTest(target, message.value).finally(place.leave)
+  const attempt = await control.tryTest(target, message.value).finally(permit.release)
   const { outcome, response, errorClass } = attempt
   const to = { url: verdict.url.href, outcome, status: response?.status ?? null, errorClass }
   await transaction(control.outbox.pool, client =>

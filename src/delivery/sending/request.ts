@@ -20,7 +20,7 @@ export function buildRequest(
     userAgent: string
     /** An admin's custom headers. */
     headers?: Headers | undefined
-    /** The request's place in a trace, if the webhook wants it. */
+    /** The request's span context, if the webhook wants it. */
     traceparent?: string | null
   },
 ): HttpRequest {

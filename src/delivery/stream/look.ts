@@ -17,7 +17,7 @@ type Look = {
   /** The same moment, by the patient clock. */
   readonly patientMs: number
   readonly holderId: number
-  readonly room: (queue: Queue) => number
+  readonly freeCapacity: (queue: Queue) => number
   /** Whether a webhook waits for the capacity of this process only. */
   readonly waitsForCapacity: (queue: Queue) => boolean
 }
@@ -55,10 +55,14 @@ function holdsBack(queue: Queue, oldest: Task, { nowMs, patientMs, waitsForCapac
 }
 
 /** Checks a lagging webhook. Returns whether another check is due soon. */
-function lookAtOne(machine: Machine, queue: Queue, { nowMs, patientMs, holderId, room }: Look): boolean {
+function lookAtOne(
+  machine: Machine,
+  queue: Queue,
+  { nowMs, patientMs, holderId, freeCapacity }: Look,
+): boolean {
   if (queue.isJoining) return true
   setAsideSlow(machine, queue, { sentBeforeMs: patientMs - asideAfterMs, holderId })
-  const isStuck = queue.sending === 0 && (!isOpen(queue, nowMs) || room(queue) <= 0)
+  const isStuck = queue.sending === 0 && (!isOpen(queue, nowMs) || freeCapacity(queue) <= 0)
   queue.stuckSinceMs = isStuck ? (queue.stuckSinceMs ?? nowMs) : null
   if (queue.stuckSinceMs !== null && nowMs - queue.stuckSinceMs >= forgetAfterMs) forgetUnsent(queue)
   if (queue.settings.batch || !hasCaughtUp(machine, queue)) {

@@ -175,13 +175,13 @@ export function finish(queue: Queue, task: Task): Task | null {
   task.window = null
   queue.fromMain.delete(task)
   const chain = queue.entities.get(task.key)
-  const place = chain ? chain.indexOf(task) : -1
-  if (place < 0) return null
-  chain!.splice(place, 1)
+  const index = chain ? chain.indexOf(task) : -1
+  if (index < 0) return null
+  chain!.splice(index, 1)
   queue.bytes -= task.delivery.body.length
   queue.tasks--
   if (chain!.length === 0) queue.entities.delete(task.key)
-  return place === 0 ? (chain![0] ?? null) : null
+  return index === 0 ? (chain![0] ?? null) : null
 }
 
 /** All waiting tasks of an entity, in order. */

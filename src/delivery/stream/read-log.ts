@@ -47,19 +47,19 @@ export function takeMain(reader: Reader): void {
   const { machine, tail } = reader
   for (;;) {
     const from = mainReadUpTo(machine)
-    const room = mostFromMain - openFromMain(machine)
-    if (from === null || room <= 0) return
+    const most = mostFromMain - openFromMain(machine)
+    if (from === null || most <= 0) return
     // A share was acquired, or unsent events were forgotten.
     if (from < tail.fromId()) beginAgain(reader, from)
     if (from >= tail.upToId()) return
     // With one interested webhook as many as fit; with many, the tail keeps the rest.
-    const chunk = tail.after(from, room)
+    const chunk = tail.after(from, most)
     if (!chunk || !isUnderstood(reader, chunk.events)) return
     takeMainPage(machine, { after: from, events: chunk.events, upTo: chunk.readUpTo }, mostFromMain)
   }
 }
 
-/** The tail is read again from an earlier place. */
+/** The tail is read again from an earlier position. */
 function beginAgain(reader: Reader, from: TimeId): void {
   const { tail } = reader
   noteHead(reader, tail.upToId())
@@ -80,16 +80,16 @@ export function takeOwn(reader: Reader, queue: Queue): void {
 }
 
 /** How much more of its stream a lagging webhook needs in memory. */
-function portionOf({ machine, clockMs, room }: Reader, queue: Queue): Portion {
+function portionOf({ machine, clockMs, freeCapacity }: Reader, queue: Queue): Portion {
   if (!isOpen(queue, clockMs())) return nothing
   const { batch } = queue.settings
   if (batch) return queue.fresh < 2 * batch.maxEvents ? wholePage : nothing
-  if (room(queue) <= 0 && queue.sending === 0) return nothing
+  if (freeCapacity(queue) <= 0 && queue.sending === 0) return nothing
   const { tasks, bytes, sending, ready } = queue
   return portion({ tasks, bytes, sending, ready: ready.length, behind: machine.behind.size })
 }
 
-/** Extends the tail with a page of the log: others' appends, and this process' that found no room. */
+/** Extends the tail with a page of the log: others' appends, and this process' for which it had no space. */
 export async function fillTail(reader: Reader): Promise<void> {
   const { outbox, tail } = reader
   const after = tail.upToId()
@@ -111,7 +111,7 @@ function missingPage(reader: Reader, queue: Queue): { after: TimeId; portion: Po
 /** Whether the tail has what follows, or soon will. */
 function isInTail({ tail, headId }: Reader, after: TimeId): boolean {
   if (after < tail.fromId()) return false
-  return after < tail.upToId() || tail.hasRoom() || after >= (headId ?? 0n)
+  return after < tail.upToId() || tail.hasSpace() || after >= (headId ?? 0n)
 }
 
 /** Finds lagging webhooks whose next page is missing, in turns. */

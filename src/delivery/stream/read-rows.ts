@@ -19,20 +19,23 @@ const lookAtMs = ({ dueAtMs, restsUntilMs }: Queue) => Math.max(dueAtMs, restsUn
 
 /** Starts taking due rows. Returns when the next one is due, by our clock. */
 export function pickDueRows(reader: Reader): number {
-  const { machine, asking, room } = reader
+  const { machine, asking, freeCapacity } = reader
   const nowMs = reader.clockMs()
   let nextMs = Number.POSITIVE_INFINITY
   for (const queue of machine.dues) {
     if (queue.dueAtMs === Number.POSITIVE_INFINITY) machine.dues.delete(queue)
     else if (lookAtMs(queue) > nowMs) nextMs = Math.min(nextMs, lookAtMs(queue))
-    else if (isOpen(queue, nowMs) && room(queue) > queue.ready.length)
+    else if (isOpen(queue, nowMs) && freeCapacity(queue) > queue.ready.length)
       onceFor(asking, queue, 'picking', () => (queue.settings.batch ? pickBatches : pick)(reader, queue))
   }
   return nextMs
 }
 
-async function pick({ outbox, holderId, machine, clockMs, room }: Reader, queue: Queue): Promise<void> {
-  const limit = Math.min(mostPicked, room(queue) - queue.ready.length)
+async function pick(
+  { outbox, holderId, machine, clockMs, freeCapacity }: Reader,
+  queue: Queue,
+): Promise<void> {
+  const limit = Math.min(mostPicked, freeCapacity(queue) - queue.ready.length)
   queue.dueAtMs = Number.POSITIVE_INFINITY
   const webhook = { holderId, webhookId: queue.id, shares: sharesOf(machine), limit }
   const { deliveries, nextDueInMs } = await pickDue(outbox, webhook)
@@ -41,9 +44,9 @@ async function pick({ outbox, holderId, machine, clockMs, room }: Reader, queue:
 }
 
 async function pickBatches(reader: Reader, queue: Queue): Promise<void> {
-  const { outbox, holderId, machine, clockMs, room } = reader
+  const { outbox, holderId, machine, clockMs, freeCapacity } = reader
   const { batch, mode } = queue.settings
-  const limit = room(queue)
+  const limit = freeCapacity(queue)
   queue.dueAtMs = Number.POSITIVE_INFINITY
   const webhook = { webhookId: queue.id, batch: batch!, mode, readUpTo: readUpToOf(machine, queue) }
   const beganMs = clockMs()

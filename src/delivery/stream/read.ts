@@ -30,7 +30,7 @@ export function ask(reader: Reader): number {
   const { asking, wanted, machine, tail, headId } = reader
   if (reader.clockMs() < asking.againAtMs) return asking.againAtMs
   if (wanted.settings) once(asking, 'settings', () => readSettings(reader))
-  const isTailShort = headId !== null && (wanted.head || headId > tail.upToId()) && tail.hasRoom()
+  const isTailShort = headId !== null && (wanted.head || headId > tail.upToId()) && tail.hasSpace()
   if (isTailShort && !isAsked(asking, 'tail')) {
     wanted.head = false
     once(asking, 'tail', () => fillTail(reader))

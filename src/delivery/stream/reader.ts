@@ -13,7 +13,7 @@ export type Reader = {
   readonly machine: Machine
   readonly tail: Tail
   readonly clockMs: () => number
-  readonly room: (queue: Queue) => number
+  readonly freeCapacity: (queue: Queue) => number
   readonly send: (queue: Queue, shipment: Shipment) => void
   /** Another process has taken over. */
   readonly fenced: () => void
@@ -46,7 +46,7 @@ export type Reader = {
 export function openReader(
   options: Pick<
     Reader,
-    'outbox' | 'holderId' | 'machine' | 'tail' | 'clockMs' | 'room' | 'send' | 'fenced'
+    'outbox' | 'holderId' | 'machine' | 'tail' | 'clockMs' | 'freeCapacity' | 'send' | 'fenced'
   > & {
     wake: () => void
     failed: (error: unknown) => void

@@ -5,7 +5,7 @@ import { triggerOf } from '../../domain/event/trigger.ts'
 import { sentAction } from '../../domain/event/wanted.ts'
 import type { TimeId } from '../../domain/value/time-id.ts'
 import type { Delivery } from '../../outbox/aside/shipment.ts'
-import type { OwnPlace } from '../../outbox/holders/streams.ts'
+import type { OwnPosition } from '../../outbox/holders/streams.ts'
 import type { LogEvent } from '../../outbox/log/log.ts'
 import type { Machine } from './machine.ts'
 import { advance, followers, type Page } from './page.ts'
@@ -16,7 +16,7 @@ import { setAside, start } from './tasks.ts'
 export function acquire(
   machine: Machine,
   shares: readonly { share: number; settledUpTo: TimeId }[],
-  own: readonly OwnPlace[],
+  own: readonly OwnPosition[],
 ): void {
   for (const { share, settledUpTo } of shares) machine.main.set(share, openWindow(settledUpTo))
   for (const { webhookId, share, settledUpTo, maySendUpTo } of own) {
@@ -47,10 +47,10 @@ export function leave(machine: Machine, queue: Queue): void {
 /** Adds a page that the main streams continue with, until `most` tasks are open: the rest is for later. */
 export function takeMain(machine: Machine, page: Page, most: number): void {
   const follows = followers(machine.main, machine.leaving, page)
-  let room = most - openFromMain(machine)
+  let left = most - openFromMain(machine)
   let upTo = page.after
   for (const event of page.events) {
-    if (room <= 0) {
+    if (left <= 0) {
       advance(follows.values(), upTo)
       return
     }
@@ -59,7 +59,7 @@ export function takeMain(machine: Machine, page: Page, most: number): void {
     if (!window || event.id <= window.readUpTo) continue
     const before = window.openCount
     takeForAll(machine, event, window)
-    room -= window.openCount - before
+    left -= window.openCount - before
     window.readUpTo = event.id
   }
   advance(follows.values(), page.upTo)

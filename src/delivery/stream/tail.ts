@@ -13,7 +13,7 @@ const bytesOf = ({ body, previous }: LogEvent) => eventBytes + body.length + (pr
 const sizeOf = (events: readonly LogEvent[]) => events.reduce((sum, event) => sum + bytesOf(event), 0)
 
 /** The index of the first event after an id. */
-function placeAfter(events: readonly LogEvent[], id: TimeId): number {
+function indexAfter(events: readonly LogEvent[], id: TimeId): number {
   let [from, to] = [0, events.length]
   while (from < to) {
     const middle = (from + to) >> 1
@@ -86,7 +86,7 @@ export function createTail() {
     upToId: () => held.upToId,
 
     /** Whether the main streams soon need more than there is. */
-    hasRoom: () =>
+    hasSpace: () =>
       held.events.length - held.passed < enough.events && held.bytes - held.passedBytes < enough.bytes,
 
     /**
@@ -129,9 +129,9 @@ export function createTail() {
     after(id: TimeId, limit: number): { events: readonly LogEvent[]; readUpTo: TimeId } | null {
       const { events, fromId, upToId } = held
       if (id < fromId) return null
-      const place = placeAfter(events, id)
-      const some = events.slice(place, place + limit)
-      return { events: some, readUpTo: place + limit < events.length ? some.at(-1)!.id : upToId }
+      const index = indexAfter(events, id)
+      const some = events.slice(index, index + limit)
+      return { events: some, readUpTo: index + limit < events.length ? some.at(-1)!.id : upToId }
     },
   }
 }

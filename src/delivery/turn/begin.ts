@@ -3,17 +3,17 @@ import type { Shipment } from '../../outbox/aside/shipment.ts'
 import { isOpen, type Queue, type Task } from '../stream/queue.ts'
 import { isStale } from '../stream/reader.ts'
 import { aheadIds, reachOf } from './progress.ts'
-import { mayBegin, roomOf, type Serving } from './serving.ts'
+import { capacityOf, mayBegin, type Serving } from './serving.ts'
 
 /** Sends all ready tasks within the limits, webhooks in turns. */
 export function sendReady(serving: Serving, nowMs: number): void {
-  const { machine, places, reader } = serving
+  const { machine, capacity, reader } = serving
   // Known changes are read first.
   if (isStale(reader)) return
   if (machine.active.size > 0 && !mayBegin(serving)) return
   // A copy: webhooks that can't be sent to yet are added again.
   for (const queue of [...machine.active]) {
-    if (places.isFull()) return
+    if (capacity.isFull()) return
     sendOf(serving, queue, nowMs)
   }
 }
@@ -26,7 +26,7 @@ function sendOf(serving: Serving, queue: Queue, nowMs: number): void {
   while (ready.length > 0) {
     const task = ready[0]!
     if (task.state === 'ready') {
-      if (roomOf(serving, queue) <= 0) return
+      if (capacityOf(serving, queue) <= 0) return
       if (!mayReach(serving, queue, task)) break
     }
     ready.shift()

@@ -8,8 +8,8 @@ import { describeError, type Log } from '../../runtime/log.ts'
 import { createPatientClock } from '../../runtime/patient-clock.ts'
 import type { Service } from '../../runtime/service.ts'
 import { sleep } from '../../runtime/sleep.ts'
+import { type Capacity, createCapacity } from '../sending/capacity.ts'
 import type { Deliver } from '../sending/deliver.ts'
-import { createPlaces, type Places } from '../sending/places.ts'
 import { noteHead } from '../stream/reader.ts'
 import { forgetEntity } from '../stream/settings.ts'
 import { createTail } from '../stream/tail.ts'
@@ -27,7 +27,7 @@ export type DispatcherOptions = {
   deliver: Deliver
   /** Waits after the first, second, … failed attempt, in ms. */
   scheduleMs: readonly number[]
-  /** The maximum requests in flight, per webhook and in all; see `createPlaces`. */
+  /** The maximum requests in flight, per webhook and in all; see `createCapacity`. */
   maxInFlightPerWebhook: number
   maxInFlight: number
   /** The time limit of an attempt. */
@@ -62,7 +62,7 @@ export function createDispatcher(options: DispatcherOptions): Service & {
   wake(payload: string | null): void
   appended(events: AppendedEvents): void
   /** This process' pace of a webhook. */
-  paceOf: Places['paceOf']
+  paceOf: Capacity['paceOf']
   /** Why nothing is delivered although deliveries may be due, in words; null: all is well. */
   stall(): string | null
 } {
@@ -72,12 +72,12 @@ export function createDispatcher(options: DispatcherOptions): Service & {
   const patience = createPatientClock(clockMs)
   const waker = createWaker()
   const tail = createTail()
-  const places = createPlaces({
+  const capacity = createCapacity({
     most: options.maxInFlightPerWebhook,
     total: options.maxInFlight,
     nowMs: patience.nowMs,
   })
-  const send = createSend({ ...options, places, clockMs: patience.nowMs })
+  const send = createSend({ ...options, capacity, clockMs: patience.nowMs })
   let serving: Serving | null = null
 
   const recoveries = createRecoveries({
@@ -104,7 +104,7 @@ export function createDispatcher(options: DispatcherOptions): Service & {
   return {
     name: 'delivery',
     wake,
-    paceOf: places.paceOf,
+    paceOf: capacity.paceOf,
 
     appended({ previousEventId, lastEventId, events }) {
       if (!serving) return
@@ -118,7 +118,7 @@ export function createDispatcher(options: DispatcherOptions): Service & {
       while (!signal.aborted) {
         try {
           const membership = await joinHolders({ outbox, deadlineMs, now })
-          const parts = { membership, tail, places, waker, send, clockMs, patience }
+          const parts = { membership, tail, capacity, waker, send, clockMs, patience }
           const onRecovered = (id: number) => void recoveries.recovered(id)
           serving = openServing({ ...options, ...parts, onRecovered })
           await serve(serving, signal)

@@ -1,7 +1,7 @@
 import { settledUpTo, type Window } from '../../domain/delivery/window.ts'
 import { firstIdAt, type TimeId } from '../../domain/value/time-id.ts'
 import type { Outbox } from '../../outbox/database/database.ts'
-import { type OwnPlace, saveProgress } from '../../outbox/holders/streams.ts'
+import { type OwnPosition, saveProgress } from '../../outbox/holders/streams.ts'
 import type { Machine } from '../stream/machine.ts'
 import { joinMain, type OwnStream, type Queue } from '../stream/queue.ts'
 import { newestRead } from '../stream/streams.ts'
@@ -13,9 +13,9 @@ import { newestRead } from '../stream/streams.ts'
 export const aheadIds = firstIdAt(100)
 
 /** The approximate maximum of positions per save, for lagging webhooks without urgency. */
-export const mostPlaces = 240
+export const mostPositions = 240
 
-type Place = { readonly stream: OwnStream; readonly place: OwnPlace }
+type ChangedPosition = { readonly stream: OwnStream; readonly position: OwnPosition }
 
 /**
  * Which changed positions of lagging webhooks to save:
@@ -28,19 +28,19 @@ type Place = { readonly stream: OwnStream; readonly place: OwnPlace }
  */
 export function createChoice() {
   let turn = 0
-  return (behind: ReadonlySet<Queue>, waiting: ReadonlySet<Queue>, most: number): Place[] => {
+  return (behind: ReadonlySet<Queue>, waiting: ReadonlySet<Queue>, most: number): ChangedPosition[] => {
     const queues = [...behind]
     const isUrgent = (queue: Queue) => waiting.has(queue) || isUnsaved(queue)
-    const places = queues.filter(isUrgent).flatMap(changedOf)
+    const capacity = queues.filter(isUrgent).flatMap(changedOf)
     let looked = 0
     for (let left = most; looked < queues.length && left > 0; looked++) {
       const queue = queues[(turn + looked) % queues.length]!
       const changed = isUrgent(queue) ? [] : changedOf(queue)
-      places.push(...changed)
+      capacity.push(...changed)
       left -= changed.length
     }
     turn = queues.length === 0 ? 0 : (turn + looked) % queues.length
-    return places
+    return capacity
   }
 }
 
@@ -49,18 +49,18 @@ function isUnsaved({ own }: Queue): boolean {
   return false
 }
 
-function changedOf(queue: Queue): Place[] {
+function changedOf(queue: Queue): ChangedPosition[] {
   if (queue.isJoining) return []
   return [...queue.own!].flatMap(([share, stream]) => {
-    const place = { webhookId: queue.id, share, ...placeOf(stream) }
+    const position = { webhookId: queue.id, share, ...positionOf(stream) }
     const { saved: before } = stream
-    const isSame = before?.settledUpTo === place.settledUpTo && before.maySendUpTo === place.maySendUpTo
-    return isSame ? [] : [{ stream, place }]
+    const isSame = before?.settledUpTo === position.settledUpTo && before.maySendUpTo === position.maySendUpTo
+    return isSame ? [] : [{ stream, position }]
   })
 }
 
 /** A stream's positions, with a reach slightly beyond what was read. */
-function placeOf({ window, saved }: OwnStream): { settledUpTo: TimeId; maySendUpTo: TimeId } {
+function positionOf({ window, saved }: OwnStream): { settledUpTo: TimeId; maySendUpTo: TimeId } {
   const settled = settledUpTo(window)
   const before = saved?.maySendUpTo ?? 0n
   const reach = window.open.size > 0 && window.readUpTo > before ? window.readUpTo + aheadIds : before
@@ -100,12 +100,12 @@ export function createProgress(options: { outbox: Outbox; holderId: number; mach
       const isOurs = await saveProgress(outbox, {
         holderId,
         main,
-        streams: own.map(({ place }) => place),
+        streams: own.map(({ position }) => position),
         gone,
       })
       if (!isOurs) return 'fenced'
       for (const { share, settledUpTo } of main) saved.set(share, settledUpTo)
-      for (const { stream, place } of own) stream.saved = place
+      for (const { stream, position } of own) stream.saved = position
       for (const queue of joining) {
         if (!queue.isJoining) continue
         machine.behind.delete(queue)

@@ -7,9 +7,9 @@ import { timeOf } from '../../domain/value/time-id.ts'
 import type { Shipment } from '../../outbox/aside/shipment.ts'
 import type { Settlement } from '../../outbox/settle/settle.ts'
 import type { Log } from '../../runtime/log.ts'
+import type { Capacity } from '../sending/capacity.ts'
 import type { Deliver, Target } from '../sending/deliver.ts'
 import { messageOf } from '../sending/message.ts'
-import type { Places } from '../sending/places.ts'
 
 /**
  * Creates the function that sends a shipment: it updates the webhook's pace by the response, and decides the shipment's next
@@ -17,15 +17,15 @@ import type { Places } from '../sending/places.ts'
  */
 export function createSend(options: {
   deliver: Deliver
-  places: Places
+  capacity: Capacity
   scheduleMs: readonly number[]
-  /** The clock of `places`. */
+  /** The clock of `capacity`. */
   clockMs: () => number
   nowMs: () => number
   random: () => number
   log: Log
 }) {
-  const { places, clockMs, nowMs, scheduleMs, log } = options
+  const { capacity, clockMs, nowMs, scheduleMs, log } = options
 
   return async (
     target: Target,
@@ -38,7 +38,7 @@ export function createSend(options: {
     const status = attempt.response?.status ?? null
     const retryAfter = attempt.response?.headers['retry-after']
     const retryAfterMs = retryAfter === undefined ? null : parseRetryAfter(retryAfter, nowMs())
-    const isFailing = places.end(target.webhookId, target.url, {
+    const isFailing = capacity.end(target.webhookId, target.url, {
       answer: judgeAnswer({ outcome: attempt.outcome, status, errorClass: attempt.errorClass }),
       startedAtMs,
       retryAfterMs,
@@ -52,7 +52,7 @@ export function createSend(options: {
       scheduleMs,
       random: options.random(),
       isAskedToWait: isPressed(status) && retryAfterMs !== null,
-      isOutdated: places.hasRecoveredSince(target.webhookId, startedAtMs),
+      isOutdated: capacity.hasRecoveredSince(target.webhookId, startedAtMs),
       ageMs: nowMs() - committedAtMs,
     })
     const isGone = attempt.response?.status === 410 && attempt.outcome === 'refused'

@@ -8,8 +8,8 @@ import { readSettings } from '../stream/read-log.ts'
 import { openReader } from '../stream/reader.ts'
 import type { Tail } from '../stream/tail.ts'
 import { begin, sendReady } from './begin.ts'
-import { createProgress, mostPlaces } from './progress.ts'
-import { mayBegin, roomOf, type ServeOptions, type Serving } from './serving.ts'
+import { createProgress, mostPositions } from './progress.ts'
+import { capacityOf, mayBegin, type ServeOptions, type Serving } from './serving.ts'
 import { giveBackTaken, noteSettled, takeRowsToWrite } from './settled.ts'
 import { createSettler } from './settler.ts'
 import { createShareKeeper } from './share-keeper.ts'
@@ -23,12 +23,12 @@ const settleWithinMs = 5_000
 
 /** A new life as a holder, before anything is read. */
 export function openServing(options: ServeOptions & { readonly tail: Tail }): Serving {
-  const { outbox, membership, places, waker, clockMs, log, tail } = options
+  const { outbox, membership, capacity, waker, clockMs, log, tail } = options
   const { holderId } = membership
   const machine = openMachine(clockMs, options.patience.nowMs)
   const reader = openReader({
     ...{ outbox, holderId, machine, tail, clockMs, wake: waker.wake },
-    room: queue => (mayBegin(serving) ? roomOf(serving, queue) : 0),
+    freeCapacity: queue => (mayBegin(serving) ? capacityOf(serving, queue) : 0),
     send: (queue, shipment) => begin(serving, queue, shipment, null),
     fenced: () => {
       serving.isFenced = true
@@ -52,7 +52,7 @@ export function openServing(options: ServeOptions & { readonly tail: Tail }): Se
       clockMs,
       onSettled: (what, settled) => noteSettled(serving, what, settled),
     }),
-    underWay: createUnderWay(places),
+    underWay: createUnderWay(capacity),
     asideOf: new Map(),
     cutOff: new AbortController(),
     next: { beatMs: 0, tickMs: clockMs(), saveMs: 0, lookMs: 0 },
@@ -106,8 +106,8 @@ function tick(serving: Serving, nowMs: number): void {
   const look = lookAtAll(machine, {
     ...{ nowMs, holderId },
     patientMs: machine.patientMs(),
-    room: queue => roomOf(serving, queue),
-    waitsForCapacity: ({ id, settings }) => serving.places.waitsForCapacity(id, settings),
+    freeCapacity: queue => capacityOf(serving, queue),
+    waitsForCapacity: ({ id, settings }) => serving.capacity.waitsForCapacity(id, settings),
   })
   if (look.isSaveWanted) serving.isSaveWanted = true
   if (nowMs >= next.lookMs) {
@@ -134,7 +134,7 @@ async function stop(serving: Serving): Promise<void> {
     while (machine.leaving.size > 0 && clockMs() < deadlineMs + settleWithinMs) {
       settler.wanted()
       await giveBackTaken(serving)
-      await saveNow(serving, mostPlaces).catch(error =>
+      await saveNow(serving, mostPositions).catch(error =>
         log.error('delivery.save_failed', { reason: describeError(error) }),
       )
       if (machine.leaving.size > 0) await sleep(20)

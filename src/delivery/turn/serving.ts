@@ -3,7 +3,7 @@ import type { Outbox } from '../../outbox/database/database.ts'
 import type { Settlement } from '../../outbox/settle/settle.ts'
 import type { Log } from '../../runtime/log.ts'
 import type { PatientClock } from '../../runtime/patient-clock.ts'
-import type { Places } from '../sending/places.ts'
+import type { Capacity } from '../sending/capacity.ts'
 import type { Machine, ToSetAside } from '../stream/machine.ts'
 import type { Queue } from '../stream/queue.ts'
 import type { Reader } from '../stream/reader.ts'
@@ -18,7 +18,7 @@ import type { createWaker } from './waker.ts'
 export type ServeOptions = {
   readonly outbox: Outbox
   readonly membership: Membership
-  readonly places: Places
+  readonly capacity: Capacity
   readonly waker: ReturnType<typeof createWaker>
   readonly send: Send
   /** How long a stop waits for requests in flight. */
@@ -65,4 +65,5 @@ export function mayBegin(serving: Serving): boolean {
 }
 
 /** How many more requests a webhook may have in flight. */
-export const roomOf = ({ places }: Serving, { id, settings }: Queue): number => places.room(id, settings)
+export const capacityOf = ({ capacity }: Serving, { id, settings }: Queue): number =>
+  capacity.free(id, settings)

@@ -23,7 +23,7 @@ export function takeRowsToWrite(serving: Serving, most: number): { rows: AsideRo
 
 /** A commit of the settler; null: it failed for good. */
 export function noteSettled(serving: Serving, what: ToSettle, settled: Settled | null): void {
-  const { machine, reader, places, log, clockMs } = serving
+  const { machine, reader, capacity, log, clockMs } = serving
   if (settled?.isFenced) serving.isFenced = true
   if (settled && settled.webhooksVersion > machine.version) reader.wanted.settings = true
   for (const row of what.aside) {
@@ -40,7 +40,7 @@ export function noteSettled(serving: Serving, what: ToSettle, settled: Settled |
   }
   const recovered = new Set(settled?.recovered)
   for (const { shipment } of what.settlements)
-    if (places.takeRecovery(shipment.webhookId)) recovered.add(shipment.webhookId)
+    if (capacity.takeRecovery(shipment.webhookId)) recovered.add(shipment.webhookId)
   for (const webhookId of recovered) serving.onRecovered(webhookId)
   serving.onSettled(what.settlements)
   serving.waker.wake()

@@ -1,14 +1,14 @@
 import { idsOf, type Shipment } from '../../outbox/aside/shipment.ts'
 import type { Settlement } from '../../outbox/settle/settle.ts'
 import { sleep } from '../../runtime/sleep.ts'
-import type { Places } from '../sending/places.ts'
+import type { Capacity } from '../sending/capacity.ts'
 import type { Queue, Task } from '../stream/queue.ts'
 
 /** A request, from its beginning to the commit that settles it. */
 export type Sent = { readonly queue: Queue; readonly shipment: Shipment; readonly task: Task | null }
 
-/** A holder's requests in flight. Their places belong to the process: its next holder has them all again. */
-export function createUnderWay(places: Places) {
+/** A holder's requests in flight. Their capacity belongs to the process: its next holder has all of it again. */
+export function createUnderWay(capacity: Capacity) {
   const sentAs = new Map<Settlement, Sent>()
   let count = 0
   let isOver = false
@@ -18,7 +18,7 @@ export function createUnderWay(places: Places) {
     count: () => count,
 
     begin({ queue, shipment, task }: Sent) {
-      places.begin(queue.id, queue.settings)
+      capacity.begin(queue.id, queue.settings)
       queue.sending++
       count++
       for (const id of idsOf(shipment)) queue.underWay.add(id)
@@ -27,7 +27,7 @@ export function createUnderWay(places: Places) {
 
     /** The request has ended, and is to be settled. False: nobody settles it. */
     ended(sent: Sent, settlement: Settlement): boolean {
-      if (isOver) places.settled(sent.queue.id)
+      if (isOver) capacity.settled(sent.queue.id)
       else sentAs.set(settlement, sent)
       return !isOver
     },
@@ -38,7 +38,7 @@ export function createUnderWay(places: Places) {
       if (!sent) return null
       const { queue, task } = sent
       sentAs.delete(settlement)
-      places.settled(queue.id)
+      capacity.settled(queue.id)
       queue.sending--
       count--
       for (const id of idsOf(settlement.shipment)) queue.underWay.delete(id)
@@ -55,10 +55,10 @@ export function createUnderWay(places: Places) {
       await sleep(ms, waited.signal)
     },
 
-    /** The holder ends: unsettled requests return their places now, others when they end. */
+    /** The holder ends: unsettled requests return their capacity now, others when they end. */
     over() {
       isOver = true
-      for (const { queue } of sentAs.values()) places.settled(queue.id)
+      for (const { queue } of sentAs.values()) capacity.settled(queue.id)
       sentAs.clear()
     },
   }

@@ -1,7 +1,7 @@
 import { releaseShares } from '../../outbox/holders/holders.ts'
 import { describeError } from '../../runtime/log.ts'
 import { release } from '../stream/streams.ts'
-import { isShareDone, mostPlaces, reachOf } from './progress.ts'
+import { isShareDone, mostPositions, reachOf } from './progress.ts'
 import type { Serving } from './serving.ts'
 
 export const beatEveryMs = 700
@@ -43,7 +43,7 @@ export function save(serving: Serving, nowMs: number): void {
   const isTime = nowMs >= next.saveMs
   if (isTime) next.saveMs = nowMs + saveEveryMs
   serving.isSaveWanted = false
-  serving.saving = saveNow(serving, isTime ? mostPlaces : 0)
+  serving.saving = saveNow(serving, isTime ? mostPositions : 0)
     .catch(error => {
       log.error('delivery.save_failed', { reason: describeError(error) })
       return true

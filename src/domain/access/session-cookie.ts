@@ -33,7 +33,7 @@ export const cookieNameOf = (shown: Shown, isHttps: boolean): string =>
   `${isHttps ? '__Host-' : ''}${sessionCookies[shown]}`
 
 /**
- * The session of a request, from its header `Cookie`: that of the place where the page is shown, else the other one, because over http a
+ * The session of a request, from its header `Cookie`: that of the tab or frame that shows the page, else the other one, because over http a
  * browser does not say where. Of two cookies with one name the first counts. Null: there is none.
  */
 export function sessionIn(
@@ -41,10 +41,10 @@ export function sessionIn(
   { shown, isHttps }: { readonly shown: Shown; readonly isHttps: boolean },
 ): { readonly shown: Shown; readonly session: string } | null {
   const other = shown === 'frame' ? 'tab' : 'frame'
-  for (const place of [shown, other] as const) {
-    const cookie = new RegExp(`(?:^|;)\\s*${cookieNameOf(place, isHttps)}=([^;\\s]+)`)
+  for (const where of [shown, other] as const) {
+    const cookie = new RegExp(`(?:^|;)\\s*${cookieNameOf(where, isHttps)}=([^;\\s]+)`)
     const session = cookie.exec(cookies ?? '')?.[1]
-    if (session !== undefined) return { shown: place, session }
+    if (session !== undefined) return { shown: where, session }
   }
   return null
 }

@@ -18,11 +18,11 @@ export const captureCodes = {
   },
   'capture.unasked_message': {
     sees: 'The server sends a kind of message that walhook does not know and cannot skip: it may carry changes.',
-    mend: 'update walhook. If this is the newest version: stop it, run "walhook resync --force --yes", start it: a resync skips the place',
+    mend: 'update walhook. If this is the newest version: stop it, run "walhook resync --force --yes", start it: a resync skips the position',
   },
   'capture.cannot_read': {
-    sees: 'Reading the same place in the WAL fails each time, and not because of a single row.',
-    mend: 'do what the reason says. If that does not help: stop walhook, run "walhook resync --force --yes", start it: a resync skips the place',
+    sees: 'Reading the same position in the WAL fails each time, and not because of a single row.',
+    mend: 'do what the reason says. If that does not help: stop walhook, run "walhook resync --force --yes", start it: a resync skips the position',
   },
   'capture.cannot_store': {
     sees: 'The outbox rejects the same changes each time, and not because of a single change.',

@@ -1,23 +1,23 @@
 import type { CaptureCode } from './capture-code.ts'
 
-/** What ended a capture session. `place`: the last stored transaction, which shows whether there was progress. */
+/** What ended a capture session. `position`: the last stored transaction, which shows whether there was progress. */
 export type CaptureFailure = {
   readonly kind: 'source lost' | 'outbox lost' | 'timeout' | 'read' | 'store'
   readonly reason: string
-  readonly place: string
+  readonly position: string
 }
 
-/** Consecutive failures of one kind at one place. */
+/** Consecutive failures of one kind at one position. */
 export type FailureRow = CaptureFailure & { readonly count: number; readonly sinceMs: number }
 
-/** This many failures of one kind at one place are no accident. */
+/** This many failures of one kind at one position are no accident. */
 const mostTries = 3
 /** Lost connections that recover by themselves are reported after this long. */
 const patienceMs = 30_000
 
 /** Adds a failure to its series, or begins a new one. */
 export function addFailure(row: FailureRow | null, failure: CaptureFailure, nowMs: number): FailureRow {
-  const goesOn = row !== null && row.kind === failure.kind && row.place === failure.place
+  const goesOn = row !== null && row.kind === failure.kind && row.position === failure.position
   return goesOn
     ? { ...failure, count: row.count + 1, sinceMs: row.sinceMs }
     : { ...failure, count: 1, sinceMs: nowMs }

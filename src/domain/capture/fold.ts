@@ -79,7 +79,7 @@ export function fold(
     case 'insert':
       return withRows(so, { ...so, present: added(so.present, step.row) })
     case 'update': {
-      const at = placeOf(so.present, step.identity ?? step.old ?? step.row, isSameRow)
+      const at = indexOf(so.present, step.identity ?? step.old ?? step.row, isSameRow)
       if (at < 0) return withRows(so, { ...met(so, step.old), present: added(so.present, step.row) })
       const row = keepUnchanged(step.row, so.present[at]!)
       return withRows(so, { ...so, present: added(so.present.toSpliced(at, 1), row) })
@@ -95,7 +95,7 @@ export function fold(
         const isMet = so.present.length === 0
         return withRows(so, { ...(isMet ? met(so, null) : so), present: [] })
       }
-      const at = placeOf(so.present, identity, isSameRow)
+      const at = indexOf(so.present, identity, isSameRow)
       return withRows(so, at < 0 ? met(so, step.old) : { ...so, present: so.present.toSpliced(at, 1) })
     }
     default:
@@ -117,7 +117,7 @@ function met(so: Folded, old: Row | null): Folded {
   return so.existed ? so : { ...so, existed: true, before: old ?? 'unknown' }
 }
 
-function placeOf(present: Folded['present'], old: Row, isSameRow: IsSameRow): number {
+function indexOf(present: Folded['present'], old: Row, isSameRow: IsSameRow): number {
   return present.findLastIndex(row => row === null || isSameRow(old, row))
 }
 

@@ -48,23 +48,23 @@ export class Unfit extends Error {}
 /** A failure of a page. `unfit`: the tables need a change; null: none of the others. */
 export type PageFailureKind = ReturnType<typeof kindOfError> | 'unfit'
 
-/** Failures of one kind at one place: the key that the page begins after. */
+/** Failures of one kind at one position: the key that the page begins after. */
 export type PageFailures = {
   readonly kind: PageFailureKind
-  readonly place: string
+  readonly position: string
   readonly count: number
 }
 
 /** Adds a failure to the series, or begins a new one. */
 export function addPageFailure(
   before: PageFailures | null,
-  { kind, place }: Pick<PageFailures, 'kind' | 'place'>,
+  { kind, position }: Pick<PageFailures, 'kind' | 'position'>,
 ): PageFailures {
-  const goesOn = before?.kind === kind && before.place === place
-  return { kind, place, count: goesOn ? before.count + 1 : 1 }
+  const goesOn = before?.kind === kind && before.position === position
+  return { kind, position, count: goesOn ? before.count + 1 : 1 }
 }
 
-/** This many failures of one kind at one place are no accident. */
+/** This many failures of one kind at one position are no accident. */
 const mostTries = 3
 
 /**

@@ -6,7 +6,7 @@ export type ListColumns = {
   readonly shown: readonly number[]
   /** The order of the rows. `bytes`: by the bytes of the text. */
   readonly order: readonly {
-    readonly place: number
+    readonly index: number
     readonly descends: boolean
     readonly type: Compared | 'bytes'
   }[]
@@ -60,9 +60,9 @@ function move(row: string, from: Map<string, number>, to: Map<string, number>) {
 function textOf(row: Row | 'unknown' | null, columns: ListColumns | null): string | 'unknown' | null {
   if (row === null) return null
   if (row === 'unknown' || columns === null) return 'unknown'
-  const places = [...columns.shown, ...columns.order.map(({ place }) => place)]
-  const values = places.map(place => row[place] as Value).filter(isKnown)
-  if (values.length < places.length) return 'unknown'
+  const indexes = [...columns.shown, ...columns.order.map(({ index }) => index)]
+  const values = indexes.map(index => row[index] as Value).filter(isKnown)
+  if (values.length < indexes.length) return 'unknown'
   if (values.some(value => value !== null && value.length > mostLetters)) return 'unknown'
   return JSON.stringify(values)
 }

@@ -8,16 +8,16 @@ export function mergeSorted<T>(
   most = Number.POSITIVE_INFINITY,
 ): T[] {
   if (lists.length === 1) return lists[0]!.slice(0, most)
-  const places = lists.map(() => 0)
+  const next = lists.map(() => 0)
   const merged: T[] = []
   while (merged.length < most) {
     let first = -1
     for (const [i, list] of lists.entries()) {
-      if (places[i]! >= list.length) continue
-      if (first < 0 || goesFirst(list[places[i]!]!, lists[first]![places[first]!]!)) first = i
+      if (next[i]! >= list.length) continue
+      if (first < 0 || goesFirst(list[next[i]!]!, lists[first]![next[first]!]!)) first = i
     }
     if (first < 0) return merged
-    merged.push(lists[first]![places[first]!++]!)
+    merged.push(lists[first]![next[first]!++]!)
   }
   return merged
 }

@@ -125,7 +125,7 @@ export function afterAnswer(
 }
 
 /** How many more requests may be sent at `nowMs`, with `inFlight` in flight. */
-export function paceRoom(pace: Pace, inFlight: number, nowMs: number): number {
+export function freeByPace(pace: Pace, inFlight: number, nowMs: number): number {
   return nowMs < pace.pausedUntilMs ? 0 : Math.max(0, Math.floor(pace.limit) - inFlight)
 }
 

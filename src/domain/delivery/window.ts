@@ -19,9 +19,9 @@ export type Window = {
   openCount: number
 }
 
-/** A stream that continues after `place`. */
-export function openWindow(place: TimeId): Window {
-  return { readUpTo: place, sentUpTo: place, open: new Map(), openCount: 0 }
+/** A stream that continues after `position`. */
+export function openWindow(position: TimeId): Window {
+  return { readUpTo: position, sentUpTo: position, open: new Map(), openCount: 0 }
 }
 
 /** One more webhook has this event open. */

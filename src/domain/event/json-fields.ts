@@ -37,11 +37,11 @@ export function openFields(json: string, at: number): Fields {
         flat.push(next, brace < 0 ? json.length : brace)
         next = brace < 0 ? json.length : endOfObjects(json, next, brace)
       }
-      const place = json.indexOf(key, flat[i]!)
-      if (place < 0) return undefined
+      const found = json.indexOf(key, flat[i]!)
+      if (found < 0) return undefined
       // After a backslash it is the end of a longer name, or of a string.
-      if (place < flat[i + 1]! && json.charCodeAt(place - 1) !== backslash) {
-        const from = skipSpace(json, place + key.length)
+      if (found < flat[i + 1]! && json.charCodeAt(found - 1) !== backslash) {
+        const from = skipSpace(json, found + key.length)
         return json.slice(from, endOfValue(json, from))
       }
     }
@@ -61,7 +61,7 @@ function mayBeLookedUp(name: string): boolean {
 }
 
 /**
- * The place after the value that contains the brace, the first one after `from`, a place between two fields: an object or a
+ * The offset after the value that contains the brace, the first one after `from`, an offset between two fields: an object or a
  * list of objects if an unescaped name precedes it. Otherwise the brace may be in a string, and the fields are walked.
  */
 function endOfObjects(json: string, from: number, brace: number): number {
@@ -72,11 +72,11 @@ function endOfObjects(json: string, from: number, brace: number): number {
     json.charCodeAt(colonAt - 1) === quote &&
     json.charCodeAt(colonAt - 2) !== backslash
   if (isNamed) return endOfNested(json, colonAt + 1)
-  const places: number[] = []
+  const offsets: number[] = []
   let next = skipSpace(json, from)
   if (json.charCodeAt(next) === comma) next = skipSpace(json, next + 1)
   while (next <= brace) {
-    const to = walkOn(json, next, places)
+    const to = walkOn(json, next, offsets)
     if (to === next) return json.length
     next = to
   }
@@ -86,12 +86,12 @@ function endOfObjects(json: string, from: number, brace: number): number {
 /** The value of a field, whatever the spelling of its name. */
 function walkTo(json: string, at: number, name: string, key: string): string | undefined {
   if (json.charCodeAt(at) !== openBrace) return undefined
-  const places: number[] = []
+  const offsets: number[] = []
   let next = skipSpace(json, at + 1)
   for (let i = 0; ; i += 2) {
-    next = walkOn(json, next, places)
-    if (i === places.length) return undefined
-    if (isName(json, places[i]!, places[i + 1]!, name, key)) return valueAt(json, places[i + 1]!)
+    next = walkOn(json, next, offsets)
+    if (i === offsets.length) return undefined
+    if (isName(json, offsets[i]!, offsets[i + 1]!, name, key)) return valueAt(json, offsets[i + 1]!)
   }
 }
 
@@ -99,14 +99,14 @@ function walkTo(json: string, at: number, name: string, key: string): string | u
 export function fieldsAt(json: string, at: number): Map<string, string> | null {
   let next = skipSpace(json, at)
   if (json.charCodeAt(next) !== openBrace) return null
-  const places: number[] = []
+  const offsets: number[] = []
   next = skipSpace(json, next + 1)
   const fields = new Map<string, string>()
   for (let i = 0; ; i += 2) {
-    next = walkOn(json, next, places)
-    if (i === places.length) return fields
-    const end = places[i + 1]!
-    fields.set(textOf(json.slice(places[i]!, Math.abs(end))), valueAt(json, end))
+    next = walkOn(json, next, offsets)
+    if (i === offsets.length) return fields
+    const end = offsets[i + 1]!
+    fields.set(textOf(json.slice(offsets[i]!, Math.abs(end))), valueAt(json, end))
   }
 }
 
@@ -114,19 +114,19 @@ export function fieldsAt(json: string, at: number): Map<string, string> | null {
  * Appends the bounds of the next field's name (a negative end: it has an escape), or nothing at the end of the object.
  * Returns where to continue.
  */
-function walkOn(json: string, at: number, places: number[]): number {
+function walkOn(json: string, at: number, offsets: number[]): number {
   if (json.charCodeAt(at) !== quote) return at
   let nameEnd = at + 1
   let code = json.charCodeAt(nameEnd)
   for (; code !== quote && code !== backslash; code = json.charCodeAt(nameEnd)) nameEnd++
   nameEnd = code === quote ? nameEnd + 1 : endOfString(json, at)
-  places.push(at, code === quote ? nameEnd : -nameEnd)
+  offsets.push(at, code === quote ? nameEnd : -nameEnd)
   const to = endOfValue(json, skipSpace(json, skipSpace(json, nameEnd) + 1))
   const end = skipSpace(json, to)
   return json.charCodeAt(end) === comma ? skipSpace(json, end + 1) : end
 }
 
-/** Whether the string at a place is the name, in any spelling. `key` is its usual spelling, with a colon. */
+/** Whether the string at an offset is the name, in any spelling. `key` is its usual spelling, with a colon. */
 function isName(json: string, from: number, end: number, name: string, key: string): boolean {
   if (end < 0) return textOf(json.slice(from, -end)) === name
   const last = key.length - 2
@@ -170,7 +170,7 @@ function skipSpace(json: string, at: number): number {
   }
 }
 
-/** The place after the string at `at`. */
+/** The offset after the string at `at`. */
 function endOfString(json: string, at: number): number {
   let end = json.indexOf('"', at + 1)
   while (end > 0) {
@@ -182,7 +182,7 @@ function endOfString(json: string, at: number): number {
   return json.length
 }
 
-/** The place after the value at `at`. */
+/** The offset after the value at `at`. */
 function endOfValue(json: string, at: number): number {
   const first = json.charCodeAt(at)
   if (first === quote) return endOfString(json, at)

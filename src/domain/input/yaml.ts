@@ -1,7 +1,7 @@
 import { type Document, isScalar, LineCounter, parseDocument, visit } from 'yaml'
 import { impossibleName, membersOf, pathTo, unseenIn } from './members.ts'
 
-/** The content of a YAML file, or every problem of its form, each with its place. */
+/** The content of a YAML file, or every problem of its form, each with its line and column. */
 export type YamlResult =
   | { readonly ok: true; readonly content: unknown; readonly document: Document }
   | { readonly ok: false; readonly problems: readonly string[] }
@@ -12,7 +12,7 @@ const mostLevels = 100
 /** Reads YAML that people write. Merges (`<<: *anchor`) are on. */
 export function readYaml(text: string): YamlResult {
   const lines = new LineCounter()
-  const placed = ({ at, message }: Place) => {
+  const withPosition = ({ at, message }: FormError) => {
     const { line, col } = lines.linePos(at)
     return `line ${line}, column ${col}: ${message}`
   }
@@ -24,8 +24,8 @@ export function readYaml(text: string): YamlResult {
     })
     const wrong = document.errors.map(({ message, pos: [at] }) => ({ at, message }))
     if (wrong.some(({ message }) => isOfStack(message))) return { ok: false, problems: [tooDeep] }
-    const misplaced = wrong.length > 0 ? wrong : endlessAliases(document)
-    if (misplaced.length > 0) return { ok: false, problems: misplaced.map(placed) }
+    const wrongForm = wrong.length > 0 ? wrong : endlessAliases(document)
+    if (wrongForm.length > 0) return { ok: false, problems: wrongForm.map(withPosition) }
     const content: unknown = document.toJS({ maxAliasCount: 100 })
     const problems = problemsOf(content)
     return problems.length > 0 ? { ok: false, problems } : { ok: true, content, document }
@@ -34,12 +34,12 @@ export function readYaml(text: string): YamlResult {
   }
 }
 
-type Place = { readonly at: number; readonly message: string }
+type FormError = { readonly at: number; readonly message: string }
 
 /** The aliases inside of the node that they repeat: what they say has no end. */
-function endlessAliases(document: Document): Place[] {
+function endlessAliases(document: Document): FormError[] {
   const anchors = new Map<string, unknown>()
-  const found: Place[] = []
+  const found: FormError[] = []
   visit(document, {
     // In the order of the text: an anchor holds until another node has its name.
     Value(_key, node) {

@@ -40,13 +40,13 @@ export function keyLists(ids: readonly string[], key: KeyColumns): string[][] {
 /** The id of a row, by the key values at these positions; null: one is missing. */
 export function idAt(
   row: readonly (string | null | symbol | undefined)[] | null | undefined,
-  places: readonly number[],
+  indexes: readonly number[],
 ): string | null {
-  if (!row || places.length === 0) return null
-  if (places.length === 1) {
-    const only = row[places[0]!]
+  if (!row || indexes.length === 0) return null
+  if (indexes.length === 1) {
+    const only = row[indexes[0]!]
     return typeof only === 'string' ? only : null
   }
-  const parts = places.map(place => row[place])
+  const parts = indexes.map(index => row[index])
   return parts.every(part => typeof part === 'string') ? joinKey(parts) : null
 }

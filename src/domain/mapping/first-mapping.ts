@@ -152,7 +152,7 @@ function draftLabel(columns: KnownTable['columns']): string[] {
 /** A column that names the row's value, beside its owner. */
 const nameOfName = /^(name|key|field|field_?name|attribute|property|meta_?key|label)$/i
 const nameOfValue = /^(value|val|meta_?value|content|data)$/i
-const nameOfPlace = /^_?(position|order|sort|ordinal|rank|parent_order)$/i
+const nameOfOrder = /^_?(position|order|sort|ordinal|rank|parent_order)$/i
 
 const nameOfRow = /^(name|title|label|display_?name|naam|titel)$/i
 
@@ -251,7 +251,7 @@ function contentOf(
     ({ name, kind }) =>
       (!columnsOfKey(table.key ?? []).includes(name) || isReference(name)) &&
       kind !== 'moment' &&
-      !nameOfPlace.test(name),
+      !nameOfOrder.test(name),
   )
   if (said.length === 1) return { value: said[0]!.name, key: null, columns: draftColumns(said) }
   const key = said.filter(({ name, kind }) => kind === 'text' && nameOfName.test(name))

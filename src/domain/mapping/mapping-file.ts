@@ -122,7 +122,7 @@ export type MappingFileResult =
   | { readonly ok: true; readonly mapping: readonly EntityMapping[] }
   | { readonly ok: false; readonly problems: readonly { readonly at: string; readonly message: string }[] }
 
-/** Reads a mapping file, parsed from YAML or JSON. Every problem names its place, as `entities.user.table`. */
+/** Reads a mapping file, parsed from YAML or JSON. Every problem names its path, as `entities.user.table`. */
 export function readMappingFile(content: unknown): MappingFileResult {
   const parsed = mappingFile.safeParse(content)
   if (!parsed.success)

@@ -62,7 +62,7 @@ export type ExplainFacts = {
     readonly first: TimeId
     readonly isHeld: boolean
   } | null
-  /** Its place in the log beyond the webhook's position; null: the webhook has passed it. */
+  /** Its state in the log beyond the webhook's position; null: the webhook has passed it. */
   readonly ahead: {
     /** Null: its share has no holder. */
     readonly holderId: number | null

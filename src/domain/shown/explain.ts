@@ -54,7 +54,7 @@ export type Explanation = {
  * language.
  */
 export function explain(facts: ExplainFacts, texts: ExplainTexts = explainTexts): Explanation {
-  const { state, sentences, until = null, other = null } = explainPlace(facts, texts)
+  const { state, sentences, until = null, other = null } = explainPosition(facts, texts)
   return { state, sentence: sentences.join(' '), until, other, deliveredAt: facts.accepted?.at ?? null }
 }
 
@@ -62,7 +62,7 @@ type Said = Pick<Explanation, 'state'> & { readonly sentences: readonly string[]
     Pick<Explanation, 'until' | 'other'>
   >
 
-function explainPlace(facts: ExplainFacts, texts: ExplainTexts): Said {
+function explainPosition(facts: ExplainFacts, texts: ExplainTexts): Said {
   const { waiting, ended, accepted, lastTry } = facts
   const before = accepted ? [texts.deliveredBefore(say(accepted.at))] : []
   if (waiting) {

@@ -3,10 +3,10 @@ import type { NextOfShipment } from '../delivery/shipment.ts'
 import type { StoredEvent } from '../event/event.ts'
 import { formatLsn } from '../value/lsn.ts'
 import type { TimeId } from '../value/time-id.ts'
-import { isSampled, mostTraced, spanIdIn, type TracePlace, traceOf } from './trace.ts'
+import { isSampled, mostTraced, type SpanContext, spanIdIn, traceOf } from './trace.ts'
 
 /** A span of a trace. Times are in ms since 1970. */
-export type Span = TracePlace & {
+export type Span = SpanContext & {
   readonly name: 'capture' | 'append' | 'attempt' | 'settle'
   readonly parentSpanId?: string | undefined
   /** A request to another system. */
@@ -17,7 +17,7 @@ export type Span = TracePlace & {
   /** Why it failed; null or absent: it did not. */
   readonly failure?: string | null
   /** The same request in another trace. */
-  readonly link?: TracePlace | undefined
+  readonly link?: SpanContext | undefined
 }
 
 /** The settings of tracing: the outbox, the share of sampled traces, and whether spans may name entities. */
@@ -79,33 +79,36 @@ function subjectsOf({ eventId, eventIds, messageId }: OfMessage): readonly (Time
   return eventIds ?? [eventId ?? messageId]
 }
 
-/** A request's place in the trace of its first event: the content of `traceparent`, and whether it is sampled. */
-export function placeOfRequest(
+/** A request's span context in the trace of its first event: the content of `traceparent`, and whether it is sampled. */
+export function spanContextOfRequest(
   { outboxId, ratio }: Sampling,
   message: OfMessage,
   spanId: string,
-): TracePlace & { readonly isSampled: boolean } {
+): SpanContext & { readonly isSampled: boolean } {
   const { traceId } = traceOf(outboxId, subjectsOf(message)[0]!)
   return { traceId, spanId, isSampled: isSampled(traceId, ratio) }
 }
 
-type Place = TracePlace & { readonly parentSpanId: string | undefined; readonly link: TracePlace | undefined }
+type EventContext = SpanContext & {
+  readonly parentSpanId: string | undefined
+  readonly link: SpanContext | undefined
+}
 
-/** A request's places in the sampled traces of its events, at most a hundred. */
-function placesOf({ outboxId, ratio }: Sampling, message: OfMessage, spanId: string): Place[] {
-  const places: Place[] = []
-  let first: TracePlace | null = null
+/** A request's span contexts in the sampled traces of its events, at most a hundred. */
+function spanContextsOf({ outboxId, ratio }: Sampling, message: OfMessage, spanId: string): EventContext[] {
+  const contexts: EventContext[] = []
+  let first: SpanContext | null = null
   for (const subject of subjectsOf(message)) {
     const { traceId, spanId: root } = traceOf(outboxId, subject)
-    const place: TracePlace = { traceId, spanId: first ? spanIdIn(traceId, spanId) : spanId }
+    const context: SpanContext = { traceId, spanId: first ? spanIdIn(traceId, spanId) : spanId }
     const link = first && isSampled(first.traceId, ratio) ? first : undefined
-    first ??= place
+    first ??= context
     if (!isSampled(traceId, ratio)) continue
     // The request is the root of a test's trace.
-    places.push({ ...place, parentSpanId: typeof subject === 'string' ? undefined : root, link })
-    if (places.length === mostTraced) break
+    contexts.push({ ...context, parentSpanId: typeof subject === 'string' ? undefined : root, link })
+    if (contexts.length === mostTraced) break
   }
-  return places
+  return contexts
 }
 
 /** The spans of a finished request, one in the trace of each of its events. They contain only the host of the URL. */
@@ -130,8 +133,8 @@ export function spansOfAttempt(sampling: Sampling, attempt: Attempt, spanId: str
     'server.address': URL.canParse(attempt.request.url) ? new URL(attempt.request.url).hostname : undefined,
     'error.type': errorClass ?? undefined,
   }
-  return placesOf(sampling, attempt, spanId).map(place => ({
-    ...place,
+  return spanContextsOf(sampling, attempt, spanId).map(context => ({
+    ...context,
     name: 'attempt' as const,
     isClient: true,
     startMs,
@@ -154,7 +157,7 @@ export function spansOfSettlement(
     'walhook.next': next.state,
     'walhook.next_in_ms': 'waitMs' in next ? Math.round(next.waitMs) : undefined,
   }
-  return placesOf(sampling, attempt, attempt.spanId).map(({ traceId, spanId }) => ({
+  return spanContextsOf(sampling, attempt, attempt.spanId).map(({ traceId, spanId }) => ({
     traceId,
     spanId: spanIdIn(traceId, `settle ${spanId}`),
     parentSpanId: spanId,

@@ -3,14 +3,14 @@ import { createHash } from 'node:crypto'
 /** At most this many events of one commit or request have spans. */
 export const mostTraced = 100
 
-/** A place in a trace, as W3C Trace Context defines it: 32 and 16 lower-case hexadecimal digits. */
-export type TracePlace = { readonly traceId: string; readonly spanId: string }
+/** A span context, as W3C Trace Context defines it: 32 and 16 lower-case hexadecimal digits. */
+export type SpanContext = { readonly traceId: string; readonly spanId: string }
 
 /**
  * The trace of an event and its root span, both computed from the event's id: every process adds to the same trace, even days
  * later, without storing anything. `outboxId` separates installations, whose event ids may be equal.
  */
-export function traceOf(outboxId: string, subject: bigint | string): TracePlace {
+export function traceOf(outboxId: string, subject: bigint | string): SpanContext {
   const digest = createHash('sha256').update(`walhook trace ${outboxId} ${subject}`).digest('hex')
   return { traceId: notZero(digest.slice(0, 32)), spanId: notZero(digest.slice(32, 48)) }
 }
@@ -37,7 +37,7 @@ export function isSampled(traceId: string, ratio: number): boolean {
 }
 
 /** The value of the header `traceparent`. https://www.w3.org/TR/trace-context/#traceparent-header */
-export function traceparent({ traceId, spanId }: TracePlace, isSampled: boolean): string {
+export function traceparent({ traceId, spanId }: SpanContext, isSampled: boolean): string {
   return `00-${traceId}-${spanId}-${isSampled ? '01' : '00'}`
 }
 

@@ -98,7 +98,7 @@ export function arrayWriter(element: JsonWriter, delimiter: string): JsonWriter 
 
 // Loops: a regular expression for a quoted item overflows the stack on large items.
 
-/** The place after the closing quote of the item at `from`. */
+/** The offset after the closing quote of the item at `from`. */
 function endOfQuoted(text: string, from: number): number {
   let at = from + 1
   while (at < text.length && text[at] !== '"') at += text[at] === '\\' ? 2 : 1

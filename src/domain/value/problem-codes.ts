@@ -6,7 +6,7 @@ export const problemCodes = {
   // Configuration
   variable: 'An environment variable is missing or wrong.',
   variable_unknown: 'An environment variable looks like one of walhook’s, but is unknown. A warning.',
-  mapping_file: 'The mapping file cannot be read, or is wrong at the named place.',
+  mapping_file: 'The mapping file cannot be read, or is wrong at the named path.',
   secret_key: 'Something is encrypted with a key that is not set.',
   guide: 'The guide whose code examples the pages show is missing or changed.',
   host: 'walhook cannot listen on the address HOST.',

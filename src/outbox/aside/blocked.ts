@@ -7,20 +7,20 @@ import { dueInMs, type RowEntity } from './aside.ts'
 const blockedStatement = statement(
   'blocked_entities',
   {
-    asked: rows<RowEntity & { readonly place: number }>({
+    asked: rows<RowEntity & { readonly index: number }>({
       ...ofRowEntity,
-      place: ['int', of => of.place],
+      index: ['int', of => of.index],
     }),
     webhookIds: 'int[]',
   },
   p => `
 select array(
-         select s.place from ${p.asked('s')}
+         select s.index from ${p.asked('s')}
          where exists (
            select 1 from walhook.deliveries d
            where d.webhook_id = s.webhook_id and d.entity_type = s.entity_type and d.entity_id = s.entity_id offset 0
          )
-       ) as places,
+       ) as indexes,
        array(
          select w.id from unnest(${p.webhookIds}) as w (id)
          where not exists (select 1 from walhook.deliveries d where d.webhook_id = w.id offset 0)
@@ -37,16 +37,16 @@ export async function blockedEntities(
   },
 ): Promise<{ readonly blocked: readonly boolean[]; readonly without: readonly number[] }> {
   const { webhookIds, entityTypes, entityIds } = input
-  const asked = webhookIds.map((webhookId, place) => ({
+  const asked = webhookIds.map((webhookId, index) => ({
     webhookId,
-    entityType: entityTypes[place]!,
-    entityId: entityIds[place]!,
-    place,
+    entityType: entityTypes[index]!,
+    entityId: entityIds[index]!,
+    index,
   }))
   if (asked.length === 0) return { blocked: [], without: [] }
   const { rows } = await blockedStatement(outbox.pool, { asked, webhookIds: [...new Set(webhookIds)] })
-  const blocked = new Set<number>(rows[0].places)
-  return { blocked: asked.map(({ place }) => blocked.has(place)), without: rows[0].without }
+  const blocked = new Set<number>(rows[0].indexes)
+  return { blocked: asked.map(({ index }) => blocked.has(index)), without: rows[0].without }
 }
 
 /** The webhooks with rows, and the earliest of each share. Only takeable rows count. */

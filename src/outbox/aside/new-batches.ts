@@ -59,25 +59,25 @@ const oldestRows = statement(
     mostBytes: 'bigint',
   },
   p => `
-with ${dueEntities({ ...p, most: p.mostEntities })}, placed as materialized (
-  select row_number() over () as place, entity_type, entity_id from due
+with ${dueEntities({ ...p, most: p.mostEntities })}, ranked as materialized (
+  select row_number() over () as rank, entity_type, entity_id from due
 )
 select * from (
-  select ${deliveryColumns}, placed.place,
+  select ${deliveryColumns}, ranked.rank,
          d.taken_by is null and d.batch_id is null and (d.due_at = 'infinity' or d.due_at <= clock_timestamp())
            and not ${waitsForStream('d')} as is_fresh,
-         sum(octet_length(e.body)) over (order by placed.place, d.event_id) - octet_length(e.body) as bytes_before
-  from placed cross join lateral (
+         sum(octet_length(e.body)) over (order by ranked.rank, d.event_id) - octet_length(e.body) as bytes_before
+  from ranked cross join lateral (
     select * from walhook.deliveries
-    where webhook_id = ${p.webhookId} and entity_type = placed.entity_type and entity_id = placed.entity_id
+    where webhook_id = ${p.webhookId} and entity_type = ranked.entity_type and entity_id = ranked.entity_id
     order by event_id limit ${p.perEntity}
   ) d
   ${itsEvent}
-  order by placed.place, d.event_id
+  order by ranked.rank, d.event_id
   limit ${p.most}
 ) oldest
 where bytes_before < ${p.mostBytes}
-order by place, event_id`,
+order by rank, event_id`,
 )
 
 /**
@@ -158,7 +158,7 @@ export async function formBatches(
     most: mostRows,
     mostBytes: BigInt(mostBytes),
   })
-  const ofEntities = [...Map.groupBy(found, row => row.place as bigint).values()]
+  const ofEntities = [...Map.groupBy(found, row => row.rank as bigint).values()]
   const behind = ofEntities.filter(([first]) => !first.is_fresh)
   if (behind.length > 0)
     await waitBehind(client, { webhookId, entities: behind.map(([row]) => fromRow(row)) })

@@ -1,4 +1,4 @@
-import { placeIn, waitsInLog } from '../log/waits.ts'
+import { positionIn, waitsInLog } from '../log/waits.ts'
 import { stateAt } from '../log/wanted.ts'
 
 /**
@@ -30,7 +30,7 @@ waiting_for_stream as materialized (
       from walhook.shares m left join walhook.streams o on o.webhook_id = ${webhookId} and o.share = m.share
     )
   ) k
-  cross join lateral (${placeIn(webhookId, 'walhook.share_of(k.entity_type, k.entity_id)')}) p
+  cross join lateral (${positionIn(webhookId, 'walhook.share_of(k.entity_type, k.entity_id)')}) p
   cross join lateral (
     select k.entity_type, k.entity_id, p.settled_up_to, k.after_id as up_to where k.after_id > p.settled_up_to
   ) older

@@ -7,7 +7,7 @@ import { planTransactionByIndex } from '../database/database.ts'
 import { fields } from '../database/fields.ts'
 import { ofEntity } from '../database/row-keys.ts'
 import { rows, statement } from '../database/statement.ts'
-import { isDelivered, isSkipped, placeIn, waitsInLog } from '../log/waits.ts'
+import { isDelivered, isSkipped, positionIn, waitsInLog } from '../log/waits.ts'
 import { formOf, stateAt, wantedColumns, wants } from '../log/wanted.ts'
 import { makeDue, notifyByHand } from './by-hand.ts'
 
@@ -19,20 +19,20 @@ import { makeDue, notifyByHand } from './by-hand.ts'
  * - in_log: not reached by its stream
  * - nowhere: delivered, ended, or never wanted
  */
-export type Place = 'waits' | 'failed' | 'in_flight' | 'in_log' | 'nowhere'
+export type AskedState = 'waits' | 'failed' | 'in_flight' | 'in_log' | 'nowhere'
 
 export type AskedEvent = Entity & {
   readonly eventId: TimeId
   readonly share: number
-  readonly place: Place
+  readonly state: AskedState
   readonly isDead: boolean
   readonly isRow: boolean
   /** Whether its stream has reached it. */
   readonly isPassed: boolean
 }
 
-const placesOfEvents = statement(
-  'places_of_events',
+const positionsOfEvents = statement(
+  'positions_of_events',
   { webhookId: 'int', eventIds: 'bigint[]' },
   p => `
 select e.id as event_id, e.entity_type, e.entity_id, e.share, coalesce(x.state = 'dead', false) as is_dead,
@@ -44,13 +44,13 @@ select e.id as event_id, e.entity_type, e.entity_id, e.share, coalesce(x.state =
             when ${isSkipped(p.webhookId, 'e')} then 'nowhere'
             when e.id > p.may_send_up_to then 'in_log'
             when ${isDelivered(p.webhookId, 'e')} then 'nowhere'
-            else 'in_flight' end as place
+            else 'in_flight' end as state
 from unnest(${p.eventIds}) as i (id)
 cross join lateral (
   select ${wantedColumns.replace('share', 'coalesce(share, walhook.share_of(entity_type, entity_id)) as share')}
   from walhook.events where id = i.id limit 1
 ) e
-cross join lateral (${placeIn(p.webhookId, 'e.share')}) p
+cross join lateral (${positionIn(p.webhookId, 'e.share')}) p
 left join lateral (${stateAt(p.webhookId, 'e.webhooks_version')}) s on true
 left join lateral (
   select * from walhook.deliveries
@@ -71,7 +71,7 @@ const upTos = rows<UpTo>({
 })
 
 /**
- * Turns entities' events in the log up to an event into rows, so that the event has its place after them; the stream skips
+ * Turns entities' events in the log up to an event into rows, so that the event follows them; the stream skips
  * them. Earlier ones that may be in flight stay with the stream: `waitsForStream`.
  */
 const pull = statement(
@@ -80,7 +80,7 @@ const pull = statement(
   p => `
 with k as materialized (
   select k.*, least(p.may_send_up_to, k.up_to - 1) as after_id
-  from ${p.entities('k')} cross join lateral (${placeIn(p.webhookId, 'k.share')}) p
+  from ${p.entities('k')} cross join lateral (${positionIn(p.webhookId, 'k.share')}) p
 ), pulled as (
   insert into walhook.deliveries (webhook_id, share, entity_type, entity_id, event_id, with_previous, as_new, as_delete, due_at)
   select ${p.webhookId}, e.share, e.entity_type, e.entity_id, e.id, w.previous, ${formOf('e', 's')}, 'infinity'
@@ -123,32 +123,32 @@ where webhook_id = ${p.webhookId} and event_id = any(${p.eventIds})`,
 )
 
 /** The states of stored events, in ascending order of id. */
-export async function askedPlaces(
+export async function askedPositions(
   client: pg.ClientBase,
   { webhookId, eventIds }: { webhookId: number; eventIds: readonly TimeId[] },
 ): Promise<AskedEvent[]> {
-  const { rows } = await placesOfEvents(client, { webhookId, eventIds })
+  const { rows } = await positionsOfEvents(client, { webhookId, eventIds })
   return rows.map(fields<AskedEvent>)
 }
 
 /** Which of the events are sent, by state. */
 export type Wish = 'resend' | 'replay' | 'failed'
 
-function isMeant({ place, isDead }: AskedEvent, wish: Wish): boolean {
+function isMeant({ state, isDead }: AskedEvent, wish: Wish): boolean {
   switch (wish) {
     case 'resend':
-      return place !== 'in_flight'
+      return state !== 'in_flight'
     case 'replay':
-      return place === 'nowhere'
+      return state === 'nowhere'
     case 'failed':
-      return place === 'failed' || (place === 'nowhere' && isDead)
+      return state === 'failed' || (state === 'nowhere' && isDead)
     default:
       return wish satisfies never
   }
 }
 
 /**
- * Queues events for a webhook by hand, at their places in their entities' order, in a transaction begun by `lockToSend`:
+ * Queues events for a webhook by hand, in their entities' order, in a transaction begun by `lockToSend`:
  *
  * - resend: always, unless in flight
  * - replay: unless pending or in flight
@@ -163,7 +163,7 @@ export async function askFor(
 ): Promise<{ events: readonly AskedEvent[]; asked: readonly AskedEvent[] }> {
   const { webhookId, wish } = input
   await planTransactionByIndex(client)
-  const events = await askedPlaces(client, input)
+  const events = await askedPositions(client, input)
   const asked = events.filter(event => isMeant(event, wish))
   if (asked.length === 0) return { events, asked }
   const ahead = new Map<string, UpTo>()

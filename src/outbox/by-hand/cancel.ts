@@ -9,8 +9,8 @@ import { lockAllHolders } from '../database/fence.ts'
 import { fields } from '../database/fields.ts'
 import { ofEntity, oldestOfS } from '../database/row-keys.ts'
 import { rows, statement } from '../database/statement.ts'
-import { placesOf, recordEnded } from '../log/waits.ts'
-import { askedPlaces } from './ask.ts'
+import { positionsOf, recordEnded } from '../log/waits.ts'
+import { askedPositions } from './ask.ts'
 import { notifyByHand } from './by-hand.ts'
 import { countPage, type Skipped } from './count-skipped.ts'
 
@@ -102,7 +102,9 @@ export async function cancelRows(
   return { cancelled, isMore: cancelled === limit }
 }
 
-const placesOfWebhook = statement('places_of_webhook', { webhookId: 'int' }, p => placesOf(p.webhookId))
+const positionsOfWebhook = statement('positions_of_webhook', { webhookId: 'int' }, p =>
+  positionsOf(p.webhookId),
+)
 
 const insertSkip = statement(
   'insert_skip',
@@ -124,18 +126,18 @@ export async function skipWaiting(
 ): Promise<{ skipped: Skipped | null; isUnsure: boolean }> {
   await lockAllHolders(client)
   await planTransactionByIndex(client)
-  const { rows: places } = await placesOfWebhook(client, { webhookId })
+  const { rows: positions } = await positionsOfWebhook(client, { webhookId })
   const {
     settled,
     may_send: maySend,
     least,
-  }: Record<'settled' | 'may_send', TimeId[]> & { least: TimeId } = places[0]
+  }: Record<'settled' | 'may_send', TimeId[]> & { least: TimeId } = positions[0]
   let range = { afterId: least, upTo }
   let isUnsure = false
   if (eventId !== null) {
-    const [event] = await askedPlaces(client, { webhookId, eventIds: [eventId] })
-    isUnsure = event?.place === 'in_flight' && !event.isRow
-    if (event?.place !== 'in_log' && !isUnsure) return { skipped: null, isUnsure: false }
+    const [event] = await askedPositions(client, { webhookId, eventIds: [eventId] })
+    isUnsure = event?.state === 'in_flight' && !event.isRow
+    if (event?.state !== 'in_log' && !isUnsure) return { skipped: null, isUnsure: false }
     range = { afterId: eventId - 1n, upTo: eventId }
   }
   const skip = { webhookId, entity, ...range, settled, maySend }

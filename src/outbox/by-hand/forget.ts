@@ -6,7 +6,7 @@ import { endEmptyBatches } from '../aside/dissolve-batches.ts'
 import { type Outbox, transaction } from '../database/database.ts'
 import { lockAllHolders } from '../database/fence.ts'
 import { wakeChannel } from '../log/append.ts'
-import { placeIn, waitsInLog } from '../log/waits.ts'
+import { positionIn, waitsInLog } from '../log/waits.ts'
 import { stateAt } from '../log/wanted.ts'
 import { entityMark } from '../reading/forgotten.ts'
 
@@ -51,7 +51,7 @@ select (select max(id) from w) as last, (select count(*)::int from gone) as rows
 const countAheadStatement = `
 select count(*)::int as ahead
 from (select id from walhook.webhooks where id > $1 order by id limit $5) w
-cross join lateral (${placeIn('w.id', 'walhook.share_of($2, $3)')}) p
+cross join lateral (${positionIn('w.id', 'walhook.share_of($2, $3)')}) p
 cross join lateral (
   select * from walhook.events where entity_id = $3 and entity_type = $2 and id > p.settled_up_to and id <= $4
   offset 0

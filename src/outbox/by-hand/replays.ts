@@ -181,7 +181,7 @@ export async function workOnReplay(
   { pageEvents, leaseMs, isTimeOver }: { pageEvents: number; leaseMs: number; isTimeOver: () => boolean },
 ): Promise<void> {
   const { id, webhookId, fromId: from, toId: to, triggers } = job
-  let place = after
+  let cursor = after
   const done = await replay(
     outbox,
     { webhookId, source: { of: 'range', from, to, triggers, missed }, onlyWanted: true, after, pageEvents },
@@ -195,11 +195,11 @@ export async function workOnReplay(
                taken_until = ${now} + $8::float8 * interval '1 ms'
            where id = $1 and state = 'running' and after_type is not distinct from $2 and after_id is not distinct from $3`,
           [
-            ...[id, place?.entityType ?? null, place?.entityId ?? null, page.lookedAt, page.queued],
+            ...[id, cursor?.entityType ?? null, cursor?.entityId ?? null, page.lookedAt, page.queued],
             ...[page.after.entityType, page.after.entityId, leaseMs],
           ],
         )
-        place = page.after
+        cursor = page.after
         return rowCount === 1
       },
     },

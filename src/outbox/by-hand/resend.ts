@@ -4,7 +4,7 @@ import type { TimeId } from '../../domain/value/time-id.ts'
 import { openInStream } from '../aside/pulled.ts'
 import { isTaken } from '../aside/taken.ts'
 import { statement } from '../database/statement.ts'
-import { isDelivered, placeIn } from '../log/waits.ts'
+import { isDelivered, positionIn } from '../log/waits.ts'
 import { concernsFilter, isMeantFor, isOfTenant } from '../log/wanted.ts'
 import { askFor } from './ask.ts'
 import { lockToSend, type NotSending } from './by-hand.ts'
@@ -45,7 +45,7 @@ select
   (select id
    from (
      select ${p.entityType} as entity_type, ${p.entityId} as entity_id, settled_up_to, may_send_up_to as up_to
-     from (${placeIn(p.webhookId, p.share)}) p
+     from (${positionIn(p.webhookId, p.share)}) p
    ) k
    cross join lateral (${openInStream(p.webhookId, 'k', String(newerEvents))}) e
    limit 1) as sent_by_stream,
@@ -68,7 +68,7 @@ from walhook.events e join walhook.webhooks w on w.id = $1 where e.id = $2`
 
 /**
  * Resends one event to a webhook, whatever its state and, unless `onlyWanted`, without a trigger: a replay of one event. It
- * takes its place in the entity's order, and starts with attempt 1. A request in flight is left alone. A transaction of its
+ * keeps the entity's order, and starts with attempt 1. A request in flight is left alone. A transaction of its
  * own.
  */
 export async function resendEvent(

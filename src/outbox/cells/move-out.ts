@@ -2,7 +2,7 @@ import type pg from 'pg'
 import type { TimeId } from '../../domain/value/time-id.ts'
 import type { Outbox } from '../database/database.ts'
 import { moment, now, statement } from '../database/statement.ts'
-import { placeIn, waitsInLog } from '../log/waits.ts'
+import { positionIn, waitsInLog } from '../log/waits.ts'
 import { formOf, stateAt } from '../log/wanted.ts'
 
 /** The whole of a webhook that a move takes along, as JSON of its tables' rows. */
@@ -41,17 +41,17 @@ const setAsideAll = statement(
   'set_aside_all',
   { webhookId: 'int', upTo: 'bigint' },
   p => `
-with ${moment}, places as materialized (
+with ${moment}, positions as materialized (
   select m.share, m.wait_until, p.*
-  from walhook.shares m cross join lateral (${placeIn(p.webhookId, 'm.share')}) p
+  from walhook.shares m cross join lateral (${positionIn(p.webhookId, 'm.share')}) p
 ), waiting as materialized (
-  select e.share, e.entity_type, e.entity_id, e.id, places.wait_until, ${formOf('e', 's')},
+  select e.share, e.entity_type, e.entity_id, e.id, positions.wait_until, ${formOf('e', 's')},
          row_number() over (partition by e.entity_type, e.entity_id order by e.id) = 1 as is_first
   from walhook.events e
-  join places on places.share = e.share
+  join positions on positions.share = e.share
   cross join lateral (${stateAt(p.webhookId, 'e.webhooks_version')}) s
-  where e.id > (select min(settled_up_to) from places) and e.id <= ${p.upTo}
-    and ${waitsInLog(p.webhookId, { e: 'e', s: 's', settled: 'places.settled_up_to', maySend: 'places.may_send_up_to' })}
+  where e.id > (select min(settled_up_to) from positions) and e.id <= ${p.upTo}
+    and ${waitsInLog(p.webhookId, { e: 'e', s: 's', settled: 'positions.settled_up_to', maySend: 'positions.may_send_up_to' })}
 ), set_aside as (
   insert into walhook.deliveries (webhook_id, share, entity_type, entity_id, event_id, with_previous, as_new, as_delete, due_at)
   select ${p.webhookId}, w.share, w.entity_type, w.entity_id, w.id,
@@ -89,16 +89,16 @@ const countStatement = statement(
   'count_to_move',
   { webhookId: 'int', most: 'int' },
   p => `
-with places as materialized (
-  select m.share, p.* from walhook.shares m cross join lateral (${placeIn(p.webhookId, 'm.share')}) p
+with positions as materialized (
+  select m.share, p.* from walhook.shares m cross join lateral (${positionIn(p.webhookId, 'm.share')}) p
 )
 select (select count(*) from (select 1 from walhook.deliveries where webhook_id = ${p.webhookId} limit ${p.most}) d)::int
      + (select count(*) from (
           select e.id from walhook.events e
-          join places on places.share = e.share
+          join positions on positions.share = e.share
           cross join lateral (${stateAt(p.webhookId, 'e.webhooks_version')}) s
-          where e.id > (select min(settled_up_to) from places)
-            and ${waitsInLog(p.webhookId, { e: 'e', s: 's', settled: 'places.settled_up_to', maySend: 'places.may_send_up_to' })}
+          where e.id > (select min(settled_up_to) from positions)
+            and ${waitsInLog(p.webhookId, { e: 'e', s: 's', settled: 'positions.settled_up_to', maySend: 'positions.may_send_up_to' })}
           limit ${p.most}
         ) e)::int as count`,
 )

@@ -4,7 +4,7 @@ import { type Outbox, transaction } from '../database/database.ts'
 import { judgeOutbox } from '../database/inspect.ts'
 import { describeMigration, migrate } from '../database/migrate.ts'
 import { ensureDays } from '../days/upkeep.ts'
-import { problemOfPlace, readOutboxId, settleHome } from '../source/home.ts'
+import { problemOfHome, readOutboxId, settleHome } from '../source/home.ts'
 import { placeByCitus } from './citus.ts'
 import type { Registered } from './registry.ts'
 
@@ -28,7 +28,7 @@ export async function prepareCell(
   { number, name }: Pick<Registered, 'number' | 'name'>,
   { placing, nowMs }: { placing: Placing; nowMs: number },
 ): Promise<{ ok: true; applied: readonly string[] } | { ok: false; problems: readonly Problem[] }> {
-  const elsewhere = await problemOfPlace(cell.pool)
+  const elsewhere = await problemOfHome(cell.pool)
   const problems = elsewhere ? [elsewhere] : await judgeOutbox(cell)
   if (problems.length > 0) return { ok: false, problems }
   const migrated = describeMigration(await migrate(cell), cell.schema)

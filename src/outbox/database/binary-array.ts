@@ -22,7 +22,7 @@ export type BinaryArray<T> = {
   clear(): void
 }
 
-/** How a non-null item is written at a place with `mostBytesOf` it room; `write` returns its end. */
+/** How a non-null item is written at an offset with `mostBytesOf` it left; `write` returns its end. */
 type ItemType<T> = {
   readonly oid: number
   mostBytesOf(item: T): number
@@ -136,24 +136,24 @@ export function arrayLiteral(values: readonly string[]): string {
 }
 
 /** The start of each item, and the end of the last one. */
-function placesOfItems(array: Buffer): number[] {
+function offsetsOfItems(array: Buffer): number[] {
   const count = array.readInt32BE(12)
-  const places = [headerBytes]
+  const offsets = [headerBytes]
   for (let i = 0; i < count; i++) {
-    const at = places[i]!
-    places.push(at + 4 + Math.max(0, array.readInt32BE(at)))
+    const at = offsets[i]!
+    offsets.push(at + 4 + Math.max(0, array.readInt32BE(at)))
   }
-  return places
+  return offsets
 }
 
 /** The array of the items from `from` up to, not including, `to`. */
 export function sliceArray(array: Buffer, from: number, to: number): Buffer {
-  const places = placesOfItems(array)
+  const offsets = offsetsOfItems(array)
   const head = Buffer.from(array.subarray(0, headerBytes))
   head.writeInt32BE(to - from, 12)
   // An array without items has no dimensions.
   if (to === from) return Buffer.concat([dimensionless(head)])
-  return Buffer.concat([head, array.subarray(places[from], places[to])])
+  return Buffer.concat([head, array.subarray(offsets[from], offsets[to])])
 }
 
 function dimensionless(head: Buffer): Buffer {
@@ -163,6 +163,6 @@ function dimensionless(head: Buffer): Buffer {
 
 /** The bytes of a non-null item. */
 export function itemAt(array: Buffer, index: number): Buffer {
-  const at = placesOfItems(array)[index]!
+  const at = offsetsOfItems(array)[index]!
   return array.subarray(at + 4, at + 4 + array.readInt32BE(at))
 }

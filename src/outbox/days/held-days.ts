@@ -17,25 +17,25 @@ where d.event_id >= $1 and d.event_id < $2 limit ${mostNamed}`
 /**
  * The webhooks whose position is before an event of a day that they want: $1 to $2, in the table `day`.
  *
- * - places: each webhook's position per share: its own, or the main stream's
+ * - positions: each webhook's position per share: its own, or the main stream's
  * - behind: those before the end of the day
  */
 const behindStatement = (day: string) => `
-with places as (
-  select w.id as webhook_id, m.share, coalesce(o.settled_up_to, m.settled_up_to) as place
+with positions as (
+  select w.id as webhook_id, m.share, coalesce(o.settled_up_to, m.settled_up_to) as position
   from walhook.webhooks w
   cross join walhook.shares m
   left join walhook.streams o on o.webhook_id = w.id and o.share = m.share
 ), behind as (
-  select webhook_id, min(place) as place from places where place < $2 group by webhook_id
+  select webhook_id, min(position) as position from positions where position < $2 group by webhook_id
 )
 select b.webhook_id
 from behind b
 where exists (
   select 1 from walhook.${day} e
   cross join lateral (${stateAt('b.webhook_id', 'e.webhooks_version')}) s
-  where e.id > greatest(b.place, $1::bigint - 1) and e.id < $2 and ${wants('e', 's')}
-    and e.id > (select place from places p where p.webhook_id = b.webhook_id and p.share = e.share)
+  where e.id > greatest(b.position, $1::bigint - 1) and e.id < $2 and ${wants('e', 's')}
+    and e.id > (select position from positions p where p.webhook_id = b.webhook_id and p.share = e.share)
     and not ${isSkipped('b.webhook_id', 'e')}
 )
 order by 1 limit ${mostNamed}`

@@ -1,6 +1,6 @@
 import type { TimeId } from '../../domain/value/time-id.ts'
 import type { Outbox } from '../database/database.ts'
-import { placesOf, waitsInLog } from '../log/waits.ts'
+import { positionsOf, waitsInLog } from '../log/waits.ts'
 import { stateAt, wantedColumns } from '../log/wanted.ts'
 
 /** The limits of examined rows, and of events in the log. */
@@ -17,7 +17,7 @@ from (
     order by webhook_id, entity_type, entity_id, event_id limit $2
   ) t
 ) rows
-cross join lateral (${placesOf('$1::int')}) p
+cross join lateral (${positionsOf('$1::int')}) p
 cross join lateral (
   select min(e.id) filter (where ${waitsInLog('$1::int', { e: 'e', s: 's', settled: 'p.settled[e.share + 1]', maySend: 'p.may_send[e.share + 1]' })}) as id,
          count(*)::int as looked_at

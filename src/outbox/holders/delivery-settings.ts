@@ -33,8 +33,8 @@ export type DeliverySettings = {
 }
 
 /** The lowest version of events after a position: of the first such event, or of the newest append. */
-const versionAfter = (place: string) => `coalesce(
-  (select webhooks_version from walhook.events where id > ${place} order by id limit 1),
+const versionAfter = (position: string) => `coalesce(
+  (select webhooks_version from walhook.events where id > ${position} order by id limit 1),
   (select max(webhooks_version) from walhook.positions),
   0)`
 
@@ -47,17 +47,17 @@ const readStatement = statement(
   { sinceVersion: 'int' },
   p => `
 with main as materialized (
-  select coalesce(min(settled_up_to), 0) as place from walhook.shares
+  select coalesce(min(settled_up_to), 0) as position from walhook.shares
 ), main_version as materialized (
-  select ${versionAfter('(select place from main)')} as version
+  select ${versionAfter('(select position from main)')} as version
 ), changed as (
-  select w.*, own.place as own_place
+  select w.*, own.position as own_position
   from walhook.webhooks w
-  left join lateral (select min(settled_up_to) as place from walhook.streams where webhook_id = w.id) own on true
+  left join lateral (select min(settled_up_to) as position from walhook.streams where webhook_id = w.id) own on true
   where w.changed_in_version > ${p.sinceVersion}
 ), versioned as (
-  select c.*, least(c.own_place, main.place) as place,
-         case when c.own_place < main.place then ${versionAfter('c.own_place')} else main_version.version end as oldest_version
+  select c.*, least(c.own_position, main.position) as position,
+         case when c.own_position < main.position then ${versionAfter('c.own_position')} else main_version.version end as oldest_version
   from changed c, main, main_version
 )
 select (select version from walhook.webhooks_version) as version, (select count(*)::int from walhook.webhooks) as count, w.id, w.tenant, w.url, ${sealedColumns},
@@ -81,7 +81,7 @@ left join lateral (
 left join lateral (
   select json_agg(json_build_object(
            'entityType', entity_type, 'entityId', entity_id, 'afterId', after_id::text, 'upTo', up_to::text)) as json
-  from walhook.skips k where k.webhook_id = w.id and k.up_to > w.place
+  from walhook.skips k where k.webhook_id = w.id and k.up_to > w.position
 ) skips on true
 order by w.id`,
 )

@@ -5,7 +5,7 @@ import { fields } from '../database/fields.ts'
 import { rows, statement } from '../database/statement.ts'
 
 /** The position of a webhook that lags, in one share. Webhooks that keep up share the share's position. */
-export type OwnPlace = {
+export type OwnPosition = {
   readonly webhookId: number
   readonly share: number
   /** Every wanted event up to here is delivered or set aside. */
@@ -15,24 +15,24 @@ export type OwnPlace = {
 }
 
 /** The positions of webhooks that lag in these shares. */
-export async function readStreams(outbox: Outbox, shares: readonly number[]): Promise<OwnPlace[]> {
+export async function readStreams(outbox: Outbox, shares: readonly number[]): Promise<OwnPosition[]> {
   const { rows } = await outbox.pool.query({
     name: 'read_streams',
     text: `select webhook_id, share, settled_up_to, may_send_up_to from walhook.streams
            where share = any($1::smallint[])`,
     values: [shares],
   })
-  return rows.map(fields<OwnPlace>)
+  return rows.map(fields<OwnPosition>)
 }
 
 type Share = { readonly share: number; readonly settledUpTo: TimeId }
-type Place = { readonly webhookId: number; readonly share: number }
+type ChangedPosition = { readonly webhookId: number; readonly share: number }
 
 const saveMain = statement(
   'save_main',
   {
     holderId: 'int',
-    places: rows<Share>({
+    positions: rows<Share>({
       share: ['smallint', of => of.share],
       settled_up_to: ['bigint', of => of.settledUpTo],
     }),
@@ -40,7 +40,7 @@ const saveMain = statement(
   p => `
 update walhook.shares s
 set settled_up_to = greatest(s.settled_up_to, p.settled_up_to)
-from ${p.places('p')}
+from ${p.positions('p')}
 where s.share = p.share and s.holder_id = ${p.holderId}`,
 )
 
@@ -49,7 +49,7 @@ const saveStreams = statement(
   'save_streams',
   {
     holderId: 'int',
-    streams: rows<OwnPlace>({
+    streams: rows<OwnPosition>({
       webhook_id: ['int', of => of.webhookId],
       share: ['smallint', of => of.share],
       settled_up_to: ['bigint', of => of.settledUpTo],
@@ -71,7 +71,10 @@ const endStreams = statement(
   'end_streams',
   {
     holderId: 'int',
-    gone: rows<Place>({ webhook_id: ['int', of => of.webhookId], share: ['smallint', of => of.share] }),
+    gone: rows<ChangedPosition>({
+      webhook_id: ['int', of => of.webhookId],
+      share: ['smallint', of => of.share],
+    }),
   },
   p => `
 with gone as materialized (
@@ -91,9 +94,9 @@ export type Progress = {
   /** The positions of its main streams. */
   readonly main: readonly Share[]
   /** The positions of webhooks that lag, or begin to. */
-  readonly streams: readonly OwnPlace[]
+  readonly streams: readonly OwnPosition[]
   /** Webhooks that caught up: the share's position is theirs now. */
-  readonly gone: readonly Place[]
+  readonly gone: readonly ChangedPosition[]
 }
 
 /**
@@ -104,7 +107,7 @@ export async function saveProgress(outbox: Outbox, progress: Progress): Promise<
   const { holderId, main, streams, gone } = progress
   const saved = await asHolder(outbox, holderId, client =>
     Promise.all([
-      main.length > 0 && saveMain(client, { holderId, places: main }),
+      main.length > 0 && saveMain(client, { holderId, positions: main }),
       streams.length > 0 && saveStreams(client, { holderId, streams }),
       gone.length > 0 && endStreams(client, { holderId, gone }),
     ]),

@@ -23,7 +23,7 @@ export async function leadTo(client: pg.ClientBase, state: EventState, within: W
   if (state !== 'retrying' && state !== 'pending') return everywhere
   const ids = await readWaiting(client, within, state === 'retrying')
   if (ids === null) return everywhere
-  return { above: state === 'retrying' ? afterAll : await leastPlace(client, within), ids, isCut: false }
+  return { above: state === 'retrying' ? afterAll : await leastPosition(client, within), ids, isCut: false }
 }
 
 /** The events of pending rows, attempted or not; null: too many rows. */
@@ -50,15 +50,15 @@ async function readWaiting(
 }
 
 /** No event up to here is pending in the log. */
-async function leastPlace(client: pg.ClientBase, { tenant }: Within): Promise<TimeId> {
+async function leastPosition(client: pg.ClientBase, { tenant }: Within): Promise<TimeId> {
   const { rows } = await client.query(
     `select least(
        (select min(settled_up_to) from walhook.shares),
        (select min(s.settled_up_to) from walhook.streams s join walhook.webhooks w on w.id = s.webhook_id
-        where $1::text is null or w.tenant = $1)) as place`,
+        where $1::text is null or w.tenant = $1)) as position`,
     [tenant],
   )
-  return rows[0].place ?? 0n
+  return rows[0].position ?? 0n
 }
 
 /** The webhooks with a dead delivery, one after the other, by index. */

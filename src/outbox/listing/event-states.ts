@@ -49,7 +49,7 @@ with e as materialized (
   union all
   select unnest(coalesce(event_ids, array[event_id])), ${attempts} from walhook.kept_attempts
   where outcome = 'delivered' and (event_id = any(${p.ids}) or event_ids && ${p.ids})
-), places as (
+), positions as (
   select e.*, w.id as webhook_id, ${isSkipped('w.id', 'e')} as is_skipped, ${settledUpTo} as settled_up_to,
     greatest(${settledUpTo}, coalesce(o.may_send_up_to, h.may_send_up_to, 0)) as may_send_up_to
   from e
@@ -59,7 +59,7 @@ with e as materialized (
   left join walhook.streams o on o.webhook_id = w.id and o.share = m.share
   offset 0
 ), pairs as (
-  select * from places where id > settled_up_to or is_skipped offset 0
+  select * from positions where id > settled_up_to or is_skipped offset 0
 ), found as (
   select id, webhook_id, 'delivered' as kind, at from accepted
   where case when webhook_id in (select id from w) then true else false end

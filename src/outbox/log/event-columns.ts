@@ -16,7 +16,7 @@ export type EventColumns = {
   slice(from: number, to: number): EventColumns
   /** An event's identity, by index. */
   at(
-    place: number,
+    index: number,
   ): Pick<StoredEvent, 'entityType' | 'entityId' | 'commitLsn' | 'index'> & { readonly actionType: string }
   /** Array parameters: views, valid until the next `add` or `clear`. */
   values(): EventArrays
@@ -72,18 +72,18 @@ export function openEventColumns(): EventColumns {
 
 /** The readable part of columns. */
 function viewOf(values: () => EventArrays, count: () => number) {
-  const text = (array: Buffer, place: number) => itemAt(array, place).toString('utf8')
+  const text = (array: Buffer, index: number) => itemAt(array, index).toString('utf8')
   return {
     values,
     count,
-    at(place: number) {
+    at(index: number) {
       const arrays = values()
       return {
-        entityType: text(arrays.entity_type!, place),
-        entityId: text(arrays.entity_id!, place),
-        actionType: text(arrays.action_type!, place),
-        commitLsn: itemAt(arrays.commit_lsn!, place).readBigUInt64BE(),
-        index: itemAt(arrays.index_in_transaction!, place).readInt32BE(),
+        entityType: text(arrays.entity_type!, index),
+        entityId: text(arrays.entity_id!, index),
+        actionType: text(arrays.action_type!, index),
+        commitLsn: itemAt(arrays.commit_lsn!, index).readBigUInt64BE(),
+        index: itemAt(arrays.index_in_transaction!, index).readInt32BE(),
       }
     },
     slice(from: number, to: number): EventColumns {

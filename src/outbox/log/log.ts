@@ -84,13 +84,13 @@ with scanned as (
   ${scanned(p)} order by id limit ${p.scan}
 ), wanted as (
   select ${eventColumns}, sum(${bytesOf}) over (order by e.id) - (${bytesOf}) as bytes_before,
-         row_number() over (order by e.id) as place
+         row_number() over (order by e.id) as ordinal
   from scanned e
   cross join lateral (${stateAt(p.webhookId, 'e.webhooks_version')}) s
   where e.share = any (${p.shares}) and ${wants('e', 's')}
     and not ${isSkipped(p.webhookId, 'e')}
 ), fitting as (
-  select * from wanted where bytes_before < ${p.maxBytes} and place <= ${p.limit}
+  select * from wanted where bytes_before < ${p.maxBytes} and ordinal <= ${p.limit}
 )
 select counts.*, e.*
 from (

@@ -60,7 +60,7 @@ end`
  * A webhook's position in `share`: settled, and the end of what may have been sent. The arguments are expressions of the
  * caller, so the names in here are unique.
  */
-export const placeIn = (webhookId: string, share: string) => `
+export const positionIn = (webhookId: string, share: string) => `
 select coalesce(its_own.settled_up_to, its_share.settled_up_to) as settled_up_to,
        greatest(coalesce(its_own.settled_up_to, its_share.settled_up_to),
                 coalesce(its_own.may_send_up_to, its_holder.may_send_up_to, 0)) as may_send_up_to
@@ -70,7 +70,7 @@ left join walhook.streams its_own on its_own.webhook_id = ${webhookId} and its_o
 where its_share.share = ${share}`
 
 /** Its positions by share, as arrays from 1 on, and the lowest settled one. */
-export const placesOf = (webhookId: string) => `
+export const positionsOf = (webhookId: string) => `
 select array_agg(p.settled_up_to order by m.share) as settled, array_agg(p.may_send_up_to order by m.share) as may_send,
        min(p.settled_up_to) as least
-from walhook.shares m cross join lateral (${placeIn(webhookId, 'm.share')}) p`
+from walhook.shares m cross join lateral (${positionIn(webhookId, 'm.share')}) p`

@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import type { Outbox } from '../database/database.ts'
 import { fields } from '../database/fields.ts'
-import { isDelivered, isEnded, isSetAside, isSkipped, placesOf } from '../log/waits.ts'
+import { isDelivered, isEnded, isSetAside, isSkipped, positionsOf } from '../log/waits.ts'
 import { stateAt, wantedColumns, wants } from '../log/wanted.ts'
 
 /** A bounded count: if `isExact` is false, it is a lower bound. */
@@ -27,7 +27,7 @@ const countsStatement = `
 select w.id, rows.n as rows, log.n as ahead, log.looked_at
 from unnest($1::int[]) as w (id)
 cross join lateral (select count(*)::int as n from (${rowsOf('w.id', '$2::int + 1')}) t) rows
-cross join lateral (${placesOf('w.id')}) p
+cross join lateral (${positionsOf('w.id')}) p
 cross join lateral (
   select exists (select 1 from walhook.skips where webhook_id = w.id and up_to > p.least) as skips,
          exists (select 1 from walhook.ended_deliveries where webhook_id = w.id and event_id > p.least) as ended
@@ -89,5 +89,5 @@ export async function countWaiting(outbox: Outbox, webhookId: number, most: numb
 export const distanceOf = (most: string) => `(
   (select count(*) from (${rowsOf('w.id', most)}) t)
   + (select count(*) from (
-      select 1 from walhook.events where id > (select p.least from (${placesOf('w.id')}) p) order by id limit ${most}) t)
+      select 1 from walhook.events where id > (select p.least from (${positionsOf('w.id')}) p) order by id limit ${most}) t)
 )::int`

@@ -6,7 +6,7 @@ const countedExactly = 10_000
 /** Pairs of event and webhook that are examined for an exact count. */
 const mostPairs = 50_000
 /** An estimate assumes this many different positions of lagging webhooks. */
-const places = 9
+const samples = 9
 
 /** The pending deliveries of all webhooks. */
 export type QueueDepth = {
@@ -90,7 +90,7 @@ const depthStatement = `
 with own as (
   select o.webhook_id, o.settled_up_to, w.is_active and w.disabled_at is null as is_active
   from walhook.streams o join walhook.webhooks w on w.id = o.webhook_id
-), place as (
+), position as (
   select least(min(settled_up_to), (select min(settled_up_to) from own)) as least,
          least(min(settled_up_to), (select min(settled_up_to) from own where is_active)) as least_active
   from walhook.shares
@@ -98,10 +98,10 @@ with own as (
 select (select count(distinct webhook_id) from own)::int as behind,
        (select count(*) from walhook.webhooks)::int as webhooks,
        (select count(*) from (
-          select 1 from walhook.events where id > place.least order by id limit ${countedExactly}) t)::int as beyond,
+          select 1 from walhook.events where id > position.least order by id limit ${countedExactly}) t)::int as beyond,
        (select ${ageOf('e.id')} from (
-          select id from walhook.events where id > place.least_active order by id limit 1) e) as oldest_ms
-from place`
+          select id from walhook.events where id > position.least_active order by id limit 1) e) as oldest_ms
+from position`
 
 async function readLogDepth(
   outbox: Outbox,
@@ -138,7 +138,7 @@ with recent as (
   where w.is_active and w.disabled_at is null group by 1
 )
 select array(select settled_up_to from walhook.shares) as main,
-       (select percentile_disc(array(select (n - 0.5) / ${places} from generate_series(1, ${places}) n))
+       (select percentile_disc(array(select (n - 0.5) / ${samples} from generate_series(1, ${samples}) n))
           within group (order by settled_up_to) from walhook.streams) as own,
        (select count(*) from walhook.streams)::int as own_count,
        (select count(*) from walhook.webhooks where is_active and disabled_at is null)::int as active,

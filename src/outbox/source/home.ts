@@ -1,15 +1,15 @@
 import type pg from 'pg'
-import { copyProblem, isHome, type Place } from '../../domain/capture/home.ts'
+import { copyProblem, type Home, isHome } from '../../domain/capture/home.ts'
 import type { Problem } from '../../domain/value/problem.ts'
 import { fields } from '../database/fields.ts'
 import { ConnectionRefused } from '../database/session-settings.ts'
-import { placesOf, recordEnded } from '../log/waits.ts'
+import { positionsOf, recordEnded } from '../log/waits.ts'
 import { readCounts } from '../reading/queue-depth.ts'
 
 type Db = Pick<pg.Pool | pg.ClientBase, 'query'>
 
 /** The database of this connection. */
-async function readPlace(db: Db): Promise<Place> {
+async function readPresent(db: Db): Promise<Home> {
   const { rows } = await db.query(
     `select oid::text as oid, datname, has_function_privilege('pg_control_system()', 'execute') as may_read
      from pg_database where datname = current_database()`,
@@ -23,11 +23,11 @@ async function readPlace(db: Db): Promise<Place> {
 }
 
 /** Where the outbox was created or last adopted; null: an older walhook did not record it. */
-async function readHome(db: Db): Promise<Place | null> {
+async function readHome(db: Db): Promise<Home | null> {
   const { rows } = await db.query(
     'select system_identifier, database_oid::text, database_name from walhook.home',
   )
-  return rows[0] ? { ...fields<Place>(rows[0]), databaseOid: Number(rows[0].database_oid) } : null
+  return rows[0] ? { ...fields<Home>(rows[0]), databaseOid: Number(rows[0].database_oid) } : null
 }
 
 /** The id of this outbox, unique as long as it stays here; null: no process has worked with it yet. */
@@ -39,16 +39,16 @@ export async function readOutboxId(db: Db): Promise<string | null> {
 }
 
 /** Why this outbox can't be used here: it is a copy. Null: it is the original, or has no tables yet. */
-export async function problemOfPlace(db: Db): Promise<Problem | null> {
+export async function problemOfHome(db: Db): Promise<Problem | null> {
   const { rows } = await db.query(`select to_regclass('walhook.home') is not null as exists`)
   if (rows[0].exists !== true && rows[0].exists !== 't') return null
-  const [home, here] = [await readHome(db), await readPlace(db)]
+  const [home, here] = [await readHome(db), await readPresent(db)]
   return home === null || isHome(home, here) ? null : copyProblem(home, here)
 }
 
 /** Checks each new connection, so that a running walhook never sends from a copy. */
 export async function refuseCopy(client: pg.ClientBase): Promise<void> {
-  const problem = await problemOfPlace(client)
+  const problem = await problemOfHome(client)
   if (problem) throw new ConnectionRefused(problem.code, problem)
 }
 
@@ -57,7 +57,7 @@ export async function refuseCopy(client: pg.ClientBase): Promise<void> {
  * source is the same database (`isSource`), the captured cluster shows a copy, which is returned.
  */
 export async function settleHome(db: Db, { isSource }: { isSource: boolean }): Promise<Problem | null> {
-  const [home, here] = [await readHome(db), await readPlace(db)]
+  const [home, here] = [await readHome(db), await readPresent(db)]
   if (home === null && isSource) {
     const { rows } = await db.query('select system_identifier from walhook.positions limit 1')
     const captured = rows[0] && { ...here, systemIdentifier: rows[0].system_identifier }
@@ -67,7 +67,7 @@ export async function settleHome(db: Db, { isSource }: { isSource: boolean }): P
   return null
 }
 
-async function noteHome(db: Db, { systemIdentifier, databaseOid, databaseName }: Place): Promise<void> {
+async function noteHome(db: Db, { systemIdentifier, databaseOid, databaseName }: Home): Promise<void> {
   await db.query(
     `insert into walhook.home (system_identifier, database_oid, database_name) values ($1, $2, $3)
      on conflict (is_only) do update
@@ -80,9 +80,9 @@ async function noteHome(db: Db, { systemIdentifier, databaseOid, databaseName }:
   )
 }
 
-/** Adopts the outbox here. Returns its old and new place. */
-export async function moveHome(client: pg.PoolClient): Promise<{ from: Place | null; to: Place }> {
-  const [from, to] = [await readHome(client), await readPlace(client)]
+/** Adopts the outbox here. Returns its old and new database. */
+export async function moveHome(client: pg.PoolClient): Promise<{ from: Home | null; to: Home }> {
+  const [from, to] = [await readHome(client), await readPresent(client)]
   await client.query('delete from walhook.home')
   await noteHome(client, to)
   return { from, to }
@@ -91,7 +91,7 @@ export async function moveHome(client: pg.PoolClient): Promise<{ from: Place | n
 /** Of every webhook, the pending events in the log up to $1. */
 const skipAllStatement = `
 insert into walhook.skips (webhook_id, after_id, up_to)
-select w.id, p.least, $1 from walhook.webhooks w cross join lateral (${placesOf('w.id')}) p
+select w.id, p.least, $1 from walhook.webhooks w cross join lateral (${positionsOf('w.id')}) p
 where p.least < $1`
 
 /**

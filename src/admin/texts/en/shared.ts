@@ -3,7 +3,7 @@ import { seconds } from './counts.ts'
 /** Common to all pages: layout, log-in, errors and words. */
 export const shared = {
   language: { code: 'en', name: 'English', choose: 'Language' },
-  places: {
+  sections: {
     couplings: 'Couplings',
     events: 'Events',
     catalogue: 'Event catalogue',

@@ -3,7 +3,7 @@ import { seconds } from './counts.ts'
 
 export const shared: typeof english = {
   language: { code: 'nl', name: 'Nederlands', choose: 'Taal' },
-  places: {
+  sections: {
     couplings: 'Koppelingen',
     events: 'Events',
     catalogue: 'Eventcatalogus',

@@ -13,13 +13,13 @@ const usual = { total: 20, perHost: 5, perCaller: 5, tenants: 40, more: 20 }
 /** A test ends within its deadline of 15 s, most of them at once. */
 const retryAfterS = 5
 
-type Entered = { readonly ok: true; readonly leave: () => void } | Failed
+type Acquired = { readonly ok: true; readonly release: () => void } | Failed
 
 /**
  * Counts running tests, so that many tests open no more connections to a receiver than a webhook with events. Above the
  * limit, a test is refused at once, with a time to try again.
  */
-export function createTestPlaces(most: typeof usual = usual) {
+export function createTestLimiter(most: typeof usual = usual) {
   const taken = new Map<string, number>()
   const of = (key: string) => taken.get(key) ?? 0
 
@@ -29,15 +29,15 @@ export function createTestPlaces(most: typeof usual = usual) {
     else taken.set(key, next)
   }
 
-  /** Takes what `change(1)` takes; `leave` returns it once. */
-  function entered(change: (by: 1 | -1) => void): Entered {
+  /** Takes what `change(1)` takes; `release` returns it once. */
+  function acquired(change: (by: 1 | -1) => void): Acquired {
     change(1)
-    let isIn = true
-    const leave = () => {
-      if (isIn) change(-1)
-      isIn = false
+    let isHeld = true
+    const release = () => {
+      if (isHeld) change(-1)
+      isHeld = false
     }
-    return { ok: true, leave }
+    return { ok: true, release }
   }
 
   const callersBusy = () => busy(`${most.perCaller} tests of yours are running. No more can run at once.`)
@@ -45,7 +45,7 @@ export function createTestPlaces(most: typeof usual = usual) {
     busy(`${most.perHost} tests to ${host} are running. No more can run at once.`)
 
   /** A tenant's tests do not limit other tenants, not even at a common host. */
-  function enterOfTenant(tenant: string, host: string): Entered {
+  function acquireOfTenant(tenant: string, host: string): Acquired {
     const [all, atHost] = [`tenant ${tenant}`, `tenant ${tenant} host ${host}`]
     if (of(all) >= most.perCaller) return callersBusy()
     if (of(atHost) >= most.perHost) return hostBusy(host)
@@ -53,33 +53,33 @@ export function createTestPlaces(most: typeof usual = usual) {
       return busy(`${most.tenants} tests are running. No more can run at once.`)
     if (of(all) > 0 && of('more') >= most.more)
       return busy('A test of yours is running. There is no capacity for another now.')
-    return entered(by => {
+    return acquired(by => {
       const before = of(all)
       count(all, by)
       count(atHost, by)
-      // The last test to end returns the first place, whichever it had.
+      // The last test to end returns the first permit, whichever it had.
       count(Math.min(before, of(all)) === 0 ? 'tenants' : 'more', by)
     })
   }
 
   return {
-    /** Takes a place for a test to `url`; `leave` returns it. */
-    enter({ kind, name, tokenId, tenant }: Actor, url: string): Entered {
+    /** Takes a permit for a test to `url`; `release` returns it. */
+    acquire({ kind, name, tokenId, tenant }: Actor, url: string): Acquired {
       const host = URL.parse(url)?.host ?? url
-      if (tenant !== null) return enterOfTenant(tenant, host)
+      if (tenant !== null) return acquireOfTenant(tenant, host)
       const keys = ['all', `host ${host}`, `caller ${kind} ${tokenId ?? name}`] as const
       const [all, ofHost, ofCaller] = keys.map(of) as [number, number, number]
       if (ofCaller >= most.perCaller) return callersBusy()
       if (ofHost >= most.perHost) return hostBusy(host)
       if (all >= most.total) return busy(`${most.total} tests are running. No more can run at once.`)
-      return entered(by => {
+      return acquired(by => {
         for (const key of keys) count(key, by)
       })
     },
   }
 }
 
-export type TestPlaces = ReturnType<typeof createTestPlaces>
+export type TestLimiter = ReturnType<typeof createTestLimiter>
 
 function busy(detail: string): Failed {
   return { ok: false, kind: 'busy', detail: `${detail} Try again in ${retryAfterS} s.`, retryAfterS }

@@ -1,28 +1,32 @@
 import { expect, test } from 'vitest'
-import { createPlaces } from '../../src/delivery/sending/places.ts'
+import { createCapacity } from '../../src/delivery/sending/capacity.ts'
 import type { Answer } from '../../src/domain/delivery/pace.ts'
 
 const url = 'https://crm.example.com/'
 
 function open(options: { most?: number; total?: number } = {}) {
   let nowMs = 0
-  const places = createPlaces({ most: options.most ?? 100, total: options.total ?? 500, nowMs: () => nowMs })
+  const capacity = createCapacity({
+    most: options.most ?? 100,
+    total: options.total ?? 500,
+    nowMs: () => nowMs,
+  })
   return {
-    ...places,
-    room: (id: number, to = url, isFailing = false) => places.room(id, { url: to, isFailing }),
+    ...capacity,
+    free: (id: number, to = url, isFailing = false) => capacity.free(id, { url: to, isFailing }),
     pass: (ms: number) => {
       nowMs += ms
     },
     nowMs: () => nowMs,
     /** Claims all there is room for. */
     fill(id: number, isFailing = false): number {
-      const room = places.room(id, { url, isFailing })
-      for (let i = 0; i < room; i++) places.begin(id, { url, isFailing })
-      return room
+      const free = capacity.free(id, { url, isFailing })
+      for (let i = 0; i < free; i++) capacity.begin(id, { url, isFailing })
+      return free
     },
     answer: (id: number, answer: Answer, startedAtMs = nowMs) => {
-      const isFailing = places.end(id, url, { answer, startedAtMs, retryAfterMs: null })
-      places.settled(id)
+      const isFailing = capacity.end(id, url, { answer, startedAtMs, retryAfterMs: null })
+      capacity.settled(id)
       return isFailing
     },
   }
@@ -38,14 +42,14 @@ test('a webhook waits for capacity only while its receiver may have more, and un
   at.answer(1, 'delivered')
   for (let id = 100; id < 160; id++) at.fill(id)
   // The process has no room for those that nobody knows, and none of it hangs yet.
-  expect([at.room(200), capacity(at, 200)]).toEqual([0, true])
+  expect([at.free(200), capacity(at, 200)]).toEqual([0, true])
   at.pass(1_500)
   expect(capacity(at, 200)).toBe(false)
   expect(capacity(at, 1)).toBe(true)
   expect(capacity(at, 100)).toBe(false)
   // Its pace is used up.
   while (capacity(at, 1)) at.begin(1, { url, isFailing: false })
-  expect(at.room(1)).toBe(0)
+  expect(at.free(1)).toBe(0)
 })
 
 /** Lets a webhook prove that it can take the most. */
@@ -69,8 +73,8 @@ test('however many hang, whoever has answered has nothing to wait for, and nobod
   // Nobody knows them: they have seven eighths.
   const taken = Array.from({ length: 60 }, (_, id) => at.fill(100 + id))
   expect(taken.reduce((sum, n) => sum + n)).toBe(35)
-  expect(at.room(199)).toBe(0)
-  expect(at.room(1)).toBeGreaterThan(0)
+  expect(at.free(199)).toBe(0)
+  expect(at.free(1)).toBeGreaterThan(0)
   // Each hears nothing, and is asked again after a pause: now they have half.
   const startedAtMs = at.nowMs()
   at.pass(15_000)
@@ -78,18 +82,18 @@ test('however many hang, whoever has answered has nothing to wait for, and nobod
   at.pass(1_001)
   const again = taken.map((n, i) => (n > 0 ? at.fill(100 + i) : 0))
   expect(again.reduce((sum, n) => sum + n)).toBe(Math.min(20, taken.filter(n => n > 0).length))
-  expect(at.room(199)).toBeGreaterThan(0)
+  expect(at.free(199)).toBeGreaterThan(0)
 })
 
 test('webhooks that were failing before this process was there are asked by one request each, and leave half to the others', () => {
   const at = open({ total: 40 })
   const taken = Array.from({ length: 60 }, (_, id) => at.fill(100 + id, true))
   expect(taken.slice(0, 20)).toEqual(Array(20).fill(1))
-  expect(at.room(199, url, true)).toBe(0)
+  expect(at.free(199, url, true)).toBe(0)
   expect(at.fill(1)).toBeGreaterThan(1)
   // One answer, and it is like any other.
   at.answer(100, 'delivered')
-  expect(at.room(100, url, true)).toBeGreaterThan(1)
+  expect(at.free(100, url, true)).toBeGreaterThan(1)
 })
 
 test('a receiver that has answered and falls silent counts among the silent after a second', () => {
@@ -98,15 +102,15 @@ test('a receiver that has answered and falls silent counts among the silent afte
   const held = [1, 2, 3].map(id => at.fill(id)).reduce((sum, n) => sum + n)
   expect(held).toBeGreaterThan(20)
   at.pass(1_001)
-  expect(at.room(3)).toBe(0)
-  expect(at.room(4)).toBeGreaterThan(0)
+  expect(at.free(3)).toBe(0)
+  expect(at.free(4)).toBeGreaterThan(0)
 })
 
 test('one webhook alone has all that its pace allows', () => {
   const at = open()
   grow(at, 1)
   expect(at.fill(1)).toBe(100)
-  expect(at.room(1)).toBe(0)
+  expect(at.free(1)).toBe(0)
 })
 
 test('an attempt that ended makes room before its settlement has committed, up to three times as many lanes', () => {
@@ -115,10 +119,10 @@ test('an attempt that ended makes room before its settlement has committed, up t
     expect(at.fill(1)).toBe(10)
     for (let i = 0; i < 10; i++) at.end(1, url, { answer: 'failed', startedAtMs: 0, retryAfterMs: null })
   }
-  expect(at.room(1)).toBe(0)
+  expect(at.free(1)).toBe(0)
   expect(at.unsettled()).toBe(30)
   at.settled(1)
-  expect(at.room(1)).toBe(1)
+  expect(at.free(1)).toBe(1)
 })
 
 test('while settlements are held up, at most three times as many lanes are claimed as there are places', () => {
@@ -127,7 +131,7 @@ test('while settlements are held up, at most three times as many lanes are claim
     for (let n = at.fill(id); n > 0; n--)
       at.end(id, url, { answer: 'failed', startedAtMs: 0, retryAfterMs: null })
   expect(at.unsettled()).toBe(90)
-  expect(at.room(99)).toBe(0)
+  expect(at.free(99)).toBe(0)
 })
 
 test('a receiver that does not answer is asked by one request after a pause, another URL begins anew', () => {
@@ -135,11 +139,11 @@ test('a receiver that does not answer is asked by one request after a pause, ano
   at.pass(1)
   for (let n = at.fill(1); n > 0; n--) at.answer(1, 'silent')
   at.pass(999)
-  expect(at.room(1)).toBe(0)
+  expect(at.free(1)).toBe(0)
   at.pass(1)
-  expect(at.room(1)).toBe(1)
-  expect(at.room(1, url)).toBe(1)
-  expect(at.room(1, 'https://elsewhere.example.com/')).toBe(10)
+  expect(at.free(1)).toBe(1)
+  expect(at.free(1, url)).toBe(1)
+  expect(at.free(1, 'https://elsewhere.example.com/')).toBe(10)
 })
 
 test('what the old URL answers says nothing of the new one', () => {
@@ -147,7 +151,7 @@ test('what the old URL answers says nothing of the new one', () => {
   at.fill(1)
   at.begin(1, { url: 'https://elsewhere.example.com/', isFailing: false })
   for (let n = 0; n < 2; n++) at.answer(1, 'silent')
-  expect(at.room(1, 'https://elsewhere.example.com/')).toBe(1)
+  expect(at.free(1, 'https://elsewhere.example.com/')).toBe(1)
 })
 
 test('a failure within a minute of a success is an entity, not the webhook', () => {
@@ -209,7 +213,7 @@ test('what is shown of a pace is what it does: fewer at once, or none for a whil
   at.answer(1, 'silent', at.nowMs())
   const { limit, pausedForMs } = at.paceOf(1)!
   expect({ limit, isPaused: pausedForMs > 0 }).toEqual({ limit: 1, isPaused: true })
-  expect(at.room(1)).toBe(0)
+  expect(at.free(1)).toBe(0)
   at.pass(pausedForMs)
   expect(at.paceOf(1)!.pausedForMs).toBe(0)
 })

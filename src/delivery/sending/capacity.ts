@@ -2,8 +2,8 @@ import {
   type Answer,
   afterAnswer,
   firstPace,
+  freeByPace,
   type Pace,
-  paceRoom,
   type ShownPace,
   shownPace,
 } from '../../domain/delivery/pace.ts'
@@ -135,13 +135,13 @@ function countSilent(total: number, nowMs: () => number) {
   return {
     /** Whether a webhook's receiver may have another request; an unknown one waits for many silent ones. */
     mayHaveMore(webhook: Webhook): boolean {
-      if (isSilent(webhook) || paceRoom(webhook.pace, webhook.inFlight, nowMs()) <= 0) return false
+      if (isSilent(webhook) || freeByPace(webhook.pace, webhook.inFlight, nowMs()) <= 0) return false
       count()
       return hasAnswered(webhook) || heldBySilent < total / 4
     },
 
     /** How many more requests a webhook may have beside those of silent receivers. */
-    roomBeside(webhook: Webhook): number {
+    freeBeside(webhook: Webhook): number {
       const most = isSilent(webhook) ? total / 2 : hasAnswered(webhook) ? total : (7 * total) / 8
       if (most === total) return total
       count()
@@ -177,20 +177,20 @@ function noteEnd(webhook: Webhook, ended: { answer: Answer; startedAtMs: number 
  * A request begins (`begin`), ends (`end`), and its settlement commits (`settled`). It counts until `end`; if settlements are
  * delayed, at most three times as many begin.
  */
-export function createPlaces({ most, total, nowMs }: { most: number; total: number; nowMs: () => number }) {
+export function createCapacity({ most, total, nowMs }: { most: number; total: number; nowMs: () => number }) {
   const { webhooks, of, at, ...recoveries } = createKnown(most)
   const silent = countSilent(total, nowMs)
   let inFlight = 0
   let unsettled = 0
 
   /** How many more requests a webhook may have to this URL. */
-  function room(webhookId: number, receiver: Receiver): number {
+  function free(webhookId: number, receiver: Receiver): number {
     const webhook = at(webhookId, receiver)
     const { pace, inFlight: own } = webhook
     const least = Math.min(
-      paceRoom(pace, own, nowMs()),
+      freeByPace(pace, own, nowMs()),
       fairShare(own, total - inFlight),
-      silent.roomBeside(webhook),
+      silent.freeBeside(webhook),
       mostUnsettled * Math.ceil(pace.limit) - webhook.unsettled,
       mostUnsettled * total - unsettled,
     )
@@ -198,7 +198,7 @@ export function createPlaces({ most, total, nowMs }: { most: number; total: numb
   }
 
   return {
-    room,
+    free,
 
     /** Whether a webhook waits for the capacity of this process only: its receiver may have another request. */
     waitsForCapacity: (webhookId: number, receiver: Receiver): boolean =>
@@ -258,4 +258,4 @@ export function createPlaces({ most, total, nowMs }: { most: number; total: numb
   }
 }
 
-export type Places = ReturnType<typeof createPlaces>
+export type Capacity = ReturnType<typeof createCapacity>
