@@ -74,7 +74,7 @@ async function prepare({ language, code, call }: Snippet): Promise<void> {
   const how: Program = programs[name]
   const at = join(folder, language)
   await mkdir(at)
-  const used = Object.entries(how.stands).reduce((text, [name, value]) => {
+  const used = Object.entries(how.replacements).reduce((text, [name, value]) => {
     expect(text).toContain(name)
     return text.replace(name, () => value)
   }, call)

@@ -73,8 +73,24 @@ const notNames: Readonly<Record<string, string>> = {
   teller: 'merger, log',
   place: 'position, index, offset, permit, section',
   places: 'positions, indexes, capacity',
+  brought: 'received, delivered',
+  born: 'created, received',
+  unborn: 'missing, early',
+  touched: 'changed',
+  untouched: 'unmodified',
+  ahead: 'inLog, readAhead, later',
+  desk: 'writer',
+  desks: 'writers',
+  anew: 'again, reset',
+  harm: 'failure',
+  stands: 'replaces',
+  becomes: 'turns',
 }
-const keptNames = new Set(['told_at', 'end_told_at', 'tells_end', 'tells', 'placesNew', 'places_new'])
+const keptNames = new Set(
+  'told_at end_told_at tells_end tells harm placesNew places_new idsAheadMs ids_ahead_ms readAhead ReadAhead createReadAhead'.split(
+    ' ',
+  ),
+)
 /** The verb: cells are placed, and pages of tables. A test table has a type of this name. */
 const placing = /^src\/outbox\/cells\/|^src\/control\/webhooks\/|^src\/capture\/store\/gather|every-type/
 

@@ -104,7 +104,7 @@ function changes(t: Texts, all: Changes): Html {
   if (entries.length === 0) return html`<span class="quiet">–</span>`
   const written = html`<dl class="changes">${entries.map(
     ([name, change]) =>
-      html`<div><dt>${fieldName(t, name)}</dt><dd>${'from' in change && html`<span class="from">${value(t, change.from)}</span>`}${'from' in change && 'to' in change && html` <span class="quiet" aria-label="${t.audit.becomes}" role="img">→</span> `}${'to' in change && html`<span class="to">${value(t, change.to)}</span>`}</dd></div>`,
+      html`<div><dt>${fieldName(t, name)}</dt><dd>${'from' in change && html`<span class="from">${value(t, change.from)}</span>`}${'from' in change && 'to' in change && html` <span class="quiet" aria-label="${t.audit.changesTo}" role="img">→</span> `}${'to' in change && html`<span class="to">${value(t, change.to)}</span>`}</dd></div>`,
   )}</dl>`
   if (entries.length <= shownAtOnce) return written
   return html`<details><summary class="quiet">${t.audit.fieldCount(entries.length)}</summary>${written}</details>`

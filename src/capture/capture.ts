@@ -1,7 +1,7 @@
 import type { Service } from '../runtime/service.ts'
 import type { CaptureOptions, Capturing } from './capturing.ts'
 import { createFailures } from './continuity/failures.ts'
-import { lossBehind } from './continuity/loss-behind.ts'
+import { lossOfOldSlot } from './continuity/old-slot.ts'
 import type { CaptureState } from './continuity/state.ts'
 import { newLink, noteDead } from './link.ts'
 import { captureOnce } from './session.ts'
@@ -36,7 +36,7 @@ export function createCapture(options: CaptureOptions, link = newLink()): Captur
       try {
         await captureOnce(capturing, signal)
       } catch (cause) {
-        const error = await lossBehind(cause, options.source, options.outbox, options)
+        const error = await lossOfOldSlot(cause, options.source, options.outbox, options)
         if (error instanceof LinkDead) noteDead(capturing.link)
         enter(status, await stateAfter(error, streamedMs(status)))
         throw error

@@ -11,7 +11,7 @@ import { createJudge } from './continuity/judged-tables.ts'
 import { connect, noteAlive } from './link.ts'
 import { look, lookOnAndOn, openWatch, prepare, type Watch } from './look.ts'
 import { createMapper } from './map/map.ts'
-import { type Born, createBorn } from './related/born.ts'
+import { createReceivedRows, type ReceivedRows } from './related/received-rows.ts'
 import { createColumnLog } from './source/columns.ts'
 import { createWalRelease } from './source/wal-release.ts'
 import { enterStreaming, noteProbe, noteStored } from './status.ts'
@@ -27,7 +27,7 @@ type Session = {
   readonly stream: Stream
   readonly inbox: Inbox
   readonly merger: PageMerger
-  readonly born: Born | undefined
+  readonly receivedRows: ReceivedRows | undefined
   readonly columns: ReturnType<typeof createColumnLog>
   readonly catalogue: Awaited<ReturnType<Capturing['learn']>>
   /** Aborted with the inbox: reading from tables stops. */
@@ -62,13 +62,17 @@ export async function captureOnce(capturing: Capturing, signal: AbortSignal): Pr
     const merger = createPageMerger({ source })
     watch = openWatch(capturing, { remembered, judgeRewrites: createRewriteJudge({ source, merger, log }) })
     await look(capturing, watch, true)
-    const born = openBorn(options.mapping, source, merger)
-    await born?.renew()
+    const receivedRows = openReceivedRows(options.mapping, source, merger)
+    await receivedRows?.renew()
     enterStreaming(status)
     const watching = lookOnAndOn(capturing, watch, over.signal).finally(close)
     watching.catch(() => {})
     workBeside(capturing, merger, over.signal)
-    await store(capturing, { ...connection, merger, born, columns, catalogue, closed: closed.signal }, watch)
+    await store(
+      capturing,
+      { ...connection, merger, receivedRows, columns, catalogue, closed: closed.signal },
+      watch,
+    )
     over.abort()
     await watching
     if (!signal.aborted) await stream.over
@@ -80,14 +84,14 @@ export async function captureOnce(capturing: Capturing, signal: AbortSignal): Pr
   }
 }
 
-/** Knows which rows the stream has brought, for related fields through other tables. */
-function openBorn(
+/** Knows which rows the stream has delivered, for related fields through other tables. */
+function openReceivedRows(
   mapping: Capturing['options']['mapping'],
   { pool }: Capturing['options']['source'],
   merger: PageMerger,
-): Born | undefined {
+): ReceivedRows | undefined {
   const leads = mapping.some(({ related }) => related.some(({ through }) => through !== undefined))
-  return leads ? createBorn(pool, merger.setPassMark) : undefined
+  return leads ? createReceivedRows(pool, merger.setPassMark) : undefined
 }
 
 /** Probes, and pages of backfills and resyncs, until aborted. */
@@ -138,7 +142,7 @@ async function store(capturing: Capturing, session: Session, watch: Watch): Prom
 /** Creates the mapper of the stream's changes; its catalogue is read again when tables change. */
 function openMapper(
   capturing: Capturing,
-  { catalogue, columns, closed, born }: Session,
+  { catalogue, columns, closed, receivedRows }: Session,
   { watch, readBefore }: { watch: Watch; readBefore: Parameters<typeof createMapper>[0]['readBefore'] },
 ) {
   const { options, status } = capturing
@@ -157,6 +161,6 @@ function openMapper(
       return reloaded
     },
     unreadable: unreadableOf(status.openGaps),
-    born,
+    receivedRows,
   })
 }

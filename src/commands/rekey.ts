@@ -1,6 +1,6 @@
 import { type Config, readConfig } from '../config.ts'
 import { commandLine } from '../control/kit/control.ts'
-import { rekey as sealAnew } from '../control/webhooks/secrets.ts'
+import { rekey as reseal } from '../control/webhooks/secrets.ts'
 import { unreadableProblem } from '../databases.ts'
 import type { Problem } from '../domain/value/problem.ts'
 import { nonceBytes } from '../domain/webhook/seal.ts'
@@ -38,13 +38,13 @@ async function rekeySecrets(config: Config): Promise<Done> {
 }
 
 /** One transaction per cell. The addresses come last: until then, both keys are needed anyway. */
-async function rekeyCells(control: Parameters<typeof sealAnew>[0], cells: Cells): Promise<Done> {
+async function rekeyCells(control: Parameters<typeof reseal>[0], cells: Cells): Promise<Done> {
   const { sealKey, randomBytes } = control
   const away = (await cells.states()).find(({ isAway }) => isAway)
   if (away) return { ok: false, problem: cellAway(away) }
   const sums: Sums = { webhooks: 0, answers: 0 }
   for (const { outbox } of cells.all()) {
-    const done = await sealAnew({ ...control, outbox }, commandLine)
+    const done = await reseal({ ...control, outbox }, commandLine)
     if (!done.ok) return { ok: false, problem: unreadableProblem(done.unreadable, sealKey) }
     sums.webhooks += done.webhooks
     sums.answers += done.answers

@@ -13,18 +13,18 @@ export function end(ends: Ends): void {
 }
 
 /** The requests in progress of each connection, with their ends. */
-export type UnderWay = WeakMap<Socket, Set<Ends>>
+export type InFlight = WeakMap<Socket, Set<Ends>>
 
 /** Follows a request; null: its connection has too many. */
 export function follow(
-  underWay: UnderWay,
+  inFlight: InFlight,
   { socket }: IncomingMessage,
   outgoing: ServerResponse,
 ): Ends | null {
-  let all = underWay.get(socket)
+  let all = inFlight.get(socket)
   if (!all) {
     all = new Set()
-    underWay.set(socket, all)
+    inFlight.set(socket, all)
     // A response queued behind another gets no event of the connection's end.
     socket.once('close', () => all!.forEach(end))
   }

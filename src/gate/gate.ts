@@ -6,7 +6,7 @@ import { frameHeader, shownIn } from '../domain/access/session-cookie.ts'
 import type { AddressRange } from '../domain/value/address.ts'
 import { networkOf } from '../domain/value/back-off.ts'
 import { createLimiter, type Limiter, type Limits } from '../runtime/limiter.ts'
-import { end, follow, type UnderWay } from './ends.ts'
+import { end, follow, type InFlight } from './ends.ts'
 import { isForOps, isForPrograms, type Passage, type RequestHead, routedPath, type Visit } from './passage.ts'
 import { hasBody, readBody } from './read-body.ts'
 import {
@@ -75,13 +75,13 @@ export function createGate(options: GateOptions) {
   const limiters = Object.fromEntries(
     Object.entries(limits).map(([name, each]) => [name, createLimiter(each)]),
   ) as Limiters
-  const underWay: UnderWay = new WeakMap()
+  const inFlight: InFlight = new WeakMap()
   /** By the request that the handler sees. */
   const visits = new WeakMap<IncomingMessage, Visit>()
   let handler: (Handler & { listener: ReturnType<typeof getRequestListener> }) | null = null
 
   async function onRequest(incoming: IncomingMessage, outgoing: ServerResponse): Promise<void> {
-    const ends = follow(underWay, incoming, outgoing)
+    const ends = follow(inFlight, incoming, outgoing)
     if (!ends) {
       incoming.socket.destroy()
       return

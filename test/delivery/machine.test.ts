@@ -163,7 +163,7 @@ test.each([
       freeCapacity: () => 1,
       waitsForCapacity: () => waits,
     })
-    expect(machine.behind.has(queue)).toBe(leaves)
+    expect(machine.lagging.has(queue)).toBe(leaves)
   },
 )
 
@@ -182,7 +182,7 @@ test('on a machine without enough CPU no webhook is slow, and one that hangs is 
     patience.late(lateMs)
     const times = { nowMs: clockMs, patientMs: patience.nowMs() }
     lookAtAll(machine, { ...times, holderId: 1, freeCapacity: () => 1, waitsForCapacity: () => true })
-    return machine.behind.has(queue)
+    return machine.lagging.has(queue)
   }
   for (let i = 0; i < 9; i++) expect(check(900)).toBe(false)
   expect(check(0)).toBe(true)

@@ -23,7 +23,7 @@ async function open() {
     leave(machine, queue)
   }
   await progress.save(0)
-  for (const queue of machine.behind) queue.own!.get(3)!.window.readUpTo = 100n
+  for (const queue of machine.lagging) queue.own!.get(3)!.window.readUpTo = 100n
   return {
     ids,
     machine,
@@ -51,7 +51,7 @@ test('the main stream passes what a webhook took along in the commit that says w
   const main = at.machine.main.get(3)!
   openIn(main, 40n)
   main.readUpTo = 100n
-  at.machine.behind.clear()
+  at.machine.lagging.clear()
   leave(at.machine, slow)
   openIn(slow.own!.get(3)!.window, 40n)
   main.open.clear()

@@ -5,7 +5,7 @@ import { openIn, openWindow } from '../../src/domain/delivery/window.ts'
 import type { DeliverySettings } from '../../src/outbox/holders/delivery-settings.ts'
 
 /** A webhook that is behind, with something open in one share; `isSaved`: its row says less than that. */
-function behind(id: number, isSaved: boolean): Queue {
+function lagging(id: number, isSaved: boolean): Queue {
   const queue = openQueue({ id } as DeliverySettings)
   const window = openWindow(100n)
   openIn(window, 50n)
@@ -17,14 +17,14 @@ const idsOf = (capacity: ReturnType<ReturnType<typeof createChoice>>) =>
   capacity.map(({ position }) => position.webhookId)
 
 test('what has left the main stream and has no row yet is in each save, however small', () => {
-  const queues = new Set([behind(1, true), behind(2, false), behind(3, true)])
+  const queues = new Set([lagging(1, true), lagging(2, false), lagging(3, true)])
   const [position] = createChoice()(queues, new Set(), 0)
   expect(position!.position).toMatchObject({ webhookId: 2, share: 3, settledUpTo: 49n })
   expect(idsOf(createChoice()(queues, new Set(), 0))).toEqual([2])
 })
 
 test('whoever waits for a save is in it, the others come in turns', () => {
-  const queues = [1, 2, 3, 4, 5].map(id => behind(id, true))
+  const queues = [1, 2, 3, 4, 5].map(id => lagging(id, true))
   const choose = createChoice()
   const all = new Set(queues)
   expect(idsOf(choose(all, new Set([queues[3]!]), 0))).toEqual([4])
@@ -35,7 +35,7 @@ test('whoever waits for a save is in it, the others come in turns', () => {
 })
 
 test('what has not changed since its save is in none', () => {
-  const queue = behind(1, true)
+  const queue = lagging(1, true)
   queue.own = new Map([[3, { window: openWindow(100n), saved: { settledUpTo: 100n, maySendUpTo: 100n } }]])
   expect(createChoice()(new Set([queue]), new Set([queue]), 10)).toEqual([])
 })

@@ -29,7 +29,7 @@ const facts: ExplainFacts = {
   webhook: { ...wants, id: 3, createdAt: at(-10), disabledAt: null, heldUntil: null, tenant: null },
   stateThen: wants,
   waiting: null,
-  ahead: null,
+  inLog: null,
   skippedAt: null,
   ended: null,
   lastTry: null,
@@ -37,7 +37,7 @@ const facts: ExplainFacts = {
   now: at(30),
 }
 const waiting = { attempts: 0, dueAt: at(29), first: eventId, isHeld: false }
-const ahead = { holderId: 4, maySend: false, isOwnStream: false, older: null }
+const inLog = { holderId: 4, maySend: false, isOwnStream: false, older: null }
 const unversioned = { ...facts.event, isVersioned: false }
 const failed = {
   at: at(1),
@@ -123,38 +123,38 @@ test.each<[string, Partial<ExplainFacts>, string, RegExp]>([
     'due',
     /until 2026-01-01T12:45.* asked for a pause/,
   ],
-  ['next in the log', { ahead }, 'due', /^Next: /],
-  ['in the log, and perhaps being sent', { ahead: { ...ahead, maySend: true } }, 'in_flight', /^In flight/],
-  ['far behind in the log', { ahead: { ...ahead, isOwnStream: true } }, 'due', /the webhook has a backlog/],
-  ['in the log, and nobody delivers', { ahead: { ...ahead, holderId: null } }, 'due', /none does now/],
+  ['next in the log', { inLog }, 'due', /^Next: /],
+  ['in the log, and perhaps being sent', { inLog: { ...inLog, maySend: true } }, 'in_flight', /^In flight/],
+  ['far behind in the log', { inLog: { ...inLog, isOwnStream: true } }, 'due', /the webhook has a backlog/],
+  ['in the log, and nobody delivers', { inLog: { ...inLog, holderId: null } }, 'due', /none does now/],
   [
     'in the log of a receiver that wants nothing now',
-    { ahead: { ...ahead, isOwnStream: true }, webhook: { ...facts.webhook, heldUntil: at(45) } },
+    { inLog: { ...inLog, isOwnStream: true }, webhook: { ...facts.webhook, heldUntil: at(45) } },
     'due',
     /until 2026-01-01T12:45.* asked for a pause/,
   ],
   [
     'in the log behind one that is tried again',
-    { ahead: { ...ahead, older: { eventId: 5n, dueAt: at(40) } } },
+    { inLog: { ...inLog, older: { eventId: 5n, dueAt: at(40) } } },
     'behind',
     /^Pending behind event 5 of the same user, which is retried at 2026-01-01T12:40/,
   ],
   [
     'in the log behind an older one',
-    { ahead: { ...ahead, maySend: true, older: { eventId: 5n, dueAt: null } } },
+    { inLog: { ...inLog, maySend: true, older: { eventId: 5n, dueAt: null } } },
     'behind',
     /which goes first/,
   ],
   [
     'in the log, set inactive since',
-    { ahead: { ...ahead, maySend: true }, webhook: { ...facts.webhook, isActive: false } },
+    { inLog: { ...inLog, maySend: true }, webhook: { ...facts.webhook, isActive: false } },
     'inactive',
     /active again/,
   ],
-  ['in the log, and delivered already', { ahead, accepted }, 'delivered', /^Delivered/],
-  ['in the log, tried by a process that died', { ahead, lastTry: failed }, 'due', /^Next: /],
-  ['in the log, and not wanted', { ahead, stateThen: inactive }, 'inactive_then', /was inactive then/],
-  ['in the log, and cancelled', { ahead, skippedAt: at(20) }, 'cancelled', /12:20.* after no attempts/],
+  ['in the log, and delivered already', { inLog, accepted }, 'delivered', /^Delivered/],
+  ['in the log, tried by a process that died', { inLog, lastTry: failed }, 'due', /^Next: /],
+  ['in the log, and not wanted', { inLog, stateThen: inactive }, 'inactive_then', /was inactive then/],
+  ['in the log, and cancelled', { inLog, skippedAt: at(20) }, 'cancelled', /12:20.* after no attempts/],
   ['cancelled, and passed since', { skippedAt: at(20) }, 'cancelled', /^Cancelled at .*12:20/],
   ['cancelled, and accepted all the same', { skippedAt: at(1), accepted }, 'delivered', /^Delivered/],
   ['cancelled, and asked for by hand since', { skippedAt: at(1), waiting }, 'due', /^Next: /],
@@ -170,7 +170,7 @@ test.each<[string, Partial<ExplainFacts>, string, RegExp]>([
     'for_another',
     /for webhook 8 only/,
   ],
-  ['made for this webhook', { event: { ...facts.event, onlyWebhookId: 3 }, ahead }, 'due', /^Next: /],
+  ['made for this webhook', { event: { ...facts.event, onlyWebhookId: 3 }, inLog }, 'due', /^Next: /],
   [
     'dead',
     { ended: dead, lastTry: failed },
@@ -221,7 +221,7 @@ test.each<[string, Partial<ExplainFacts>, string, RegExp]>([
   ],
   [
     'without a state of the webhook in its version',
-    { ahead, stateThen: null },
+    { inLog, stateThen: null },
     'made_later',
     /created at 2026-01-01T11:50/,
   ],

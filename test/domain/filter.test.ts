@@ -183,12 +183,12 @@ test('what is told must be a trigger; who enters or leaves is told whichever fie
 
 test('of two values that are told as one list, the values before are not known', () => {
   const filter = filterOf({ 'user.companies': 5 }, { leaving: 'delete' })
-  const touched = { previous: null, changed: ['companies'] }
+  const changedLists = { previous: null, changed: ['companies'] }
   const state = { version: 1, isActive: true, triggers, updateFields: ['user.name'], filter }
   const told = (result: string, facts: object) =>
     sentAction({ id: 1, tenant: null, states: [state] }, eventOf(result, facts))
-  expect(told('{"companies":[2,5]}', touched)).toBe('update')
-  expect(told('{"companies":[2]}', touched)).toBe('delete')
+  expect(told('{"companies":[2,5]}', changedLists)).toBe('update')
+  expect(told('{"companies":[2]}', changedLists)).toBe('delete')
   expect(told('{"companies":[2]}', other)).toBe(null)
 })
 

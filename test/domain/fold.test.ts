@@ -96,7 +96,7 @@ test('a value that an UPDATE left alone comes from the step before, where that h
 })
 
 test.each<[Step['kind'][], Folded['before']]>([
-  [['touch'], 'untouched'],
+  [['touch'], 'unmodified'],
   [['update'], old],
   [['touch', 'update'], old],
   [['delete'], old],
@@ -115,5 +115,5 @@ test('the row before is that before the first change of it, also where a later s
 
 test('the fields of related rows that were changed are kept, each once', () => {
   const both = fold(foldAll('touch', 'touch', 'update'), { kind: 'touch', field: 'notes' })
-  expect(both.touched).toEqual(['companies', 'notes'])
+  expect(both.changedLists).toEqual(['companies', 'notes'])
 })

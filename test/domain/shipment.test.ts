@@ -56,7 +56,7 @@ const deliveries = (text: string) =>
 const show = (part: readonly { entityId: string; eventId: bigint }[]) =>
   part.map(({ entityId, eventId }) => `${entityId}${eventId}`).join(' ')
 
-test.each<[string, parts: string[], behind: string]>([
+test.each<[string, parts: string[], following: string]>([
   ['a b', ['a1', 'b2'], ''],
   ['a b c', ['a1 b2', 'c3'], ''],
   ['a b c d', ['a1 b2', 'c3 d4'], ''],
@@ -68,10 +68,10 @@ test.each<[string, parts: string[], behind: string]>([
   // Alone, it is divided itself: what is behind waits for what is before.
   ['a a', ['a1'], 'a2'],
   ['a a a', ['a1 a2'], 'a3'],
-])('%s is sent in the parts %j, and %j waits', (text, parts, behind) => {
+])('%s is sent in the parts %j, and %j waits', (text, parts, following) => {
   const result = splitInTwo(deliveries(text))
   expect(result.parts.map(show)).toEqual(parts)
-  expect(show(result.behind)).toBe(behind)
+  expect(show(result.following)).toBe(following)
 })
 
 const runs = (text: string, bytes = 10) => {
@@ -135,9 +135,9 @@ function isolate(entityOf: readonly string[], bad: ReadonlySet<number>) {
     else if (next.state === 'retry' && batch.deliveries.length === 1) dead.push(batch.deliveries[0]!.eventId)
     else if (next.state === 'retry') batches.push({ ...batch, attempts: batch.attempts + 1 })
     else {
-      const { parts, behind } = splitInTwo(batch.deliveries)
+      const { parts, following } = splitInTwo(batch.deliveries)
       batches.push(...parts.map(part => ({ deliveries: [...part], attempts: 0 })))
-      waiting = [...waiting, ...behind].sort((a, b) => Number(a.eventId - b.eventId))
+      waiting = [...waiting, ...following].sort((a, b) => Number(a.eventId - b.eventId))
     }
   }
   return { delivered, dead, requests }

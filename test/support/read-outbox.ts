@@ -20,7 +20,7 @@ export async function readQueue(client: Client): Promise<{ deliveries: number; s
     { most: 1_000_000, lookAt: 1_000_000 },
   )
   const setAside = counts.reduce((sum, { rows }) => sum + rows, 0)
-  return { deliveries: counts.reduce((sum, { ahead }) => sum + ahead, setAside), setAside }
+  return { deliveries: counts.reduce((sum, { inLog }) => sum + inLog, setAside), setAside }
 }
 
 /** The newest event of the log that is committed; 0 where there has been none. */

@@ -2,7 +2,7 @@
 export type Program = {
   readonly file: string
   readonly needs: string
-  readonly stands: Readonly<Record<string, string>>
+  readonly replacements: Readonly<Record<string, string>>
   readonly main: string
   /** Other files, for languages that want their imports or their program in a file of their own. */
   readonly beside?: Readonly<Record<string, string>>
@@ -20,7 +20,7 @@ export const programs = {
   js: {
     file: 'receiver.mjs',
     needs: 'Node.js',
-    stands: { "'whsec_…'": 'secret' },
+    replacements: { "'whsec_…'": 'secret' },
     main: `
 const { secret, headers, file } = JSON.parse(process.argv[2])
 const { readFileSync } = await import('node:fs')
@@ -31,7 +31,7 @@ console.log(CALL)`,
   python: {
     file: 'receiver.py',
     needs: 'Python',
-    stands: { '"whsec_…"': 'secret' },
+    replacements: { '"whsec_…"': 'secret' },
     main: `
 import json, sys
 case = json.loads(sys.argv[1])
@@ -43,7 +43,7 @@ print(str(CALL).lower())`,
   php: {
     file: 'receiver.php',
     needs: 'PHP',
-    stands: { "'whsec_…'": "$case['secret']", "'php://input'": "$case['file']" },
+    replacements: { "'whsec_…'": "$case['secret']", "'php://input'": "$case['file']" },
     main: `
 $case = json_decode($argv[1], true);
 function getallheaders(): array
@@ -57,7 +57,7 @@ echo json_encode(CALL);`,
   go: {
     file: 'receiver.go',
     needs: 'Go',
-    stands: { '"whsec_…"': 'one.Secret' },
+    replacements: { '"whsec_…"': 'one.Secret' },
     beside: {
       'main.go': `package main
 
@@ -95,7 +95,7 @@ func main() {
   ruby: {
     file: 'receiver.rb',
     needs: 'Ruby',
-    stands: { "'whsec_…'": "one['secret']" },
+    replacements: { "'whsec_…'": "one['secret']" },
     main: `
 require 'json'
 one = JSON.parse(ARGV[0])
@@ -106,7 +106,7 @@ puts CALL`,
   java: {
     file: 'Walhook.java',
     needs: 'a JDK',
-    stands: { '"whsec_…"': 'args[0]' },
+    replacements: { '"whsec_…"': 'args[0]' },
     beside: {
       'Main.java': `
 import java.nio.file.Files;
@@ -137,7 +137,7 @@ class Main {
   rust: {
     file: 'walhook.rs',
     needs: 'Rust',
-    stands: { '"whsec_…"': '&args[1]' },
+    replacements: { '"whsec_…"': '&args[1]' },
     beside: {
       'Cargo.toml': `[package]
 name = "receiver"
@@ -183,7 +183,7 @@ fn main() {
   bash: {
     file: 'receiver.sh',
     needs: 'bash',
-    stands: { "'whsec_…'": '"$1"', 'body.json': '"$5"' },
+    replacements: { "'whsec_…'": '"$1"', 'body.json': '"$5"' },
     main: `
 if [[ $1 == send ]]; then send "$2" "$3" "$4"; exit; fi
 id=$2 timestamp=$3 signatures=$4

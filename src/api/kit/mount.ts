@@ -48,9 +48,9 @@ async function serve(c: Context<ApiEnv>, route: Route, whole: Control): Promise<
       : { ok: true as const, value: own }
   if (!found.ok) return failed(c, found)
   const control = found.value
-  const twice = Object.entries(c.req.queries()).filter(([, values]) => values.length > 1)
-  if (route.query && twice.length > 0) {
-    const errors = twice.map(([name]) => ({
+  const tryTwice = Object.entries(c.req.queries()).filter(([, values]) => values.length > 1)
+  if (route.query && tryTwice.length > 0) {
+    const errors = tryTwice.map(([name]) => ({
       pointer: `/${name}`,
       detail: `${name}: appears more than once. Give it once.`,
     }))

@@ -5,7 +5,7 @@ import type { EntityMapping } from '../../domain/mapping/mapping.ts'
 import type { PageDone } from '../../outbox/source/paged-work.ts'
 import type { ResyncStep } from '../../outbox/source/resyncs.ts'
 import { cannotBeEvent, type Mapped, maxShownKey } from '../map/map.ts'
-import { twice } from '../map/twice.ts'
+import { tryTwice } from '../map/try-twice.ts'
 import type { EventText } from '../map/write-event.ts'
 import type { PresentEntity, UnreadableRow } from './read-entity.ts'
 
@@ -45,7 +45,7 @@ export type PageReading = {
 export type PageEnd = 'stored' | 'ended' | 'spoiled' | { readonly failed: unknown }
 
 /**
- * The window of a page: from just before its reading until the stream has brought everything that the reading may have seen,
+ * The window of a page: from just before its reading until the stream has delivered everything that the reading may have seen,
  * which a mark written after the reading shows. The page enters the stream there. Until then:
  *
  * - an entity without an event is as the page has it
@@ -73,7 +73,7 @@ export function openWindow(task: PageTask, entity: EntityMapping) {
     end: end.promise,
     settle: end.resolve,
 
-    /** Notes what the stream has brought. */
+    /** Notes what the stream has delivered. */
     observe(mapped: Pick<Mapped, 'events' | 'truncated'>): void {
       if (mapped.truncated.length > 0) isSpoiled = true
       if (isSpoiled) return
@@ -108,7 +108,7 @@ export function openWindow(task: PageTask, entity: EntityMapping) {
       for (const present of entities) {
         const { entityId } = present
         const reason = cannotBeEvent({ key: entityId, entity })
-        const event = twice(() => (reason === null ? writeEvent(present, last.get(entityId)) : null))
+        const event = tryTwice(() => (reason === null ? writeEvent(present, last.get(entityId)) : null))
         if (reason !== null) setAside(entityId, reason)
         else if (!event.ok) setAside(entityId, `its event cannot be written: ${event.because}`)
         else if (event.value) events.push(event.value)

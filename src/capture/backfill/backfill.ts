@@ -77,13 +77,13 @@ export function createBackfills(options: PagedWork): () => Promise<Piece[]> {
       position: backfill.afterKey ?? '',
       takeTurn: (turn, signal) => takeTurn(backfill, turn, signal),
       async giveUp({ reason, code }) {
-        await fail(options, backfill, { reason: `${behind(backfill)}: ${reason}`, code })
+        await fail(options, backfill, { reason: `${positionText(backfill)}: ${reason}`, code })
       },
     }))
 }
 
-const behind = ({ afterKey }: Backfill) =>
-  afterKey === null ? 'at the first row' : `behind the key ${afterKey.slice(0, maxShownKey)}`
+const positionText = ({ afterKey }: Backfill) =>
+  afterKey === null ? 'at the first row' : `after the key ${afterKey.slice(0, maxShownKey)}`
 
 /** Why a backfill's receivers get no more rows, for now or for ever. */
 async function obstacleOf(

@@ -89,7 +89,7 @@ export function createPageMerger({ source }: { source: Source }) {
       }
     },
 
-    /** Resolves once the stream has brought all present WAL. */
+    /** Resolves once the stream has delivered all present WAL. */
     async caughtUp(): Promise<void> {
       await (await marks.setPassMark()).passed
     },
@@ -150,7 +150,7 @@ function createMarks({ pool }: Source) {
   return {
     set,
 
-    /** Sets a mark without a page; `passed` resolves once the stream has brought everything before it. */
+    /** Sets a mark without a page; `passed` resolves once the stream has delivered everything before it. */
     async setPassMark(): Promise<{ passed: Promise<void> }> {
       const id = randomUUID()
       const passed = Promise.withResolvers<void>()
@@ -170,7 +170,7 @@ function createMarks({ pool }: Source) {
 function createTruncations() {
   const truncated = new Set<string>()
   return {
-    /** Whether the stream has brought a TRUNCATE of this table by the transaction with this id (its lower 32 bits). */
+    /** Whether the stream has delivered a TRUNCATE of this table by the transaction with this id (its lower 32 bits). */
     has: (table: string, xid: number): boolean => truncated.has(`${xid} ${table}`),
 
     observe(parts: readonly TransactionPart[]): void {

@@ -126,7 +126,7 @@ function keysStatement(
       if (at > 0) {
         const led = `select ${quoteIdentifier(onlyColumn(stop.owner))} as value from ${tableName} where ${bounds}`
         return (
-          keysBehind(
+          indirectKeys(
             catalogue,
             { list, at },
             () => `exists (select from (${led}) led where ${leadsTo(catalogue, list, at, 'led.value')})`,
@@ -164,7 +164,7 @@ function selectKey(key: KeyColumns, sqlOf: (column: string) => string) {
 }
 
 /** The entities whose related field leads to rows of its table `at`, by a condition on the link. */
-function keysBehind(
+function indirectKeys(
   catalogue: Catalogue,
   { list, at }: { readonly list: RelatedList; readonly at: number },
   condition: (to: string) => string,
@@ -185,7 +185,7 @@ function fanOutKeys(catalogue: Catalogue, entity: EntityMapping, { field, at, va
   const list = entity.related.find(each => each.field === field)
   if (!list) return null
   if (value === null) {
-    const keys = keysBehind(catalogue, { list, at }, to => `${to} is not null`)
+    const keys = indirectKeys(catalogue, { list, at }, to => `${to} is not null`)
     return keys && { ...keys, isCounted: true }
   }
   const stop = stopsOf(list)[at]
@@ -193,7 +193,7 @@ function fanOutKeys(catalogue: Catalogue, entity: EntityMapping, { field, at, va
   const keys =
     type === undefined
       ? null
-      : keysBehind(catalogue, { list, at }, () => leadsTo(catalogue, list, at, `$1::text::${type}`))
+      : indirectKeys(catalogue, { list, at }, () => leadsTo(catalogue, list, at, `$1::text::${type}`))
   return keys && { ...keys, value, isCounted: true }
 }
 

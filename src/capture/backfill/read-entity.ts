@@ -3,7 +3,7 @@ import { type RelatedValue, readRelated, readRows } from '../map/read-back.ts'
 import { createResultWriter, type ShapedRow } from '../map/result.ts'
 import { createRowFilters, isShown } from '../map/row-filters.ts'
 import { tenantIn } from '../map/tenants.ts'
-import { twice } from '../map/twice.ts'
+import { tryTwice } from '../map/try-twice.ts'
 import { writeEntityId } from '../map/write-event.ts'
 import { notOfTheKeysType, readWhatIsThere } from '../related/what-is-there.ts'
 import type { Catalogue } from '../source/catalogue.ts'
@@ -66,7 +66,7 @@ export async function showRows(
   const entities: PresentEntity[] = []
   const unreadable: UnreadableRow[] = []
   for (const [entityId, row] of rows) {
-    const shown = twice(() => {
+    const shown = tryTwice(() => {
       if (!isShown(entity, row, judge)) return null
       const { json, omitted } = write(entity, row, list => {
         const read = lists.get(list)

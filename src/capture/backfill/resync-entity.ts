@@ -1,7 +1,7 @@
 import { maxRowsPerSecond, pageRows, pauseMs, usualRowsPerSecond } from '../../domain/capture/backfill.ts'
 import type { FanOut } from '../../domain/capture/fan-out.ts'
 import type { Part, Resync } from '../../domain/capture/resync.ts'
-import { fieldsBehind, stopsOf } from '../../domain/mapping/hops.ts'
+import { indirectFields, stopsOf } from '../../domain/mapping/hops.ts'
 import { type EntityMapping, tableKey } from '../../domain/mapping/mapping.ts'
 import { transaction } from '../../outbox/database/database.ts'
 import {
@@ -46,7 +46,7 @@ function kindOf({ tableName }: Part, { table }: EntityMapping): ResyncStep['part
  */
 export function createResyncs(options: PagedWork): () => Promise<Piece[]> {
   const { outbox, slotName, mapping, merger, judge, log } = options
-  /** The resyncs of this stream, and whether it has brought everything written before them. */
+  /** The resyncs of this stream, and whether it has delivered everything written before them. */
   const met = new Map<string, { hasCaughtUp: boolean }>()
 
   /**
@@ -120,7 +120,7 @@ async function mergeFanOut(work: Work, fanOut: FanOut): Promise<TurnEnd> {
   }
   const limit = pageRows(fanOutRowsPerSecond, turn.bytesPerRow)
   const stepOf = (page: Page) => ({ ...aboutOf(resync), part: null, fanOut, ...stepPast(resync, page) })
-  const of = { task: { ...task, changed: fieldsBehind(entity.related) }, entity, catalogue }
+  const of = { task: { ...task, changed: indirectFields(entity.related) }, entity, catalogue }
   const merged = await mergeRows(options, { ...of, work: resync, limit, stepOf }, turn, signal)
   const end = await endOf(work, merged, stepOf)
   if (!('page' in merged) || signal.aborted) return end

@@ -16,7 +16,7 @@ const queryCanceled = '57014'
  *
  * - kept: it has a row of a transaction that had ended at the last look. TRUNCATE leaves no row, SET LOGGED rewrites each
  *   row; VACUUM FULL and CLUSTER keep `xmin`.
- * - kept: the stream has brought a TRUNCATE of the whole table by the transaction that last changed the partition's pg_class
+ * - kept: the stream has delivered a TRUNCATE of the whole table by the transaction that last changed the partition's pg_class
  *   row.
  * - unknown: the stream may still bring that, which a mark will show.
  * - lost: otherwise.

@@ -7,7 +7,7 @@ import { type Catalogue, givesPrevious, type Table } from '../source/catalogue.t
 import { conditionsWithoutBefore, lastWithoutBefore, withoutBefore } from '../source/mapping-verdict.ts'
 import { refusesUnpublished, type SourceFacts } from '../source/preflight-verdict.ts'
 import { judgeStop } from '../source/relation-verdict.ts'
-import { futureHarm } from '../source/table-verdict.ts'
+import { futureFailure } from '../source/table-verdict.ts'
 
 /** The checks of a mapped table. */
 export function tableLines(
@@ -28,7 +28,7 @@ export function tableLines(
         'map each of them as an entity, or convert it to a partitioned table',
       ),
     )
-  const future = futureHarm(table)
+  const future = futureFailure(table)
   // Before publishing it is a problem.
   if (future && facts.publication !== null)
     lines.push(warning('future_partitions', future.what, future.found, future.mend))

@@ -67,7 +67,7 @@ export function checkLines(
     ...(options.lost ?? []).map(lostLine),
     locksLine(lockHolders),
   ].filter(line => line !== null)
-  return [...withProblems(lines, problems), harmLine(problems)]
+  return [...withProblems(lines, problems), failureLine(problems)]
 }
 
 /** A dropped table stops nothing, and has no more events. */
@@ -107,7 +107,7 @@ function locksLine(holders: readonly LockHolder[]): CheckLine {
 }
 
 /** Problems that make, or can make, a statement of the application fail. */
-const harmful: ReadonlySet<string> = new Set([
+const failing: ReadonlySet<string> = new Set([
   'no_identity',
   'virtual_in_identity',
   'future_partitions',
@@ -118,9 +118,9 @@ const harmful: ReadonlySet<string> = new Set([
 ])
 
 /** Whether publishing a table can make a statement of the application fail. */
-function harmLine(problems: readonly Problem[]): CheckLine {
+function failureLine(problems: readonly Problem[]): CheckLine {
   const what = "the application's statements"
-  const found = problems.filter(({ code }) => code !== undefined && harmful.has(code))
+  const found = problems.filter(({ code }) => code !== undefined && failing.has(code))
   if (found.length === 0) return ok('harm', what, 'none fails because of walhook')
   const tables = found.map(problem => problem.what).join('; ')
   return failure({

@@ -45,9 +45,9 @@ export function createFactsFinder(catalogue: Catalogue) {
   })
 
   return (entity: EntityMapping, relation: Relation | null, folded: Folded): ChangeFacts => {
-    const { state, row, before, touched } = folded
+    const { state, row, before, changedLists } = folded
     if (state !== 'update') return nothingKnown
-    if (before === 'untouched') return { previous: null, changed: touched }
+    if (before === 'unmodified') return { previous: null, changed: changedLists }
     if (before === 'unknown' || row === null || relation === null) return nothingKnown
     const previous: string[] = []
     const changed: string[] = []
@@ -70,7 +70,7 @@ export function createFactsFinder(catalogue: Catalogue) {
       previous.push(`${nameJson}:${thenJson}`)
     }
     if (!isAllKnown) return { previous: objectOf(previous), changed: null }
-    const all = [...changed, ...touched]
+    const all = [...changed, ...changedLists]
     return { previous: all.length === 0 ? '{}' : objectOf(previous), changed: all }
   }
 }

@@ -6,12 +6,14 @@ import { keyName } from '../../domain/mapping/entity-key.ts'
 import { type EntityMapping, type RelatedList, tableKey } from '../../domain/mapping/mapping.ts'
 import type { Lsn } from '../../domain/value/lsn.ts'
 import { openArrivals } from '../continuity/arrivals.ts'
-import { findReach, type Reach, reachesNobody } from '../related/behind.ts'
-import type { Born } from '../related/born.ts'
+import { findReach, type Reach, reachesNobody } from '../related/indirect.ts'
+import type { ReceivedRows } from '../related/received-rows.ts'
 import type { Catalogue } from '../source/catalogue.ts'
 import type { Source } from '../source/source.ts'
 import type { TransactionPart } from '../stream/batch.ts'
 import { untilSeen } from '../stream/visibility.ts'
+import { type ChangedEntity, foldWhatCanBe } from './changed-entities.ts'
+import { withoutEarlyUpdates } from './early-updates.ts'
 import { createFactsFinder } from './facts.ts'
 import { createMissingReader, type Missing } from './missing.ts'
 import { makePlan, type Plan } from './plan.ts'
@@ -19,9 +21,7 @@ import { createRowFilters, filtered } from './row-filters.ts'
 import { createSetAside, type Unreadable } from './set-aside.ts'
 import { createShapes } from './shape.ts'
 import { isMoved } from './tenants.ts'
-import { foldWhatCanBe, type Touched } from './touched.ts'
-import { twice } from './twice.ts'
-import { withoutUnborn } from './unborn.ts'
+import { tryTwice } from './try-twice.ts'
 import {
   type Compared,
   createEventWriter,
@@ -60,7 +60,7 @@ export function createMapper(options: {
   source: Source
   mapping: readonly EntityMapping[]
   /** For related fields through other tables. */
-  born?: Born | undefined
+  receivedRows?: ReceivedRows | undefined
   catalogue: Catalogue
   /** Called when the stream announces new relations, as after each DDL. */
   reloadCatalogue: () => Promise<Catalogue>
@@ -71,7 +71,7 @@ export function createMapper(options: {
   /** Aborted when the stream ends, with everything that waits. */
   signal?: AbortSignal
 }) {
-  const { born, signal } = options
+  const { receivedRows, signal } = options
   const { pool } = options.source
   const readMissing = createMissingReader(options)
   const setAside = createSetAside(options.unreadable ?? [])
@@ -93,14 +93,14 @@ export function createMapper(options: {
     reading = readingBy(await options.reloadCatalogue(), options.mapping)
   }
 
-  /** The entities of changed rows behind other tables. Everything from the stream is visible then. */
+  /** The entities of changed rows that they show through other tables. Everything from the stream is visible then. */
   async function reachOf(parts: readonly TransactionPart[]): Promise<Reach> {
-    if (!born) return reachesNobody
-    for (const { xid, changes } of parts) if (changes.length > 0) born.note(xid)
+    if (!receivedRows) return reachesNobody
+    for (const { xid, changes } of parts) if (changes.length > 0) receivedRows.note(xid)
     const { planOf, catalogue } = reading
-    if (!parts.some(({ changes }) => changes.some(change => isBehind(change, planOf)))) return reachesNobody
+    if (!parts.some(({ changes }) => changes.some(change => isIndirect(change, planOf)))) return reachesNobody
     await untilSeen(pool, idsOf(parts), signal)
-    return await findReach(pool, catalogue, parts, planOf, born)
+    return await findReach(pool, catalogue, parts, planOf, receivedRows)
   }
 
   /**
@@ -121,13 +121,13 @@ export function createMapper(options: {
     )
     const isToSend = (item: Compared) => item.entity.sendsUnchanged || !isKnownUnchanged(item)
     const compared = named.map(item => compare(item, reading))
-    const changed = withoutUnborn(compared.filter(({ folded }) => folded.state !== 'nothing')).filter(
+    const changed = withoutEarlyUpdates(compared.filter(({ folded }) => folded.state !== 'nothing')).filter(
       isToSend,
     )
     const missing = await readMissing(parts, changed, { catalogue, shapes, mostBytes })
-    const touched = changed.map(item => withoutSameLists(item, missing)).filter(isToSend)
+    const items = changed.map(item => withoutSameLists(item, missing)).filter(isToSend)
     setAside.begin(parts)
-    const written = writeAll(touched, missing, { writeEvent: reading.writeEvent, setAside })
+    const written = writeAll(items, missing, { writeEvent: reading.writeEvent, setAside })
     const { readLsn } = missing
     return { ...written, unreadable: setAside.lost(), ...emptiedTables, readLsn, fanOuts: reach.fanOuts }
   }
@@ -156,10 +156,10 @@ type Reading = ReturnType<typeof readingBy>
 
 const idsOf = (parts: readonly TransactionPart[]) => parts.map(({ xid }) => xid)
 
-const isBehind = (change: Change, planOf: Reading['planOf']) =>
+const isIndirect = (change: Change, planOf: Reading['planOf']) =>
   change.kind === 'truncate'
-    ? change.relations.some(relation => planOf(relation).behind.length > 0)
-    : planOf(change.relation).behind.length > 0
+    ? change.relations.some(relation => planOf(relation).indirect.length > 0)
+    : planOf(change.relation).indirect.length > 0
 
 /** Collects truncated tables, and the entity types that are deleted with them. */
 function noteTruncations(catalogue: Catalogue) {
@@ -176,13 +176,13 @@ function noteTruncations(catalogue: Catalogue) {
   return { truncated, emptied, onTruncate }
 }
 
-function compare(named: Touched, { judgeRow, findFacts }: Reading): Compared {
-  const judged = twice(() => filtered(named, judgeRow))
+function compare(named: ChangedEntity, { judgeRow, findFacts }: Reading): Compared {
+  const judged = tryTwice(() => filtered(named, judgeRow))
   const item = judged.ok ? judged.value : { ...named, matchedBefore: 'unknown' as const }
-  const found = twice(() => findFacts(item.entity, item.relation, item.folded))
+  const found = tryTwice(() => findFacts(item.entity, item.relation, item.folded))
   const facts = found.ok ? found.value : { previous: null, changed: null }
   // A row that may begin to match is sent, whatever changed.
-  const isSure = item.matchedBefore === 'yes' || item.folded.before === 'untouched'
+  const isSure = item.matchedBefore === 'yes' || item.folded.before === 'unmodified'
   return { ...item, facts: isSure || facts.changed === null ? facts : { ...facts, changed: null } }
 }
 
@@ -204,7 +204,7 @@ function withoutSameLists(item: Compared, missing: Missing): Compared {
 
 /** The events of entities, in order; unreadable ones are parked, or lost with their table. */
 function writeAll(
-  touched: readonly Compared[],
+  items: readonly Compared[],
   missing: Missing,
   { writeEvent, setAside }: Pick<Reading, 'writeEvent'> & { setAside: ReturnType<typeof createSetAside> },
 ) {
@@ -212,11 +212,11 @@ function writeAll(
   const parked: ParkedChange[] = []
   let last: TransactionPart | null = null
   let index = 0
-  for (const item of touched) {
+  for (const item of items) {
     if (item.part !== last) index = 0
     last = item.part
     const { commitLsn, committedAt } = item.part
-    const written = twice(() => (cannotBeEvent(item) === null ? writeEvent(item, missing) : null))
+    const written = tryTwice(() => (cannotBeEvent(item) === null ? writeEvent(item, missing) : null))
     const reason = written.ok ? cannotBeEvent(item) : `its event cannot be written: ${written.because}`
     const actionType = item.folded.state
     if (reason === null) {
@@ -246,7 +246,7 @@ export function cannotBeEvent({
   key,
   entity,
   problem = null,
-}: Pick<Touched, 'key' | 'entity'> & Partial<Pick<Touched, 'problem'>>): string | null {
+}: Pick<ChangedEntity, 'key' | 'entity'> & Partial<Pick<ChangedEntity, 'problem'>>): string | null {
   if (problem !== null) return problem
   if (key === null) return `a row of ${tableKey(entity.table)} without its key ${keyName(entity.key)}`
   if (Buffer.byteLength(key) > maxKeyBytes)

@@ -6,17 +6,17 @@ import { readWhatIsThere } from '../related/what-is-there.ts'
 import type { Catalogue } from '../source/catalogue.ts'
 import type { Source } from '../source/source.ts'
 import type { TransactionPart } from '../stream/batch.ts'
-import { createBrought, StreamOver } from '../stream/visibility.ts'
+import { createReceived, StreamOver } from '../stream/visibility.ts'
+import type { ChangedEntity } from './changed-entities.ts'
 import { type RelatedValue, readRelated, readRows } from './read-back.ts'
 import type { ShapedRow } from './result.ts'
 import type { Shapes } from './shape.ts'
-import type { Touched } from './touched.ts'
 
 /** Columns to read from the table, by name: `all` if the WAL has none. */
 type Columns = ReadonlySet<string> | 'all'
 
 /** Until `until`, events may contain older values than were already sent. */
-type Ahead = { readonly until: Lsn; readonly columns: Columns }
+type ReadAhead = { readonly until: Lsn; readonly columns: Columns }
 
 /** The columns to read from the table, including those that an earlier event sent in a newer state. */
 type Wanted = { readonly ifThere: Columns; readonly ifGone: Columns }
@@ -26,9 +26,9 @@ export type Missing = {
   /** The end of the WAL when rows had been read; null: none were. */
   readonly readLsn: Lsn | null
   /** Whether part of its row comes from the table. */
-  isReadBack(item: Touched): boolean
+  isReadBack(item: ChangedEntity): boolean
   /** The row to send: the WAL's, completed from the table; null: it is gone. */
-  rowOf(item: Touched): ShapedRow | null
+  rowOf(item: ChangedEntity): ShapedRow | null
   /** A related list; null: unreadable; undefined: no rows shown. */
   relatedOf(list: RelatedList, owner: string): RelatedValue | null | undefined
 }
@@ -52,12 +52,12 @@ export function createMissingReader(options: {
   signal?: AbortSignal | undefined
 }) {
   const { pool } = options.source
-  const brought = createBrought()
-  const ahead = createAhead(options.readBefore ?? 0n)
+  const received = createReceived()
+  const readAhead = createReadAhead(options.readBefore ?? 0n)
 
   async function countUnseen(): Promise<number> {
     const { rows } = await pool.query('select pg_current_snapshot()::text as snapshot')
-    return brought.unseen(rows[0].snapshot).length
+    return received.unseen(rows[0].snapshot).length
   }
 
   async function untilAllIsSeen(): Promise<void> {
@@ -75,16 +75,16 @@ export function createMissingReader(options: {
 
   return async (
     parts: readonly TransactionPart[],
-    touched: readonly Touched[],
+    items: readonly ChangedEntity[],
     { catalogue, shapes, mostBytes }: { catalogue: Catalogue; shapes: Shapes; mostBytes: number },
   ): Promise<Missing> => {
-    for (const { xid, changes } of parts) if (changes.length > 0) brought.note(xid)
-    if (parts[0]) ahead.dropPassed(parts[0].commitLsn)
-    const wanted = columnsToRead(touched, shapes, ahead)
-    const present = touched.filter(({ folded, mayRemain }) => folded.state !== 'delete' || mayRemain)
+    for (const { xid, changes } of parts) if (changes.length > 0) received.note(xid)
+    if (parts[0]) readAhead.dropPassed(parts[0].commitLsn)
+    const wanted = columnsToRead(items, shapes, readAhead)
+    const present = items.filter(({ folded, mayRemain }) => folded.state !== 'delete' || mayRemain)
     const withLists = present.filter(({ entity }) => entity.related.length > 0)
     if (wanted.size + withLists.length > 0) await untilAllIsSeen()
-    else if (brought.size() > prunedAt) await countUnseen()
+    else if (received.size() > prunedAt) await countUnseen()
 
     const from = { pool, catalogue, mostBytes }
     const rows = await readRowsOf(wanted, from)
@@ -92,7 +92,7 @@ export function createMissingReader(options: {
     // Nothing was sent of a deleted row.
     if (until !== null)
       for (const [{ entity, key }, { ifThere: columns }] of wanted)
-        if (rows.of(entity, key!)) ahead.note(entity, key!, { until, columns })
+        if (rows.of(entity, key!)) readAhead.note(entity, key!, { until, columns })
     const relatedOf = await readListsOf(withLists, from)
     return {
       readLsn: until,
@@ -110,23 +110,23 @@ export function createMissingReader(options: {
 }
 
 /** Sent values that are newer than changes still to come. */
-function createAhead(readBefore: Lsn) {
-  const ahead = new Map<EntityMapping, Map<string, Ahead>>()
+function createReadAhead(readBefore: Lsn) {
+  const readAhead = new Map<EntityMapping, Map<string, ReadAhead>>()
   return {
-    note(entity: EntityMapping, key: string, read: Ahead): void {
-      const byKey = ahead.get(entity) ?? new Map<string, Ahead>()
-      ahead.set(entity, byKey.set(key, read))
+    note(entity: EntityMapping, key: string, read: ReadAhead): void {
+      const byKey = readAhead.get(entity) ?? new Map<string, ReadAhead>()
+      readAhead.set(entity, byKey.set(key, read))
     },
     dropPassed(first: Lsn): void {
-      for (const [entity, byKey] of ahead) {
+      for (const [entity, byKey] of readAhead) {
         for (const [key, { until }] of byKey) if (until <= first) byKey.delete(key)
-        if (byKey.size === 0) ahead.delete(entity)
+        if (byKey.size === 0) readAhead.delete(entity)
       }
     },
     /** The columns that an event before `lsn` may have sent in a newer state. */
     columnsOf(entity: EntityMapping, key: string, lsn: Lsn): Columns {
       if (lsn < readBefore) return 'all'
-      const carried = ahead.get(entity)?.get(key)
+      const carried = readAhead.get(entity)?.get(key)
       return carried !== undefined && carried.until > lsn ? carried.columns : none
     },
   }
@@ -134,16 +134,16 @@ function createAhead(readBefore: Lsn) {
 
 /** The columns to read for each item. Absent: none. */
 function columnsToRead(
-  touched: readonly Touched[],
+  items: readonly ChangedEntity[],
   shapes: Shapes,
-  ahead: ReturnType<typeof createAhead>,
-): Map<Touched, Wanted> {
-  const wanted = new Map<Touched, Wanted>()
+  readAhead: ReturnType<typeof createReadAhead>,
+): Map<ChangedEntity, Wanted> {
+  const wanted = new Map<ChangedEntity, Wanted>()
   const before = new Map<EntityMapping, Map<string, Columns>>()
-  for (const item of touched) {
+  for (const item of items) {
     const { entity, key, part, folded } = item
     if (key === null) continue
-    const sentBefore = ahead.columnsOf(entity, key, part.commitLsn)
+    const sentBefore = readAhead.columnsOf(entity, key, part.commitLsn)
     const isGone = folded.state === 'delete' && !item.mayRemain
     const unknown = isGone ? none : unknownColumns(item, shapes)
     // A new entity after a delete starts again: earlier values do not bind it.
@@ -160,7 +160,7 @@ function columnsToRead(
 type From = { readonly pool: Source['pool']; readonly catalogue: Catalogue; readonly mostBytes: number }
 
 /** The rows to read, with one query per table. */
-async function readRowsOf(wanted: ReadonlyMap<Touched, Wanted>, { pool, catalogue, mostBytes }: From) {
+async function readRowsOf(wanted: ReadonlyMap<ChangedEntity, Wanted>, { pool, catalogue, mostBytes }: From) {
   /** The keys of unreadable rows, with the reasons. */
   const broken = new Map<EntityMapping, Map<string, string>>()
   const rows = new Map<EntityMapping, ReadonlyMap<string, ShapedRow>>()
@@ -180,7 +180,7 @@ async function readRowsOf(wanted: ReadonlyMap<Touched, Wanted>, { pool, catalogu
 
 /** The related lists of these entities, with one query per list. */
 async function readListsOf(
-  items: readonly Touched[],
+  items: readonly ChangedEntity[],
   { pool, catalogue, mostBytes }: From,
 ): Promise<Missing['relatedOf']> {
   const broken = new Map<RelatedList, Set<string>>()
@@ -210,7 +210,7 @@ function union(a: Columns, b: Columns): Columns {
 }
 
 /** The columns that may be sent and that the WAL lacks. */
-function unknownColumns({ entity, folded: { row }, relation }: Touched, shapes: Shapes): Columns {
+function unknownColumns({ entity, folded: { row }, relation }: ChangedEntity, shapes: Shapes): Columns {
   if (row === null || relation === null) return 'all'
   const { shape, indexes, hasGenerated } = shapes.of(relation)
   if (!hasGenerated && !row.includes(unchanged)) return none
@@ -223,12 +223,12 @@ function unknownColumns({ entity, folded: { row }, relation }: Touched, shapes: 
   )
 }
 
-function keysOf(items: readonly Touched[]): string[] {
+function keysOf(items: readonly ChangedEntity[]): string[] {
   return [...new Set(items.flatMap(({ key }) => key ?? []))]
 }
 
 function rowOf(
-  { folded: { row }, relation }: Touched,
+  { folded: { row }, relation }: ChangedEntity,
   shapes: Shapes,
   columns: Columns,
   present: ShapedRow | undefined,

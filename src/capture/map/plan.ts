@@ -24,7 +24,7 @@ export type Plan = {
   }[]
   readonly owners: readonly OwnerPlan[]
   /** Related fields that lead here through other tables: their owners are looked up. */
-  readonly behind: readonly OwnerPlan[]
+  readonly indirect: readonly OwnerPlan[]
 }
 
 /** A table is the mapped one by its name at the time of the change, or, if renamed meanwhile, by its OID. */
@@ -74,7 +74,7 @@ export function makePlan(relation: Relation, mapping: readonly EntityMapping[], 
         return { entity, mapped, keyIndexes, identity, isSameRow }
       }),
     owners: owners.filter(({ at }) => at === 0),
-    behind: owners.filter(({ at }) => at > 0),
+    indirect: owners.filter(({ at }) => at > 0),
   }
 }
 

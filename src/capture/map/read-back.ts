@@ -19,7 +19,7 @@ import type { Catalogue } from '../source/catalogue.ts'
 import type { Queryable } from '../source/source.ts'
 import { readUpTo } from '../stream/read-up-to.ts'
 import type { ShapedRow } from './result.ts'
-import { twice } from './twice.ts'
+import { tryTwice } from './try-twice.ts'
 
 /**
  * Reads the present rows of an entity's table with these keys; missing rows are absent. Throws if a key is not of its
@@ -124,7 +124,7 @@ export async function readRelated(
     if (verdict === 'unknown' || readable(catalogue, values).includes(unreadable)) broken.add(key)
     const items = byOwner.get(key) ?? new Map<string, string>()
     byOwner.set(key, items)
-    if (!twice(() => add(items, values)).ok) broken.add(key)
+    if (!tryTwice(() => add(items, values)).ok) broken.add(key)
   }
   const [opening, end] = related.one ? ['', ''] : related.key === undefined ? ['[', ']'] : ['{', '}']
   // An unclosed list: another row may have the same name.
@@ -135,7 +135,7 @@ export async function readRelated(
       .map(item => `${item}${close}`)
       .join(',')}${end}`
   const listOf = (key: string, items: Map<string, string>) => {
-    const written = broken.has(key) ? null : twice(() => write(items))
+    const written = broken.has(key) ? null : tryTwice(() => write(items))
     return written?.ok ? { json: written.value, rows: counts.get(key)! } : null
   }
   return new Map([...byOwner].map(([key, items]) => [key, listOf(key, items)]))

@@ -14,7 +14,7 @@ type Field = {
   readonly index: number
   readonly column: string
   readonly name: string
-  /** How it begins in JSON, as the first one and behind others: building the text for each row costs memory. */
+  /** How it begins in JSON, as the first one and after others: building the text for each row costs memory. */
   readonly member: string
   readonly laterMember: string
   readonly write: JsonWriter

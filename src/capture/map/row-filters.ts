@@ -4,8 +4,8 @@ import { columnsOfKey, splitKey } from '../../domain/mapping/entity-key.ts'
 import type { EntityMapping } from '../../domain/mapping/mapping.ts'
 import { actionOf, createMatcher, type RowFilter, type Verdict } from '../../domain/mapping/row-filter.ts'
 import { perPair } from '../../runtime/per-pair.ts'
+import type { ChangedEntity } from './changed-entities.ts'
 import type { Shape, ShapedRow } from './result.ts'
-import type { Touched } from './touched.ts'
 
 /**
  * Creates the function that judges whether a row is sent, for stream, backfills and resyncs alike. It finds columns by name;
@@ -49,13 +49,16 @@ export type RowFilters = ReturnType<typeof createRowFilters>
  * entity that the receiver never had. If an UPDATE left the deciding TOASTed value out, the row that is read decides
  * (`isShown`).
  */
-export function filtered(item: Touched, judge: RowFilters): Touched & { readonly matchedBefore: Verdict } {
+export function filtered(
+  item: ChangedEntity,
+  judge: RowFilters,
+): ChangedEntity & { readonly matchedBefore: Verdict } {
   const { entity, folded, relation, key } = item
   const { before, row, existed, present } = folded
   const filter = entity.rows
   if (!filter) return { ...item, matchedBefore: existed ? 'yes' : 'no' }
   // For a related row alone, or one that may be another's, the row that is read decides.
-  if (before === 'untouched' || item.problem !== null || item.mayRemain || folded.state === 'nothing')
+  if (before === 'unmodified' || item.problem !== null || item.mayRemain || folded.state === 'nothing')
     return { ...item, matchedBefore: 'unknown' }
   const names = columnsOfKey(entity.key)
   const parts = key === null ? null : splitKey(key, names.length)

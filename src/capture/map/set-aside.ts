@@ -2,7 +2,7 @@ import { tableKey } from '../../domain/mapping/mapping.ts'
 import type { Lsn } from '../../domain/value/lsn.ts'
 import { addToStreak, isOfTable, mostInARow, type Streak } from '../../domain/value/streak.ts'
 import type { TransactionPart } from '../stream/batch.ts'
-import type { Touched } from './touched.ts'
+import type { ChangedEntity } from './changed-entities.ts'
 
 /** Lost changes of a table for an entity type: too many consecutive ones were unreadable. */
 export type Unreadable = {
@@ -25,8 +25,8 @@ export function createSetAside(known: readonly Known[]) {
     for (const how of ways) streaks.set(nameOf(entityType, table, how), { count: mostInARow, fromLsn })
   let lost = new Map<string, Unreadable>()
 
-  const tableOf = ({ entity, problemOf }: Touched) => problemOf ?? tableKey(entity.table)
-  const wayOf = ({ problemOf }: Touched, isReadBack: boolean) =>
+  const tableOf = ({ entity, problemOf }: ChangedEntity) => problemOf ?? tableKey(entity.table)
+  const wayOf = ({ problemOf }: ChangedEntity, isReadBack: boolean) =>
     problemOf !== null ? 'decoded' : isReadBack ? 'read' : 'written'
 
   return {
@@ -44,13 +44,13 @@ export function createSetAside(known: readonly Known[]) {
     },
 
     /** A change became an event; a `delete` needs no row, and shows nothing. */
-    written(item: Touched, isReadBack: boolean): void {
+    written(item: ChangedEntity, isReadBack: boolean): void {
       if (streaks.size > 0)
         streaks.delete(nameOf(item.entity.entityType, tableOf(item), wayOf(item, isReadBack)))
     },
 
     /** Whether an unreadable change is lost with its table. */
-    isLost(item: Touched, isReadBack: boolean, because: string): boolean {
+    isLost(item: ChangedEntity, isReadBack: boolean, because: string): boolean {
       const { entityType } = item.entity
       const { commitLsn } = item.part
       const table = tableOf(item)

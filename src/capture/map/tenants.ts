@@ -4,8 +4,8 @@ import { moved, tenantOf } from '../../domain/event/tenant.ts'
 import { columnsOfKey, splitKey } from '../../domain/mapping/entity-key.ts'
 import type { EntityMapping } from '../../domain/mapping/mapping.ts'
 import { perPair } from '../../runtime/per-pair.ts'
+import type { ChangedEntity } from './changed-entities.ts'
 import type { Shape, ShapedRow } from './result.ts'
-import type { Touched } from './touched.ts'
 
 /** The tenant of a row; undefined: unknown, or the entity has no tenants. */
 export function tenantIn(
@@ -23,7 +23,7 @@ export function tenantIn(
  * For a `delete`, the tenant is from the row before in the WAL, or from the present row if it only ceased to match: without
  * REPLICA IDENTITY FULL other rows' tenants are unknown, and count as none.
  */
-export function tenantsOf(item: Touched, state: ActionType, row: ShapedRow | null): OfTenant | null {
+export function tenantsOf(item: ChangedEntity, state: ActionType, row: ShapedRow | null): OfTenant | null {
   const { entity } = item
   if (entity.tenant === undefined) return null
   const before = tenantBefore(item)
@@ -32,13 +32,13 @@ export function tenantsOf(item: Touched, state: ActionType, row: ShapedRow | nul
 }
 
 /** Whether an update is known to have changed the tenant. */
-export function isMoved(item: Touched): boolean {
+export function isMoved(item: ChangedEntity): boolean {
   if (item.entity.tenant === undefined || item.folded.state !== 'update') return false
   const [before, now] = [tenantBefore(item), tenantNow(item)]
   return before !== undefined && now !== undefined && before !== now
 }
 
-function tenantBefore({ entity, folded, relation, key }: Touched): string | null | undefined {
+function tenantBefore({ entity, folded, relation, key }: ChangedEntity): string | null | undefined {
   const ofKey = columnsOfKey(entity.key)
   const index = ofKey.indexOf(entity.tenant ?? '')
   if (index >= 0 && key !== null) return tenantOf(splitKey(key, ofKey.length)?.[index] ?? null)
@@ -47,7 +47,7 @@ function tenantBefore({ entity, folded, relation, key }: Touched): string | null
   return tenantIn(entity, { shape: relation.columns, values: before })
 }
 
-function tenantNow({ entity, folded: { row }, relation }: Touched): string | null | undefined {
+function tenantNow({ entity, folded: { row }, relation }: ChangedEntity): string | null | undefined {
   return row === null || relation === null
     ? undefined
     : tenantIn(entity, { shape: relation.columns, values: row })

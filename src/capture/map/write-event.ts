@@ -3,6 +3,7 @@ import { type WebhookEvent, writeBody } from '../../domain/event/event.ts'
 import { type EntityMapping, tableKey } from '../../domain/mapping/mapping.ts'
 import { perPair } from '../../runtime/per-pair.ts'
 import type { Catalogue } from '../source/catalogue.ts'
+import type { ChangedEntity } from './changed-entities.ts'
 import type { ChangeFacts } from './facts.ts'
 import type { Missing } from './missing.ts'
 import { indexesOfKey } from './plan.ts'
@@ -11,10 +12,9 @@ import { createLastWriter, createResultWriter, type Result } from './result.ts'
 import { isShown, type RowFilters } from './row-filters.ts'
 import type { Shapes } from './shape.ts'
 import { tenantsOf } from './tenants.ts'
-import type { Touched } from './touched.ts'
 
 /** A changed entity, with the facts of its event. */
-export type Compared = Touched & { readonly facts: ChangeFacts }
+export type Compared = ChangedEntity & { readonly facts: ChangeFacts }
 
 /** An entity as known from its events, with its last tenant. */
 export type KnownEntity = { readonly entityId: string; readonly tenant: string | null }

@@ -9,10 +9,10 @@ import {
 } from '../../domain/mapping/mapping.ts'
 import type { Catalogue } from '../source/catalogue.ts'
 import type { Queryable } from '../source/source.ts'
-import type { IsBrought } from './born.ts'
 import { typeOf } from './column-type.ts'
 import { judgeOfRows } from './judge-rows.ts'
 import { addDeciding, alias, joined, leadsTo, type ReadColumn } from './list-query.ts'
+import type { IsReceived } from './received-rows.ts'
 
 /** The keys of entities that a value leads to. `isMore`: others are sent page by page. */
 export type Found = { readonly keys: readonly string[]; readonly isMore: boolean }
@@ -24,7 +24,7 @@ const mostRows = { toOne: 1_000, together: 10_000 }
 
 /**
  * Finds the entities whose related field leads to rows of its table `at` by these values, in one query. Absent: none. Only
- * present links count: a removed one names its entity by its own change. An entity that the stream may not have brought yet
+ * present links count: a removed one names its entity by its own change. An entity that the stream may not have delivered yet
  * is sent page by page, after everything that its page has read.
  */
 export async function findOwners(
@@ -32,7 +32,7 @@ export async function findOwners(
   catalogue: Catalogue,
   of: { readonly entity: EntityMapping; readonly list: RelatedList; readonly at: number },
   values: readonly string[],
-  isBrought: IsBrought,
+  isReceived: IsReceived,
 ): Promise<Map<string, Found>> {
   const { entity, list, at } = of
   const stops = stopsOf(list)
@@ -71,7 +71,7 @@ export async function findOwners(
     of.count++
     // A row that begins or ceases to lead on has its own change.
     if (judge(row) === 'no') continue
-    if (xmin != null && isBrought(xmin)) of.keys.add(idAt(row, [...owner.keys()])!)
+    if (xmin != null && isReceived(xmin)) of.keys.add(idAt(row, [...owner.keys()])!)
     else of.isMore = true
   }
   return new Map(

@@ -163,7 +163,7 @@ const ofTables: ReadonlySet<ProblemCode> = new Set(tableProblems)
 
 export const isOfTables = ({ code }: Problem): boolean => ofTables.has(code)
 
-export const harm = "published like this, the application's own UPDATE and DELETE would fail"
+export const wouldFail = "published like this, the application's own UPDATE and DELETE would fail"
 
 /** From PostgreSQL 18 on, UPDATE and DELETE fail if generated columns of the identity are unpublished. */
 export function refusesUnpublished({ serverVersion }: Pick<SourceFacts, 'serverVersion'>): boolean {

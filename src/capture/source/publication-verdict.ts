@@ -5,7 +5,7 @@ import {
   tableKey,
 } from '../../domain/mapping/mapping.ts'
 import type { Catalogue } from './catalogue.ts'
-import { harm, refusesUnpublished, type SourceFacts, type TableProblem } from './preflight-verdict.ts'
+import { refusesUnpublished, type SourceFacts, type TableProblem, wouldFail } from './preflight-verdict.ts'
 
 /** The input of judging a publication. */
 type Judged = {
@@ -134,7 +134,7 @@ function judgeOthers({
       code: 'publication_schema',
       what,
       found: `FOR TABLES IN SCHEMA ${publication.schemas.join(', ')}: also unmapped and future tables`,
-      mend: `without a key, ${harm}. Run: ${setTables}`,
+      mend: `without a key, ${wouldFail}. Run: ${setTables}`,
     })
   const isWanted = new Set(wanted.map(tableKey))
   for (const table of publication.tables.filter(each => !isWanted.has(tableKey(each)))) {
@@ -142,7 +142,7 @@ function judgeOthers({
       code: 'publication_harms' as const,
       what: `${what}, table ${tableKey(table)}`,
       about: what,
-      mend: `${harm}. Run: ${publication.schemas.length > 0 ? setTables : `alter publication ${publicationName} drop table ${tableKey(table)};`}`,
+      mend: `${wouldFail}. Run: ${publication.schemas.length > 0 ? setTables : `alter publication ${publicationName} drop table ${tableKey(table)};`}`,
     }
     if (table.withoutIdentity.length > 0)
       problems.push({
@@ -161,7 +161,7 @@ function judgeOthers({
       code: 'publication_generated',
       what,
       found: `leaves out generated columns of the replica identity of ${generated.map(tableKey).join(', ')}`,
-      mend: `${harm}. Run: alter publication ${publicationName} set (publish_generated_columns = stored);`,
+      mend: `${wouldFail}. Run: alter publication ${publicationName} set (publish_generated_columns = stored);`,
     })
   for (const table of publication.tables.filter(({ hasFilter, hasColumnList }) => hasFilter || hasColumnList))
     problems.push({

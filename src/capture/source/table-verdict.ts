@@ -1,6 +1,6 @@
 import { quoteIdentifier, tableKey } from '../../domain/mapping/mapping.ts'
 import type { Table } from './catalogue.ts'
-import { harm, refusesUnpublished, type SourceFacts, type TableProblem } from './preflight-verdict.ts'
+import { refusesUnpublished, type SourceFacts, type TableProblem, wouldFail } from './preflight-verdict.ts'
 
 /** An existing table must be in the WAL, show all its rows, and make no statement fail. */
 export function judgeTable(
@@ -18,7 +18,7 @@ export function judgeTable(
       },
     ]
   // If it is published already, `check` warns: a future harm does not stop capture.
-  const future = facts.publication === null ? futureHarm(table) : null
+  const future = facts.publication === null ? futureFailure(table) : null
   return [
     ...judgeReading(table, facts.role),
     ...judgeIdentity(table),
@@ -70,7 +70,7 @@ function judgeIdentity(table: Table): TableProblem[] {
           : table.primaryKey.length > 0
             ? 'its primary key is deferrable, so it cannot be a replica identity'
             : 'no primary key',
-      mend: `${harm}. Run: alter table ${key} ${table.identity === 'n' && table.primaryKey.length > 0 ? 'replica identity default' : `add primary key (…);  or: alter table ${key} replica identity full`};`,
+      mend: `${wouldFail}. Run: alter table ${key} ${table.identity === 'n' && table.primaryKey.length > 0 ? 'replica identity default' : `add primary key (…);  or: alter table ${key} replica identity full`};`,
     })
   for (const leaf of table.leaves.filter(({ hasIdentity }) => !hasIdentity))
     problems.push({
@@ -78,7 +78,7 @@ function judgeIdentity(table: Table): TableProblem[] {
       what: `table ${key}, partition ${tableKey(leaf.name)}`,
       about: `table ${key}`,
       found: 'has no replica identity of its own',
-      mend: `${harm}. Run: alter table ${tableKey(leaf.name)} replica identity full;`,
+      mend: `${wouldFail}. Run: alter table ${tableKey(leaf.name)} replica identity full;`,
     })
   return problems
 }
@@ -88,7 +88,7 @@ function judgeIdentity(table: Table): TableProblem[] {
  * application's UPDATE fails as soon as the next partition exists.
  * https://www.postgresql.org/docs/current/sql-altertable.html#SQL-ALTERTABLE-REPLICA-IDENTITY
  */
-export function futureHarm(table: Table): TableProblem | null {
+export function futureFailure(table: Table): TableProblem | null {
   if (table.kind !== 'p' || table.partitionsGetKey || table.identityColumns.length === 0) return null
   const key = tableKey(table.name)
   const columns = table.partitionedBy.map(quoteIdentifier)
@@ -97,7 +97,7 @@ export function futureHarm(table: Table): TableProblem | null {
     what: `table ${key}, partitions to come`,
     about: `table ${key}`,
     found: `without a primary key on ${key}, new partitions have no replica identity, whatever that of ${key} is`,
-    mend: `${harm} on each new partition. Run: alter table ${key} add primary key (${[...columns, '…'].join(', ')});  or run for each new partition: alter table … replica identity full;`,
+    mend: `${wouldFail} on each new partition. Run: alter table ${key} add primary key (${[...columns, '…'].join(', ')});  or run for each new partition: alter table … replica identity full;`,
   }
 }
 
@@ -124,7 +124,7 @@ function judgeParts(table: Table, facts: Pick<SourceFacts, 'serverVersion'>): Ta
         about: `table ${key}`,
         found:
           'its replica identity is FULL, and it has virtual generated columns, which cannot be published',
-        mend: `${harm}. Run: alter table ${tableKey(part.name)} replica identity default;`,
+        mend: `${wouldFail}. Run: alter table ${tableKey(part.name)} replica identity default;`,
       })
     return problems
   })

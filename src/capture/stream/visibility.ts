@@ -6,19 +6,19 @@ import type { Queryable } from '../source/source.ts'
  * Remembers the stream's transactions until a snapshot sees them: a transaction is in the WAL, and may be stored and sent,
  * before it is visible; with synchronous replication, until the standby answers.
  */
-export function createBrought() {
-  const brought = new Set<number>()
+export function createReceived() {
+  const received = new Set<number>()
   return {
     /** Notes a transaction, by the lower 32 bits of its id. */
-    note: (xid: number): unknown => brought.add(xid),
-    size: () => brought.size,
+    note: (xid: number): unknown => received.add(xid),
+    size: () => received.size,
     /** The transactions that a statement with this snapshot (`pg_current_snapshot()`) does not see, by id. */
     unseen(text: string): bigint[] {
       const snapshot = parseSnapshot(text)
       const found: bigint[] = []
-      for (const id of brought) {
+      for (const id of received) {
         const xid = widenXid(id, snapshot.xmax)
-        if (sees(snapshot, xid)) brought.delete(id)
+        if (sees(snapshot, xid)) received.delete(id)
         else found.push(xid)
       }
       return found
@@ -29,27 +29,27 @@ export function createBrought() {
 const maxRemembered = 100_000
 
 /**
- * Tells whether a table read shows everything that the stream has brought, to any process. It remembers transactions from
+ * Decides whether a table read shows everything that the stream has delivered, to any process. It remembers transactions from
  * `begin` on; earlier ones had begun before, so those open then are waited for, once.
  */
 export function createVisibility(db: Queryable) {
-  let brought: ReturnType<typeof createBrought> | null = null
+  let received: ReturnType<typeof createReceived> | null = null
   /** Every transaction that is not remembered has a lower id; null: unknown. */
   let fence: bigint | null = null
 
   return {
     /** Notes a transaction of the stream, by the lower 32 bits of its id. */
     note(xid: number): void {
-      if (!brought) return
-      brought.note(xid)
-      if (brought.size() <= maxRemembered) return
-      brought = createBrought()
+      if (!received) return
+      received.note(xid)
+      if (received.size() <= maxRemembered) return
+      received = createReceived()
       fence = null
     },
 
     /** To be awaited before each reading. */
     async begin(): Promise<void> {
-      brought ??= createBrought()
+      received ??= createReceived()
       if (fence !== null) return
       // This does not wait for synchronous replication.
       const { rows } = await db.query(
@@ -59,21 +59,21 @@ export function createVisibility(db: Queryable) {
     },
 
     /**
-     * The ids of transactions that the stream may have brought and a reading may not have seen; null: unknown. `text`: its
+     * The ids of transactions that the stream may have delivered and a reading may not have seen; null: unknown. `text`: its
      * `pg_current_snapshot()`.
      */
     unseen(text: string): readonly bigint[] | null {
-      if (!brought || fence === null) return null
+      if (!received || fence === null) return null
       const { xmin, running } = parseSnapshot(text)
       if (xmin >= fence) fence = 0n
       const before = fence
-      const found = brought.unseen(text)
+      const found = received.unseen(text)
       return [...found, ...[...running].filter(xid => xid < before && !found.includes(xid))]
     },
 
     /** No reading for now: nothing is remembered. */
     end(): void {
-      brought = null
+      received = null
       fence = null
     },
   }

@@ -48,8 +48,8 @@ export function parseOnce<Wanted extends ParseArgsConfig>(
   const names = tokens.flatMap(token =>
     token.kind === 'option' && !wanted.options?.[token.name]?.multiple ? token.name : [],
   )
-  const twice = names.find((name, i) => names.indexOf(name) !== i)
-  if (twice !== undefined) throw new Misuse(`--${twice} is given more than once`)
+  const tryTwice = names.find((name, i) => names.indexOf(name) !== i)
+  if (tryTwice !== undefined) throw new Misuse(`--${tryTwice} is given more than once`)
   return parseArgs(wanted)
 }
 

@@ -47,7 +47,7 @@ const slackMs = 60_000
 
 type Meant = Parameters<typeof countReplay>[2]
 /** The entity to continue after, if an earlier replay stopped there. */
-type Behind = { readonly behind?: Entity | null }
+type AfterEntity = { readonly afterEntity?: Entity | null }
 
 const wasSent = (webhookId: number, { id }: replays.MissedReplay) =>
   conflict(because('missed.sent', { webhookId, id }))
@@ -89,13 +89,13 @@ async function meantBy(
   control: Control,
   webhookId: number,
   wish: RangeWish,
-): Promise<Result<Meant & Behind>> {
+): Promise<Result<Meant & AfterEntity>> {
   if (wish.of === 'missed') {
     const missed = await timeMissed(control, webhookId)
     if (!missed) return conflict(because('missed.none', { webhookId }))
     const { meant, last } = missed
     if (last?.isSent) return wasSent(webhookId, last)
-    return { ok: true, value: { ...meant, behind: last?.after ?? null } }
+    return { ok: true, value: { ...meant, afterEntity: last?.after ?? null } }
   }
   const problems = await judgeReplay(control, webhookId, wish)
   if (problems.length > 0) return invalid(...problems)
@@ -117,7 +117,10 @@ export async function previewReplay(
   const meant = await meantBy(control, webhookId, wish)
   if (!meant.ok) return meant
   const [count, perSecond, kept] = await Promise.all([
-    countReplay(control.outbox, webhookId, meant.value, { ...webhook, behind: meant.value.behind ?? null }),
+    countReplay(control.outbox, webhookId, meant.value, {
+      ...webhook,
+      afterEntity: meant.value.afterEntity ?? null,
+    }),
     deliveryRate(control.outbox, webhookId, control.nowMs()),
     eventsKeptSince(control.outbox),
   ])
@@ -140,8 +143,8 @@ export async function missedEvents(control: Control, webhookId: number): Promise
   if (!webhook || !missed) return null
   const { since, until, meant, last, kept } = missed
   const isRest = last !== null && !last.isSent
-  const behind = isRest ? last.after : null
-  const count = await countReplay(control.outbox, webhookId, meant, { ...webhook, behind })
+  const afterEntity = isRest ? last.after : null
+  const count = await countReplay(control.outbox, webhookId, meant, { ...webhook, afterEntity })
   const sent = isRest ? { replayId: null, restOf: last.id } : { replayId: last?.id ?? null, restOf: null }
   return { ...count, since, until, keptSince: kept && kept > since ? kept : null, ...sent }
 }
@@ -162,10 +165,10 @@ export async function startReplay(
     return notActive(webhookId, webhook.disabledReason)
   const meant = await meantBy(control, webhookId, wish)
   if (!meant.ok) return meant
-  const { from, to, triggers, missed = null, behind = null } = meant.value
+  const { from, to, triggers, missed = null, afterEntity = null } = meant.value
   const { count: counted, isExact } = await countReplay(control.outbox, webhookId, meant.value, {
     ...webhook,
-    behind,
+    afterEntity,
   })
   return await transaction<Result<ReplayJob>>(control.outbox.pool, async client => {
     // The second of two simultaneous calls finds what the first began.

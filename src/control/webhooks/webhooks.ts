@@ -199,7 +199,7 @@ export async function changeWebhook(
     if (before.batch !== null && after.batch === null) await dissolveBatches(db, [id])
     const to = { ...audited(after), ...(changed.length > 0 && { headerValuesChanged: changed }) }
     await recordAudit(db, caller, 'webhook.changed', { webhookId: id, from: audited(before), to })
-    if (isAnew(before, after)) await endIncidents(db, [id], ['webhook.failing', 'webhook.disabled'])
+    if (isReset(before, after)) await endIncidents(db, [id], ['webhook.failing', 'webhook.disabled'])
     isBack = isLikelyBack(before, after)
     return { ok: true, value: after }
   })
@@ -213,7 +213,7 @@ export async function changeWebhook(
 const audited = (webhook: Webhook) => ({ ...webhook, alertTo: webhook.alertTo.map(maskedAddress) })
 
 /** Whether its failures are forgotten: it was activated again, or has another URL. */
-const isAnew = (before: Webhook, after: Webhook) =>
+const isReset = (before: Webhook, after: Webhook) =>
   (before.failingSince !== null && after.failingSince === null) ||
   (before.disabledAt !== null && after.disabledAt === null)
 

@@ -77,7 +77,7 @@ export function readThrough(socket: Socket, head: AnswerHead): Socket {
 
 export type AnswerHead = ReturnType<typeof createAnswerHead>
 
-/** The position behind the empty line after the fields; -1: not received yet. */
+/** The position after the empty line after the fields; -1: not received yet. */
 function endOfHead(text: string): number {
   const crlf = text.indexOf('\r\n\r\n')
   const lf = text.indexOf('\n\n')

@@ -117,18 +117,18 @@ export function exchange(connections: Connections, connection: Connection, asked
  * The requests of a signal, and when the first of them must end. They share one timer and one listener: adding or removing a listener on
  * the signal searches all of them.
  */
-type UnderWay = { readonly all: Set<Exchange>; timer: NodeJS.Timeout | null; dueMs: number }
-const underWay = new WeakMap<AbortSignal, UnderWay>()
+type InFlight = { readonly all: Set<Exchange>; timer: NodeJS.Timeout | null; dueMs: number }
+const inFlight = new WeakMap<AbortSignal, InFlight>()
 
 const deadlineOf = ({ asked: { start, deadlineMs } }: Exchange) => start.monotonicMs + deadlineMs
 
 /** Ends it at the deadline, which a second try shares, and with the signal. */
 function hold(one: Exchange): void {
   const { signal } = one.asked
-  let those = underWay.get(signal)
+  let those = inFlight.get(signal)
   if (!those) {
-    const begun: UnderWay = { all: new Set(), timer: null, dueMs: 0 }
-    underWay.set(signal, begun)
+    const begun: InFlight = { all: new Set(), timer: null, dueMs: 0 }
+    inFlight.set(signal, begun)
     signal.addEventListener('abort', () => {
       for (const each of begun.all) end(each, cutOff, false)
     })
@@ -140,7 +140,7 @@ function hold(one: Exchange): void {
 }
 
 /** Ends at `dueMs` what is overdue, and waits for the next deadline. The sockets keep the process alive meanwhile. */
-function watch(those: UnderWay, dueMs: number): void {
+function watch(those: InFlight, dueMs: number): void {
   clearTimeout(those.timer ?? undefined)
   those.dueMs = dueMs
   // A deadline may pass while others are looked at: Node.js warns of a negative time on stderr.
@@ -168,7 +168,7 @@ function end(one: Exchange, error: Error | undefined, isReusable: boolean): void
   if (one.isOver) return
   one.isOver = true
   const { connection, connections, asked, bytes, before, head, sentMs } = one
-  underWay.get(asked.signal)?.all.delete(one)
+  inFlight.get(asked.signal)?.all.delete(one)
   const { opening } = connection
   // A kept connection may have been reopened before the request was sent.
   const isNew = opening !== before

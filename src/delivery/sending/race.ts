@@ -30,7 +30,7 @@ export function raceAddresses(
   const { withinMs, openOne, onTry, isFinal = () => false } = options
   const waiting = alternating(addresses)
   const everyMs = Math.min(nextAddressMs, withinMs / (2 * waiting.length))
-  const underWay = new Set<{ cancel(): void }>()
+  const inFlight = new Set<{ cancel(): void }>()
   let failure: NodeJS.ErrnoException | null = null
   let timer: NodeJS.Timeout | undefined
   let isOver = false
@@ -38,8 +38,8 @@ export function raceAddresses(
   function cancel(): void {
     isOver = true
     clearTimeout(timer)
-    for (const each of underWay) each.cancel()
-    underWay.clear()
+    for (const each of inFlight) each.cancel()
+    inFlight.clear()
   }
 
   function end(error: Error | null, socket: Socket | null, address: string | null): void {
@@ -53,15 +53,15 @@ export function raceAddresses(
     if (isOver || address === undefined) return
     onTry(address)
     const one = openOne(address, (error, socket) => {
-      underWay.delete(one)
+      inFlight.delete(one)
       if (isOver) return void socket?.destroy()
       if (!error) return end(null, socket, address)
       if (failure === null || (saysLittle(failure) && !saysLittle(error))) failure = error
       if (isFinal(error)) end(error, null, null)
       else if (waiting.length > 0) tryNext()
-      else if (underWay.size === 0) end(failure, null, null)
+      else if (inFlight.size === 0) end(failure, null, null)
     })
-    underWay.add(one)
+    inFlight.add(one)
     if (waiting.length > 0) timer = setTimeout(tryNext, everyMs)
   }
 

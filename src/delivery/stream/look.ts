@@ -36,7 +36,7 @@ export function lookAtAll(machine: Machine, look: Look): { isQuiet: boolean; isS
     else if (!oldest) machine.working.delete(queue)
     if (oldest && holdsBack(queue, oldest, look)) leave(machine, queue)
   }
-  for (const queue of machine.behind) {
+  for (const queue of machine.lagging) {
     if (lookAtOne(machine, queue, look)) isQuiet = false
     if (queue.isJoining) isSaveWanted = true
   }

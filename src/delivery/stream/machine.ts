@@ -24,7 +24,7 @@ export type Machine = {
   readonly leaving: Set<number>
   readonly askers: Askers
   /** Webhooks that lag. */
-  readonly behind: Set<Queue>
+  readonly lagging: Set<Queue>
   /** Webhooks that may have ready tasks, or unfinished ones of the main stream: the others need no look. */
   readonly working: Set<Queue>
   /** Webhooks with ready tasks, in turns. */
@@ -48,7 +48,7 @@ export function openMachine(clockMs: () => number, patientMs = clockMs): Machine
     main: new Map(),
     leaving: new Set(),
     askers: createAskers(),
-    behind: new Set(),
+    lagging: new Set(),
     working: new Set(),
     active: new Set(),
     dues: new Set(),

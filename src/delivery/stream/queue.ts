@@ -63,7 +63,7 @@ export type Queue = {
   /** Requests in flight, and their settlements. */
   sending: number
   /** Events and batches in flight, until they are settled. */
-  readonly underWay: Set<TimeId>
+  readonly inFlight: Set<TimeId>
   /** The tasks among them. */
   readonly sent: Set<Task>
   /** The number of its tasks. */
@@ -94,7 +94,7 @@ export function openQueue(settings: DeliverySettings): Queue {
     restsUntilMs: 0,
     fresh: 0,
     sending: 0,
-    underWay: new Set(),
+    inFlight: new Set(),
     sent: new Set(),
     tasks: 0,
     bytes: 0,

@@ -86,7 +86,7 @@ function portionOf({ machine, clockMs, freeCapacity }: Reader, queue: Queue): Po
   if (batch) return queue.fresh < 2 * batch.maxEvents ? wholePage : nothing
   if (freeCapacity(queue) <= 0 && queue.sending === 0) return nothing
   const { tasks, bytes, sending, ready } = queue
-  return portion({ tasks, bytes, sending, ready: ready.length, behind: machine.behind.size })
+  return portion({ tasks, bytes, sending, ready: ready.length, lagging: machine.lagging.size })
 }
 
 /** Extends the tail with a page of the log: others' appends, and this process' for which it had no space. */
@@ -101,7 +101,7 @@ export async function fillTail(reader: Reader): Promise<void> {
 /** How much to read for a lagging webhook, and from where; null: nothing is missing. */
 function missingPage(reader: Reader, queue: Queue): { after: TimeId; portion: Portion } | null {
   const { machine } = reader
-  if (queue.busy.has('reading') || !machine.behind.has(queue)) return null
+  if (queue.busy.has('reading') || !machine.lagging.has(queue)) return null
   const portion = portionOf(reader, queue)
   const after = portion.events === 0 ? null : ownReadUpTo(machine, queue)
   if (after === null || isInTail(reader, after)) return null
@@ -116,14 +116,14 @@ function isInTail({ tail, headId }: Reader, after: TimeId): boolean {
 
 /** Finds lagging webhooks whose next page is missing, in turns. */
 export function findMissingPages(reader: Reader): void {
-  const { behind } = reader.machine
+  const { lagging } = reader.machine
   reader.toRead.length = 0
-  for (const queue of [...behind]) {
+  for (const queue of [...lagging]) {
     if (reader.toRead.length >= mostFound) break
     if (!missingPage(reader, queue)) continue
     // To the end of the queue.
-    behind.delete(queue)
-    behind.add(queue)
+    lagging.delete(queue)
+    lagging.add(queue)
     reader.toRead.push(queue)
   }
   reader.isPageMissing = reader.toRead.length > 0

@@ -85,7 +85,7 @@ export async function giveBackUnknown({ outbox, holderId, machine, wanted }: Rea
   notePicking()
   const isUnknown = (webhookId: number, id: TimeId) => {
     const queue = machine.queues.get(webhookId)
-    if (!queue || picking.has(queue) || queue.underWay.has(id)) return false
+    if (!queue || picking.has(queue) || queue.inFlight.has(id)) return false
     for (const task of tasksOf(queue)) if (!task.window && task.delivery.eventId === id) return false
     return true
   }

@@ -5,7 +5,7 @@ import { askForAside, giveBackUnknown, pickDueRows } from './read-rows.ts'
 import type { Reader } from './reader.ts'
 import { mainReadUpTo } from './streams.ts'
 
-const fewBehind = 5
+const fewLagging = 5
 const ownEveryMs = 5
 /** Checks of lagging webhooks take at most a fifth of the time. */
 const restsBetweenOwn = 4
@@ -15,12 +15,12 @@ export function takeIn(reader: Reader): void {
   const { machine, tail, clockMs } = reader
   takeMain(reader)
   const nowMs = clockMs()
-  tail.pass(mainReadUpTo(machine) ?? tail.upToId(), machine.behind.size === 0)
+  tail.pass(mainReadUpTo(machine) ?? tail.upToId(), machine.lagging.size === 0)
   // If many webhooks lag, not every turn checks them.
-  reader.isOwnTurn = machine.behind.size <= fewBehind || nowMs >= reader.ownAtMs
+  reader.isOwnTurn = machine.lagging.size <= fewLagging || nowMs >= reader.ownAtMs
   if (!reader.isOwnTurn) return
   reader.ownUpTo = tail.upToId()
-  for (const queue of machine.behind) takeOwn(reader, queue)
+  for (const queue of machine.lagging) takeOwn(reader, queue)
   const endMs = clockMs()
   reader.ownAtMs = endMs + Math.max(ownEveryMs, restsBetweenOwn * (endMs - nowMs))
 }
@@ -43,7 +43,7 @@ export function ask(reader: Reader): number {
   if (machine.toCheck.length > 0) once(asking, 'check', () => check(reader))
   if (reader.isOwnTurn) findMissingPages(reader)
   readOwnPages(reader)
-  const isOwnDue = machine.behind.size > 0 && (reader.isPageMissing || tail.upToId() > reader.ownUpTo)
+  const isOwnDue = machine.lagging.size > 0 && (reader.isPageMissing || tail.upToId() > reader.ownUpTo)
   const ownAtMs = isOwnDue ? reader.ownAtMs : Number.POSITIVE_INFINITY
   return Math.min(ownAtMs, pickDueRows(reader))
 }

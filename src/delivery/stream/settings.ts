@@ -48,7 +48,7 @@ function drop(machine: Machine, id: number): void {
   if (!queue) return
   forget(machine, queue, () => true)
   machine.queues.delete(id)
-  machine.behind.delete(queue)
+  machine.lagging.delete(queue)
   machine.active.delete(queue)
   machine.working.delete(queue)
   machine.dues.delete(queue)

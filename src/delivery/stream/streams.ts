@@ -26,7 +26,7 @@ export function acquire(
     queue.own!.set(share, { window: openWindow(settledUpTo), saved: { settledUpTo, maySendUpTo } })
   }
   // A webhook lags in all shares or none.
-  for (const queue of machine.behind)
+  for (const queue of machine.lagging)
     for (const { share, settledUpTo } of shares)
       if (!queue.own!.has(share)) queue.own!.set(share, { window: openWindow(settledUpTo), saved: null })
 }
@@ -35,13 +35,13 @@ export function acquire(
 export function release(machine: Machine, share: number): void {
   machine.main.delete(share)
   machine.leaving.delete(share)
-  for (const queue of machine.behind) queue.own!.delete(share)
+  for (const queue of machine.lagging) queue.own!.delete(share)
 }
 
 /** A webhook does not keep up: it gets its own streams. */
 export function leave(machine: Machine, queue: Queue): void {
   leaveMain(queue, machine.main)
-  machine.behind.add(queue)
+  machine.lagging.add(queue)
 }
 
 /** Adds a page that the main streams continue with, until `most` tasks are open: the rest is for later. */

@@ -2,7 +2,7 @@ import { noteSent } from '../../domain/delivery/window.ts'
 import type { Shipment } from '../../outbox/aside/shipment.ts'
 import { isOpen, type Queue, type Task } from '../stream/queue.ts'
 import { isStale } from '../stream/reader.ts'
-import { aheadIds, reachOf } from './progress.ts'
+import { reachIds, reachOf } from './progress.ts'
 import { capacityOf, mayBegin, type Serving } from './serving.ts'
 
 /** Sends all ready tasks within the limits, webhooks in turns. */
@@ -51,16 +51,16 @@ export function mayReach(serving: Serving, queue: Queue, { window, delivery }: T
     serving.isSaveWanted = true
     return false
   }
-  if (reachOf(machine) > membership.maySendUpTo() + aheadIds / 2n) serving.isReachWanted = true
+  if (reachOf(machine) > membership.maySendUpTo() + reachIds / 2n) serving.isReachWanted = true
   return delivery.eventId <= membership.maySendUpTo()
 }
 
 /** Begins a request. Its end goes to the settler, if this process still settles. */
 export function begin(serving: Serving, queue: Queue, shipment: Shipment, task: Task | null): void {
-  const { underWay, membership, settler, machine, waker } = serving
+  const { inFlight, membership, settler, machine, waker } = serving
   const { id, settings } = queue
   const sent = { queue, shipment, task }
-  underWay.begin(sent)
+  inFlight.begin(sent)
   const sealed =
     settings.sealed.previousSecret === null || queue.previousSecretUntilMs > serving.clockMs()
       ? settings.sealed
@@ -76,7 +76,7 @@ export function begin(serving: Serving, queue: Queue, shipment: Shipment, task: 
       if (task && !isAside) task.state = 'settling'
       if (settled.holdMs > 0)
         queue.heldUntilMs = Math.max(queue.heldUntilMs, serving.clockMs() + settled.holdMs)
-      if (!underWay.ended(sent, settled)) return
+      if (!inFlight.ended(sent, settled)) return
       settler.push(settled)
       if (queue.ready.length > 0) machine.active.add(queue)
       waker.wake()

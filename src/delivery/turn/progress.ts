@@ -10,7 +10,7 @@ import { newestRead } from '../stream/streams.ts'
  * How far a stream may send beyond its read position, in id time. Longer than a commit takes, so that consecutive events need
  * not wait; short, since events appended within it after a crash wait with those in flight.
  */
-export const aheadIds = firstIdAt(100)
+export const reachIds = firstIdAt(100)
 
 /** The approximate maximum of positions per save, for lagging webhooks without urgency. */
 export const mostPositions = 240
@@ -28,8 +28,8 @@ type ChangedPosition = { readonly stream: OwnStream; readonly position: OwnPosit
  */
 export function createChoice() {
   let turn = 0
-  return (behind: ReadonlySet<Queue>, waiting: ReadonlySet<Queue>, most: number): ChangedPosition[] => {
-    const queues = [...behind]
+  return (lagging: ReadonlySet<Queue>, waiting: ReadonlySet<Queue>, most: number): ChangedPosition[] => {
+    const queues = [...lagging]
     const isUrgent = (queue: Queue) => waiting.has(queue) || isUnsaved(queue)
     const capacity = queues.filter(isUrgent).flatMap(changedOf)
     let looked = 0
@@ -63,7 +63,7 @@ function changedOf(queue: Queue): ChangedPosition[] {
 function positionOf({ window, saved }: OwnStream): { settledUpTo: TimeId; maySendUpTo: TimeId } {
   const settled = settledUpTo(window)
   const before = saved?.maySendUpTo ?? 0n
-  const reach = window.open.size > 0 && window.readUpTo > before ? window.readUpTo + aheadIds : before
+  const reach = window.open.size > 0 && window.readUpTo > before ? window.readUpTo + reachIds : before
   return { settledUpTo: settled, maySendUpTo: reach > settled ? reach : settled }
 }
 
@@ -92,9 +92,9 @@ export function createProgress(options: { outbox: Outbox; holderId: number; mach
       const main = [...machine.main]
         .map(([share, window]) => ({ share, settledUpTo: settledUpTo(window) }))
         .filter(({ share, settledUpTo }) => saved.get(share) !== settledUpTo)
-      const own = choose(machine.behind, waiting, machine.leaving.size > 0 ? Number.POSITIVE_INFINITY : most)
+      const own = choose(machine.lagging, waiting, machine.leaving.size > 0 ? Number.POSITIVE_INFINITY : most)
       waiting.clear()
-      const joining = [...machine.behind].filter(({ isJoining }) => isJoining)
+      const joining = [...machine.lagging].filter(({ isJoining }) => isJoining)
       const gone = joining.flatMap(({ id, own }) => [...own!.keys()].map(share => ({ webhookId: id, share })))
       if (main.length + own.length + gone.length === 0) return 'nothing to save'
       const isOurs = await saveProgress(outbox, {
@@ -108,7 +108,7 @@ export function createProgress(options: { outbox: Outbox; holderId: number; mach
       for (const { stream, position } of own) stream.saved = position
       for (const queue of joining) {
         if (!queue.isJoining) continue
-        machine.behind.delete(queue)
+        machine.lagging.delete(queue)
         joinMain(queue, machine.main)
         machine.working.add(queue)
         if (queue.ready.length > 0) machine.active.add(queue)
@@ -125,10 +125,10 @@ export function createProgress(options: { outbox: Outbox; holderId: number; mach
 export function isShareDone(machine: Machine, share: number): boolean {
   const isDone = (window: Window | undefined) => window === undefined || window.open.size === 0
   if (!isDone(machine.main.get(share))) return false
-  for (const queue of machine.behind) if (!isDone(queue.own?.get(share)?.window)) return false
+  for (const queue of machine.lagging) if (!isDone(queue.own?.get(share)?.window)) return false
   return true
 }
 
 /** How far the main streams may send: slightly beyond what was read, so that the next events need not wait for a commit. */
 export const reachOf = (machine: Machine): TimeId =>
-  newestRead(machine) > 0n ? newestRead(machine) + aheadIds : 0n
+  newestRead(machine) > 0n ? newestRead(machine) + reachIds : 0n

@@ -8,12 +8,12 @@ import { readSettings } from '../stream/read-log.ts'
 import { openReader } from '../stream/reader.ts'
 import type { Tail } from '../stream/tail.ts'
 import { begin, sendReady } from './begin.ts'
+import { createInFlight } from './in-flight.ts'
 import { createProgress, mostPositions } from './progress.ts'
 import { capacityOf, mayBegin, type ServeOptions, type Serving } from './serving.ts'
 import { giveBackTaken, noteSettled, takeRowsToWrite } from './settled.ts'
 import { createSettler } from './settler.ts'
 import { createShareKeeper } from './share-keeper.ts'
-import { createUnderWay } from './under-way.ts'
 import { beat, beatEveryMs, save, saveNow, wantBeat } from './write-down.ts'
 
 const tickMs = 100
@@ -52,7 +52,7 @@ export function openServing(options: ServeOptions & { readonly tail: Tail }): Se
       clockMs,
       onSettled: (what, settled) => noteSettled(serving, what, settled),
     }),
-    underWay: createUnderWay(capacity),
+    inFlight: createInFlight(capacity),
     asideOf: new Map(),
     cutOff: new AbortController(),
     next: { beatMs: 0, tickMs: clockMs(), saveMs: 0, lookMs: 0 },
@@ -71,7 +71,7 @@ export function openServing(options: ServeOptions & { readonly tail: Tail }): Se
  * One loop does it all; finished queries wake it.
  */
 export async function serve(serving: Serving, signal: AbortSignal): Promise<void> {
-  const { machine, reader, settler, underWay, membership, waker, clockMs, next } = serving
+  const { machine, reader, settler, inFlight, membership, waker, clockMs, next } = serving
   await readSettings(reader)
   while (!signal.aborted && !serving.isFenced) {
     const nowMs = clockMs()
@@ -90,17 +90,17 @@ export async function serve(serving: Serving, signal: AbortSignal): Promise<void
   try {
     // Finished requests learn that they are not settled here any more.
     settler.wanted()
-    await (serving.isFenced ? underWay.idleWithin(serving.deadlineMs) : stop(serving))
+    await (serving.isFenced ? inFlight.idleWithin(serving.deadlineMs) : stop(serving))
   } finally {
     membership.endSession()
     settler.giveUp()
-    underWay.over()
+    inFlight.over()
   }
 }
 
 /** The periodic checks. */
 function tick(serving: Serving, nowMs: number): void {
-  const { machine, reader, underWay, next } = serving
+  const { machine, reader, inFlight, next } = serving
   const { holderId } = serving.membership
   serving.patience.late(nowMs - next.tickMs)
   const look = lookAtAll(machine, {
@@ -114,16 +114,16 @@ function tick(serving: Serving, nowMs: number): void {
     next.lookMs = nowMs + lookEveryMs
     reader.wanted.aside = true
   }
-  const isQuiet = look.isQuiet && underWay.count() === 0 && machine.leaving.size === 0
+  const isQuiet = look.isQuiet && inFlight.count() === 0 && machine.leaving.size === 0
   next.tickMs = nowMs + (!isQuiet ? tickMs : isResting(machine) ? lookEveryMs : quietTickMs)
 }
 
 /** Whether there is nothing to check. */
-const isResting = ({ working, behind }: Machine) => working.size === 0 && behind.size === 0
+const isResting = ({ working, lagging }: Machine) => working.size === 0 && lagging.size === 0
 
 /** Gives everything up in order: shares at once, requests in flight when they end. */
 async function stop(serving: Serving): Promise<void> {
-  const { machine, keeper, settler, underWay, clockMs, log } = serving
+  const { machine, keeper, settler, inFlight, clockMs, log } = serving
   await serving.beating
   keeper.releaseAll()
   await giveBackTaken(serving)
@@ -139,9 +139,9 @@ async function stop(serving: Serving): Promise<void> {
       )
       if (machine.leaving.size > 0) await sleep(20)
     }
-    await underWay.idleWithin(deadlineMs - clockMs())
+    await inFlight.idleWithin(deadlineMs - clockMs())
     serving.cutOff.abort()
-    await underWay.idleWithin(settleWithinMs)
+    await inFlight.idleWithin(settleWithinMs)
     settler.giveUp()
     // Deliveries blocked by a failed request need not wait for a takeover.
     await giveBackTaken(serving)

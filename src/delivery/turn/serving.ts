@@ -7,12 +7,12 @@ import type { Capacity } from '../sending/capacity.ts'
 import type { Machine, ToSetAside } from '../stream/machine.ts'
 import type { Queue } from '../stream/queue.ts'
 import type { Reader } from '../stream/reader.ts'
+import type { createInFlight } from './in-flight.ts'
 import type { Membership } from './membership.ts'
 import type { createProgress } from './progress.ts'
 import type { Send } from './send.ts'
 import type { createSettler } from './settler.ts'
 import type { createShareKeeper } from './share-keeper.ts'
-import type { createUnderWay } from './under-way.ts'
 import type { createWaker } from './waker.ts'
 
 export type ServeOptions = {
@@ -39,7 +39,7 @@ export type Serving = ServeOptions & {
   readonly progress: ReturnType<typeof createProgress>
   readonly keeper: ReturnType<typeof createShareKeeper>
   readonly settler: ReturnType<typeof createSettler>
-  readonly underWay: ReturnType<typeof createUnderWay>
+  readonly inFlight: ReturnType<typeof createInFlight>
   /** The tasks whose rows are being written. */
   readonly asideOf: Map<AsideRow, ToSetAside>
   /** Cuts off requests in flight. */

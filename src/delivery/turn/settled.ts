@@ -48,7 +48,7 @@ export function noteSettled(serving: Serving, what: ToSettle, settled: Settled |
 
 function settleInMemory(serving: Serving, settlement: Settlement, settled: Settled | null): void {
   const { machine } = serving
-  const sent = serving.underWay.settled(settlement)
+  const sent = serving.inFlight.settled(settlement)
   if (!sent) return
   const { queue, task } = sent
   if (queue.ready.length > 0) machine.active.add(queue)

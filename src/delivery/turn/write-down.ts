@@ -12,8 +12,8 @@ const saveEveryMs = 500
 /** Sends a heartbeat, which extends the main streams' reach. */
 export function beat(serving: Serving, nowMs: number): void {
   if (serving.beating) return
-  const { machine, underWay, keeper, next, log } = serving
-  const isIdle = !serving.isReachWanted && underWay.count() === 0 && machine.active.size === 0
+  const { machine, inFlight, keeper, next, log } = serving
+  const isIdle = !serving.isReachWanted && inFlight.count() === 0 && machine.active.size === 0
   serving.isReachWanted = false
   next.beatMs = nowMs + beatEveryMs
   serving.beating = keeper

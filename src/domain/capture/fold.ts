@@ -27,12 +27,12 @@ export type Folded = {
   /** The row after the last step that has one; null if it must be read from the table, or is gone. */
   readonly row: Row | null
   /**
-   * The known values of the row before the transaction, with `unchanged` for each unknown one; `untouched`: the transaction
+   * The known values of the row before the transaction, with `unchanged` for each unknown one; `unmodified`: the transaction
    * has not changed the row itself; `unknown`: nothing is known.
    */
-  readonly before: Row | 'untouched' | 'unknown'
+  readonly before: Row | 'unmodified' | 'unknown'
   /** The fields whose related rows changed, each once. */
-  readonly touched: readonly string[]
+  readonly changedLists: readonly string[]
   /** Whether the entity had a row before. */
   readonly existed: boolean
   /** Rows that steps created and none removed, the newest last. Null: a row without known values. */
@@ -59,8 +59,8 @@ const mostPresent = 32
 const nothingYet: Folded = {
   state: 'nothing',
   row: null,
-  before: 'untouched',
-  touched: [],
+  before: 'unmodified',
+  changedLists: [],
   existed: false,
   present: [],
 }
@@ -85,9 +85,11 @@ export function fold(
       return withRows(so, { ...so, present: added(so.present.toSpliced(at, 1), row) })
     }
     case 'touch': {
-      const isFirst = so.before === 'untouched'
-      const touched = so.touched.includes(step.field) ? so.touched : [...so.touched, step.field]
-      return { ...so, state: isFirst ? 'update' : so.state, touched }
+      const isFirst = so.before === 'unmodified'
+      const changedLists = so.changedLists.includes(step.field)
+        ? so.changedLists
+        : [...so.changedLists, step.field]
+      return { ...so, state: isFirst ? 'update' : so.state, changedLists }
     }
     case 'delete': {
       const identity = step.identity ?? step.old
@@ -106,10 +108,10 @@ export function fold(
 /** The state and row that follow from the present rows. */
 function withRows(earlier: Folded, next: Folded): Folded {
   const { existed, present } = next
-  const before = next.before === 'untouched' ? 'unknown' : next.before
+  const before = next.before === 'unmodified' ? 'unknown' : next.before
   if (present.length === 0) return { ...next, before, row: null, state: existed ? 'delete' : 'nothing' }
   const state = existed ? 'update' : 'new'
-  return { ...next, before, row: present.at(-1)!, state, touched: earlier.touched }
+  return { ...next, before, row: present.at(-1)!, state, changedLists: earlier.changedLists }
 }
 
 /** A step concerned an earlier row: the first such row is the entity's row before. */
@@ -131,7 +133,7 @@ export function forgetRows(folded: Folded): Folded {
   return {
     ...folded,
     row: null,
-    before: folded.before === 'untouched' ? 'untouched' : 'unknown',
+    before: folded.before === 'unmodified' ? 'unmodified' : 'unknown',
     present: folded.present.map(() => null),
   }
 }

@@ -43,8 +43,8 @@ export function keepLatest<T extends Waiting>(
 
   for (const next of waiting) {
     const last = send.at(-1)
-    const becomesNew = last !== undefined && isSentAsNew(last) && next.actionType === 'update'
-    const changes = becomesNew && !next.asNew
+    const turnsNew = last !== undefined && isSentAsNew(last) && next.actionType === 'update'
+    const changes = turnsNew && !next.asNew
     const isApart = last === undefined || last.isTogether || next.isTogether
     if (isApart || last.actionType === 'delete' || (changes && next.attempts > 0)) {
       endRun()

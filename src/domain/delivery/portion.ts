@@ -20,12 +20,12 @@ export function portion(of: {
   readonly bytes: number
   readonly ready: number
   readonly sending: number
-  readonly behind: number
+  readonly lagging: number
 }): Portion {
-  const share = Math.floor(mostOfAll.events / of.behind)
+  const share = Math.floor(mostOfAll.events / of.lagging)
   const most = Math.min(mostOfOne.events, Math.max(1, share, perRequest * of.sending))
   const events = Math.min(wholePage.events, most - of.tasks)
-  const bytes = Math.min(wholePage.bytes, mostOfOne.bytes - of.bytes, mostOfAll.bytes / of.behind - of.bytes)
+  const bytes = Math.min(wholePage.bytes, mostOfOne.bytes - of.bytes, mostOfAll.bytes / of.lagging - of.bytes)
   // A webhook without a ready event gets one, however large.
   const isStarving = of.ready === 0 && of.bytes < mostOfOne.bytes
   if (events <= 0 || (bytes <= 0 && !isStarving)) return nothing

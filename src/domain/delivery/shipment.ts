@@ -40,19 +40,19 @@ type OfEntity = { readonly entityType: string; readonly entityId: string; readon
 
 /**
  * Splits a shipment of at least two deliveries in two, each with entities of its own. If one entity itself is split, its
- * second part waits behind the first (`behind`). The order within an entity is kept.
+ * second part waits behind the first (`following`). The order within an entity is kept.
  */
 export function splitInTwo<T extends OfEntity>(
   deliveries: readonly T[],
-): { readonly parts: readonly (readonly T[])[]; readonly behind: readonly T[] } {
+): { readonly parts: readonly (readonly T[])[]; readonly following: readonly T[] } {
   const entities = [...Map.groupBy(deliveries, entityKey).values()]
   const half = Math.ceil(deliveries.length / 2)
-  if (entities.length === 1) return { parts: [deliveries.slice(0, half)], behind: deliveries.slice(half) }
+  if (entities.length === 1) return { parts: [deliveries.slice(0, half)], following: deliveries.slice(half) }
   const first: T[] = [...entities[0]!]
   let taken = 1
   while (taken < entities.length - 1 && first.length + entities[taken]!.length <= half)
     first.push(...entities[taken++]!)
-  return { parts: [first, entities.slice(taken).flat()].map(byEvent), behind: [] }
+  return { parts: [first, entities.slice(taken).flat()].map(byEvent), following: [] }
 }
 
 /**

@@ -196,7 +196,7 @@ function draftLists(
     const plain = isValue && target !== undefined ? target : withoutPrefix(table.name.name, entityType, owner)
     const field = freeName(isOneOfSeveral ? `${plain}_by_${ownerColumn}` : plain, taken)
     taken.add(field)
-    const named = isValue && typeof ownerKey === 'string' ? nameBehind(table, drafted.value) : null
+    const named = isValue && typeof ownerKey === 'string' ? nameOfJoined(table, drafted.value) : null
     const columns = named ? named.columns : drafted.columns
     const because = whyLeftOut(table, ownerColumn, columns)
     const direct = { ...drafted, field, table: table.name, owner: ownerKey, through: null, because }
@@ -213,7 +213,7 @@ function draftLists(
   }
 
   /** The label column of a row behind a join table. An entity is referred to by its id. */
-  function nameBehind(joining: KnownTable, to: string | null) {
+  function nameOfJoined(joining: KnownTable, to: string | null) {
     const reference = joining.references.find(({ columns }) => columns.join() === to)
     const table = reference && tables.find(({ name }) => isSameTable(name, reference.table))
     if (to === null || !table || isEntity(table) || joining.references.length !== 2) return null

@@ -43,5 +43,5 @@ export function columnsOf({ owner, to, shown, order, rows }: Stop): string[] {
 }
 
 /** The related fields of an entity that show rows through other tables. */
-export const fieldsBehind = (related: readonly RelatedList[]): string[] =>
+export const indirectFields = (related: readonly RelatedList[]): string[] =>
   related.filter(({ through }) => through !== undefined).map(({ field }) => field)

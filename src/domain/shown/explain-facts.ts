@@ -63,7 +63,7 @@ export type ExplainFacts = {
     readonly isHeld: boolean
   } | null
   /** Its state in the log beyond the webhook's position; null: the webhook has passed it. */
-  readonly ahead: {
+  readonly inLog: {
     /** Null: its share has no holder. */
     readonly holderId: number | null
     /** The holder may have begun to send it. */

@@ -78,7 +78,7 @@ function explainPosition(facts: ExplainFacts, texts: ExplainTexts): Said {
   if (unwanted && !lastTry) return unwanted
   if (!unwanted && facts.skippedAt)
     return { state: 'cancelled', sentences: ofCancelled(facts.skippedAt, lastTry?.number ?? 0, texts) }
-  if (!unwanted && facts.ahead) return explainAhead(facts, facts.ahead, texts)
+  if (!unwanted && facts.inLog) return explainInLog(facts, facts.inLog, texts)
   const said = lastTry ? texts.lastTried(say(lastTry.at), lastTry.number) : texts.noTrace()
   return { state: 'unknown', sentences: [said] }
 }
@@ -129,26 +129,26 @@ function explainHeld({ webhook: { heldUntil }, now }: ExplainFacts, texts: Expla
 const isNext = (texts: ExplainTexts): Said => ({ state: 'due', sentences: [texts.next()] })
 
 /** It is pending in the log, without a row of its own. */
-function explainAhead(
+function explainInLog(
   facts: ExplainFacts,
-  ahead: NonNullable<ExplainFacts['ahead']>,
+  inLog: NonNullable<ExplainFacts['inLog']>,
   texts: ExplainTexts,
 ): Said {
   const { event, webhook, now } = facts
   const stopped = explainStopped(webhook, texts)
   if (stopped) return stopped
-  if (ahead.older) {
-    const { eventId, dueAt } = ahead.older
+  if (inLog.older) {
+    const { eventId, dueAt } = inLog.older
     const until = dueAt !== null && dueAt > now ? dueAt : null
     const of = { event: eventId, entityType: event.entityType }
     const said = until ? texts.behindRetried(of, say(until)) : texts.behindFirst(of)
     return { state: 'behind', sentences: [said], until, other: eventId }
   }
-  if (ahead.maySend) return { state: 'in_flight', sentences: [texts.inFlight()] }
+  if (inLog.maySend) return { state: 'in_flight', sentences: [texts.inFlight()] }
   const held = explainHeld(facts, texts)
   if (held) return held
-  if (ahead.holderId === null) return { state: 'due', sentences: [texts.noProcess()] }
-  if (ahead.isOwnStream) return { state: 'due', sentences: [texts.catchingUp()] }
+  if (inLog.holderId === null) return { state: 'due', sentences: [texts.noProcess()] }
+  if (inLog.isOwnStream) return { state: 'due', sentences: [texts.catchingUp()] }
   return isNext(texts)
 }
 

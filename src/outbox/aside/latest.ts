@@ -57,9 +57,9 @@ const around = statement(
       entity_type: ['text', run => run.first.entityType],
       entity_id: ['text', run => run.first.entityId],
       first_id: ['bigint', run => run.first.eventId],
-      looks_back: ['boolean', run => takesForm(run.first)],
+      checks_earlier: ['boolean', run => takesForm(run.first)],
       last_id: ['bigint', run => run.last.eventId],
-      looks_ahead: ['boolean', run => run.last.actionType !== 'delete'],
+      checks_later: ['boolean', run => run.last.actionType !== 'delete'],
       read_up_to: ['bigint', run => run.readUpTo],
     }),
   },
@@ -72,7 +72,7 @@ left join lateral (
     select e.id
     from walhook.events e
     left join lateral (${stateAt(p.webhookId, 'e.webhooks_version')}) s on true
-    where k.looks_back and e.entity_id = k.entity_id and e.entity_type = k.entity_type and e.id < k.first_id
+    where k.checks_earlier and e.entity_id = k.entity_id and e.entity_type = k.entity_type and e.id < k.first_id
       and ${wants('e', 's')}
     order by e.id desc limit 1
   ) e
@@ -90,7 +90,7 @@ left join lateral (
            ) as is_together, true as is_row
     from walhook.deliveries d
     cross join lateral (select action_type from walhook.events where id = d.event_id limit 1) e
-    where k.looks_ahead and d.webhook_id = ${p.webhookId} and d.entity_type = k.entity_type and d.entity_id = k.entity_id
+    where k.checks_later and d.webhook_id = ${p.webhookId} and d.entity_type = k.entity_type and d.entity_id = k.entity_id
       and d.event_id > k.last_id
     order by d.event_id limit ${p.most}
   )
@@ -99,7 +99,7 @@ left join lateral (
     select e.id, ${sentAction('e', 's')}, 0::smallint, false, false, false
     from walhook.events e
     left join lateral (${stateAt(p.webhookId, 'e.webhooks_version')}) s on true
-    where k.looks_ahead and e.entity_id = k.entity_id and e.entity_type = k.entity_type
+    where k.checks_later and e.entity_id = k.entity_id and e.entity_type = k.entity_type
       and e.id > greatest(k.last_id, k.read_up_to) and ${wants('e', 's')} and not ${isSkipped(p.webhookId, 'e')}
     order by e.id limit ${p.most}
   )

@@ -84,17 +84,17 @@ order by rank, event_id`,
  * Due rows with an older row that is not due become blocked. The older one is locked: its end waits for this, and then
  * unblocks them. A row that is ending does not count.
  */
-const waitBehind = statement(
-  'wait_behind',
+const block = statement(
+  'block_rows',
   { webhookId: 'int', entities: rows<Entity>(ofEntity) },
   p => `
-with behind as materialized (
+with blocked as materialized (
   select d.ctid
   from ${p.entities('s')}
   cross join ${oldestOfS('event_id', p.webhookId, 'for key share skip locked')} oldest
   cross join ${rowsOfS('ctid', p.webhookId, `event_id > oldest.event_id and taken_by is null and due_at < 'infinity'`)} d
 )
-update walhook.deliveries d set due_at = 'infinity' from behind where d.ctid = behind.ctid`,
+update walhook.deliveries d set due_at = 'infinity' from blocked where d.ctid = blocked.ctid`,
 )
 
 type Batch = { readonly id: TimeId; readonly share: number }
@@ -159,9 +159,8 @@ export async function formBatches(
     mostBytes: BigInt(mostBytes),
   })
   const ofEntities = [...Map.groupBy(found, row => row.rank as bigint).values()]
-  const behind = ofEntities.filter(([first]) => !first.is_fresh)
-  if (behind.length > 0)
-    await waitBehind(client, { webhookId, entities: behind.map(([row]) => fromRow(row)) })
+  const blocked = ofEntities.filter(([first]) => !first.is_fresh)
+  if (blocked.length > 0) await block(client, { webhookId, entities: blocked.map(([row]) => fromRow(row)) })
   const fresh = ofEntities.flatMap(freshPart)
   const { send } =
     mode === 'latest'

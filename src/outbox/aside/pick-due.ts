@@ -49,13 +49,13 @@ const keys = rows<Key>(ofEvent)
  * holder now. A separate statement, which sees rows ended before the lock. The end of the other row waits for this, and makes
  * the row due.
  */
-const putBackBehind = statement(
-  'put_back_behind',
+const blockTaken = statement(
+  'block_taken',
   { webhookId: 'int', keys },
   p => `
 with s as materialized (
   select * from ${p.keys('s')}
-), behind as materialized (
+), blocked as materialized (
   select d.ctid
   from s
   cross join ${rowOfS('ctid', p.webhookId)} d
@@ -71,8 +71,8 @@ with s as materialized (
 )
 update walhook.deliveries d
 set taken_by = null, due_at = 'infinity'
-from behind
-where d.ctid = behind.ctid`,
+from blocked
+where d.ctid = blocked.ctid`,
 )
 
 const readTaken = statement(
@@ -118,7 +118,7 @@ export async function pickDue(
     const due = await takeDue(client, { holderId, webhookId, shares, most: Math.max(0, limit) })
     const taken = due.rows.map(fields<Key>)
     const [, read, left] = await Promise.all([
-      taken.length > 0 && putBackBehind(client, { webhookId, keys: taken }),
+      taken.length > 0 && blockTaken(client, { webhookId, keys: taken }),
       taken.length > 0 && readTaken(client, { webhookId, holderId, keys: taken }),
       nextDue(client, { webhookId, shares }),
     ])

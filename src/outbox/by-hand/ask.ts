@@ -166,16 +166,16 @@ export async function askFor(
   const events = await askedPositions(client, input)
   const asked = events.filter(event => isMeant(event, wish))
   if (asked.length === 0) return { events, asked }
-  const ahead = new Map<string, UpTo>()
+  const inLog = new Map<string, UpTo>()
   // In ascending order of id: the last one of each entity counts.
   for (const event of asked)
-    if (!event.isPassed && !event.isRow) ahead.set(entityKey(event), { ...event, upTo: event.eventId })
-  const pulled = ahead.size > 0 ? (await pull(client, { webhookId, entities: [...ahead.values()] })).rows : []
+    if (!event.isPassed && !event.isRow) inLog.set(entityKey(event), { ...event, upTo: event.eventId })
+  const pulled = inLog.size > 0 ? (await pull(client, { webhookId, entities: [...inLog.values()] })).rows : []
   const eventIds = asked.map(({ eventId }) => eventId)
   await insertAsked(client, { webhookId, eventIds })
   const changed = [...eventIds, ...pulled.map(row => row.event_id as TimeId)]
-  const touched = [...new Map(asked.map(event => [entityKey(event), event])).values()]
-  await makeDue(client, { webhookId, entities: touched, changed })
+  const entities = [...new Map(asked.map(event => [entityKey(event), event])).values()]
+  await makeDue(client, { webhookId, entities, changed })
   await notifyByHand(client, webhookId)
   return { events, asked }
 }

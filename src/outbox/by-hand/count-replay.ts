@@ -11,8 +11,12 @@ type Range = Extract<ReplaySource, { of: 'range' }>
 /** The number of events examined at each end of a range. */
 const lookAtMost = 10_000
 
-/** `behind`: only entities after this one, as for a continued replay. */
-type CountedAs = { readonly tenant: string | null; readonly lookAt?: number; readonly behind?: Entity | null }
+/** `afterEntity`: only entities after this one, as for a continued replay. */
+type CountedAs = {
+  readonly tenant: string | null
+  readonly lookAt?: number
+  readonly afterEntity?: Entity | null
+}
 
 /**
  * The number of events in a replay of a range: exact for a short one; for a long one both ends are counted and the middle is
@@ -22,12 +26,12 @@ export async function countReplay(
   outbox: Pick<Outbox, 'pool'>,
   webhookId: number,
   range: Range,
-  { tenant, lookAt = lookAtMost, behind = null }: CountedAs,
+  { tenant, lookAt = lookAtMost, afterEntity = null }: CountedAs,
 ): Promise<Count> {
-  const oldest = await countPart(outbox, webhookId, range, { tenant, lookAt, behind, order: 'asc' })
+  const oldest = await countPart(outbox, webhookId, range, { tenant, lookAt, afterEntity, order: 'asc' })
   if (oldest.lookedAt < lookAt) return { count: oldest.meant, isExact: true }
   const newest = await countPart(outbox, webhookId, range, {
-    ...{ tenant, lookAt, behind, order: 'desc' },
+    ...{ tenant, lookAt, afterEntity, order: 'desc' },
     after: oldest.last,
   })
   const [meant, lookedAt] = [oldest.meant + newest.meant, oldest.lookedAt + newest.lookedAt]
@@ -50,8 +54,10 @@ async function countPart(
   const webhook = given(webhookId)
   const matches = [
     ...conditionsOf(given, range),
-    ...(part.behind
-      ? [`(e.entity_type, e.entity_id) > (${given(part.behind.entityType)}, ${given(part.behind.entityId)})`]
+    ...(part.afterEntity
+      ? [
+          `(e.entity_type, e.entity_id) > (${given(part.afterEntity.entityType)}, ${given(part.afterEntity.entityId)})`,
+        ]
       : []),
     range.missed
       ? isWantedNow(webhook)

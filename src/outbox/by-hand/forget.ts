@@ -48,8 +48,8 @@ select (select max(id) from w) as last, (select count(*)::int from gone) as rows
        array(select distinct batch_id from gone where batch_id is not null) as batch_ids`
 
 /** The entity's pending events in the log, for the same webhooks. */
-const countAheadStatement = `
-select count(*)::int as ahead
+const countInLogStatement = `
+select count(*)::int as in_log
 from (select id from walhook.webhooks where id > $1 order by id limit $5) w
 cross join lateral (${positionIn('w.id', 'walhook.share_of($2, $3)')}) p
 cross join lateral (
@@ -116,7 +116,7 @@ async function cancelPage(
   return await transaction(outbox.pool, async client => {
     await lockAllHolders(client)
     const which = [after, entityType, entityId, upTo, webhooksAtOnce]
-    const ahead = await client.query(countAheadStatement, which)
+    const inLog = await client.query(countInLogStatement, which)
     const dropped = await client.query(dropRowsStatement, which)
     const { last, rows, webhook_ids, batch_ids } = dropped.rows[0]
     await endEmptyBatches(client, webhook_ids, batch_ids)
@@ -125,7 +125,7 @@ async function cancelPage(
       webhook_ids.map((webhookId: number) => ({ webhookId, entityType, entityId })),
     )
     await notifyForget(client, { entityType, entityId })
-    return { deliveries: rows + ahead.rows[0].ahead, last }
+    return { deliveries: rows + inLog.rows[0].in_log, last }
   })
 }
 

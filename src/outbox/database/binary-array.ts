@@ -111,7 +111,7 @@ export function openArray<Type extends ColumnType>(type: Type): BinaryArray<Item
 }
 
 /** A scratch array per type: `column` is synchronous. */
-const desks = new Map<ColumnType, BinaryArray<never>>()
+const writers = new Map<ColumnType, BinaryArray<never>>()
 
 /**
  * One column of `items`, of a type by Postgres' name; null if it has only nulls. Exactly sized: a settlement holds forty
@@ -122,11 +122,11 @@ export function column<Type extends ColumnType, Item>(
   items: readonly Item[],
   pick: (item: Item) => ItemOf<Type>,
 ): Buffer | null {
-  const desk = (desks.get(type) ?? openArray(type)) as BinaryArray<ItemOf<Type>>
-  desks.set(type, desk)
-  desk.clear()
-  for (const item of items) desk.add(pick(item))
-  const value = desk.valueOrNull()
+  const writer = (writers.get(type) ?? openArray(type)) as BinaryArray<ItemOf<Type>>
+  writers.set(type, writer)
+  writer.clear()
+  for (const item of items) writer.add(pick(item))
+  const value = writer.valueOrNull()
   return value && Buffer.from(value)
 }
 

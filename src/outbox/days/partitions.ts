@@ -8,7 +8,7 @@ const partitionedTables = ['events', 'attempts', 'ended_deliveries'] as const
 export type DayOf = (typeof partitionedTables)[number]
 
 export const dayMs = 86_400_000
-const daysAhead = 7
+const daysInAdvance = 7
 
 /** A unique number of advisory locks: "walh". */
 const advisoryLock = lockKey(0x77616c68)
@@ -19,7 +19,7 @@ const advisoryLock = lockKey(0x77616c68)
  */
 export async function ensurePartitions(outbox: Outbox, nowMs: number): Promise<void> {
   const today = Math.floor(nowMs / dayMs) * dayMs
-  const days = Array.from({ length: daysAhead + 2 }, (_, i) => today + (i - 1) * dayMs)
+  const days = Array.from({ length: daysInAdvance + 2 }, (_, i) => today + (i - 1) * dayMs)
   const wanted = days.flatMap(startMs =>
     partitionedTables.map(table => ({ table, name: partitionName(table, startMs), startMs })),
   )

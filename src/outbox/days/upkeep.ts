@@ -37,7 +37,7 @@ export async function keepDays(
   const { clock, keep, log } = options
   let droppedAtMs = Number.NEGATIVE_INFINITY
   let stepMs = firstStepMs
-  const said = createSaid(log)
+  const said = createChangeLog(log)
   while (!signal.aborted) {
     said('clock.host_differs', await clock.adjust(), {
       because: "this host's clock differs from the database's. walhook uses the database's clock",
@@ -99,7 +99,7 @@ const oldestOf = (held: readonly HeldDay[]) =>
   new Date(Math.min(...held.map(({ startMs }) => startMs))).toISOString().slice(0, 10)
 
 /** Reports a difference when it appears, and again when it has changed by as much. */
-function createSaid(log: Log) {
+function createChangeLog(log: Log) {
   const last = new Map<string, number>()
   return (name: string, ms: number, facts: object) => {
     const before = last.get(name) ?? 0

@@ -88,7 +88,7 @@ with e as materialized (
     offset 0
   ) d
   union all
-  select p.id, p.webhook_id, case when p.is_skipped then 'cancelled' else 'ahead' end, '-infinity'
+  select p.id, p.webhook_id, case when p.is_skipped then 'cancelled' else 'in_log' end, '-infinity'
   from pairs p
   cross join lateral (${stateAt('p.webhook_id', 'p.webhooks_version')}) s
   where case
@@ -99,7 +99,7 @@ with e as materialized (
   select id, webhook_id,
     case when bool_or(kind = 'retrying') then 'retrying'
          when bool_or(kind = 'pending') then 'pending'
-         else (array_agg(case kind when 'ahead' then 'pending' else kind end order by at desc, kind = 'delivered'))[1] end as state
+         else (array_agg(case kind when 'in_log' then 'pending' else kind end order by at desc, kind = 'delivered'))[1] end as state
   from found where id = any(${p.ids}) group by id, webhook_id
 )
 select id, state, count(*)::int as count from settled group by id, state`,

@@ -48,7 +48,7 @@ select w.name, w.id as webhook_id, w.tenant as webhook_tenant, w.is_active as we
        s.filter_leaving as then_filter_leaving,
        d.attempts, d.is_held, d.due_at, first.event_id as first_id, first.due_at as first_due_at,
        first.is_held as first_is_held, rival.event_id as rival_id,
-       p.holder_id, p.is_own_stream, p.settled_up_to < $1 as is_ahead, p.may_send_up_to >= $1 as may_send,
+       p.holder_id, p.is_own_stream, p.settled_up_to < $1 as is_in_log, p.may_send_up_to >= $1 as may_send,
        older.id as older_id, skip.at as skipped_at,
        x.state as ended_state, x.superseded_by as ended_superseded_by, x.attempts as ended_attempts, x.ended_at,
        last.at as last_at, last.number as last_number, last.outcome as last_outcome, last.error_message as last_error_message,
@@ -152,7 +152,7 @@ function toFacts(event: ExplainFacts['event'], row: any): ExplainFacts {
     webhook: part(row, 'webhook_'),
     stateThen: row.since && part(row, 'then_'),
     waiting: row.attempts === null ? null : toWaiting(event.id, row),
-    ahead: row.is_ahead && {
+    inLog: row.is_in_log && {
       holderId: row.holder_id,
       maySend: row.may_send === true,
       isOwnStream: row.is_own_stream,

@@ -24,7 +24,7 @@ order by webhook_id, entity_type, entity_id, event_id limit ${most}`
  * any.
  */
 const countsStatement = `
-select w.id, rows.n as rows, log.n as ahead, log.looked_at
+select w.id, rows.n as rows, log.n as in_log, log.looked_at
 from unnest($1::int[]) as w (id)
 cross join lateral (select count(*)::int as n from (${rowsOf('w.id', '$2::int + 1')}) t) rows
 cross join lateral (${positionsOf('w.id')}) p
@@ -53,9 +53,9 @@ export async function readCounts(
   db: Pick<pg.Pool | pg.ClientBase, 'query'>,
   webhookIds: readonly number[],
   { most, lookAt }: { most: number; lookAt: number },
-): Promise<{ id: number; rows: number; ahead: number; lookedAt: number }[]> {
+): Promise<{ id: number; rows: number; inLog: number; lookedAt: number }[]> {
   const { rows } = await db.query(countsStatement, [webhookIds, most, lookAt])
-  return rows.map(fields<{ id: number; rows: number; ahead: number; lookedAt: number }>)
+  return rows.map(fields<{ id: number; rows: number; inLog: number; lookedAt: number }>)
 }
 
 /**
@@ -70,9 +70,9 @@ export async function countWaitingOf(
   const lookAt = most * lookedAtPerCounted
   const counts = await readCounts(outbox.pool, webhookIds, { most, lookAt })
   return new Map(
-    counts.map(({ id, rows, ahead, lookedAt }) => {
-      const isExact = rows + ahead <= most && lookedAt < lookAt
-      return [id, { count: Math.min(rows + ahead, most), isExact }]
+    counts.map(({ id, rows, inLog, lookedAt }) => {
+      const isExact = rows + inLog <= most && lookedAt < lookAt
+      return [id, { count: Math.min(rows + inLog, most), isExact }]
     }),
   )
 }

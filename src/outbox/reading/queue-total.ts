@@ -120,7 +120,7 @@ async function countInLog(outbox: Outbox): Promise<number> {
     rows.map(({ id }) => id),
     { most: countedExactly, lookAt: countedExactly },
   )
-  return counts.reduce((sum, { ahead }) => sum + ahead, 0)
+  return counts.reduce((sum, { inLog }) => sum + inLog, 0)
 }
 
 /**

@@ -130,7 +130,7 @@ function ofBatch(
     }
     case 'split': {
       const { waitMs } = next
-      const { parts, behind } = left.length < 2 ? { parts: [left], behind: [] } : splitInTwo(left)
+      const { parts, following } = left.length < 2 ? { parts: [left], following: [] } : splitInTwo(left)
       const into = (batchId: TimeId | null) => (each: Delivery) => ({
         ...after(each, id, 0),
         batchId,
@@ -138,7 +138,7 @@ function ofBatch(
       })
       const made = parts.filter(part => part.length > 0).map(part => ({ partId: newIds.pop()!, part }))
       return {
-        moved: [...behind.map(into(null)), ...made.flatMap(({ partId, part }) => part.map(into(partId)))],
+        moved: [...following.map(into(null)), ...made.flatMap(({ partId, part }) => part.map(into(partId)))],
         batches: [batch(id, null), ...made.map(({ partId }) => batch(partId, waitMs))],
       }
     }

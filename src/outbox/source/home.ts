@@ -127,6 +127,6 @@ export async function discardWork(client: pg.PoolClient): Promise<{ deliveries: 
     `update walhook.backfills set state = 'cancelled', reason = 'the outbox was copied', ended_at = now()
      where state in ('waiting', 'running')`,
   )
-  const deliveries = counts.reduce((sum, { ahead }) => sum + ahead, setAside)
+  const deliveries = counts.reduce((sum, { inLog }) => sum + inLog, setAside)
   return { deliveries, webhooks: rowCount ?? 0 }
 }

@@ -90,7 +90,7 @@ export const system = {
     newest: 'Newest',
     older: 'Older',
     nothing: 'nothing',
-    becomes: 'becomes',
+    changesTo: 'becomes',
     fieldCount: counter('en', { one: '# field', other: '# fields' }),
     empty: {
       title: 'No changes yet',

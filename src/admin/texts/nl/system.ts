@@ -92,7 +92,7 @@ export const system: typeof english = {
     newest: 'Nieuwste',
     older: 'Ouder',
     nothing: 'niets',
-    becomes: 'wordt',
+    changesTo: 'wordt',
     fieldCount: counter('nl', { one: '# veld', other: '# velden' }),
     empty: {
       title: 'Nog geen wijzigingen',

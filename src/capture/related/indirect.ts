@@ -4,16 +4,16 @@ import type { EntityMapping, RelatedList } from '../../domain/mapping/mapping.ts
 import type { Catalogue } from '../source/catalogue.ts'
 import type { Queryable } from '../source/source.ts'
 import type { TransactionPart } from '../stream/batch.ts'
-import type { Born } from './born.ts'
 import { type Found, findOwners, many } from './found-owners.ts'
 import { type OwnerPlan, ownersOf, rowAfter } from './owners.ts'
+import type { ReceivedRows } from './received-rows.ts'
 import { readWhatIsThere } from './what-is-there.ts'
 
-type Planned = { readonly isFull: boolean; readonly behind: readonly OwnerPlan[] }
+type Planned = { readonly isFull: boolean; readonly indirect: readonly OwnerPlan[] }
 type PlanOf = (relation: Relation) => Planned
 type RowChange = Exclude<Change, { kind: 'truncate' | 'unreadable' }>
 
-/** The entities of changed rows behind other tables. */
+/** The entities of changed rows that they show through other tables. */
 export type Reach = {
   /** Those of one value. */
   of(plan: OwnerPlan, value: string): Found
@@ -44,7 +44,7 @@ export async function findReach(
   catalogue: Catalogue,
   parts: readonly TransactionPart[],
   planOf: PlanOf,
-  born: Born,
+  receivedRows: ReceivedRows,
 ): Promise<Reach> {
   const asked = new Map<string, Asked>()
   for (const { changes } of parts) for (const change of changes) ask(asked, change, planOf)
@@ -56,7 +56,7 @@ export async function findReach(
     const broken = new Map<string, Found>()
     const read = await readWhatIsThere(
       values,
-      some => findOwners(db, catalogue, each, some, born.isBrought),
+      some => findOwners(db, catalogue, each, some, receivedRows.isReceived),
       value => broken.set(value, many),
     )
     const owners = new Map([...(read ?? []), ...broken])
@@ -75,21 +75,21 @@ function ask(asked: Map<string, Asked>, change: Change, planOf: PlanOf): void {
   if (change.kind === 'unreadable') return
   if (change.kind === 'truncate') {
     for (const relation of change.relations)
-      for (const plan of planOf(relation).behind) askedOf(asked, plan).isEmptied = true
+      for (const plan of planOf(relation).indirect) askedOf(asked, plan).isEmptied = true
     return
   }
-  for (const { plan, values } of valuesBehind(change, planOf(change.relation)))
+  for (const { plan, values } of indirectValues(change, planOf(change.relation)))
     for (const value of values) askedOf(asked, plan).values.add(value)
 }
 
 /** The values by which tables lead to a changed row, before and after the change. */
-export function valuesBehind(
+export function indirectValues(
   change: RowChange,
-  { isFull, behind }: Planned,
+  { isFull, indirect }: Planned,
 ): { plan: OwnerPlan; values: readonly string[] }[] {
-  if (behind.length === 0) return []
+  if (indirect.length === 0) return []
   const row = rowAfter(change)
-  return behind.map(plan => ({
+  return indirect.map(plan => ({
     plan,
     values: [...ownersOf(change, { row, isFull, owner: plan }).keys()],
   }))

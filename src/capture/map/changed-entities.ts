@@ -4,15 +4,15 @@ import { type Replaced, replace } from '../../domain/capture/replaced-rows.ts'
 import { idAt } from '../../domain/mapping/entity-key.ts'
 import { type EntityMapping, tableKey } from '../../domain/mapping/mapping.ts'
 import type { Arrivals } from '../continuity/arrivals.ts'
-import { type Reach, reachesNobody, valuesBehind } from '../related/behind.ts'
 import type { Found } from '../related/found-owners.ts'
+import { indirectValues, type Reach, reachesNobody } from '../related/indirect.ts'
 import { knownBefore, type OwnerPlan, ownersOf, rowAfter } from '../related/owners.ts'
 import type { TransactionPart } from '../stream/batch.ts'
 import type { Plan } from './plan.ts'
-import { twice } from './twice.ts'
+import { tryTwice } from './try-twice.ts'
 
 /** An entity changed by a transaction, on the way to its event. */
-export type Touched = {
+export type ChangedEntity = {
   readonly entity: EntityMapping
   /** Null: the row came without it. */
   readonly key: string | null
@@ -23,7 +23,7 @@ export type Touched = {
   readonly problem: string | null
   /** The table (`tableKey`) of the row with this problem. */
   readonly problemOf: string | null
-  /** A `delete` that may be of another row: an earlier chunk brought a row with this key. */
+  /** A `delete` that may be of another row: an earlier chunk had a row with this key. */
   mayRemain: boolean
   /** By related field: the transaction's effect on its rows. */
   readonly replaced: Map<string, Replaced>
@@ -32,8 +32,8 @@ export type Touched = {
 }
 
 /** The entities that a transaction has changed so far, in order of their first change. */
-function openTouched(part: TransactionPart) {
-  const touched = new Map<string, Touched>()
+function openChangedEntities(part: TransactionPart) {
+  const items = new Map<string, ChangedEntity>()
 
   function step(
     entity: EntityMapping,
@@ -41,10 +41,10 @@ function openTouched(part: TransactionPart) {
     relation: Relation | null,
     by: Step,
     isSameRow?: IsSameRow,
-  ): Touched {
+  ): ChangedEntity {
     // Rows without a key are indistinguishable: each counts alone.
-    const id = key !== null ? `${entity.entityType}\n${key}` : `${touched.size}`
-    const earlier = touched.get(id)
+    const id = key !== null ? `${entity.entityType}\n${key}` : `${items.size}`
+    const earlier = items.get(id)
     if (earlier) {
       const isOfOtherColumns = relation && earlier.relation && !haveSameColumns(relation, earlier.relation)
       earlier.folded = fold(isOfOtherColumns ? forgetRows(earlier.folded) : earlier.folded, by, isSameRow)
@@ -53,16 +53,16 @@ function openTouched(part: TransactionPart) {
     }
     const folded = fold(undefined, by, isSameRow)
     const named = { entity, key, part, folded, relation, replaced: new Map() }
-    const item: Touched = { ...nothingKnown, ...named }
-    touched.set(id, item)
+    const item: ChangedEntity = { ...nothingKnown, ...named }
+    items.set(id, item)
     return item
   }
 
   /** An unreadable row is parked for each entity type that it may concern. */
-  function setAside(change: Change & { kind: 'unreadable' }, { entities, owners, behind }: Plan) {
+  function setAside(change: Change & { kind: 'unreadable' }, { entities, owners, indirect }: Plan) {
     const { relation, actionType, because } = change
     const add = (entity: EntityMapping, state: Folded['state']) =>
-      touched.set(`${touched.size}`, {
+      items.set(`${items.size}`, {
         ...nothingKnown,
         ...{ entity, part, replaced: new Map() },
         folded: { ...fold(undefined, { kind: 'touch', field: '' }), state },
@@ -70,11 +70,11 @@ function openTouched(part: TransactionPart) {
         problemOf: tableKey(relation),
       })
     for (const { entity } of entities) add(entity, actionType)
-    const all = [...owners, ...behind]
+    const all = [...owners, ...indirect]
     for (const entity of new Set(all.map(owner => owner.entity))) add(entity, 'update')
   }
 
-  return { touched, step, setAside }
+  return { items, step, setAside }
 }
 
 /**
@@ -87,8 +87,8 @@ export function foldPart(
   onTruncate: (table: string, entities: readonly EntityMapping[]) => void,
   arrivals: Arrivals | null = null,
   reach: Reach = reachesNobody,
-): Touched[] {
-  const { touched, step, setAside } = openTouched(part)
+): ChangedEntity[] {
+  const { items, step, setAside } = openChangedEntities(part)
   const many: { readonly entity: EntityMapping; readonly field: string }[] = []
   // A TRUNCATE removes rows from lists without naming them.
   const isTruncated = part.changes.some(({ kind }) => kind === 'truncate')
@@ -116,11 +116,11 @@ export function foldPart(
         if (!entity.sendsUnchanged)
           replaced.set(field, replace(replaced.get(field), by, isTruncated ? null : columns))
       }
-    for (const { plan, values } of valuesBehind(change, planOf(relation)))
-      for (const value of values) touchBehind(plan, reach.of(plan, value))
+    for (const { plan, values } of indirectValues(change, planOf(relation)))
+      for (const value of values) addIndirect(plan, reach.of(plan, value))
   }
 
-  function touchBehind({ entity, field }: OwnerPlan, owners: Found) {
+  function addIndirect({ entity, field }: OwnerPlan, owners: Found) {
     if (owners.isMore) many.push({ entity, field })
     for (const key of owners.keys)
       step(entity, key, null, { kind: 'touch', field }).replaced.set(field, notKnown)
@@ -128,7 +128,7 @@ export function foldPart(
 
   function truncate(relation: Relation) {
     const entities = planOf(relation).entities.map(({ entity }) => entity)
-    for (const item of touched.values())
+    for (const item of items.values())
       if (item.key !== null && entities.includes(item.entity) && isThere(item.folded))
         item.folded = fold(item.folded, { kind: 'delete', old: null })
     onTruncate(tableKey(relation), entities)
@@ -139,34 +139,34 @@ export function foldPart(
     else if (change.kind === 'unreadable') setAside(change, planOf(change.relation))
     else take(change)
   if (arrivals)
-    for (const [id, item] of touched) {
+    for (const [id, item] of items) {
       item.mayRemain = item.folded.state === 'delete' && arrivals.has(id)
       if (item.folded.present.length > 0) arrivals.add(id)
     }
   for (const { entity, field } of many)
-    for (const item of touched.values())
+    for (const item of items.values())
       if (item.entity === entity) item.alsoChanged = [...item.alsoChanged, field]
-  return [...touched.values()].filter(({ folded }) => folded.state !== 'nothing')
+  return [...items.values()].filter(({ folded }) => folded.state !== 'nothing')
 }
 
-/** Rows behind a list do not show its content. */
+/** Rows of an indirect list do not show its content. */
 const notKnown: Replaced = { columns: null, isKnown: false, gone: new Map(), come: new Map() }
 
 /** The same; changes that can't be folded are parked one by one. Throws if even that fails. */
 export function foldWhatCanBe(
   ...[part, planOf, onTruncate, arrivals, reach]: Parameters<typeof foldPart>
-): Touched[] {
+): ChangedEntity[] {
   const silent = () => {}
   const isFoldable = (change: Change) =>
-    change.kind === 'truncate' || twice(() => foldPart({ ...part, changes: [change] }, planOf, silent)).ok
-  const whole = twice(() => {
+    change.kind === 'truncate' || tryTwice(() => foldPart({ ...part, changes: [change] }, planOf, silent)).ok
+  const whole = tryTwice(() => {
     const truncated: Parameters<typeof onTruncate>[] = []
-    const touched = foldPart(part, planOf, (...heard) => truncated.push(heard), arrivals, reach)
-    return { touched, truncated }
+    const items = foldPart(part, planOf, (...heard) => truncated.push(heard), arrivals, reach)
+    return { items, truncated }
   })
   if (whole.ok) {
     for (const heard of whole.value.truncated) onTruncate(...heard)
-    return whole.value.touched
+    return whole.value.items
   }
   const changes = part.changes.map(change =>
     isFoldable(change) ? change : unreadableOf(change, whole.because),
@@ -191,7 +191,7 @@ const nothingKnown = {
 }
 
 /** Whether the entity may have a row at this point of the transaction. */
-const isThere = ({ before, present }: Folded) => before === 'untouched' || present.length > 0
+const isThere = ({ before, present }: Folded) => before === 'unmodified' || present.length > 0
 
 /** False if a statement in between changed the columns: positions are not comparable then. */
 function haveSameColumns(a: Relation, b: Relation): boolean {

@@ -6,7 +6,7 @@ export type Tried<T> =
   | { readonly ok: false; readonly because: string }
 
 /** Runs computation again if it fails: a second failure is permanent, and so is excess length. */
-export function twice<T>(work: () => T): Tried<T> {
+export function tryTwice<T>(work: () => T): Tried<T> {
   for (let tries = 1; ; tries++)
     try {
       return { ok: true, value: work() }

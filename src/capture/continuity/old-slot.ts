@@ -12,7 +12,7 @@ const undefinedObject = '42704'
  * Explains the error that an existing publication does not exist: before PostgreSQL 18, a slot older than its publication is
  * unreadable, since WAL is decoded with the catalogue of its time. Records the gap; returns any other error unchanged.
  */
-export async function lossBehind(
+export async function lossOfOldSlot(
   error: unknown,
   source: Source,
   outbox: Outbox,

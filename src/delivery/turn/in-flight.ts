@@ -8,7 +8,7 @@ import type { Queue, Task } from '../stream/queue.ts'
 export type Sent = { readonly queue: Queue; readonly shipment: Shipment; readonly task: Task | null }
 
 /** A holder's requests in flight. Their capacity belongs to the process: its next holder has all of it again. */
-export function createUnderWay(capacity: Capacity) {
+export function createInFlight(capacity: Capacity) {
   const sentAs = new Map<Settlement, Sent>()
   let count = 0
   let isOver = false
@@ -21,7 +21,7 @@ export function createUnderWay(capacity: Capacity) {
       capacity.begin(queue.id, queue.settings)
       queue.sending++
       count++
-      for (const id of idsOf(shipment)) queue.underWay.add(id)
+      for (const id of idsOf(shipment)) queue.inFlight.add(id)
       if (task) queue.sent.add(task)
     },
 
@@ -41,7 +41,7 @@ export function createUnderWay(capacity: Capacity) {
       capacity.settled(queue.id)
       queue.sending--
       count--
-      for (const id of idsOf(settlement.shipment)) queue.underWay.delete(id)
+      for (const id of idsOf(settlement.shipment)) queue.inFlight.delete(id)
       if (task) queue.sent.delete(task)
       if (count === 0) onIdle()
       return sent
