@@ -3,7 +3,7 @@ import { en } from '../../src/admin/texts/en.ts'
 import { reasonsNl } from '../../src/admin/texts/nl/reasons.ts'
 import { nl } from '../../src/admin/texts/nl.ts'
 import { sayTo } from '../../src/admin/texts/texts.ts'
-import { because } from '../../src/domain/shown/reason.ts'
+import { because, type ReasonTexts } from '../../src/domain/shown/reason.ts'
 import { reasonTexts } from '../../src/domain/shown/reason-texts.ts'
 
 /** Words that Dutch has as well, or that both languages borrow. */
@@ -32,7 +32,7 @@ test('no text of the Dutch pages is the English one', () => {
 test('every reason has a Dutch sentence of its own', () => {
   expect(Object.keys(reasonsNl).sort()).toEqual(Object.keys(reasonTexts).sort())
   const facts = new Proxy({}, { get: (_, name) => (name === 'known' || name === 'fields' ? ['x'] : 'x') })
-  const write = (texts: typeof reasonTexts) =>
+  const write = (texts: ReasonTexts) =>
     Object.values(texts).map(text => (text as (...args: unknown[]) => string)(facts, () => 'x'))
   const english = new Set(write(reasonTexts))
   expect(write(reasonsNl).filter(text => english.has(text))).toEqual([])

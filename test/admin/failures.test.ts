@@ -9,8 +9,8 @@ import { judgeDeadline, judgeError, judgeStatus, type Verdict } from '../../src/
 import { type FailureCode, failureTexts } from '../../src/domain/failure/failure-texts.ts'
 import { formerTexts } from '../../src/domain/failure/former-texts.ts'
 import { readerOf } from '../../src/domain/failure/read-back.ts'
-import { because, type Reason } from '../../src/domain/shown/reason.ts'
-import { addressKinds, sayInEnglish } from '../../src/domain/shown/reason-texts.ts'
+import { because, type Reason, sayInEnglish } from '../../src/domain/shown/reason.ts'
+import { addressKinds } from '../../src/domain/shown/reason-texts.ts'
 
 /** What another program says is quoted: no word of it is in the list below. */
 const theirs = 'error:0A000126:SSL routines::unexpected eof'

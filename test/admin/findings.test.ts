@@ -4,11 +4,11 @@ import { lostNl } from '../../src/admin/texts/nl/capture.ts'
 import { nl } from '../../src/admin/texts/nl.ts'
 import { lostText, refusalText } from '../../src/admin/texts/texts.ts'
 import { isOfTables } from '../../src/capture/source/preflight-verdict.ts'
-import { type LostFacts, lostTexts } from '../../src/domain/capture/lost-texts.ts'
+import { type LostTexts, lostTexts } from '../../src/domain/capture/lost-texts.ts'
 import { type ProblemCode, problemCodes } from '../../src/domain/value/problem-codes.ts'
 
 const table = '"public"."companies"'
-const lost: { [Code in keyof LostFacts]: LostFacts[Code] } = {
+const lost: { [Code in keyof LostTexts]: Parameters<LostTexts[Code]>[0] } = {
   table: { entity: 'company', table },
   'related.table': { entity: 'user', field: 'tags', table },
   'related.column': { entity: 'user', field: 'tags', column: 'owner, name', table },

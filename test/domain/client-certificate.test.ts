@@ -1,6 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { beforeAll, expect, test } from 'vitest'
-import { sayInEnglish } from '../../src/domain/shown/reason-texts.ts'
+import { sayInEnglish } from '../../src/domain/shown/reason.ts'
 import { judgeClientIdentity } from '../../src/domain/webhook/client-certificate.ts'
 import { type Identity, makeAuthority } from '../support/certificates.ts'
 

@@ -1,8 +1,8 @@
 import { failureTexts } from '../../domain/failure/failure-texts.ts'
 import { formerTexts } from '../../domain/failure/former-texts.ts'
 import { readerOf } from '../../domain/failure/read-back.ts'
-import { type AddressKind, because, type Reason, say } from '../../domain/shown/reason.ts'
-import { addressKinds, reasonTexts } from '../../domain/shown/reason-texts.ts'
+import { because, type Reason, say } from '../../domain/shown/reason.ts'
+import { type AddressKind, addressKinds, reasonTexts } from '../../domain/shown/reason-texts.ts'
 import type { Texts } from './en.ts'
 import { failuresNl } from './nl/failures.ts'
 import { reasonsNl } from './nl/reasons.ts'
@@ -15,7 +15,7 @@ const guardTexts = Object.fromEntries([
   ...Object.keys(addressKinds).map(kind => [
     `${special} ${kind}`,
     ({ address, range }: { address: string; range: string }) =>
-      reasonTexts[special]({ address, range, kind: kind as AddressKind }, () => ''),
+      reasonTexts[special]({ address, range, kind: kind as AddressKind }),
   ]),
 ])
 

@@ -1,5 +1,4 @@
-import { because, type Reason } from '../../domain/shown/reason.ts'
-import { sayInEnglish } from '../../domain/shown/reason-texts.ts'
+import { because, type Reason, sayInEnglish } from '../../domain/shown/reason.ts'
 
 /** A problem of one input field. `pointer` is a JSON Pointer (RFC 6901) to it, `detail` the reason in English. */
 export type FieldProblem = { readonly pointer: string; readonly detail: string; readonly reason: Reason }

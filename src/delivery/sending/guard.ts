@@ -1,8 +1,7 @@
 import { promises as dns } from 'node:dns'
 import { isIP, type LookupFunction } from 'node:net'
 import { isUnknownName } from '../../domain/delivery/outcome.ts'
-import { because, type Reason } from '../../domain/shown/reason.ts'
-import { sayInEnglish } from '../../domain/shown/reason-texts.ts'
+import { because, type Reason, sayInEnglish } from '../../domain/shown/reason.ts'
 import { withoutBrackets } from '../../domain/value/address.ts'
 import {
   judgeResolvedAddress,

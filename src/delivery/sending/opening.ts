@@ -193,18 +193,18 @@ const throughProxy =
     }
     const onError = (error: NodeJS.ErrnoException) =>
       fail(failureTexts['proxy.unreachable']({ message: error.code ?? error.message }))
-    const onEnd = () => fail(failureTexts['proxy.closed']({}))
+    const onEnd = () => fail(failureTexts['proxy.closed']())
     const onData = (chunk: Buffer) => {
       head += chunk.toString('latin1')
       const end = head.indexOf('\r\n\r\n')
       if (end < 0 && head.length <= maxProxyHeadBytes) return
       const status = Number(/^HTTP\/1\.[01] (\d{3})\b/.exec(head)?.[1])
-      if (end < 0 || !status) return fail(failureTexts['proxy.not_http']({}))
-      if (status === 407) return fail(failureTexts['proxy.login']({}), status)
+      if (end < 0 || !status) return fail(failureTexts['proxy.not_http']())
+      if (status === 407) return fail(failureTexts['proxy.login'](), status)
       if (status < 200 || status > 299)
         return fail(failureTexts['proxy.status']({ status, target: authority }), status)
       // The receiver does not speak first.
-      if (head.length > end + 4) return fail(failureTexts['proxy.more']({}))
+      if (head.length > end + 4) return fail(failureTexts['proxy.more']())
       socket.off('data', onData).off('end', onEnd).off('error', onError).pause()
       done(null, socket)
     }

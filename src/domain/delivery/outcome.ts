@@ -1,4 +1,4 @@
-import { type FailureCode, type FailureFacts, failureTexts } from '../failure/failure-texts.ts'
+import { type FailureCode, failureTexts } from '../failure/failure-texts.ts'
 
 /** How an attempt ended. Only `delivered` ends a delivery; `cancelled` (by walhook's own shutdown) costs no attempt. */
 export const outcomes = ['delivered', 'refused', 'unreachable', 'blocked', 'cancelled'] as const
@@ -30,7 +30,7 @@ export type Verdict = { readonly outcome: Outcome; readonly failure: Failure | n
 /** Judges a response by its status (100–999). Every 2xx is a receipt, whatever its body. */
 export function judgeStatus(status: number, location: string | null): Verdict {
   if (status >= 200 && status <= 299) return { outcome: 'delivered', failure: null }
-  if (status === 304) return refused('http_error', failureTexts['answer.not_modified']({}))
+  if (status === 304) return refused('http_error', failureTexts['answer.not_modified']())
   if (status >= 300 && status <= 399)
     return refused(
       'redirect',
@@ -42,8 +42,8 @@ export function judgeStatus(status: number, location: string | null): Verdict {
 }
 
 function textOfStatus(status: number): string {
-  if (status === 410) return failureTexts['answer.gone']({})
-  if (status === 429) return failureTexts['answer.too_many']({})
+  if (status === 410) return failureTexts['answer.gone']()
+  if (status === 429) return failureTexts['answer.too_many']()
   if (status === 401 || status === 403) return failureTexts['answer.rejected']({ status })
   if (status === 404 || status === 405) return failureTexts['answer.not_found']({ status })
   return failureTexts['answer.status']({ status })
@@ -60,7 +60,7 @@ export function isUnknownName(code: string): boolean {
 
 /** The failures without facts beyond their code. */
 type Plain = {
-  [Code in FailureCode]: Record<never, never> extends FailureFacts[Code] ? Code : never
+  [Code in FailureCode]: [] extends Parameters<(typeof failureTexts)[Code]> ? Code : never
 }[FailureCode]
 
 const byCode: Record<string, readonly [ErrorClass, Plain]> = {
@@ -118,7 +118,7 @@ export function judgeError(code: string, message: string): Verdict {
   if (known)
     return {
       outcome: 'unreachable',
-      failure: { errorClass: known[0], message: failureTexts[known[1]]({}), ...(isOurs && { isOurs }) },
+      failure: { errorClass: known[0], message: failureTexts[known[1]](), ...(isOurs && { isOurs }) },
     }
   if (/^ERR_(TLS|SSL)|CERT|SSL|CRL|^EPROTO$/.test(code) || certificateCodes.has(code))
     return {

@@ -13,101 +13,65 @@ export type Mismatch = {
   readonly hasLeft: boolean
 }
 
-export type ExplainTexts = {
-  delivered(at: string, attempt: number): string
-  deliveredBefore(at: string): string
-  lastTried(at: string, attempt: number): string
-  noTrace(): string
-  inFlight(): string
-  behindInFlight(of: Behind): string
-  behindRetried(of: Behind, at: string): string
-  behindDue(of: Behind): string
-  behindFirst(of: Behind): string
-  blocked(): string
-  notAccepted(): string
-  nextAttempt(attempt: number, at: string): string
-  inactive(): string
-  disabled(at: string | null): string
-  held(until: string): string
-  next(): string
-  noProcess(): string
-  catchingUp(): string
-  dead(at: string, attempts: number): string
-  lastFailure(reason: string): string
-  canBeResent(): string
-  superseded(by: TimeId | null): string
-  cancelled(at: string, attempts: number): string
-  otherTenant(): string
-  madeLater(at: string): string
-  movedLater(at: string): string
-  forAnother(webhookId: number): string
-  inactiveThen(): string
-  disabledThen(): string
-  asItIsNow(): string
-  filtered(mismatch: Mismatch): string
-  notSubscribed(trigger: string): string
-  noWantedField(changed: readonly string[], wanted: readonly string[]): string
-  alertNotSubscribed(trigger: string): string
-  alertForOthers(): string
-  /** Why an attempt failed, or a webhook was disabled, as stored. */
-  reason(english: string): string
-}
-
 const count = (attempts: number) => (attempts === 1 ? 'one attempt' : `${attempts || 'no'} attempts`)
 const behind = ({ event, entityType }: Behind, what: string) =>
   `Pending behind event ${event} of the same ${entityType}, ${what}: walhook sends each entity's events in order.`
 
-export const explainTexts: ExplainTexts = {
-  delivered: (at, attempt) => `Delivered at ${at}, by attempt ${attempt}.`,
-  deliveredBefore: at => `It was delivered before, at ${at}.`,
-  lastTried: (at, attempt) =>
+export const explainTexts = {
+  delivered: (at: string, attempt: number) => `Delivered at ${at}, by attempt ${attempt}.`,
+  deliveredBefore: (at: string) => `It was delivered before, at ${at}.`,
+  lastTried: (at: string, attempt: number) =>
     `The receiver did not accept attempt ${attempt}, at ${at}. The event is no longer pending.`,
   noTrace: () =>
     'The webhook subscribed to the event, but no record of a delivery is left: its log is no longer kept, or the webhook was changed at about the time of the event.',
   inFlight: () => 'In flight: the receiver has not responded yet.',
-  behindInFlight: of => behind(of, 'which is in flight'),
-  behindRetried: (of, at) => behind(of, `which is retried at ${at}`),
-  behindDue: of => behind(of, 'which is due'),
-  behindFirst: of => behind(of, 'which goes first'),
+  behindInFlight: (of: Behind) => behind(of, 'which is in flight'),
+  behindRetried: (of: Behind, at: string) => behind(of, `which is retried at ${at}`),
+  behindDue: (of: Behind) => behind(of, 'which is due'),
+  behindFirst: (of: Behind) => behind(of, 'which goes first'),
   blocked: () => 'Not sent: its address is not allowed.',
   notAccepted: () => 'Not accepted yet.',
-  nextAttempt: (attempt, at) => `Attempt ${attempt} follows at ${at}.`,
+  nextAttempt: (attempt: number, at: string) => `Attempt ${attempt} follows at ${at}.`,
   inactive: () => 'Pending until the webhook is active again: an admin deactivated it.',
-  disabled: at =>
+  disabled: (at: string | null) =>
     `Pending until the webhook is active again: it was disabled${at === null ? '' : ` at ${at}`}.`,
-  held: until => `Pending until ${until}: the receiver asked for a pause.`,
+  held: (until: string) => `Pending until ${until}: the receiver asked for a pause.`,
   next: () => 'Next: walhook sends it as soon as the webhook has capacity.',
   noProcess: () => 'Pending until a walhook process delivers: none does now.',
   catchingUp: () => 'Pending: the webhook has a backlog, and walhook sends earlier events first.',
-  dead: (at, attempts) => `Dead letter since ${at}, after ${count(attempts)}.`,
-  lastFailure: reason => `The last failure: ${reason}`,
+  dead: (at: string, attempts: number) => `Dead letter since ${at}, after ${count(attempts)}.`,
+  lastFailure: (reason: string) => `The last failure: ${reason}`,
   canBeResent: () => 'You can resend it.',
-  superseded: by =>
+  superseded: (by: TimeId | null) =>
     `Superseded by ${by === null ? 'a newer event' : `event ${by}`}: the webhook receives only the latest state of each entity.`,
-  cancelled: (at, attempts) => `Cancelled at ${at}, after ${count(attempts)}.`,
+  cancelled: (at: string, attempts: number) => `Cancelled at ${at}, after ${count(attempts)}.`,
   otherTenant: () => 'Not sent: the event belongs to another tenant than the webhook.',
-  madeLater: at => `Not sent: the webhook was created at ${at}, after the event. You can replay the event.`,
-  movedLater: at =>
+  madeLater: (at: string) =>
+    `Not sent: the webhook was created at ${at}, after the event. You can replay the event.`,
+  movedLater: (at: string) =>
     `Unknown: the webhook was moved to its cell at ${at}, after the event. Its settings of before are not kept there. The log of the webhook shows what was sent.`,
-  forAnother: id => `Not sent: a backfill created the event for webhook ${id} only.`,
+  forAnother: (id: number) => `Not sent: a backfill created the event for webhook ${id} only.`,
   inactiveThen: () => 'Not sent: the webhook was inactive then.',
   disabledThen: () => 'Not sent: the webhook was disabled then.',
   asItIsNow: () => 'This is the present setting. The setting at that time is not recorded.',
-  filtered({ field, json, isOver, wanted, hasLeft }) {
+  filtered({ field, json, isOver, wanted, hasLeft }: Mismatch) {
     const is = json === null ? 'is not in the event' : `${isOver ? 'was' : 'is'} ${json}`
     const left = hasLeft
       ? ' The entity matched before, and the webhook receives nothing when one stops matching.'
       : ''
     return `Not sent: ${field} ${is}, and the filter wants ${shortened(wanted.join(' or '))}.${left}`
   },
-  notSubscribed: trigger => `Not sent: the webhook did not subscribe to ${trigger}.`,
-  noWantedField: (changed, wanted) =>
+  notSubscribed: (trigger: string) => `Not sent: the webhook did not subscribe to ${trigger}.`,
+  noWantedField: (changed: readonly string[], wanted: readonly string[]) =>
     `Not sent: the update changed ${changed.join(', ') || 'no field'}, and the webhook receives only updates of ${wanted.join(', ')}.`,
-  alertNotSubscribed: trigger => `Not sent: the webhook does not subscribe to ${trigger}.`,
+  alertNotSubscribed: (trigger: string) => `Not sent: the webhook does not subscribe to ${trigger}.`,
   alertForOthers: () =>
     'Not sent: an alert goes to the webhooks that are active and have its trigger at that time, except the one that it is about.',
-  reason: english => english,
+  /** Why an attempt failed, or a webhook was disabled, as stored. */
+  reason: (english: string) => english,
 }
+
+export type ExplainTexts = typeof explainTexts
 
 const longestShown = 100
 /** A value, cut to fit a sentence. */

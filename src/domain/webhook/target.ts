@@ -1,5 +1,5 @@
-import { type AddressKind, because, type Reason } from '../shown/reason.ts'
-import { sayInEnglish } from '../shown/reason-texts.ts'
+import { because, type Reason, sayInEnglish } from '../shown/reason.ts'
+import type { AddressKind } from '../shown/reason-texts.ts'
 import { type AddressRange, parseAddress, parseRange, rangeHolds, withoutBrackets } from '../value/address.ts'
 import { isHostName, isListedName, rangeOf, type TargetList, withoutTrailingDot } from './target-list.ts'
 

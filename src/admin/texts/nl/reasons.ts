@@ -1,4 +1,5 @@
-import type { AddressKind, ReasonTexts } from '../../../domain/shown/reason.ts'
+import type { ReasonTexts } from '../../../domain/shown/reason.ts'
+import type { AddressKind } from '../../../domain/shown/reason-texts.ts'
 
 const addressKinds: Record<AddressKind, string> = {
   this_network: 'een adres van “dit netwerk”',
