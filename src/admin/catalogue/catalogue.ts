@@ -1,11 +1,11 @@
 import { z } from 'zod'
+import type { Page } from '../../control/kit/page.ts'
 import {
   type EventType,
   findEventType,
   listEventTypes,
   webhookSchema,
 } from '../../control/webhooks/event-types.ts'
-import type { Page } from '../../control/webhooks/webhooks.ts'
 import type { JsonSchema } from '../../domain/event-types/definitions.ts'
 import type { ShownField } from '../../domain/event-types/shown-fields.ts'
 import { prettyJson } from '../../domain/value/pretty-json.ts'

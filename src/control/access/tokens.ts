@@ -6,10 +6,10 @@ import { recordAudit } from '../../outbox/records/audit.ts'
 import type { Token } from '../../outbox/records/tokens.ts'
 import * as tokens from '../../outbox/records/tokens.ts'
 import type { Caller, Control } from '../kit/control.ts'
+import { firstOf, type Page } from '../kit/page.ts'
 import { invalid, notFound, type Result, wrongField } from '../kit/result.ts'
 import { mayKnow, tenantAsked } from '../kit/tenants.ts'
 import { judgeTenant } from '../webhooks/tenant.ts'
-import type { Page } from '../webhooks/webhooks.ts'
 import { hashOf, newCredential } from './credentials.ts'
 
 export type { Token }
@@ -56,8 +56,7 @@ export async function listTokens(
 ): Promise<Page<Token, number>> {
   const tenant = tenantAsked(caller, page.tenant)
   const found = await tokens.listTokens(control.outbox, { ...page, tenant, limit: page.limit + 1 })
-  const items = found.slice(0, page.limit)
-  return { items, next: found.length > page.limit ? items.at(-1)!.id : null }
+  return firstOf(found, page.limit)
 }
 
 /** Revokes a token and its sessions at once. A token that has ended stays as it is. */

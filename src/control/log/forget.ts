@@ -4,8 +4,8 @@ import type { SealKey } from '../../domain/webhook/seal.ts'
 import { unseal } from '../../domain/webhook/seal.ts'
 import { type Forgotten, forgetEntity as forget } from '../../outbox/by-hand/forget.ts'
 import type { Cells } from '../../outbox/cells/cells.ts'
-import { readCopied } from '../../outbox/cells/reach.ts'
 import { type Outbox, transaction } from '../../outbox/database/database.ts'
+import { headOf } from '../../outbox/log/position.ts'
 import { findLastEvent, isStoredType } from '../../outbox/reading/events.ts'
 import { recordAudit } from '../../outbox/records/audit.ts'
 import { listAnswers, replaceAnswer } from '../../outbox/records/idempotency.ts'
@@ -78,8 +78,8 @@ async function forgetInCells(
 ): Promise<OverCells<Done | null>> {
   return await overCells({ cells }, async (outbox, cell) => {
     if (cell === cells.main) return null
-    while (!isTimeOver() && (await readCopied(outbox)) < upTo) await sleep(lookEveryMs)
-    const hasAll = (await readCopied(outbox)) >= upTo
+    while (!isTimeOver() && (await headOf(outbox)) < upTo) await sleep(lookEveryMs)
+    const hasAll = (await headOf(outbox)) >= upTo
     const done = await forget(outbox, entity, upTo, isTimeOver)
     const answers = await withdrawAnswers(outbox, sealKey, entity)
     return { ...done, answers, isComplete: done.isComplete && hasAll }

@@ -17,8 +17,8 @@ import {
 import type { LogFilter } from '../../outbox/reading/attempts-about.ts'
 import { findWebhook } from '../../outbox/records/webhooks.ts'
 import type { Control } from '../kit/control.ts'
+import type { Page } from '../kit/page.ts'
 import { invalid, notFound, type Result, wrongField } from '../kit/result.ts'
-import type { Page } from '../webhooks/webhooks.ts'
 import { labelsOfLines } from './labels.ts'
 
 export type { AttemptLine, LogFilter }

@@ -9,8 +9,8 @@ import { deliveryRate } from '../../outbox/reading/delivery-rate.ts'
 import { recordAudit } from '../../outbox/records/audit.ts'
 import { findWebhook, lockWebhook } from '../../outbox/records/webhooks.ts'
 import type { Caller, Control } from '../kit/control.ts'
+import { firstOf, type Page } from '../kit/page.ts'
 import { conflict, invalid, notFound, type Result } from '../kit/result.ts'
-import type { Page } from '../webhooks/webhooks.ts'
 import type { Count } from './cancel.ts'
 import { endOf, judgeReplay } from './replay.ts'
 import { notActive } from './resend.ts'
@@ -196,8 +196,7 @@ export async function listReplays(
   page: { limit: number; before: number | null },
 ): Promise<Page<ReplayJob, number>> {
   const found = await replays.listReplays(control.outbox, webhookId, { ...page, limit: page.limit + 1 })
-  const items = found.slice(0, page.limit)
-  return { items, next: found.length > page.limit ? items.at(-1)!.id : null }
+  return firstOf(found, page.limit)
 }
 
 export async function getReplay(

@@ -9,8 +9,8 @@ import { findWebhook } from '../../outbox/records/webhooks.ts'
 import * as backfills from '../../outbox/source/backfills.ts'
 import { overCells, reachableCell } from '../kit/cells.ts'
 import type { Caller, Control } from '../kit/control.ts'
+import { firstOf, type Page } from '../kit/page.ts'
 import { conflict, type Failed, invalid, notFound, type Result, wrongField } from '../kit/result.ts'
-import type { Page } from '../webhooks/webhooks.ts'
 
 /** The part of `Control` for backfills, also without a server: main keeps them, for webhooks of every cell. */
 export type BackfillControl = Pick<Control, 'cells' | 'slotName' | 'entityTypes' | 'backfillAs'>
@@ -103,8 +103,7 @@ export async function listBackfills(
     ...page,
     limit: page.limit + 1,
   })
-  const items = found.slice(0, page.limit)
-  return { items, next: found.length > page.limit ? items.at(-1)!.id : null }
+  return firstOf(found, page.limit)
 }
 
 export async function getBackfill(control: BackfillControl, id: number): Promise<Result<Backfill>> {

@@ -11,8 +11,8 @@ import {
 import { type ShownField, shownFields } from '../../domain/event-types/shown-fields.ts'
 import { findWebhook } from '../../outbox/records/webhooks.ts'
 import type { Control } from '../kit/control.ts'
+import type { Page } from '../kit/page.ts'
 import { notFound, type Result, sourceUnavailable } from '../kit/result.ts'
-import type { Page } from './webhooks.ts'
 
 /** A trigger's requests. */
 export type EventType = {

@@ -24,6 +24,7 @@ import { findSealed, nextWebhookId } from '../../outbox/records/secrets.ts'
 import * as webhooks from '../../outbox/records/webhooks.ts'
 import { overCells } from '../kit/cells.ts'
 import type { Caller, Control } from '../kit/control.ts'
+import { firstOf, type Page } from '../kit/page.ts'
 import { conflict, type Failed, invalid, notFound, type Result, stale, wrongField } from '../kit/result.ts'
 import { controlFor, tenantAsked } from '../kit/tenants.ts'
 import {
@@ -45,13 +46,6 @@ type FilterField = 'triggers' | 'filter' | 'filterEntering' | 'filterLeaving'
 const noFilter = { filter: null, filterEntering: 'update', filterLeaving: 'nothing' } as const
 const onlyGiven = (fields: object) =>
   Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined))
-
-/** One page of a list, and the cursor of the next one, or null. `away`: cells that did not answer, and are missing. */
-export type Page<T, Cursor> = {
-  readonly items: readonly T[]
-  readonly next: Cursor | null
-  readonly away?: readonly string[]
-}
 
 type PoolClient = Parameters<typeof webhooks.lockWebhook>[0]
 
@@ -142,8 +136,7 @@ export async function listWebhooks(
   )
   const lists = answers.map(({ value }) => value)
   const found = mergeSorted(lists, (a, b) => a.id < b.id, page.limit + 1)
-  const items = found.slice(0, page.limit)
-  return { items, next: found.length > page.limit ? items.at(-1)!.id : null, away }
+  return { ...firstOf(found, page.limit), away }
 }
 
 export async function getWebhook(control: Control, id: number): Promise<Result<Webhook>> {

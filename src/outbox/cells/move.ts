@@ -3,6 +3,7 @@ import type { TimeId } from '../../domain/value/time-id.ts'
 import { sleep } from '../../runtime/sleep.ts'
 import { type Outbox, transaction } from '../database/database.ts'
 import { lockAllHolders } from '../database/fence.ts'
+import { headOf } from '../log/position.ts'
 import { deleteWebhook } from '../records/webhooks.ts'
 import type { Cell, Cells } from './cells.ts'
 import { bringIn, copyAttempts, makeDays } from './move-in.ts'
@@ -163,9 +164,6 @@ async function storeThere(
     return isStored
   })
 }
-
-const headOf = async ({ pool }: Outbox): Promise<TimeId> =>
-  (await pool.query('select coalesce(max(last_event_id), 0) as id from walhook.positions')).rows[0].id
 
 /** Waits until an outbox has the log up to an event; false: not within `ms`. */
 async function reaches(outbox: Outbox, upTo: TimeId, ms: number): Promise<boolean> {

@@ -4,6 +4,7 @@ import { type Outbox, transaction } from '../database/database.ts'
 import { judgeOutbox } from '../database/inspect.ts'
 import { describeMigration, migrate } from '../database/migrate.ts'
 import { ensureDays } from '../days/upkeep.ts'
+import { headOf } from '../log/position.ts'
 import { problemOfHome, readOutboxId, settleHome } from '../source/home.ts'
 import { placeByCitus } from './citus.ts'
 import type { Registered } from './registry.ts'
@@ -61,10 +62,7 @@ async function beginLog(
     [owner],
   )
   if (rowCount === 0) return
-  const { rows } = await main.pool.query(
-    'select coalesce(max(last_event_id), 0) as head from walhook.positions',
-  )
-  await client.query('update walhook.shares set settled_up_to = $1', [rows[0].head])
+  await client.query('update walhook.shares set settled_up_to = $1', [await headOf(main)])
   for (const table of shownIds)
     await client.query(`alter table walhook.${table} alter column id restart with ${number * idsOfOne}`)
 }

@@ -1,4 +1,3 @@
-import type { TimeId } from '../../domain/value/time-id.ts'
 import { sleep } from '../../runtime/sleep.ts'
 import { within } from '../../runtime/within.ts'
 import type { Outbox } from '../database/database.ts'
@@ -59,10 +58,4 @@ export async function whileItAnswers<T>(
     }
   }
   return await Promise.race([promise, look()]).finally(() => ended.abort())
-}
-
-/** The newest event of main that a cell has, or has left out. */
-export async function readCopied({ pool }: Pick<Outbox, 'pool'>): Promise<TimeId> {
-  const { rows } = await pool.query('select coalesce(max(last_event_id), 0) as copied from walhook.positions')
-  return rows[0].copied
 }

@@ -1,19 +1,7 @@
-import {
-  finer,
-  lookedAt,
-  type Performance,
-  type Performances,
-  pieceFor,
-  type Span,
-} from '../../domain/shown/traffic.ts'
-import type { TimeId } from '../../domain/value/time-id.ts'
+import type { Performance, Performances, Span } from '../../domain/shown/traffic.ts'
 import { type Outbox, transaction } from '../database/database.ts'
+import { mostSeen, type Piece, sampleOf } from './sample.ts'
 
-/** The maximum of requests read per answer; a sample has about half as many. */
-const mostSeen = 20_000
-/** Above that, this share of every fourth piece is counted first. */
-const probeShare = 1 / 100
-const probeEvery = 4
 /** A sample has about 2,000 pieces, one per bucket of this length, each an index descent. */
 const stretchesMs = [1, 5, 15, 60].map(minutes => minutes * 60_000)
 const mostPieces = 2_100
@@ -43,7 +31,6 @@ type Row = {
   readonly failed: number
   readonly answered_in: [number, number] | null
 }
-type Piece = { readonly from: TimeId; readonly to: TimeId; readonly bucket: number }
 
 async function read(
   outbox: Outbox,
@@ -69,29 +56,12 @@ async function read(
  * are neither missed nor overrated.
  */
 export async function readPerformance(outbox: Outbox, webhookId: number, span: Span): Promise<Performances> {
-  const all = await read(outbox, webhookId, piecesOf(span, 1, span.bucketMs))
-  if (all.seen < mostSeen) return performancesOf(span, all.rows, 1)
   const times = span.bucketMs / stretchesMs.find(ms => (span.bucketMs / ms) * span.count <= mostPieces)!
-  const fine = finer(span, times)
-  const probeMs = Math.ceil(fine.bucketMs * probeShare)
-  const probed = piecesOf(span, times, probeMs).filter((_, i) => i % probeEvery === 0)
-  const { seen } = await read(outbox, webhookId, probed)
-  let pieceMs = pieceFor(fine, mostSeen / 2, seen, probed.length * probeMs)
-  for (;;) {
-    const sample = await read(outbox, webhookId, piecesOf(span, times, pieceMs))
-    if (sample.seen < mostSeen || pieceMs === 1)
-      return performancesOf(span, sample.rows, pieceMs / fine.bucketMs)
-    // More than estimated, in bursts: the cut-off part would be missing.
-    pieceMs = Math.max(1, Math.floor(pieceMs / 4))
-  }
-}
-
-/** `times` pieces of `pieceMs` in each bucket. */
-function piecesOf(span: Span, times: number, pieceMs: number): Piece[] {
-  return lookedAt(finer(span, times), pieceMs).map((piece, i) => ({
-    ...piece,
-    bucket: Math.floor(i / times),
-  }))
+  const { rows, share } = await sampleOf(span, pieces => read(outbox, webhookId, pieces), {
+    times,
+    probeEvery: 4,
+  })
+  return performancesOf(span, rows, share)
 }
 
 function performancesOf(span: Span, rows: ReadonlyMap<number | null, Row>, share: number): Performances {

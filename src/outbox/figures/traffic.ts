@@ -1,12 +1,6 @@
-import { lookedAt, pieceFor, type Span, type Traffic } from '../../domain/shown/traffic.ts'
-import type { TimeId } from '../../domain/value/time-id.ts'
+import type { Span, Traffic } from '../../domain/shown/traffic.ts'
 import { type Outbox, transaction } from '../database/database.ts'
-
-/** The maximum of requests read per answer; a sample has about half as many. */
-const mostSeen = 20_000
-/** Above that, this share of every eighth bucket is counted first. */
-const probeShare = 1 / 100
-const probeEvery = 8
+import { mostSeen, type Piece, sampleOf } from './sample.ts'
 
 /**
  * Requests in pieces of time, of all webhooks or of a tenant's, that have sent anything since the first piece. Walks the
@@ -36,11 +30,7 @@ type Counted = {
   readonly byBucket: ReadonlyMap<number, { requests: number; failed: number }>
 }
 
-async function count(
-  outbox: Outbox,
-  pieces: readonly { from: TimeId; to: TimeId }[],
-  tenant: string | null,
-): Promise<Counted> {
+async function count(outbox: Outbox, pieces: readonly Piece[], tenant: string | null): Promise<Counted> {
   const { rows } = await transaction(outbox.pool, async client => {
     await client.query('set local enable_sort = off')
     return await client.query(trafficStatement, [
@@ -65,21 +55,14 @@ export async function readTraffic(
   span: Span,
   tenant: string | null = null,
 ): Promise<Traffic> {
-  const all = await count(outbox, lookedAt(span, span.bucketMs), tenant)
-  if (all.seen < mostSeen) return trafficOf(span, all, 1)
-  const probeMs = Math.ceil(span.bucketMs * probeShare)
-  const probed = lookedAt(span, probeMs).filter((_, i) => i % probeEvery === 0)
-  const { seen } = await count(outbox, probed, tenant)
-  let pieceMs = pieceFor(span, mostSeen / 2, seen, probed.length * probeMs)
-  for (;;) {
-    const sample = await count(outbox, lookedAt(span, pieceMs), tenant)
-    if (sample.seen < mostSeen || pieceMs === 1) return trafficOf(span, sample, pieceMs / span.bucketMs)
-    // More than estimated, in bursts: the cut-off part would be missing.
-    pieceMs = Math.max(1, Math.floor(pieceMs / 8))
-  }
+  const counted = await sampleOf(span, pieces => count(outbox, pieces, tenant), { times: 1, probeEvery: 8 })
+  return trafficOf(span, counted)
 }
 
-function trafficOf({ fromMs, bucketMs, count }: Span, { byBucket }: Counted, share: number): Traffic {
+function trafficOf(
+  { fromMs, bucketMs, count }: Span,
+  { byBucket, share }: Counted & { readonly share: number },
+): Traffic {
   const buckets = Array.from({ length: count }, (_, i) => {
     const { requests, failed } = byBucket.get(i) ?? { requests: 0, failed: 0 }
     return { delivered: Math.round((requests - failed) / share), failed: Math.round(failed / share) }

@@ -35,6 +35,12 @@ export async function readPosition(outbox: Outbox, slotName: string): Promise<Po
     : null
 }
 
+/** The newest event that an outbox has, or has left out; 0: none. */
+export async function headOf({ pool }: Pick<Outbox, 'pool'>): Promise<TimeId> {
+  const { rows } = await pool.query('select coalesce(max(last_event_id), 0) as head from walhook.positions')
+  return rows[0].head
+}
+
 /** Whether a slot was captured into this outbox, which may be unmigrated. */
 export async function hasPosition(db: pg.Pool, slotName: string): Promise<boolean> {
   const { rows } = await db.query(`select to_regclass('walhook.positions') is not null as exists`)
