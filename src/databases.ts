@@ -132,7 +132,6 @@ export async function openDatabases(config: Config, log: Log, opened: Resources)
 
 const mostNamed = 10
 
-/** Webhooks with secrets sealed by a missing key. */
 export function unreadableProblem(
   webhooks: readonly { readonly id: number; readonly name: string }[],
   { id, older }: SealKey,

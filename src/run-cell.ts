@@ -29,7 +29,6 @@ export type Sharing = {
   readonly log: Log
 }
 
-/** The dispatcher of a cell. */
 export function openDispatcher(
   { config, deliver, deadlineMs, onSettled, log }: Sharing,
   { queue, nowMs }: { readonly queue: Outbox; readonly nowMs: () => number },

@@ -93,7 +93,6 @@ function mailTrouble(t: Texts, { failed, givenUp, waiting, lastError }: Health['
   return html`${failed + givenUp > 0 && html`<p>${t.alerts.mailsFailed(failed, givenUp, lastError ?? '')}</p>`}${waiting > 0 && html`<p>${t.alerts.mailsWait(waiting)}</p>`}`
 }
 
-/** The original reason of a finding. */
 function reasonsOf(
   t: Texts,
   finding: Finding,

@@ -74,7 +74,6 @@ export function judgeToken(
   return { ok: true, token: { name, role, tenant: of, userId: userId === '' ? null : userId, expiresAt } }
 }
 
-/** The form element of each problem. */
 export const tokenErrors = ({ role, userId, ...rest }: TokenProblems): FieldError[] =>
   errorsOf({ ...rest, user_id: userId, [`role-${roles[0]}`]: role })
 

@@ -15,7 +15,6 @@ export type Status = {
   readonly nowMs: () => number
   readonly progress: ReturnType<typeof createProgress>
   state: CaptureState
-  /** Open gaps of tables. */
   openGaps: readonly Gap[]
   /** Unrequested work that is overdue. */
   readonly overdue: Map<string, string>

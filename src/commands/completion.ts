@@ -21,7 +21,6 @@ export function completionOf(commands: () => Commands): Command {
   }
 }
 
-/** The options in a command's usage. */
 const optionsOf = ({ usage }: Command) => [
   ...new Set(['--help', ...[...usage.matchAll(/--[a-z][a-z-]*/g)].map(([option]) => option)]),
 ]

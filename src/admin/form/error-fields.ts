@@ -2,7 +2,6 @@ import type { FieldError } from '../kit/errors.ts'
 import { isIncomplete } from './filter-field.ts'
 import type { ShownProblem, Typed } from './input.ts'
 
-/** The form element of each problem. */
 export function fieldErrors(problems: readonly ShownProblem[], typed: Typed): FieldError[] {
   return problems.map(({ pointer, detail }) => ({ field: fieldOf(pointer, typed), detail }))
 }

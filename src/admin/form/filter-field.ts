@@ -55,7 +55,6 @@ export function readFilter(form: URLSearchParams): TypedFilter | undefined {
   }
 }
 
-/** Whether a row lacks its field or its values. */
 export const isIncomplete = ({ field, values }: TypedFilterRow) => field === '' || values === ''
 
 /** The typed filter. A typed `5` matches the number and the text. Unchanged values stay as stored. */

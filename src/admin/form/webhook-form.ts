@@ -261,7 +261,6 @@ export function previewParts(t: Texts, previews: readonly Preview[]): Html {
   )}`
 }
 
-/** The problems that prevented a test. */
 export function testProblems(problems: readonly ShownProblem[]): Html {
   return html`${problems.map(({ detail }) => problemText(detail))}`
 }

@@ -43,7 +43,6 @@ export type PageAnswer =
       readonly actions?: Html
       readonly status?: 200 | 201 | 403 | 404 | 409 | 422 | 503
     }
-  /** A part of a page, for htmx. */
   | { readonly show: 'part'; readonly body: Html; readonly status?: 200 | 409 | 422 }
   /** A file to download, under this name. */
   | { readonly show: 'file'; readonly name: string; readonly type: string; readonly text: string }
@@ -69,7 +68,6 @@ export type Definition<Params extends z.ZodObject> = {
   handle(call: PageCall<z.output<Params>>): Promise<PageAnswer>
 }
 
-/** A page without its type parameters. */
 export type Page = Omit<Definition<z.ZodObject>, 'handle'> & { handle(call: PageCall): Promise<PageAnswer> }
 
 /** Defines a page; `handle` gets the params as their schema parses them, and other params are not found. */

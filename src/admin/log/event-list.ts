@@ -50,7 +50,6 @@ export async function liveEvents(call: PageCall): Promise<PageAnswer> {
 const read = ({ control, caller }: PageCall, { filter, tenant }: EventWish, before: TimeId | null) =>
   listEvents(control, caller, { filter, tenant, limit: perPage, before })
 
-/** A page with the search and, below it, `list`. `id`: the searched id. */
 export function eventsAnswer(
   call: PageCall,
   wish: EventWish,

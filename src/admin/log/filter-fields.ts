@@ -4,7 +4,6 @@ import { errorAttributes, errorsOf, errorText } from '../kit/errors.ts'
 import { type Html, html } from '../kit/html.ts'
 import type { Texts } from '../texts/en.ts'
 
-/** The filled fields of a filter. */
 export type Typed = {
   /** By name in the address; empty fields are absent. */
   readonly typed: Readonly<Record<string, string>>

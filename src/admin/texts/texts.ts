@@ -50,7 +50,6 @@ const reasons = { en: reasonTexts, nl: reasonsNl } as const satisfies Record<Lan
 
 const explaining = { en: explainTexts, nl: explainTextsNl } as const satisfies Record<Language, ExplainTexts>
 
-/** The texts of `explain` for a reader. */
 export const explainTextsFor = (t: Texts): ExplainTexts => explaining[t.language.code as Language]
 
 /** A reason as a sentence of the reader's language, with a capital. */

@@ -116,7 +116,6 @@ async function openOf({ control, params, query }: WebhookCall) {
   return await getAttempt(control, params.id, open === wrong ? 0n : open)
 }
 
-/** The shown part of the log. */
 type Shown = { readonly wish: Wish; readonly before: TimeId | null; readonly open: TimeId | null }
 
 /** This page of the log, with `more` in its address. */

@@ -89,7 +89,6 @@ const tabs = [
 ] as const
 export type WebhookTab = (typeof tabs)[number]['name']
 
-/** The tabs of one webhook. */
 export function webhookTabs(t: Texts, id: number, here: WebhookTab, shown: readonly WebhookTab[]): Html {
   return html`<nav class="tabs" aria-label="${t.couplings.tabsLabel}"><ul>${tabs
     .filter(({ name }) => shown.includes(name))

@@ -28,7 +28,6 @@ export type OpenApiDocument = {
   security: object[]
   tags: { name: string }[]
   paths: Record<string, Record<string, Operation>>
-  /** Alerts. */
   webhooks: Record<string, { post: object }>
   components: { schemas: Record<string, JsonSchema>; securitySchemes: object }
 }

@@ -67,7 +67,6 @@ export type Definition<
   }): Promise<Handled<Answer>>
 }
 
-/** A route without its type parameters, for the server and the document. */
 export type Route = Omit<Definition<z.ZodObject, z.ZodObject, z.ZodType, z.ZodType | null>, 'handle'> & {
   handle(call: {
     control: Control

@@ -45,7 +45,6 @@ type WebhookState = (typeof webhookStates)[number]
 /** From milliseconds without a backlog to an hour of an outage. */
 const waits = [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600]
 
-/** The measured parts of an attempt. */
 type AttemptMeasured = {
   readonly webhookId: number
   readonly trigger: string

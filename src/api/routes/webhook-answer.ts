@@ -14,7 +14,6 @@ import { time } from '../kit/fields.ts'
 import { filterFields } from '../kit/filter-fields.ts'
 import { tenantOf } from '../kit/tenant-fields.ts'
 
-/** The fields of a webhook in a response. */
 export const webhookFields = {
   id: z.int(),
   tenant: tenantOf(),

@@ -25,7 +25,6 @@ import {
   webhookSchema,
 } from './webhook-answer.ts'
 
-/** An admin's settings. */
 const fields = {
   tenant: tenantField(),
   name: name().meta({

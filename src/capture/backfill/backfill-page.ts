@@ -246,7 +246,6 @@ async function readKeyed(
 
 const keySql = (key: KeyColumns) => columnsOfKey(key).map(quoteIdentifier).join(', ')
 
-/** The values of an entity's key, by its id. */
 export function partsOf(id: string, { entityType, key }: EntityMapping): readonly string[] {
   const parts = splitKey(id, columnsOfKey(key).length)
   if (!parts)

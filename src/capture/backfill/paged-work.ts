@@ -220,7 +220,6 @@ function expectReadable({ rows, entities, unreadable }: Page, turn: Turn): void 
     throw new Error(`more than ${mostInARow} rows in succession cannot be sent: ${unreadable[0]?.reason}`)
 }
 
-/** The progress after a page. */
 export function stepPast({ id, afterKey }: KeyRange, page: Page): PageDone {
   const { lastKey: toKey, untilKey, rows, rowsEstimate, isLast } = page
   return { id, fromKey: afterKey, toKey, untilKey, rows, rowsEstimate, isLast }

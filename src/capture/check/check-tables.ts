@@ -9,7 +9,6 @@ import { refusesUnpublished, type SourceFacts } from '../source/preflight-verdic
 import { judgeStop } from '../source/relation-verdict.ts'
 import { futureFailure } from '../source/table-verdict.ts'
 
-/** The checks of a mapped table. */
 export function tableLines(
   catalogue: Catalogue,
   key: string,

@@ -93,7 +93,6 @@ function relatedShape(catalogue: Known, list: RelatedList): Nullable {
   return { shape: { kind: 'named', of: value, names }, mayBeNull: false }
 }
 
-/** The field names of each entity type, by the catalogue. */
 export function fieldNames(
   catalogue: Pick<Catalogue, 'tables' | 'kindOf'>,
   mapping: readonly EntityMapping[],

@@ -30,7 +30,6 @@ export type TableColumn = {
 /** How Postgres computes some of the columns: on write (stored), or on read (virtual, from PostgreSQL 18). */
 export type Generated = 'nothing' | 'stored' | 'virtual'
 
-/** A table in the catalogue. */
 export type Table = {
   readonly name: TableName
   /** Its identity, whatever its name. */

@@ -22,7 +22,6 @@ export async function appendAll(
     events: readonly StoredEvent[] | EventColumns
     /** The events themselves, if kept. */
     kept?: readonly StoredEvent[] | null
-    /** The traced events. */
     traced?: readonly TracedEvent[]
     parked: readonly ParkedChange[]
   },

@@ -24,7 +24,6 @@ export type Gathered = {
   readonly events: EventColumns
   /** The same as objects, for delivery in this process; null: too many. */
   kept: StoredEvent[] | null
-  /** The traced events. */
   traced: TracedEvent[]
   parked: ParkedChange[]
   /** Its last transaction, complete or not; null: none. */

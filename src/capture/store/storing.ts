@@ -56,7 +56,6 @@ export type Storing = StorerOptions & {
   commitLsn: Lsn
   /** The confirmable position of the appends since the last commit. */
   appendedLsn: Lsn
-  /** The newest committed event. */
   newestEventId: TimeId
   /** The outbox transaction of a large source transaction; usually null. */
   client: PoolClient | null

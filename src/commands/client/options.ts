@@ -1,7 +1,6 @@
 import { parseDuration } from '../../domain/value/duration.ts'
 import { Misuse, wholeNumber } from '../kit/command.ts'
 
-/** The webhook id of a command's arguments. */
 export function webhookId(text: string | undefined, command: string): number {
   const id = wholeNumber(text ?? '')
   if (id > 0 && id < 2 ** 31) return id
@@ -10,7 +9,6 @@ export function webhookId(text: string | undefined, command: string): number {
   throw new Misuse(`${command}: ${found}: walhook webhooks list shows them`)
 }
 
-/** A command's arguments, at most `most`. */
 export function atMost(positionals: readonly string[], most: number, command: string): readonly string[] {
   if (positionals.length > most)
     throw new Misuse(`${command}: unexpected argument ${JSON.stringify(positionals[most])}`)

@@ -6,7 +6,6 @@ export type Terminal = {
 }
 
 export type Colour = 'green' | 'red' | 'yellow' | 'dim'
-/** A cell, possibly with a colour. */
 export type Cell = string | { readonly text: string; readonly colour: Colour }
 
 /** https://en.wikipedia.org/wiki/ANSI_escape_code#Select_Graphic_Rendition_parameters */

@@ -13,7 +13,6 @@ import { hashOf, newCredential } from './credentials.ts'
 export const usualLinkMinutes = 5
 export const mostLinkMinutes = 60
 
-/** The settings of a link. */
 export type LinkWish = {
   /** Absent: the caller's own. */
   readonly tenant: string | null | undefined

@@ -23,12 +23,10 @@ export type Entered = {
   readonly path: string
 }
 
-/** The caller of a link. */
 export function byLink({ tenant, role, name, userId }: Omit<Person, 'subject'>): Caller {
   return { kind: 'link', name, tokenId: null, userId, role, tenant }
 }
 
-/** The caller of a sign-in at the provider. */
 export function byProvider({ subject, tenant, role, name, userId }: Person & { subject: string }): Caller {
   return { kind: 'oidc', name, tokenId: null, userId, role, tenant, subject }
 }
@@ -37,7 +35,6 @@ export function byProvider({ subject, tenant, role, name, userId }: Person & { s
 const longestIdToken = 16_384
 const idTokenPurpose = 'id token of a session'
 
-/** Starts a session after a sign-in at the provider. */
 export async function startByProvider(
   control: Pick<Control, 'outbox' | 'randomBytes' | 'sealKey'>,
   begun: {
@@ -71,7 +68,6 @@ export async function readIdToken(
   return opened?.ok ? opened.text : null
 }
 
-/** Starts a session, and records it. */
 export async function start(
   { outbox, randomBytes }: Pick<Control, 'outbox' | 'randomBytes'>,
   begun: {

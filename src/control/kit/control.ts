@@ -56,7 +56,6 @@ export type Control = {
   readonly sealKey: SealKey
   /** The entity types of the mapping, in its order. */
   readonly entityTypes: readonly string[]
-  /** The entity types with tenants. */
   readonly tenantTypes: readonly string[]
   /** The label's fields, by entity type. */
   readonly labels: Labels
@@ -64,9 +63,7 @@ export type Control = {
   readonly alerts: readonly AlertTrigger[]
   /** The maximum attempts of a delivery. */
   readonly mostAttempts: number
-  /** The name of the captured slot. */
   readonly slotName: string
-  /** The default action of a backfill. */
   readonly backfillAs: (entityType: string) => BackfillAction
   /** The entity types whose tables do not record the values before an update. */
   readonly readWithoutPrevious?: () => Promise<WithoutPrevious>
@@ -115,7 +112,6 @@ export type Control = {
   readonly randomBytes: (size: number) => Buffer
   /** Identifies the configured token; null: none. */
   readonly adminMac: Buffer | null
-  /** The public URL of walhook. */
   readonly publicUrl: string
 }
 

@@ -20,7 +20,6 @@ export function mayKnow(
   return tenant === null || thing.tenant === tenant
 }
 
-/** The webhook with an id, if the caller may see it. */
 export async function webhookFor(
   { outbox }: Pick<Control, 'outbox'>,
   caller: Pick<Caller, 'tenant'>,

@@ -23,7 +23,6 @@ export type LabelledLine = ListedEvent & WithLabel
 export type LabelledEvent = events.ShownEvent & WithLabel
 type WithLabel = { readonly label: string | null }
 
-/** An event's delivery to one webhook, explained. */
 export type ExplainedDelivery = Explanation & { readonly webhookId: number; readonly webhookName: string }
 
 /** This many webhooks of an event are explained at once. */

@@ -20,7 +20,6 @@ export type Status = {
   readonly position: Position | null
   readonly lastEvent: EventLine | null
   readonly gaps: readonly Gap[]
-  /** Open resyncs. */
   readonly resyncs: readonly Resync[]
   /** Recently failed backfills without a restart. */
   readonly failedBackfills: readonly Backfill[]

@@ -8,7 +8,6 @@ import { overCells } from '../kit/cells.ts'
 import type { Control } from '../kit/control.ts'
 import { readTrafficOf } from './health.ts'
 
-/** The health of a tenant's webhooks. */
 export type TenantHealth = {
   readonly webhooks: number
   /** Disabled webhooks, then failing ones, at most ten of each. */

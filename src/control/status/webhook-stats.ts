@@ -8,7 +8,6 @@ import { findWebhook } from '../../outbox/records/webhooks.ts'
 import type { Control } from '../kit/control.ts'
 import { notFound, type Result } from '../kit/result.ts'
 
-/** A webhook's performance. */
 export type WebhookStats = {
   /** By hour, and by six hours, both including the current minute. */
   readonly day: Performances

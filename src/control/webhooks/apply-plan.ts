@@ -74,7 +74,6 @@ export type Step = {
   readonly isSecretAnother?: boolean
 }
 
-/** A webhook, and the cell that has it. */
 type Present = { readonly webhook: Webhook; readonly cell: Cell }
 
 /**

@@ -56,7 +56,6 @@ async function requestForms(control: Control): Promise<RequestForm[] | null> {
   ]
 }
 
-/** The entity type of a test. */
 const tested = 'user'
 
 /** The JSON Schema of all requests of a webhook, tests included. */

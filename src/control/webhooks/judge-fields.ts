@@ -50,7 +50,6 @@ export function judgeUpdateFields(known: Known, wanted: readonly string[]): Fiel
   })
 }
 
-/** The fields and values of a filter. */
 export function judgeFilter(known: Known, filter: FilterFields): FieldProblem[] {
   return Object.entries(filter).flatMap(([name, value]) => {
     const pointer = filterPointer(name)
@@ -62,7 +61,6 @@ export function judgeFilter(known: Known, filter: FilterFields): FieldProblem[] 
   })
 }
 
-/** The JSON Pointer of a filter's field. */
 const filterPointer = (name: string) => `/filter/${name.replaceAll('~', '~0').replaceAll('/', '~1')}`
 
 const longestValue = 1_000

@@ -56,12 +56,10 @@ export function createAnswerHead(nowMs: () => number = () => performance.now()) 
     take,
     /** The three digits of the last head's status, as received. */
     status: () => status,
-    /** When the first byte came. */
     firstByteMs: () => firstByteMs,
   }
 }
 
-/** Passes everything read from a socket through `head`. */
 export function readThrough(socket: Socket, head: AnswerHead): Socket {
   const read = socket.read.bind(socket)
   socket.read = (size?: number) => {

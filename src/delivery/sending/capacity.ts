@@ -95,7 +95,6 @@ function createKnown(most: number) {
       return true
     },
 
-    /** Whether a webhook has recovered since `startedAtMs`. */
     hasRecoveredSince: (webhookId: number, startedAtMs: number) =>
       (webhooks.get(webhookId)?.recoveredAtMs ?? Number.NEGATIVE_INFINITY) > startedAtMs,
   }

@@ -44,7 +44,6 @@ type Unsealed = {
   /** The signing keys: the secret and, while valid, the one before. */
   readonly keys: readonly KeyObject[]
   readonly identity: ClientIdentity | null
-  /** Custom headers, or null. */
   readonly custom: { readonly headers: Headers; readonly shown: Headers; redact(text: string): string } | null
 }
 

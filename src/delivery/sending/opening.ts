@@ -21,7 +21,6 @@ export type Peer = {
   readonly identity?: ClientIdentity | null
 }
 
-/** The state of an opening connection. */
 export type Opening = {
   /** The duration of each phase in ms, including a failed or running one. */
   phases(): Partial<Record<Phase, number>>
@@ -136,7 +135,6 @@ export function openSocket(
   }
 }
 
-/** The judged addresses of the peer. */
 function findAddresses(
   { hostname, port }: Peer,
   guard: OpeningOptions['guard'],

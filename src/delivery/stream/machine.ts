@@ -4,7 +4,6 @@ import type { Delivery } from '../../outbox/aside/shipment.ts'
 import { type Askers, createAskers } from './askers.ts'
 import type { Queue, Task } from './queue.ts'
 
-/** A task whose row is to be written. */
 export type ToSetAside = { readonly queue: Queue; readonly task: Task; readonly row: AsideRow }
 
 /**

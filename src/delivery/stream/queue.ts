@@ -37,7 +37,6 @@ export type Queue = {
   settings: DeliverySettings
   /** The end of the receiver's Retry-After, by this process' clock. */
   heldUntilMs: number
-  /** When the previous secret expires. */
   previousSecretUntilMs: number
   /** The tasks of each entity in order: the first may be in flight, the others wait. */
   readonly entities: Map<string, Task[]>
@@ -66,7 +65,6 @@ export type Queue = {
   readonly inFlight: Set<TimeId>
   /** The tasks among them. */
   readonly sent: Set<Task>
-  /** The number of its tasks. */
   tasks: number
   /** The size of their bodies, in characters. */
   bytes: number
@@ -189,11 +187,9 @@ export function waitingIn(queue: Queue, key: string): Task[] {
   return (queue.entities.get(key) ?? []).filter(({ state }) => isUnsent(state))
 }
 
-/** The windows of its own streams. */
 export const windowsOf = (queue: Queue): ReadonlyMap<number, Window> =>
   new Map([...(queue.own ?? [])].map(([share, { window }]) => [share, window]))
 
-/** Every task. */
 export function* tasksOf(queue: Queue): Generator<Task, undefined> {
   for (const chain of queue.entities.values()) yield* chain
 }

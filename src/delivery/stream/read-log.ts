@@ -16,7 +16,6 @@ import {
 
 /** The maximum tasks of the main streams in memory: a page is read while earlier ones are sent. */
 const mostFromMain = 1_500
-/** The events scanned per page of a lagging webhook. */
 const scannedEvents = 4_000
 /** The lagging webhooks read for at once. */
 const mostReading = 3

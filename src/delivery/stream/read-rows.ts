@@ -12,7 +12,6 @@ import { blocked, due } from './tasks.ts'
 
 const mostPicked = 100
 
-/** The shares to read. */
 const sharesOf = ({ main, leaving }: Machine) => [...main.keys()].filter(share => !leaving.has(share))
 
 const lookAtMs = ({ dueAtMs, restsUntilMs }: Queue) => Math.max(dueAtMs, restsUntilMs)

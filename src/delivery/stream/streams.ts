@@ -12,7 +12,6 @@ import { advance, followers, type Page } from './page.ts'
 import { accept, acceptRow, isCancelled, leaveMain, type Queue, windowsOf } from './queue.ts'
 import { setAside, start } from './tasks.ts'
 
-/** Acquires shares, at these positions. */
 export function acquire(
   machine: Machine,
   shares: readonly { share: number; settledUpTo: TimeId }[],
@@ -31,7 +30,6 @@ export function acquire(
       if (!queue.own!.has(share)) queue.own!.set(share, { window: openWindow(settledUpTo), saved: null })
 }
 
-/** A share is released. */
 export function release(machine: Machine, share: number): void {
   machine.main.delete(share)
   machine.leaving.delete(share)
@@ -146,14 +144,12 @@ export const readUpToOf =
   (share: number): TimeId =>
     (queue.own?.get(share)?.window ?? main.get(share))?.readUpTo ?? 0n
 
-/** The newest event read by any stream. */
 export function newestRead({ main }: Machine): TimeId {
   let newest = 0n
   for (const { readUpTo } of main.values()) if (readUpTo > newest) newest = readUpTo
   return newest
 }
 
-/** The number of open tasks of the main streams. */
 export function openFromMain({ main }: Machine): number {
   let count = 0
   for (const { openCount } of main.values()) count += openCount

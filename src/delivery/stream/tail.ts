@@ -104,7 +104,6 @@ export function createTail() {
     /** The same with a page of the table, for which there is room. */
     add: (page: readonly LogEvent[], after: TimeId, upTo: TimeId) => add(held, page, after, upTo),
 
-    /** Restarts the tail at `id`. */
     begin(id: TimeId) {
       held = nothingFrom(id)
     },

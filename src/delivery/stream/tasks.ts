@@ -18,7 +18,6 @@ function makeReady(machine: Machine, queue: Queue, task: Task): void {
   machine.working.add(queue)
 }
 
-/** The check of a task is finished. */
 export function checked(machine: Machine, queue: Queue, task: Task, isBlocked: boolean): void {
   if (task.state !== 'checking') return
   if (isBlocked) setAsideFrom(machine, queue, task)

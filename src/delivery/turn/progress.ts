@@ -116,7 +116,6 @@ export function createProgress(options: { outbox: Outbox; holderId: number; mach
       return 'saved'
     },
 
-    /** Forgets a share. */
     forget: (share: number) => void saved.delete(share),
   }
 }

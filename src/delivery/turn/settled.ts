@@ -9,7 +9,6 @@ import type { Serving } from './serving.ts'
 /** The retry delay of what could not be settled at all. */
 const unsettledAgainMs = 30_000
 
-/** At most `most` rows for the next commit. */
 export function takeRowsToWrite(serving: Serving, most: number): { rows: AsideRow[]; isAll: boolean } {
   const { toSetAside } = serving.machine
   // A new row may be sent as one: a takeover must know of it, like of sent events. After a takeover, the fence decides.

@@ -63,7 +63,6 @@ export function createShareKeeper(options: {
       return true
     },
 
-    /** Begins to release all shares. */
     releaseAll(): void {
       isStopping = true
       for (const share of machine.main.keys()) beginRelease(machine, share, holderId)

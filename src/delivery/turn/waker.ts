@@ -13,7 +13,6 @@ export function createWaker() {
       if (end) setImmediate(end)
     },
 
-    /** Waits for a wake-up, `ms`, or `signal`. */
     async wait(ms: number, signal: AbortSignal): Promise<void> {
       if (signal.aborted) return
       await new Promise<void>(resolve => {

@@ -30,7 +30,6 @@ export function beat(serving: Serving, nowMs: number): void {
     })
 }
 
-/** The next beat is now. */
 export function wantBeat({ next, waker }: Serving): void {
   next.beatMs = 0
   waker.wake()

@@ -48,7 +48,6 @@ export function alertBody(trigger: AlertTrigger, incident: AlertedIncident, sent
 
 const exampleAt = new Date('2026-01-01T12:00:00Z')
 
-/** An example of an alert's body. */
 export function alertExample(trigger: AlertTrigger, action?: 'test'): string {
   const isOfCapture = trigger.startsWith('capture.')
   const kind = trigger === 'webhook.recovered' ? 'webhook.failing' : trigger

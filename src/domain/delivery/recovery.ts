@@ -5,7 +5,6 @@ export type Outage = { readonly failures: number; readonly firstAtMs: number }
 const shortestMs = 2_000
 const fewest = 2
 
-/** The outage plus a failure at `nowMs`. */
 export function withFailure(outage: Outage | null, nowMs: number): Outage {
   return outage === null ? { failures: 1, firstAtMs: nowMs } : { ...outage, failures: outage.failures + 1 }
 }

@@ -13,7 +13,6 @@ const dialect = 'https://json-schema.org/draft/2020-12/schema'
 const asOfNow =
   'From the present tables and mapping: events from before a change have the fields of that time. Unlisted fields may appear.'
 
-/** One form of a request. */
 export type RequestForm =
   | { readonly entity: EntityShape; readonly action: ActionType | 'test' }
   | { readonly alert: AlertTrigger; readonly asTest?: boolean }

@@ -1,6 +1,5 @@
 import type { ValueType } from './value-type.ts'
 
-/** The possible values of a field. */
 export type Shape =
   | ValueType
   /** `most`: the maximum number of characters. */
@@ -19,7 +18,6 @@ export type Field = Nullable & { readonly name: string }
 /** The events of an entity type, by its present tables. */
 export type EntityShape = {
   readonly entityType: string
-  /** The columns of the key, in order. */
   readonly key: readonly { readonly column: string; readonly type: ValueType }[]
   /** Whether `entity_id` is a number. */
   readonly hasNumberId: boolean

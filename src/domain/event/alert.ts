@@ -34,7 +34,6 @@ export function isAlertTrigger(trigger: string): trigger is AlertTrigger {
 /** Entity types of a mapping have no colon: an alert about a webhook can't look like an application's entity `webhook`. */
 const prefix = 'walhook:'
 
-/** The stored entity type and action of an alert. */
 export function storedAlert(trigger: AlertTrigger): { entityType: string; actionType: AlertAction } {
   const [type, action] = trigger.split('.') as [string, AlertAction]
   return { entityType: `${prefix}${type}`, actionType: action }

@@ -10,7 +10,6 @@
 export const deliveryStates = ['dead', 'retrying', 'pending', 'delivered', 'cancelled', 'superseded'] as const
 export type DeliveryState = (typeof deliveryStates)[number]
 
-/** The number of webhooks by state of the event. */
 export type DeliveryCounts = Readonly<Record<DeliveryState, number>>
 
 /** The filters of a list of events: at least one webhook in this state, or sent to none. */

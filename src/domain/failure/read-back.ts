@@ -1,4 +1,3 @@
-/** Code and facts, read back from a sentence. */
 export type ReadBack = { readonly code: string; readonly facts: Readonly<Record<string, string>> }
 
 type Text = (facts: never, say: never) => string

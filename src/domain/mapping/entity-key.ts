@@ -6,7 +6,6 @@ export const columnsOfKey = (key: KeyColumns): readonly string[] => (typeof key 
 /** The single column by which another table's rows refer to the next. */
 export const onlyColumn = (key: KeyColumns): string => columnsOfKey(key)[0]!
 
-/** The columns of a key, for people. */
 export const keyName = (key: KeyColumns): string => columnsOfKey(key).join(', ')
 
 const separator = ','

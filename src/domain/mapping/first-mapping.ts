@@ -2,7 +2,6 @@ import { type ColumnKind, looksLikeCredential } from './credentials.ts'
 import { columnsOfKey, type KeyColumns, keyName } from './entity-key.ts'
 import { type TableName, tableKey } from './mapping.ts'
 
-/** A table, as the input for guessing a first mapping. */
 export type KnownTable = {
   readonly name: TableName
   readonly columns: readonly {

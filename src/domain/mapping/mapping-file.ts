@@ -4,7 +4,6 @@ import type { EntityMapping } from './mapping.ts'
 import { column, format, keyColumns, label, rename, table, words } from './mapping-words.ts'
 import { branchesOf, refuseOwner, related, toRelatedList } from './related-words.ts'
 
-/** JSON with exact numbers. */
 const fixedValue = z
   .json('must be a text, a number, true, false, null, or a list or object of them')
   .refine(
@@ -115,7 +114,6 @@ const mappingFile = words({
     .refine(entities => Object.keys(entities).length > 0, { message: 'must name at least one entity' }),
 })
 
-/** The default for new columns. */
 const usualNewColumns = ({ version }: { version?: 2 | undefined }) => (version === 2 ? 'ignore' : 'send')
 
 export type MappingFileResult =

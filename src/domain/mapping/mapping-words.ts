@@ -79,7 +79,6 @@ export const order = z.union(
   'must be a column, a list of columns, or an object of columns with asc or desc',
 )
 
-/** The order of rows. */
 export function toOrder(given: z.output<typeof order>): RowOrder[] {
   if (Array.isArray(given)) return given.map(column => ({ column, descends: false }))
   return Object.entries(given).map(([column, direction]) => ({ column, descends: direction === 'desc' }))

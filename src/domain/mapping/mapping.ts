@@ -95,12 +95,10 @@ export type EntityMapping = {
   readonly deletesOnTruncate?: boolean
 }
 
-/** The default action of a backfill, by entity type. */
 export function backfillAs(mapping: readonly EntityMapping[]): (entityType: string) => BackfillAction {
   return entityType => mapping.find(entity => entity.entityType === entityType)?.backfillAs ?? 'new'
 }
 
-/** The entity types with a tenant. */
 export function tenantTypes(mapping: readonly EntityMapping[]): string[] {
   return mapping.filter(({ tenant }) => tenant !== undefined).map(({ entityType }) => entityType)
 }

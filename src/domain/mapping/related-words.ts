@@ -183,7 +183,6 @@ export function branchesOf(issue: z.core.$ZodIssue): z.core.$ZodIssue[] {
   return meant.flatMap(inner => branchesOf({ ...inner, path: [...issue.path, ...inner.path] }))
 }
 
-/** A related field, parsed. */
 export function toRelatedList(
   field: string,
   list: Given,

@@ -19,7 +19,6 @@ export type RowFilter = { readonly where: Conditions; readonly deletedWhen: Cond
 /** Whether a row matches. `unknown`: it depends on an unknown value. */
 export type Verdict = 'yes' | 'no' | 'unknown'
 
-/** The columns of a filter, each once. */
 export function filterColumns(filter: RowFilter | undefined): readonly string[] {
   if (!filter) return []
   return [...new Set([...filter.where, ...filter.deletedWhen].map(({ column }) => column))]

@@ -29,7 +29,6 @@ export type TracedEvent = Pick<
   'id' | 'entityType' | 'entityId' | 'actionType' | 'commitLsn' | 'index' | 'committedAt'
 >
 
-/** The traces of appended events. */
 export type TraceAppends = {
   /** Adds an event to `traced` if it is sampled. */
   pick(traced: TracedEvent[], event: TracedEvent): void

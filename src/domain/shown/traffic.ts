@@ -26,7 +26,6 @@ export function successRate({ delivered, failed }: Pick<Performance, 'delivered'
   return delivered + failed === 0 ? null : delivered / (delivered + failed)
 }
 
-/** A time span in buckets. */
 export type Span = { readonly fromMs: number; readonly bucketMs: number; readonly count: number }
 
 const minuteMs = 60_000
@@ -41,7 +40,6 @@ export function spanWithNow(nowMs: number, bucketMs: number, count: number): Spa
   return spanUntil(nowMs + minuteMs, bucketMs, count)
 }
 
-/** The same span in `times` as many buckets. */
 export function finer({ fromMs, bucketMs, count }: Span, times: number): Span {
   return { fromMs, bucketMs: bucketMs / times, count: count * times }
 }

@@ -56,7 +56,6 @@ export function rangeHolds({ bytes, prefixBits }: AddressRange, address: Uint8Ar
   return bytes.every((byte, index) => ((byte ^ address[index]!) & byteMask(prefixBits, index)) === 0)
 }
 
-/** The bits of the byte at `index` that belong to the prefix. */
 function byteMask(prefixBits: number, index: number): number {
   const bits = Math.min(8, Math.max(0, prefixBits - index * 8))
   return (0xff << (8 - bits)) & 0xff

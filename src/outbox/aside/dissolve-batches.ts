@@ -40,7 +40,6 @@ where webhook_id = any($1) and id = any($2) and taken_by is null and not exists 
   select 1 from walhook.deliveries where webhook_id = b.webhook_id and batch_id = b.id offset 0
 )`
 
-/** Deletes empty batches. */
 export async function endEmptyBatches(
   client: pg.ClientBase,
   webhookIds: readonly number[],

@@ -20,7 +20,6 @@ export type BatchInput = {
   readonly mode: Mode
   /** Of the webhook's stream: see `latestOf`. */
   readonly readUpTo: (share: number) => TimeId
-  /** The maximum number of batches. */
   readonly limit: number
 }
 

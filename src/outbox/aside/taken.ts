@@ -12,7 +12,6 @@ export const isTaken = (d: string) => `(
     select 1 from walhook.batches where webhook_id = ${d}.webhook_id and id = ${d}.batch_id and taken_by is not null
   ))`
 
-/** A row taken by a holder. */
 export type TakenRow = {
   readonly webhookId: number
   readonly entityType: string

@@ -9,7 +9,6 @@ import { concernsFilter, isMeantFor, isOfTenant } from '../log/wanted.ts'
 import { askFor } from './ask.ts'
 import { lockToSend, type NotSending } from './by-hand.ts'
 
-/** The result of resending one event. */
 export type Resent =
   | NotSending
   | { readonly state: 'no_event' | 'in_flight' }

@@ -12,7 +12,6 @@ import { type Incident, incidentColumns, toIncident } from '../records/incidents
 import { newAlertIds } from './alert-ids.ts'
 import { makeDue, notifyByHand } from './by-hand.ts'
 
-/** A sent alert, for the log. */
 export type SentAlert = {
   readonly alert: AlertTrigger
   readonly incidentId: number

@@ -8,7 +8,6 @@ const answerMs = 5_000
 /** The receivers of a backfill. `isComplete`: every cell has answered; one that does not answer has its webhooks' events in the log. */
 export type Receivers = { readonly receivers: readonly BackfillReceiver[]; readonly isComplete: boolean }
 
-/** The receivers in all cells. */
 export async function receiversIn(
   { main, all }: Pick<Cells, 'main' | 'all'>,
   wanted: WantedReceivers,

@@ -40,7 +40,6 @@ const text: ItemType<string> = {
   },
 }
 
-/** Items of `bytes` bytes each. */
 function fixed<T>(oid: number, bytes: number, write: ItemType<T>['write']): ItemType<T> {
   return {
     oid,

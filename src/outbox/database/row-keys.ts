@@ -33,17 +33,14 @@ recursive w as (
 const ofS = (webhookId: string) =>
   `webhook_id = ${webhookId} and entity_type = s.entity_type and entity_id = s.entity_id`
 
-/** The row of an event `s`. */
 export const rowOfS = (columns: string, webhookId = 's.webhook_id', lock = '') => `lateral (
   select ${columns} from walhook.deliveries where ${ofS(webhookId)} and event_id = s.event_id limit 1 ${lock}
 )`
 
-/** The oldest row of an entity `s`. */
 export const oldestOfS = (columns: string, webhookId = 's.webhook_id', lock = '') => `lateral (
   select ${columns} from walhook.deliveries where ${ofS(webhookId)} order by event_id limit 1 ${lock}
 )`
 
-/** The rows of an entity `s`. */
 export const rowsOfS = (columns: string, webhookId: string, and: string) => `lateral (
   select ${columns} from walhook.deliveries where ${ofS(webhookId)} and ${and} offset 0
 )`

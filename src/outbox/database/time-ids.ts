@@ -8,7 +8,6 @@ const newIdsStatement = statement(
   p => `select walhook.new_time_id() as id from generate_series(1, ${p.count})`,
 )
 
-/** `count` new ids, in ascending order. */
 export async function newTimeIds(client: pg.ClientBase, count: number): Promise<TimeId[]> {
   if (count === 0) return []
   const { rows } = await newIdsStatement(client, { count })

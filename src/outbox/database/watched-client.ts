@@ -32,7 +32,6 @@ export function createWatch({ url, askAfterMs = 8_000 }: { url: string; askAfter
   return { url, askAfterMs, clients: new Set(), asking: new Map() }
 }
 
-/** The name of the asking connections. */
 const name = 'walhook watch'
 /** A statement whose server can't be asked is given up after this long. */
 const longestUnknownMs = 60_000

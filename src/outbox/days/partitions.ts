@@ -4,7 +4,6 @@ import { type Outbox, transaction } from '../database/database.ts'
 import { lockKey } from '../schema/in-schema.ts'
 
 const partitionedTables = ['events', 'attempts', 'ended_deliveries'] as const
-/** A table partitioned by day. */
 export type DayOf = (typeof partitionedTables)[number]
 
 export const dayMs = 86_400_000

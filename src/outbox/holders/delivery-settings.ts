@@ -7,7 +7,6 @@ import { statement } from '../database/statement.ts'
 import { sealedColumns, toSealed } from '../records/secrets.ts'
 import { toBatching } from '../records/webhooks.ts'
 
-/** A webhook's settings for delivery. */
 export type DeliverySettings = {
   readonly id: number
   /** Null: it gets the entities of all. */

@@ -88,7 +88,6 @@ with gone as materialized (
 delete from walhook.streams t using gone where t.ctid = gone.ctid`,
 )
 
-/** A holder's progress. */
 export type Progress = {
   readonly holderId: number
   /** The positions of its main streams. */

@@ -8,7 +8,6 @@ export type Lead = { readonly above: TimeId; readonly ids: readonly TimeId[]; re
 
 export type Within = { readonly tenant: string | null; readonly before: TimeId; readonly from: TimeId }
 
-/** The maximum of delivery rows read. */
 const mostRows = 20_000
 /** Webhooks with dead deliveries, whose newest are read one by one. */
 const mostWithDead = 200

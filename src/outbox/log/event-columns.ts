@@ -9,7 +9,6 @@ import { arrayLiteral, type BinaryArray, itemAt, openArray, sliceArray } from '.
 export type EventColumns = {
   add(event: StoredEvent): void
   count(): number
-  /** The size of the columns in bytes. */
   bytes(): number
   clear(): void
   /** A range of the events, as separate columns. */
@@ -107,7 +106,6 @@ function readOnly(): never {
   throw new Error('these columns are a part of others')
 }
 
-/** The columns of a list of events. */
 export function eventColumnsOf(events: readonly StoredEvent[]): EventColumns {
   const columns = openEventColumns()
   for (const event of events) columns.add(event)

@@ -170,7 +170,6 @@ export function toLogEvent(
   }
 }
 
-/** An event, from a row of the log. */
 // biome-ignore lint/suspicious/noExplicitAny: as node-postgres gives it
 export function fromRow(row: any): LogEvent {
   return {

@@ -90,7 +90,6 @@ export async function chooseOfLog(outbox: Outbox, page: LogPage): Promise<Chosen
   return { which, values }
 }
 
-/** One attempt of a webhook, or null. */
 export async function findAttempt(
   outbox: Outbox,
   webhookId: number,
@@ -108,7 +107,6 @@ export const eachOnce = <Row extends { id: TimeId }>(rows: readonly Row[]): Row[
 /** The approximate size of a request body that is rebuilt from events. */
 const eventBytes = (of: string) => `octet_length(${of}.body) + coalesce(octet_length(${of}.previous), 0)`
 
-/** The sizes of the chosen attempts, without reading bodies. */
 async function readSizes(
   { pool }: Outbox,
   { which, values }: Chosen,
@@ -137,7 +135,6 @@ function firstWithin<T extends { readonly bytes: number }>(items: readonly T[], 
   return items.slice(0, cut < 0 ? items.length : cut)
 }
 
-/** The shown columns, except the request's body. */
 const shownColumns = `
 a.webhook_id, a.id, a.trigger, a.event_id, a.event_ids, a.message_id, a.entity_type, a.entity_id, a.action_type, a.number,
 a.url, a.request_headers, a.own_headers, a.started_at, a.duration_ms, a.phases, a.dns_ms, a.connect_ms, a.tls_ms,

@@ -91,7 +91,6 @@ cross join lateral (
   ) hour
 ) hours`
 
-/** The figures of these webhooks by id. */
 export async function webhookFigures(
   outbox: Outbox,
   ids: readonly number[],

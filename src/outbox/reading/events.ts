@@ -23,11 +23,9 @@ export type ShownEvent = EventFacts &
     readonly tooLargeBytes?: number
   }
 
-/** The columns of an event's line. */
 export const lineColumns =
   'id, entity_type, entity_id, action_type, committed_at, changed, omitted, tenant, tenant_before'
 
-/** An event, or null. */
 export async function findEvent(outbox: Outbox, id: TimeId): Promise<ShownEvent | null> {
   const { rows } = await outbox.pool.query(
     `select ${lineColumns}, bytes, case when bytes <= $2 then body end as body, case when bytes <= $2 then previous end as previous
@@ -52,7 +50,6 @@ export async function findEventLine(outbox: Outbox, id: TimeId): Promise<EventLi
   return rows[0] ? fields(rows[0]) : null
 }
 
-/** The newest event, or null. */
 export async function findLastEvent(outbox: Outbox): Promise<EventLine | null> {
   const { rows } = await outbox.pool.query(
     `select ${lineColumns} from walhook.events order by id desc limit 1`,

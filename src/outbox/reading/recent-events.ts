@@ -3,7 +3,6 @@ import type { Outbox } from '../database/database.ts'
 import { fields } from '../database/fields.ts'
 import { wantedColumns } from '../log/wanted.ts'
 
-/** The limits of scanned events, and of returned bytes. */
 const mostScanned = 1_000
 const mostBytes = 8_000_000
 

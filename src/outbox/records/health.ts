@@ -134,7 +134,6 @@ export type SavedHealth = {
   readonly failing: readonly number[]
 }
 
-/** Writes the changed health of locked webhooks. */
 export async function saveHealth(
   client: pg.PoolClient,
   locked: readonly LockedHealth[],

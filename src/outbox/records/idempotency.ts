@@ -43,7 +43,6 @@ from walhook.idempotency_keys where holder = $1 and key = $2`,
   return rows[0] ? fields(rows[0]) : null
 }
 
-/** Stores the answer of the call that took the key. */
 export async function storeAnswer(outbox: Outbox, { holder, key }: CallKey, answer: string): Promise<void> {
   await outbox.pool.query({
     name: 'store_answer',
@@ -61,7 +60,6 @@ export async function freeKey(outbox: Outbox, { holder, key }: CallKey): Promise
   })
 }
 
-/** Deletes keys older than 24 hours. */
 export async function pruneKeys(outbox: Outbox): Promise<void> {
   await outbox.pool.query({
     name: 'prune_keys',
@@ -84,7 +82,6 @@ export async function lockAnswersOfOtherKeys(
   return rows.map(toAnswer)
 }
 
-/** Every stored answer. */
 export async function listAnswers(outbox: Outbox): Promise<{ key: CallKey; answer: string }[]> {
   const { rows } = await outbox.pool.query(
     'select holder, key, answer from walhook.idempotency_keys where answer is not null order by holder, key',

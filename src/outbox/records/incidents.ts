@@ -110,7 +110,6 @@ export async function endIncidents(
   if (subjects.length > 0) await endOpen(db, { kinds, subjects: subjects.map(String), alertsEnd })
 }
 
-/** Whether a subject has an open incident of these kinds. */
 export async function hasOpenIncident(
   { pool }: Pick<Outbox, 'pool'>,
   subject: string,

@@ -2,7 +2,6 @@ import type pg from 'pg'
 import type { Role } from '../../domain/access/role.ts'
 import { fields } from '../database/fields.ts'
 
-/** A link's user and page. */
 export type Link = {
   readonly tenant: string
   readonly role: Role
@@ -49,7 +48,6 @@ export async function takeLink(
   return rows[0] ? fields(rows[0]) : null
 }
 
-/** Deletes expired links. */
 export async function pruneLinks(client: pg.PoolClient): Promise<void> {
   await client.query('delete from walhook.session_links where expires_at < now()')
 }

@@ -75,7 +75,6 @@ where s.hash = $1 and s.expires_at > now()
   return { person, token: { id, name, role, userId, tenant } }
 }
 
-/** Ends one session, by its hash. */
 export async function deleteSession(outbox: Outbox, hash: Buffer): Promise<void> {
   await outbox.pool.query({
     name: 'delete_session',
@@ -126,7 +125,6 @@ export async function deleteSessionsOf(client: pg.PoolClient, tokenId: number | 
   return rowCount ?? 0
 }
 
-/** Deletes expired sessions. */
 export async function pruneSessions(outbox: Outbox): Promise<void> {
   await outbox.pool.query({
     name: 'prune_sessions',

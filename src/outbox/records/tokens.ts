@@ -74,7 +74,6 @@ export async function listTokens(
   return rows.map(fields<Token>)
 }
 
-/** Locks a token. */
 export async function lockToken(client: pg.PoolClient, id: number): Promise<Token | null> {
   const { rows } = await client.query(`select ${columns} from walhook.tokens where id = $1 for update`, [id])
   return rows[0] ? fields(rows[0]) : null

@@ -42,7 +42,6 @@ export function toBatching(row: pg.QueryResultRow): Batching | null {
   return maxEvents === null || maxWaitMs === null ? null : { maxEvents, maxWaitMs }
 }
 
-/** An admin's settings. */
 export type WebhookInput = Pick<Webhook, 'name' | 'url' | 'isActive' | 'triggers'> & {
   readonly [Field in
     | 'previous'
@@ -145,7 +144,6 @@ export async function listWebhooks(
   return rows.map(toWebhook)
 }
 
-/** Locks a webhook. */
 export async function lockWebhook(client: pg.PoolClient, id: number): Promise<Webhook | null> {
   return await findWebhook(client, id, 'for update')
 }
@@ -243,7 +241,6 @@ export async function deleteLeftovers(outbox: Pick<Outbox, 'pool'>): Promise<voi
   }
 }
 
-/** Deletes a webhook's rows of a table, page by page. */
 export async function deleteRowsOf(
   { pool }: Pick<Outbox, 'pool'>,
   table: string,

@@ -41,7 +41,6 @@ ${itsRow}
 where b.taken_by = ${p.holderId}`,
 )
 
-/** The facts of batches that `settledRows` needs. */
 export async function readHeldBatches(
   client: pg.ClientBase,
   holderId: number,

@@ -81,7 +81,6 @@ export async function failedBackfills(outbox: Outbox, slotName: string): Promise
   return rows.map(toBackfill)
 }
 
-/** Open backfills. */
 export async function openBackfills(outbox: Outbox, slotName: string): Promise<Backfill[]> {
   const { rows } = await outbox.pool.query({
     name: 'open_backfills',

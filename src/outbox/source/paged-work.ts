@@ -7,7 +7,6 @@ export type OpenWork = 'backfills' | 'resyncs'
 /** A finished page of rows. */
 export type PageDone = {
   readonly id: number
-  /** The key before the page. */
   readonly fromKey: string | null
   readonly toKey: string | null
   readonly untilKey: string | null

@@ -64,7 +64,6 @@ export async function orderResyncs(
   )
 }
 
-/** Open resyncs. */
 export async function openResyncs(outbox: Outbox, slotName: string): Promise<Resync[]> {
   const { rows } = await outbox.pool.query({
     name: 'open_resyncs',

@@ -1,4 +1,3 @@
-/** Alerts. */
 export const alerts = {
   alerts: {
     title: 'Alerts',
