@@ -94,9 +94,9 @@ from (
   select name, boot_val from pg_catalog.pg_settings where pg_catalog.left(name, 7) = 'enable_' and setting <> boot_val
 ) as s (name, value)
 where pg_catalog.current_setting(s.name, true) is not null;
-select p.name, p.setting from pg_catalog.pg_settings p
-join (values ${rowsOf(privilegedSettings)}) as w (name, value) on w.name = p.name
-where p.setting <> w.value;
+select w.name, pg_catalog.current_setting(w.name) as setting
+from (values ${rowsOf(privilegedSettings)}) as w (name, value)
+where pg_catalog.current_setting(w.name) <> w.value;
 select pg_catalog.set_config(name, value, false)
 from (values ('tcp_user_timeout', '${serverNoticesLossS}s'), ('tcp_keepalives_idle', '10'),
              ('tcp_keepalives_interval', '5'), ('tcp_keepalives_count', '4')) as t (name, value);
