@@ -7,7 +7,8 @@ import { closingLines } from './test/support/reporter.ts'
 /** The files that take longest begin first, so that no run ends with one worker that works and others that wait. */
 const longest = [
   'test/ops/container.pg.test.ts',
-  'test/capture/traps.test.ts',
+  'test/capture/process-traps.test.ts',
+  'test/end-to-end/cell-hosts.pg.test.ts',
   'test/capture/interrupted.test.ts',
   'test/end-to-end/accounting.pg.test.ts',
   'test/end-to-end/hosts.pg.test.ts',

@@ -1,7 +1,10 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { settleHome } from '../../src/outbox/source/home.ts'
+import { startCaptureProcess } from '../support/capture-process.ts'
 import { connect } from '../support/connect.ts'
 import { type OwnServer, openOwnServer } from '../support/own-database.ts'
 import { readEvents } from '../support/read-outbox.ts'
+import { startCapture } from '../support/run-capture.ts'
 import { dropSlot, slotIsFree } from '../support/slot.ts'
 import { until } from '../support/wait.ts'
 import { adminToken, runWalhook, startWalhook } from '../support/walhook-process.ts'
@@ -15,18 +18,27 @@ afterAll(() => server[Symbol.asyncDispose]())
 /** What delivers needs time to start, and has no part in it. */
 const captureOnly = { WALHOOK_ROLES: 'capture,api' }
 
-async function open(stop: 'SIGTERM' | 'SIGKILL' = 'SIGTERM') {
+/** A source that was captured, up to its first event. Capture ended in order, or was killed: what does more starts slower. */
+async function open(end: 'in order' | 'by SIGKILL' = 'in order') {
   const database = await server.database({ hasOutbox: true })
   const psql = await connect(database.url)
   await psql.query(
     'create table users (id integer primary key, name text); create table companies (id integer primary key)',
   )
-  const first = startWalhook(database, captureOnly)
-  await first.ready()
-  await psql.query(`insert into users values (1, 'stored')`)
-  await until(async () => (await readEvents(psql)).length === 1, { what: 'the first event' })
-  first.kill(stop)
-  await first.exited
+  await settleHome(psql, { isSource: true })
+  const stored = async () => {
+    await psql.query(`insert into users values (1, 'stored')`)
+    await until(async () => (await readEvents(psql)).length === 1, { what: 'the first event' })
+  }
+  if (end === 'in order') {
+    await using _ = await startCapture(database)
+    await stored()
+  } else {
+    const capture = startCaptureProcess(database)
+    await capture.streaming
+    await stored()
+    await capture.kill()
+  }
   await slotIsFree(psql, database.name)
   return { database, psql, slot: database.name, [Symbol.asyncDispose]: () => psql.end() }
 }
@@ -117,7 +129,7 @@ test.each<[string, (at: Opened) => Promise<unknown>]>([
     },
   ],
 ])('after a SIGKILL, a slot that was %s behind one row is a gap', async (_how, move) => {
-  await using at = await open('SIGKILL')
+  await using at = await open('by SIGKILL')
   await at.psql.query(`insert into users values (2, 'lost')`)
   await move(at)
   await using walhook = startWalhook(at.database, captureOnly)
