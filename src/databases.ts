@@ -1,6 +1,6 @@
 import { preflightAndTry } from './capture/source/preflight.ts'
-import { isOfTables } from './capture/source/preflight-verdict.ts'
 import { openSource, type Source } from './capture/source/source.ts'
+import { isOfTables } from './capture/verdict/preflight-verdict.ts'
 import type { Config } from './config.ts'
 import { describeSlow, type SlowStatement } from './domain/capture/backend.ts'
 import { isCutOff, isStartingOrStopping } from './domain/capture/capture-failures.ts'

@@ -9,8 +9,8 @@ import type { CaptureOptions } from './capturing.ts'
 import { newLink } from './link.ts'
 import { withKnownColumns } from './source/columns.ts'
 import { preflight } from './source/preflight.ts'
-import { isOfTables } from './source/preflight-verdict.ts'
 import { SourceLocked } from './source/source-locks.ts'
+import { isOfTables } from './verdict/preflight-verdict.ts'
 
 /** Since when the mapping is in use, and the last refused one since then. */
 export type MappingState = {

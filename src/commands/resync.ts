@@ -14,8 +14,8 @@ import {
   tableGapsOf,
 } from '../capture/backfill/resync-tables.ts'
 import { preflight } from '../capture/source/preflight.ts'
-import { isOfTables } from '../capture/source/preflight-verdict.ts'
 import { openSource, type Source } from '../capture/source/source.ts'
+import { isOfTables } from '../capture/verdict/preflight-verdict.ts'
 import { type Config, readConfig } from '../config.ts'
 import { problemOfConnecting } from '../databases.ts'
 import { describeProgress } from '../domain/capture/resync.ts'

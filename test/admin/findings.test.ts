@@ -3,7 +3,7 @@ import { en } from '../../src/admin/texts/en.ts'
 import { lostNl } from '../../src/admin/texts/nl/capture.ts'
 import { nl } from '../../src/admin/texts/nl.ts'
 import { lostText, refusalText } from '../../src/admin/texts/texts.ts'
-import { isOfTables } from '../../src/capture/source/preflight-verdict.ts'
+import { isOfTables } from '../../src/capture/verdict/preflight-verdict.ts'
 import { type LostTexts, lostTexts } from '../../src/domain/capture/lost-texts.ts'
 import { type ProblemCode, problemCodes } from '../../src/domain/value/problem-codes.ts'
 

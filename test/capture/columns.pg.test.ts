@@ -1,7 +1,7 @@
 import { beforeEach, expect, test } from 'vitest'
 import { sampleLines } from '../../src/capture/check/sample-columns.ts'
-import { readCatalogue } from '../../src/capture/source/catalogue.ts'
 import { withKnownColumns } from '../../src/capture/source/columns.ts'
+import { readCatalogue } from '../../src/capture/source/read-catalogue.ts'
 import { openSource } from '../../src/capture/source/source.ts'
 import { defaultMapping } from '../../src/domain/mapping/mapping.ts'
 import { readMappingFile } from '../../src/domain/mapping/mapping-file.ts'

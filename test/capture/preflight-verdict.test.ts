@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest'
-import type { Catalogue, Table } from '../../src/capture/source/catalogue.ts'
-import { judgeMapping } from '../../src/capture/source/mapping-verdict.ts'
+import type { Catalogue, Table } from '../../src/capture/verdict/catalogue.ts'
+import { judgeMapping } from '../../src/capture/verdict/mapping-verdict.ts'
 import {
   judgeServer,
   type PublicationFacts,
   type SourceFacts,
-} from '../../src/capture/source/preflight-verdict.ts'
-import { createPublication, judgePublication } from '../../src/capture/source/publication-verdict.ts'
+} from '../../src/capture/verdict/preflight-verdict.ts'
+import { createPublication, judgePublication } from '../../src/capture/verdict/publication-verdict.ts'
 import { columnKind } from '../../src/domain/mapping/credentials.ts'
 import { defaultMapping, type EntityMapping, tableKey } from '../../src/domain/mapping/mapping.ts'
 import { formatProblem } from '../../src/domain/value/problem.ts'

@@ -93,8 +93,8 @@ vi.mock('../../src/capture/map/read-back.ts', async original => {
   }
   return { ...real, readRelated }
 })
-vi.mock('../../src/capture/source/catalogue.ts', async original => {
-  const real = await original<typeof import('../../src/capture/source/catalogue.ts')>()
+vi.mock('../../src/capture/source/read-catalogue.ts', async original => {
+  const real = await original<typeof import('../../src/capture/source/read-catalogue.ts')>()
   const readCatalogue: typeof real.readCatalogue = (source, mapping) => {
     fault.strike('catalogue')
     return real.readCatalogue(source, mapping)

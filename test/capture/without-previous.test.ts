@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import type { Generated, Table } from '../../src/capture/source/catalogue.ts'
-import { withoutPrevious } from '../../src/capture/source/mapping-verdict.ts'
+import type { Generated, Table } from '../../src/capture/verdict/catalogue.ts'
+import { withoutPrevious } from '../../src/capture/verdict/rows-before.ts'
 import type { EntityMapping } from '../../src/domain/mapping/mapping.ts'
 
 const name = { schema: 'public', name: 'users' }

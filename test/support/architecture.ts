@@ -79,6 +79,7 @@ const rooms: Record<string, readonly string[]> = {
     'cells',
   ],
   capture: [
+    'verdict',
     'source',
     'event-types',
     'continuity',

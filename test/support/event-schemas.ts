@@ -1,7 +1,7 @@
 import { Ajv2020, type ValidateFunction } from 'ajv/dist/2020.js'
 import addFormats from 'ajv-formats'
 import { entityShapes } from '../../src/capture/event-types/entity-shapes.ts'
-import { readCatalogue } from '../../src/capture/source/catalogue.ts'
+import { readCatalogue } from '../../src/capture/source/read-catalogue.ts'
 import { openSource } from '../../src/capture/source/source.ts'
 import { actionTypes, bodySent } from '../../src/domain/event/event.ts'
 import type { JsonSchema } from '../../src/domain/event-types/definitions.ts'

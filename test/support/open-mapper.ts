@@ -1,6 +1,6 @@
 import { createMapper } from '../../src/capture/map/map.ts'
-import type { Catalogue, Table } from '../../src/capture/source/catalogue.ts'
 import type { Source } from '../../src/capture/source/source.ts'
+import type { Catalogue, Table } from '../../src/capture/verdict/catalogue.ts'
 import type { Change, Relation, Row } from '../../src/domain/capture/change.ts'
 import { columnKind } from '../../src/domain/mapping/credentials.ts'
 import { type EntityMapping, tableKey } from '../../src/domain/mapping/mapping.ts'

@@ -9,8 +9,8 @@ import {
 import { readRows } from '../map/read-back.ts'
 import type { ShapedRow } from '../map/result.ts'
 import { isOfData, notOfTheKeysType } from '../related/what-is-there.ts'
-import type { Catalogue } from '../source/catalogue.ts'
 import type { Queryable, Source } from '../source/source.ts'
+import type { Catalogue } from '../verdict/catalogue.ts'
 import { readAlone, type ShownRows, showRows } from './read-entity.ts'
 
 /** A page of an entity's rows. */

@@ -9,8 +9,8 @@ import {
   tableKey,
 } from '../../domain/mapping/mapping.ts'
 import { alias, joined, leadsTo } from '../related/list-query.ts'
-import type { Catalogue } from '../source/catalogue.ts'
 import type { Queryable, Source } from '../source/source.ts'
+import type { Catalogue } from '../verdict/catalogue.ts'
 import { type Page, partsOf, reading, readKeysOf } from './backfill-page.ts'
 
 /**

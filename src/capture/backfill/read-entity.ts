@@ -6,8 +6,8 @@ import { tenantIn } from '../map/tenants.ts'
 import { tryTwice } from '../map/try-twice.ts'
 import { writeEntityId } from '../map/write-event.ts'
 import { notOfTheKeysType, readWhatIsThere } from '../related/what-is-there.ts'
-import type { Catalogue } from '../source/catalogue.ts'
 import type { Queryable, Source } from '../source/source.ts'
+import type { Catalogue } from '../verdict/catalogue.ts'
 
 /** An entity's present state, in the form of its events. */
 export type PresentEntity = {

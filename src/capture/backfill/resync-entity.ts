@@ -13,7 +13,7 @@ import {
 } from '../../outbox/source/resyncs.ts'
 import type { Judged } from '../continuity/judged-tables.ts'
 import { writeDeletion } from '../map/write-event.ts'
-import type { Catalogue } from '../source/catalogue.ts'
+import type { Catalogue } from '../verdict/catalogue.ts'
 import { type KeysPage, type Page, readKeysOf } from './backfill-page.ts'
 import { mergeRows, type PagedWork, type Piece, stepPast, type Turn, type TurnEnd } from './paged-work.ts'
 import type { PageOutcome } from './pages.ts'

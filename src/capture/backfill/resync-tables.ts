@@ -4,7 +4,7 @@ import type { Problem } from '../../domain/value/problem.ts'
 import type { Outbox } from '../../outbox/database/database.ts'
 import { type Gap, listOpenGaps } from '../../outbox/source/gaps.ts'
 import { openResyncs, orderResyncs } from '../../outbox/source/resyncs.ts'
-import { readCatalogue } from '../source/catalogue.ts'
+import { readCatalogue } from '../source/read-catalogue.ts'
 import type { Source } from '../source/source.ts'
 import { describeEntity, describeLoss } from './resync.ts'
 

@@ -12,13 +12,14 @@ import { beginResyncs, openResyncs } from '../../outbox/source/resyncs.ts'
 import { lastGood } from '../continuity/last-good.ts'
 import { type Loss, lookForLoss } from '../continuity/loss.ts'
 import { type CapturedNow, readCaptured } from '../continuity/read-captured.ts'
-import { type Catalogue, readCatalogue } from '../source/catalogue.ts'
 import { preflight, readFacts } from '../source/preflight.ts'
-import { judgePublication } from '../source/publication-verdict.ts'
+import { readCatalogue } from '../source/read-catalogue.ts'
 import { createSlot } from '../source/slot.ts'
 import type { Queryable, Source } from '../source/source.ts'
 import { publish } from '../start/publish.ts'
 import { slotLock } from '../start/setup.ts'
+import type { Catalogue } from '../verdict/catalogue.ts'
+import { judgePublication } from '../verdict/publication-verdict.ts'
 
 export type ResyncOptions = {
   slotName: string

@@ -1,6 +1,6 @@
 import type { CheckLine } from '../../domain/capture/check-line.ts'
 import { type EntityMapping, tableKey } from '../../domain/mapping/mapping.ts'
-import { type Catalogue, chosenFields } from '../source/catalogue.ts'
+import { type Catalogue, chosenFields } from '../verdict/catalogue.ts'
 
 /**
  * Which columns of an entity are sent, by their names in the database, and why others are not. `known`: columns of earlier

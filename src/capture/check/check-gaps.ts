@@ -8,8 +8,8 @@ import { type Gap, listOpenGaps } from '../../outbox/source/gaps.ts'
 import { openResyncs } from '../../outbox/source/resyncs.ts'
 import { entitiesOf } from '../continuity/interruptions.ts'
 import { lookForLoss } from '../continuity/loss.ts'
-import type { SourceFacts } from '../source/preflight-verdict.ts'
 import type { Source } from '../source/source.ts'
+import type { SourceFacts } from '../verdict/preflight-verdict.ts'
 
 type Options = {
   readonly slotName: string

@@ -1,8 +1,8 @@
 import { type CheckLine, failure, ok, warning } from '../../domain/capture/check-line.ts'
 import { quoteIdentifier } from '../../domain/mapping/mapping.ts'
 import { muchHeldBackBytes } from '../../domain/shown/findings.ts'
-import type { SlotFacts, SourceFacts } from '../source/preflight-verdict.ts'
 import type { ReplicationTrial } from '../source/try-replication.ts'
+import type { SlotFacts, SourceFacts } from '../verdict/preflight-verdict.ts'
 
 const clockToleranceMs = 5_000
 

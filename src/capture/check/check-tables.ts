@@ -3,11 +3,11 @@ import { columnsOfKey, keyName } from '../../domain/mapping/entity-key.ts'
 import { type Stop, stopsOf } from '../../domain/mapping/hops.ts'
 import { type EntityMapping, quoteIdentifier, tableKey } from '../../domain/mapping/mapping.ts'
 import type { Conditions } from '../../domain/mapping/row-filter.ts'
-import { type Catalogue, givesPrevious, type Table } from '../source/catalogue.ts'
-import { conditionsWithoutBefore, lastWithoutBefore, withoutBefore } from '../source/mapping-verdict.ts'
-import { refusesUnpublished, type SourceFacts } from '../source/preflight-verdict.ts'
-import { judgeStop } from '../source/relation-verdict.ts'
-import { futureFailure } from '../source/table-verdict.ts'
+import { type Catalogue, givesPrevious, type Table } from '../verdict/catalogue.ts'
+import { refusesUnpublished, type SourceFacts } from '../verdict/preflight-verdict.ts'
+import { judgeStop } from '../verdict/relation-verdict.ts'
+import { conditionsWithoutBefore, lastWithoutBefore, withoutBefore } from '../verdict/rows-before.ts'
+import { futureFailure } from '../verdict/table-verdict.ts'
 
 export function tableLines(
   catalogue: Catalogue,

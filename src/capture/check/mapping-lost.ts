@@ -3,8 +3,8 @@ import type { Outbox } from '../../outbox/database/database.ts'
 import { knownColumns } from '../../outbox/source/source-columns.ts'
 import { shared } from '../../runtime/shared.ts'
 import { within } from '../../runtime/within.ts'
-import { readCatalogue } from '../source/catalogue.ts'
 import { readLivingMapping } from '../source/learn-catalogue.ts'
+import { readCatalogue } from '../source/read-catalogue.ts'
 import type { Source } from '../source/source.ts'
 
 const goodForMs = 1_000

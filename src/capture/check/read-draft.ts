@@ -2,9 +2,10 @@ import { suspect } from '../../domain/mapping/credentials.ts'
 import { type Draft, draftMapping, type KnownTable } from '../../domain/mapping/first-mapping.ts'
 import { type EntityMapping, type TableName, tableKey } from '../../domain/mapping/mapping.ts'
 import { describeError } from '../../runtime/log.ts'
-import { type Catalogue, readCatalogue, type Table } from '../source/catalogue.ts'
+import { readCatalogue } from '../source/read-catalogue.ts'
 import type { Source } from '../source/source.ts'
 import { withinLimits } from '../source/source-locks.ts'
+import type { Catalogue, Table } from '../verdict/catalogue.ts'
 import { sampleTable } from './sample-columns.ts'
 
 /** The application's tables: no partitions, nothing of an extension. */

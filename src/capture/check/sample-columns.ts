@@ -10,8 +10,8 @@ import {
   tableKey,
 } from '../../domain/mapping/mapping.ts'
 import { describeError } from '../../runtime/log.ts'
-import { type Catalogue, chosenFields, type Table } from '../source/catalogue.ts'
 import type { Source } from '../source/source.ts'
+import { type Catalogue, chosenFields, type Table } from '../verdict/catalogue.ts'
 
 const sampledRows = 300
 const sampledCharacters = 4_096

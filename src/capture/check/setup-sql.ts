@@ -7,10 +7,10 @@ import {
   type TableName,
   tableKey,
 } from '../../domain/mapping/mapping.ts'
-import { type Catalogue, givesPrevious, type Table } from '../source/catalogue.ts'
-import { conditionsWithoutBefore, lastWithoutBefore } from '../source/mapping-verdict.ts'
-import { refusesUnpublished, type SourceFacts } from '../source/preflight-verdict.ts'
-import { createPublication } from '../source/publication-verdict.ts'
+import { type Catalogue, givesPrevious, type Table } from '../verdict/catalogue.ts'
+import { refusesUnpublished, type SourceFacts } from '../verdict/preflight-verdict.ts'
+import { createPublication } from '../verdict/publication-verdict.ts'
+import { conditionsWithoutBefore, lastWithoutBefore } from '../verdict/rows-before.ts'
 
 type Options = {
   readonly mapping: readonly EntityMapping[]

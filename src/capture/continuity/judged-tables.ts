@@ -2,10 +2,10 @@ import { Unfit } from '../../domain/capture/page-failures.ts'
 import type { EntityMapping } from '../../domain/mapping/mapping.ts'
 import { formatProblem } from '../../domain/value/problem.ts'
 import type { Outbox } from '../../outbox/database/database.ts'
-import type { Catalogue } from '../source/catalogue.ts'
 import { preflight } from '../source/preflight.ts'
-import { isOfTables } from '../source/preflight-verdict.ts'
 import type { Source } from '../source/source.ts'
+import type { Catalogue } from '../verdict/catalogue.ts'
+import { isOfTables } from '../verdict/preflight-verdict.ts'
 
 const goodForMs = 1_000
 

@@ -10,8 +10,8 @@ import {
   tableKey,
 } from '../../domain/mapping/mapping.ts'
 import type { Format } from '../../domain/value/format.ts'
-import { type Catalogue, chosenFields, type TableColumn } from '../source/catalogue.ts'
-import { lastWithoutBefore } from '../source/mapping-verdict.ts'
+import { type Catalogue, chosenFields, type TableColumn } from '../verdict/catalogue.ts'
+import { lastWithoutBefore } from '../verdict/rows-before.ts'
 
 type Known = Pick<Catalogue, 'tables' | 'kindOf' | 'isInteger' | 'valueTypeOf'>
 

@@ -3,7 +3,7 @@ import type { Folded } from '../../domain/capture/fold.ts'
 import { chooseFields, type EntityMapping, ruleOf, tableKey } from '../../domain/mapping/mapping.ts'
 import type { JsonWriter } from '../../domain/value/json-text.ts'
 import { perPair } from '../../runtime/per-pair.ts'
-import { type Catalogue, choosable } from '../source/catalogue.ts'
+import { type Catalogue, choosable } from '../verdict/catalogue.ts'
 
 /** The known facts of an update. */
 export type ChangeFacts = {

@@ -9,7 +9,7 @@ import {
   type TableName,
   tableKey,
 } from '../../domain/mapping/mapping.ts'
-import type { Catalogue, Table } from '../source/catalogue.ts'
+import type { Catalogue, Table } from '../verdict/catalogue.ts'
 
 /** The present name of a column of the WAL, null (dropped), or undefined: unknown. */
 type NameToday = string | null | undefined

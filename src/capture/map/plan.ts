@@ -4,7 +4,7 @@ import { columnsOfKey, type KeyColumns } from '../../domain/mapping/entity-key.t
 import { columnsOf, type Stop, stopsOf } from '../../domain/mapping/hops.ts'
 import { type EntityMapping, type TableName, tableKey } from '../../domain/mapping/mapping.ts'
 import { judgeOf, listColumns, type OwnerPlan } from '../related/owners.ts'
-import type { Catalogue, Table } from '../source/catalogue.ts'
+import type { Catalogue, Table } from '../verdict/catalogue.ts'
 import { mapColumns, namedOf } from './mapped-columns.ts'
 
 /** The meaning of a relation of the stream for the mapping. */

@@ -2,7 +2,7 @@ import { type Column, isKnown, type Value } from '../../domain/capture/change.ts
 import { chooseFields, type EntityMapping, type RelatedList, ruleOf } from '../../domain/mapping/mapping.ts'
 import type { JsonWriter } from '../../domain/value/json-text.ts'
 import { perPair } from '../../runtime/per-pair.ts'
-import { type Catalogue, choosable } from '../source/catalogue.ts'
+import { type Catalogue, choosable } from '../verdict/catalogue.ts'
 
 /** The columns of similar rows: one shared array, which is a cache key. */
 export type Shape = readonly Pick<Column, 'name' | 'typeOid' | 'included'>[]

@@ -1,6 +1,6 @@
 import type { Relation } from '../../domain/capture/change.ts'
 import { tableKey } from '../../domain/mapping/mapping.ts'
-import type { Catalogue } from '../source/catalogue.ts'
+import type { Catalogue } from '../verdict/catalogue.ts'
 import type { Shape } from './result.ts'
 
 /** The columns of a relation's complete rows, and their positions in the stream's row. */

@@ -1,6 +1,6 @@
 import { columnsOfKey, type KeyColumns } from '../../domain/mapping/entity-key.ts'
 import { quoteIdentifier, type TableName, tableKey } from '../../domain/mapping/mapping.ts'
-import type { Catalogue } from '../source/catalogue.ts'
+import type { Catalogue } from '../verdict/catalogue.ts'
 
 export const undefinedColumn = '42703'
 

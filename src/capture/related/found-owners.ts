@@ -7,8 +7,8 @@ import {
   type TableName,
   tableKey,
 } from '../../domain/mapping/mapping.ts'
-import type { Catalogue } from '../source/catalogue.ts'
 import type { Queryable } from '../source/source.ts'
+import type { Catalogue } from '../verdict/catalogue.ts'
 import { typeOf } from './column-type.ts'
 import { judgeOfRows } from './judge-rows.ts'
 import { addDeciding, alias, joined, leadsTo, type ReadColumn } from './list-query.ts'

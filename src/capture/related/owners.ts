@@ -5,7 +5,7 @@ import { idAt } from '../../domain/mapping/entity-key.ts'
 import type { Stop } from '../../domain/mapping/hops.ts'
 import { type EntityMapping, type RelatedList, tableKey } from '../../domain/mapping/mapping.ts'
 import { createMatcher, type RowFilter, type Verdict } from '../../domain/mapping/row-filter.ts'
-import type { Catalogue } from '../source/catalogue.ts'
+import type { Catalogue } from '../verdict/catalogue.ts'
 
 /** A related field that depends on rows of a relation. */
 export type OwnerPlan = {

@@ -4,8 +4,9 @@ import type { Outbox } from '../../outbox/database/database.ts'
 import { readPosition } from '../../outbox/log/position.ts'
 import { addKnownColumns, knowsColumns, readKnownColumns } from '../../outbox/source/known-columns.ts'
 import type { Log } from '../../runtime/log.ts'
-import { type Catalogue, chosenFields, readCatalogue } from './catalogue.ts'
-import { conditionsWithoutBefore, lastWithoutBefore, withoutBefore } from './mapping-verdict.ts'
+import { type Catalogue, chosenFields } from '../verdict/catalogue.ts'
+import { conditionsWithoutBefore, lastWithoutBefore, withoutBefore } from '../verdict/rows-before.ts'
+import { readCatalogue } from './read-catalogue.ts'
 import type { Source } from './source.ts'
 
 /**

@@ -8,7 +8,8 @@ import {
 import type { Outbox } from '../../outbox/database/database.ts'
 import { noteColumns } from '../../outbox/source/source-columns.ts'
 import { describeError, type Log } from '../../runtime/log.ts'
-import { type Catalogue, readCatalogue } from './catalogue.ts'
+import type { Catalogue } from '../verdict/catalogue.ts'
+import { readCatalogue } from './read-catalogue.ts'
 import type { Queryable, Source } from './source.ts'
 import { withinLimits } from './source-locks.ts'
 

@@ -1,5 +1,5 @@
-import { generatedInIdentity, hasIdentity, partitionTree } from './catalogue.ts'
-import type { PublicationFacts } from './preflight-verdict.ts'
+import type { PublicationFacts } from '../verdict/preflight-verdict.ts'
+import { generatedInIdentity, hasIdentity, partitionTree } from './catalogue-sql.ts'
 import type { Queryable } from './source.ts'
 
 /** Tables under a published one, or itself, that meet a condition. */

@@ -1,8 +1,8 @@
 import type { EntityMapping } from '../../domain/mapping/mapping.ts'
-import type { SourceFacts } from '../source/preflight-verdict.ts'
-import { createPublication } from '../source/publication-verdict.ts'
 import type { Queryable } from '../source/source.ts'
 import { isTimeout, lockedProblem, readLockHolders, SourceLocked } from '../source/source-locks.ts'
+import type { SourceFacts } from '../verdict/preflight-verdict.ts'
+import { createPublication } from '../verdict/publication-verdict.ts'
 
 const lockTimeoutMs = 5_000
 

@@ -10,9 +10,9 @@ import { type Interruptions, recordInterruptions } from '../continuity/interrupt
 import { type Looked, lookForLoss } from '../continuity/loss.ts'
 import { readCaptured } from '../continuity/read-captured.ts'
 import { preflight } from '../source/preflight.ts'
-import type { SourceFacts } from '../source/preflight-verdict.ts'
 import { createSlot } from '../source/slot.ts'
 import type { Source } from '../source/source.ts'
+import type { SourceFacts } from '../verdict/preflight-verdict.ts'
 import { publish } from './publish.ts'
 
 export type SetupResult =

@@ -1,6 +1,6 @@
 import type { QueryArrayResult } from 'pg'
-import type { Catalogue } from '../source/catalogue.ts'
 import type { Queryable } from '../source/source.ts'
+import type { Catalogue } from '../verdict/catalogue.ts'
 
 /** Thrown if rows are too large to read at once; `share`: the part that is not. */
 export class TooMuch extends Error {

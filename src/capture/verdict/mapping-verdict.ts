@@ -12,10 +12,10 @@ import {
   type TableName,
   tableKey,
 } from '../../domain/mapping/mapping.ts'
-import { type Conditions, conditionProblems, type RowFilter } from '../../domain/mapping/row-filter.ts'
+import { type Conditions, conditionProblems } from '../../domain/mapping/row-filter.ts'
 import { formats } from '../../domain/value/format.ts'
 import { nearest } from '../../domain/value/nearest.ts'
-import { type Catalogue, chosenFields, givesPrevious, type Table } from './catalogue.ts'
+import { type Catalogue, chosenFields, type Table } from './catalogue.ts'
 import type { SourceFacts, TableProblem } from './preflight-verdict.ts'
 import { judgeStop } from './relation-verdict.ts'
 import { judgeTable } from './table-verdict.ts'
@@ -245,72 +245,6 @@ function notInIdentity(
       mend: `a DELETE would not say which entity it concerns. Run: alter table ${tableKey(name)} replica identity full;`,
     }))
 }
-
-/**
- * The condition columns whose earlier values the WAL lacks, and the SQL that adds them: null if generated columns prevent
- * that. Null: none.
- */
-export function conditionsWithoutBefore(
-  { tables }: Pick<Catalogue, 'tables'>,
-  of: {
-    readonly table: TableName
-    readonly rows?: RowFilter
-    readonly tenant?: string
-    readonly key?: KeyColumns
-  },
-): { columns: readonly string[]; sql: string | null } | null {
-  const table = tables.get(tableKey(of.table))
-  if (!table || givesPrevious(table)) return null
-  const isGiven = (column: string) =>
-    table.identity !== 'f' &&
-    table.leaves.every(({ identity }) => identity === table.identity) &&
-    table.identityColumns.includes(column)
-  const columns = decidingColumns(of).filter(
-    column => !columnsOfKey(of.key ?? []).includes(column) && !isGiven(column),
-  )
-  if (columns.length === 0) return null
-  return { columns, sql: sqlOfWholeRows(table) }
-}
-
-/** The SQL for complete rows before a DELETE, which `last` needs; null: generated columns prevent that. Undefined: not needed. */
-export function lastWithoutBefore(
-  { tables }: Pick<Catalogue, 'tables'>,
-  { table, last }: Pick<EntityMapping, 'table' | 'last'>,
-): string | null | undefined {
-  const found = tables.get(tableKey(table))
-  return last === undefined || !found || givesPrevious(found) ? undefined : sqlOfWholeRows(found)
-}
-
-/** Null: generated columns prevent it. */
-function sqlOfWholeRows(table: Table): string | null {
-  if (table.generated !== 'nothing') return null
-  const lacking = [table, ...table.leaves].filter(({ identity }) => identity !== 'f')
-  return lacking.map(({ name }) => `alter table ${tableKey(name)} replica identity full;`).join(' ')
-}
-
-/**
- * The entity types whose updates lack the values before, each with the SQL that adds them. Null for tables with generated
- * columns: REPLICA IDENTITY FULL alone may make the application's UPDATE fail, and `check` knows the rest.
- */
-export function withoutPrevious(
-  { tables }: Pick<Catalogue, 'tables'>,
-  mapping: readonly EntityMapping[],
-): Map<string, string | null> {
-  return new Map(
-    mapping.flatMap(({ entityType, table }): (readonly [string, string | null])[] => {
-      const found = tables.get(tableKey(table))
-      if (!found || givesPrevious(found)) return []
-      if (found.generated !== 'nothing') return [[entityType, null]]
-      const parts = [found, ...found.leaves].filter(({ identity }) => identity !== 'f')
-      const sql = parts.map(({ name }) => `alter table ${tableKey(name)} replica identity full;`).join(' ')
-      return [[entityType, sql]]
-    }),
-  )
-}
-
-/** The effect of an unknown row before. */
-export const withoutBefore =
-  'an UPDATE to a matching row is always sent as update; an UPDATE to another row, or a DELETE, always as delete, even of a row that never matched'
 
 function fieldsOf(entity: EntityMapping, catalogue: Catalogue): Field[] {
   return [
