@@ -1,7 +1,7 @@
 import { join, sep } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { openApp } from '../src/app.ts'
-import type { Config } from '../src/config.ts'
+import type { Config } from '../src/config/config.ts'
 import { controlOfWebhook } from '../src/control/kit/cells.ts'
 import { type Control, commandLine } from '../src/control/kit/control.ts'
 import { revealSecret } from '../src/control/webhooks/secrets.ts'

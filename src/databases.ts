@@ -1,7 +1,7 @@
 import { preflightAndTry } from './capture/source/preflight.ts'
 import { openSource, type Source } from './capture/source/source.ts'
 import { isOfTables } from './capture/verdict/preflight-verdict.ts'
-import type { Config } from './config.ts'
+import type { Config } from './config/config.ts'
 import { describeSlow, type SlowStatement } from './domain/capture/backend.ts'
 import { isCutOff, isStartingOrStopping } from './domain/capture/capture-failures.ts'
 import type { Problem } from './domain/value/problem.ts'

@@ -1,4 +1,4 @@
-import type { Config } from './config.ts'
+import type { Config } from './config/config.ts'
 import type { CellConnections } from './databases.ts'
 import { createAlerts } from './delivery/alerts/alerts.ts'
 import { createCopier } from './delivery/cells/copier.ts'

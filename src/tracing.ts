@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import type { TracingConfig } from './config.ts'
+import type { TracingConfig } from './config/tracing-config.ts'
 import type { TraceRequests } from './delivery/sending/deliver.ts'
 import {
   type Sampling,

@@ -4,7 +4,7 @@ import { expect, test } from 'vitest'
 import { parseAllDocuments } from 'yaml'
 import { routes } from '../src/api/routes.ts'
 import { commands } from '../src/commands/run-command.ts'
-import { variables } from '../src/variables.ts'
+import { variables } from '../src/config/variables.ts'
 
 const project = join(import.meta.dirname, '..')
 const paths = (await Array.fromAsync(glob(['README.md', 'docs/guide/**/*.md'], { cwd: project }))).sort()

@@ -1,4 +1,4 @@
-import { readConfig } from '../config.ts'
+import { readConfig } from '../config/config.ts'
 import { commandLine } from '../control/kit/control.ts'
 import { describeDatabase } from '../domain/capture/home.ts'
 import { transaction } from '../outbox/database/database.ts'

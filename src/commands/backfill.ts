@@ -1,6 +1,6 @@
 import { isSlotActive } from '../capture/source/preflight.ts'
 import { openSource, type Source } from '../capture/source/source.ts'
-import { type Config, readConfig } from '../config.ts'
+import { type Config, readConfig } from '../config/config.ts'
 import { commandLine } from '../control/kit/control.ts'
 import {
   type BackfillControl,

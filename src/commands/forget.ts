@@ -1,4 +1,4 @@
-import { readConfig } from '../config.ts'
+import { readConfig } from '../config/config.ts'
 import { commandLine } from '../control/kit/control.ts'
 import { forgetEntity } from '../control/log/forget.ts'
 import type { Problem } from '../domain/value/problem.ts'

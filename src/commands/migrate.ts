@@ -1,4 +1,4 @@
-import { readConfig } from '../config.ts'
+import { readConfig } from '../config/config.ts'
 import { type Command, parseOnce, report, required, say } from './kit/command.ts'
 import { migrateOutbox } from './kit/migrate-outbox.ts'
 

@@ -1,4 +1,4 @@
-import { type Config, readConfig } from '../config.ts'
+import { type Config, readConfig } from '../config/config.ts'
 import { commandLine } from '../control/kit/control.ts'
 import { rekey as reseal } from '../control/webhooks/secrets.ts'
 import { unreadableProblem } from '../databases.ts'

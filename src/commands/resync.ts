@@ -16,7 +16,7 @@ import {
 import { preflight } from '../capture/source/preflight.ts'
 import { openSource, type Source } from '../capture/source/source.ts'
 import { isOfTables } from '../capture/verdict/preflight-verdict.ts'
-import { type Config, readConfig } from '../config.ts'
+import { type Config, readConfig } from '../config/config.ts'
 import { problemOfConnecting } from '../databases.ts'
 import { describeProgress } from '../domain/capture/resync.ts'
 import { formatLsn } from '../domain/value/lsn.ts'

@@ -1,5 +1,6 @@
 import packageJson from '../../package.json' with { type: 'json' }
-import { isRunByNpm, readConfig } from '../config.ts'
+import { readConfig } from '../config/config.ts'
+import { isRunByNpm } from '../config/terminal.ts'
 import { nearest } from '../domain/value/nearest.ts'
 import { adopt } from './adopt.ts'
 import { backfill } from './backfill.ts'

@@ -1,5 +1,5 @@
 import { type Opened, openApp } from '../app.ts'
-import { type Config, readConfig } from '../config.ts'
+import { type Config, readConfig } from '../config/config.ts'
 import { keepHeapSmall } from '../runtime/heap.ts'
 import { describeError, type Log, openLog } from '../runtime/log.ts'
 import { sleep } from '../runtime/sleep.ts'

@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import { type Config, readConfig } from '../config.ts'
+import { type Config, readConfig } from '../config/config.ts'
 import { createToken, listTokens, revokeToken, type Token } from '../control/access/tokens.ts'
 import { type Control, commandLine } from '../control/kit/control.ts'
 import { roles } from '../domain/access/role.ts'

@@ -11,13 +11,13 @@ import {
 import { createMetrics } from '../../src/api/metrics/metrics.ts'
 import { routes } from '../../src/api/routes.ts'
 import { commands } from '../../src/commands/run-command.ts'
+import type { Variable } from '../../src/config/variable.ts'
+import { variables } from '../../src/config/variables.ts'
 import { namedAlertSchemas } from '../../src/domain/alert/alert-schema.ts'
 import { captureCodes } from '../../src/domain/capture/capture-code.ts'
 import { pageCodes } from '../../src/domain/capture/page-failures.ts'
 import { diagnoses } from '../../src/domain/shown/diagnosis.ts'
 import { problemCodes } from '../../src/domain/value/problem-codes.ts'
-import type { Variable } from '../../src/variable.ts'
-import { variables } from '../../src/variables.ts'
 
 const docs = join(import.meta.dirname, '..', '..', 'docs')
 const generated = '<!-- Generated from the code by `npm run docs`: change the code. -->'

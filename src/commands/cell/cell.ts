@@ -1,5 +1,5 @@
 import { randomBytes } from 'node:crypto'
-import type { Config } from '../../config.ts'
+import type { Config } from '../../config/config.ts'
 import { problemOfConnecting } from '../../databases.ts'
 import { parseDatabaseUrl } from '../../domain/database/database-url.ts'
 import type { Problem } from '../../domain/value/problem.ts'

@@ -1,4 +1,4 @@
-import { type Config, readConfig } from '../../config.ts'
+import { type Config, readConfig } from '../../config/config.ts'
 import type { Problem } from '../../domain/value/problem.ts'
 import type { Cells } from '../../outbox/cells/cells.ts'
 import { type Outbox, openOutbox } from '../../outbox/database/database.ts'

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { basename } from 'node:path'
-import { readClientConfig, readReference } from '../../config.ts'
+import { readClientConfig, readReference } from '../../config/client-config.ts'
 import { describeError } from '../../runtime/log.ts'
 import { type Command, Misuse, parseOnce, report, say } from '../kit/command.ts'
 import { openCall } from './call.ts'

@@ -1,4 +1,4 @@
-import type { ClientConfig } from '../../config.ts'
+import type { ClientConfig } from '../../config/client-config.ts'
 import { formatProblem } from '../../domain/value/problem.ts'
 import { describeError } from '../../runtime/log.ts'
 

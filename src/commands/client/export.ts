@@ -1,5 +1,5 @@
 import { stringify } from 'yaml'
-import { readClientConfig } from '../../config.ts'
+import { readClientConfig } from '../../config/client-config.ts'
 import { redacted } from '../../domain/shown/redact.ts'
 import { type Command, Misuse, parseOnce, report } from '../kit/command.ts'
 import { type Answer, openCall } from './call.ts'

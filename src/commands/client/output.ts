@@ -1,4 +1,4 @@
-import { readTerminal } from '../../config.ts'
+import { readTerminal } from '../../config/terminal.ts'
 import { say } from '../kit/command.ts'
 import type { Answer } from './call.ts'
 import { type Cell, type Colour, formatTable, harmless } from './table.ts'

@@ -1,5 +1,5 @@
 import type { ParseArgsConfig, parseArgs } from 'node:util'
-import { readClientConfig } from '../../config.ts'
+import { readClientConfig } from '../../config/client-config.ts'
 import { nearest } from '../../domain/value/nearest.ts'
 import { type Command, Misuse, parseOnce, report } from '../kit/command.ts'
 import { type Call, openCall } from './call.ts'

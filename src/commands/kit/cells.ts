@@ -1,4 +1,4 @@
-import type { Config } from '../../config.ts'
+import type { Config } from '../../config/config.ts'
 import type { Problem } from '../../domain/value/problem.ts'
 import { type Cells, createCells } from '../../outbox/cells/cells.ts'
 import { listCells } from '../../outbox/cells/registry.ts'

@@ -1,5 +1,5 @@
 import { type ParseArgsConfig, parseArgs } from 'node:util'
-import type { Config, ConfigResult } from '../../config.ts'
+import type { Config, ConfigResult } from '../../config/config.ts'
 import type { Failed } from '../../control/kit/result.ts'
 import { nearest } from '../../domain/value/nearest.ts'
 import { formatProblem, type Problem } from '../../domain/value/problem.ts'

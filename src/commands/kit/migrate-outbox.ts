@@ -1,4 +1,4 @@
-import type { Config } from '../../config.ts'
+import type { Config } from '../../config/config.ts'
 import { problemOfConnecting } from '../../databases.ts'
 import { openOutbox, problemOfEncoding } from '../../outbox/database/database.ts'
 import { describeMigration, migrate } from '../../outbox/database/migrate.ts'

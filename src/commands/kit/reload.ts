@@ -1,5 +1,6 @@
 import type { App } from '../../app.ts'
-import { type Config, readMapping, usualFile } from '../../config.ts'
+import type { Config } from '../../config/config.ts'
+import { readMapping, usualFile } from '../../config/read-mapping.ts'
 import { formatProblem, type Problem } from '../../domain/value/problem.ts'
 import { describeError, type Log } from '../../runtime/log.ts'
 

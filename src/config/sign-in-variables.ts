@@ -1,7 +1,7 @@
-import { parseRoleValues } from './domain/access/claims.ts'
-import type { Role } from './domain/access/role.ts'
-import { parseIssuer } from './domain/access/sign-in.ts'
-import { hourMs, minuteMs, parseDuration } from './domain/value/duration.ts'
+import { parseRoleValues } from '../domain/access/claims.ts'
+import type { Role } from '../domain/access/role.ts'
+import { parseIssuer } from '../domain/access/sign-in.ts'
+import { hourMs, minuteMs, parseDuration } from '../domain/value/duration.ts'
 import { type Given, optional } from './variable.ts'
 
 const guide = '[sign-in](../guide/sign-in.md)'

@@ -1,14 +1,15 @@
-import { parseTrustedProxies } from './domain/access/client-address.ts'
-import { parseFrameAncestors } from './domain/access/frame-ancestors.ts'
-import { type PublicUrl, parsePublicUrls } from './domain/access/public-url.ts'
-import { parseDatabaseUrl } from './domain/database/database-url.ts'
-import { parseSchedule } from './domain/delivery/retry.ts'
-import type { AddressRange } from './domain/value/address.ts'
-import { parseEgressProxy } from './domain/webhook/egress-proxy.ts'
-import { isMailAddress } from './domain/webhook/mail-address.ts'
-import { parseSealKey, type SealKey } from './domain/webhook/seal.ts'
-import { parseTargetList, type TargetList } from './domain/webhook/target-list.ts'
+import { parseTrustedProxies } from '../domain/access/client-address.ts'
+import { parseFrameAncestors } from '../domain/access/frame-ancestors.ts'
+import { type PublicUrl, parsePublicUrls } from '../domain/access/public-url.ts'
+import { parseDatabaseUrl } from '../domain/database/database-url.ts'
+import { parseSchedule } from '../domain/delivery/retry.ts'
+import type { AddressRange } from '../domain/value/address.ts'
+import { parseEgressProxy } from '../domain/webhook/egress-proxy.ts'
+import { isMailAddress } from '../domain/webhook/mail-address.ts'
+import { parseSealKey, type SealKey } from '../domain/webhook/seal.ts'
+import { parseTargetList, type TargetList } from '../domain/webhook/target-list.ts'
 import { signInVariables } from './sign-in-variables.ts'
+import { tracingVariables } from './tracing-variables.ts'
 import { type Given, optional, type Parsed, wholeNumber } from './variable.ts'
 
 export type Role = 'capture' | 'delivery' | 'api'
@@ -63,10 +64,6 @@ const days = (means: string) => ({
   ...wholeNumber(means, 1, 3650, 30),
   mend: 'use a number of days from 1 to 3650',
 })
-
-/** A variable of OpenTelemetry, shared with other programs: `config.ts` judges it if tracing is on. */
-const standard = (means: string, without: string) =>
-  optional<string>({ means, without, mend: 'see the guide to tracing', parse: text => ({ value: text }) })
 
 /** Every variable of walhook, in the order of its problems. */
 export const variables = {
@@ -274,19 +271,7 @@ export const variables = {
     mend: `use one of ${logLevels.join(', ')}`,
     parse: text => (logLevels.includes(text) ? { value: text } : { wrong: [JSON.stringify(text)] }),
   } satisfies Given<string>,
-  OTEL_EXPORTER_OTLP_ENDPOINT: standard(
-    'The OpenTelemetry collector that gets the [traces](../guide/tracing.md) of events, by OTLP over HTTP: `http://localhost:4318`.',
-    'nothing is traced',
-  ),
-  OTEL_EXPORTER_OTLP_HEADERS: standard(
-    'Headers for the collector: `authorization=Bearer%20…`, several separated by commas.',
-    'no headers',
-  ),
-  OTEL_TRACES_SAMPLER: standard(
-    'Which events are traced: `always_on`, `always_off`, or `traceidratio` with the share in `OTEL_TRACES_SAMPLER_ARG`. Set it alike in all processes.',
-    'every event is traced',
-  ),
-  OTEL_TRACES_SAMPLER_ARG: standard('The share of events that `traceidratio` traces, from 0 to 1.', '1'),
+  ...tracingVariables,
   WALHOOK_SLOT: sqlName('The name of the replication slot in the source.'),
   WALHOOK_PUBLICATION: sqlName('The name of the publication in the source.'),
   WALHOOK_CONFIG: optional<string>({

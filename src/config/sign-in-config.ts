@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import type { SignInConfig } from './domain/access/sign-in.ts'
+import type { SignInConfig } from '../domain/access/sign-in.ts'
 import { type Values, variables } from './variables.ts'
 
 const longestSecret = 4_096
