@@ -7,9 +7,8 @@ import { type Html, html, moment } from '../kit/html.ts'
 import { trafficPlot } from '../kit/plot.ts'
 import type { Texts } from '../texts/en.ts'
 import { milliseconds, number, percent } from '../texts/figures.ts'
-import { tabsFor } from '../webhook/edit.ts'
 import { type WebhookCall, webhookPage } from '../webhook/page.ts'
-import { paceLine, webhookState, webhookTabs } from '../webhook/state.ts'
+import { paceLine, tabsFor, webhookState, webhookTabs } from '../webhook/state.ts'
 import { answerPlot } from './answer-plot.ts'
 
 const liveEveryMs = 15_000

@@ -13,9 +13,8 @@ import { bigIdParam, idParam } from '../kit/ids.ts'
 import { type PageAnswer, type PageCall, page } from '../kit/page.ts'
 import { attemptDetail, opened } from '../log/attempt-detail.ts'
 import { subjectOf } from '../log/attempt-line.ts'
-import { tabsFor } from './edit.ts'
 import { webhookPage } from './page.ts'
-import { webhookTabs } from './state.ts'
+import { tabsFor, webhookTabs } from './state.ts'
 
 const section = 'couplings'
 

@@ -12,10 +12,9 @@ import { attemptDetail, opened } from '../log/attempt-detail.ts'
 import { countOf, nextOf, outcomeOf, reasonOf, subjectOf } from '../log/attempt-line.ts'
 import { filterForm, readWish, type Wish } from '../log/log-filter.ts'
 import { milliseconds } from '../texts/figures.ts'
-import { tabsFor } from './edit.ts'
 import { type WebhookCall, webhookPage } from './page.ts'
 import { countText, doneNotice, queueLinks } from './queue.ts'
-import { paceLine, webhookState, webhookTabs } from './state.ts'
+import { paceLine, tabsFor, webhookState, webhookTabs } from './state.ts'
 
 const liveEveryMs = 1_500
 const newest = 10

@@ -8,9 +8,8 @@ import { formKey } from '../kit/given.ts'
 import { type Html, html, moment } from '../kit/html.ts'
 import type { PageAnswer, PageCall } from '../kit/page.ts'
 import { snippetParts } from '../kit/snippets.ts'
-import { tabsFor } from './edit.ts'
 import { webhookPage } from './page.ts'
-import { webhookTabs } from './state.ts'
+import { tabsFor, webhookTabs } from './state.ts'
 
 const usualOverlapHours = '24'
 

@@ -97,3 +97,15 @@ export function webhookTabs(t: Texts, id: number, here: WebhookTab, shown: reado
         html`<li><a href="/couplings/${id}${path}"${name === here && html` aria-current="page"`}>${t.couplings.tabs[name]}</a></li>`,
     )}</ul></nav>`
 }
+
+/** The pages of a webhook that this reader may see. */
+export function tabsFor({ may, caller }: Pick<PageCall, 'may' | 'caller'>): WebhookTab[] {
+  return [
+    'overview',
+    'settings',
+    'log',
+    ...(may('operator') ? (['test', 'replay'] as const) : []),
+    ...(may('operator') && caller.tenant === null ? (['backfill'] as const) : []),
+    ...(may('admin') ? (['secret'] as const) : []),
+  ]
+}

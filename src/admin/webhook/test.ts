@@ -9,9 +9,8 @@ import { failedAnswer } from '../kit/failed.ts'
 import { type Html, html, nothing, problemText } from '../kit/html.ts'
 import type { PageAnswer, PageCall } from '../kit/page.ts'
 import { attemptView } from '../log/attempt-view.ts'
-import { tabsFor } from './edit.ts'
 import { webhookPage } from './page.ts'
-import { webhookTabs } from './state.ts'
+import { tabsFor, webhookTabs } from './state.ts'
 
 export const webhookTestPages = [
   webhookPage({

@@ -1,18 +1,14 @@
 import { z } from 'zod'
 import { type FieldProblem, wrongField } from '../../control/kit/result.ts'
 import { applyWebhooks } from '../../control/webhooks/apply.ts'
-import {
-  type ApplyWish,
-  pointerOf,
-  type Unreadable,
-  type WrittenWebhook,
-} from '../../control/webhooks/apply-plan.ts'
+import { type ApplyWish, pointerOf, type Unreadable } from '../../control/webhooks/apply-plan.ts'
+import type { WrittenWebhook } from '../../control/webhooks/plan-webhook.ts'
 import { because } from '../../domain/shown/reason.ts'
 import { nearest } from '../../domain/value/nearest.ts'
 import { anyJson, name, text } from '../kit/fields.ts'
 import { toCode } from '../kit/names.ts'
 import { answer, route } from '../kit/route.ts'
-import { chosen, newWebhook } from './webhooks.ts'
+import { chosen, newWebhook } from './webhook-fields.ts'
 
 const written = newWebhook
   .omit({ name: true })

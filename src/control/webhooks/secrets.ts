@@ -1,16 +1,32 @@
 import { because } from '../../domain/shown/reason.ts'
+import { changeHeaders, type HeaderChange } from '../../domain/webhook/custom-headers.ts'
 import { nonceBytes, unseal } from '../../domain/webhook/seal.ts'
 import { formatSecret } from '../../domain/webhook/signature.ts'
 import type { Webhook } from '../../domain/webhook/webhook.ts'
-import { openSecret, reseal, type Sealed, sealSecret } from '../../domain/webhook/webhook-secrets.ts'
+import {
+  type Headers,
+  openHeaders,
+  openSecret,
+  reseal,
+  type Sealed,
+  sealHeaders,
+  sealIdentity,
+  sealSecret,
+} from '../../domain/webhook/webhook-secrets.ts'
 import { transaction } from '../../outbox/database/database.ts'
 import { recordAudit } from '../../outbox/records/audit.ts'
 import { lockAnswersOfOtherKeys, replaceAnswer } from '../../outbox/records/idempotency.ts'
 import * as secrets from '../../outbox/records/secrets.ts'
-import { findWebhook, lockWebhook } from '../../outbox/records/webhooks.ts'
+import {
+  findWebhook,
+  lockWebhook,
+  type SealedHeaders,
+  type SealedIdentity,
+} from '../../outbox/records/webhooks.ts'
 import type { Caller, Control } from '../kit/control.ts'
 import { answerPurpose, sealAnswer } from '../kit/once.ts'
 import { conflict, notFound, type Result } from '../kit/result.ts'
+import type { GivenIdentity } from './judge-fields.ts'
 
 const secretBytes = 32
 
@@ -123,4 +139,39 @@ export async function rekey(
       await recordAudit(client, caller, 'secrets.rekeyed', { to: { webhooks: changed.length, answers } })
     return { ok: true, webhooks: changed.length, answers }
   })
+}
+
+/**
+ * A webhook's changed headers, sealed; `changed`: those with another value. At another receiver (not `isKept`), only the
+ * given ones remain.
+ */
+export async function changedHeaders(
+  control: Control,
+  client: Parameters<typeof secrets.findSealed>[0],
+  { id, headerNames }: Webhook,
+  change: HeaderChange,
+  isKept: boolean,
+) {
+  const opened = openHeaders(control.sealKey, id, (await secrets.findSealed(client, id))!.headers)
+  const present = opened.ok ? opened.headers : null
+  const result = changeHeaders(isKept ? headerNames : [], isKept ? present : {}, change)
+  if (!result.ok) return result
+  const { headers } = result
+  const changed = headerNames.filter(name => name in headers && headers[name] !== present?.[name])
+  return { ok: true as const, sealedHeaders: sealedHeaders(control, id, headers), changed }
+}
+
+export function sealedHeaders(control: Control, id: number, headers: Headers): SealedHeaders {
+  const names = Object.keys(headers).sort()
+  if (names.length === 0) return { names, envelope: null }
+  return { names, envelope: sealHeaders(control.sealKey, id, headers, control.randomBytes(nonceBytes)) }
+}
+
+export function sealedIdentity(
+  { sealKey, randomBytes }: Control,
+  id: number,
+  { identity }: GivenIdentity,
+): SealedIdentity | undefined {
+  if (!identity) return identity
+  return { shown: identity.shown, envelope: sealIdentity(sealKey, id, identity, randomBytes(nonceBytes)) }
 }

@@ -1,17 +1,11 @@
 import { mergeSorted } from '../../domain/cells/merge-sorted.ts'
 import type { Trigger } from '../../domain/event/trigger.ts'
 import { because } from '../../domain/shown/reason.ts'
-import { changeHeaders, type HeaderChange, keepsHeaders } from '../../domain/webhook/custom-headers.ts'
+import { changeHeaders, keepsHeaders } from '../../domain/webhook/custom-headers.ts'
 import { maskedAddress } from '../../domain/webhook/mail-address.ts'
 import { nonceBytes } from '../../domain/webhook/seal.ts'
 import type { Webhook } from '../../domain/webhook/webhook.ts'
-import {
-  type Headers,
-  openHeaders,
-  sealHeaders,
-  sealIdentity,
-  sealSecret,
-} from '../../domain/webhook/webhook-secrets.ts'
+import { sealSecret } from '../../domain/webhook/webhook-secrets.ts'
 import { dissolveBatches } from '../../outbox/aside/dissolve-batches.ts'
 import { bringForward } from '../../outbox/aside/early-retries.ts'
 import type { Cell } from '../../outbox/cells/cells.ts'
@@ -20,7 +14,7 @@ import { lockAllHolders } from '../../outbox/database/fence.ts'
 import { notifyWake } from '../../outbox/log/wake.ts'
 import { recordAudit } from '../../outbox/records/audit.ts'
 import { endIncidents } from '../../outbox/records/incidents.ts'
-import { findSealed, nextWebhookId } from '../../outbox/records/secrets.ts'
+import { nextWebhookId } from '../../outbox/records/secrets.ts'
 import * as webhooks from '../../outbox/records/webhooks.ts'
 import { overCells } from '../kit/cells.ts'
 import type { Caller, Control } from '../kit/control.ts'
@@ -28,7 +22,6 @@ import { firstOf, type Page } from '../kit/page.ts'
 import { conflict, type Failed, invalid, notFound, type Result, stale, wrongField } from '../kit/result.ts'
 import { controlFor, tenantAsked } from '../kit/tenants.ts'
 import {
-  type GivenIdentity,
   headerProblems,
   type Judged,
   judgeFields,
@@ -37,7 +30,7 @@ import {
   type WebhookFields,
 } from './judge-fields.ts'
 import { noteRecipients } from './recipients.ts'
-import { newSecret } from './secrets.ts'
+import { changedHeaders, newSecret, sealedHeaders, sealedIdentity } from './secrets.ts'
 import { judgeTenant } from './tenant.ts'
 
 export type { WebhookFields }
@@ -244,41 +237,6 @@ export async function deleteWebhook(
     await control.cells.place({ id, tenant: caller.tenant }, control.cells.main)
   }
   return deleted
-}
-
-/**
- * A webhook's changed headers, sealed; `changed`: those with another value. At another receiver (not `isKept`), only the
- * given ones remain.
- */
-async function changedHeaders(
-  control: Control,
-  client: Parameters<typeof findSealed>[0],
-  { id, headerNames }: Webhook,
-  change: HeaderChange,
-  isKept: boolean,
-) {
-  const opened = openHeaders(control.sealKey, id, (await findSealed(client, id))!.headers)
-  const present = opened.ok ? opened.headers : null
-  const result = changeHeaders(isKept ? headerNames : [], isKept ? present : {}, change)
-  if (!result.ok) return result
-  const { headers } = result
-  const changed = headerNames.filter(name => name in headers && headers[name] !== present?.[name])
-  return { ok: true as const, sealedHeaders: sealedHeaders(control, id, headers), changed }
-}
-
-function sealedHeaders(control: Control, id: number, headers: Headers): webhooks.SealedHeaders {
-  const names = Object.keys(headers).sort()
-  if (names.length === 0) return { names, envelope: null }
-  return { names, envelope: sealHeaders(control.sealKey, id, headers, control.randomBytes(nonceBytes)) }
-}
-
-function sealedIdentity(
-  { sealKey, randomBytes }: Control,
-  id: number,
-  { identity }: GivenIdentity,
-): webhooks.SealedIdentity | undefined {
-  if (!identity) return identity
-  return { shown: identity.shown, envelope: sealIdentity(sealKey, id, identity, randomBytes(nonceBytes)) }
 }
 
 /** Triggers and fields once each, and the URL as it was judged. */
