@@ -7,8 +7,8 @@ import { parseAllDocuments } from 'yaml'
 import schema from '../../ops/helm/walhook/values.schema.json' with { type: 'json' }
 import packageJson from '../../package.json' with { type: 'json' }
 import { pages } from '../../src/admin/pages.ts'
-import { parsePublicUrls } from '../../src/domain/access/public-url.ts'
 import { variables } from '../../src/config/variables.ts'
+import { parsePublicUrls } from '../../src/domain/access/public-url.ts'
 import { needs } from '../support/needs.ts'
 
 const chart = join(import.meta.dirname, '..', '..', 'ops', 'helm', 'walhook')
