@@ -1,75 +1,16 @@
 import { existsSync } from 'node:fs'
-import type { PublicUrl } from '../domain/access/public-url.ts'
 import type { SignInConfig } from '../domain/access/sign-in.ts'
 import { defaultMapping, type EntityMapping } from '../domain/mapping/mapping.ts'
-import type { AddressRange } from '../domain/value/address.ts'
 import type { Problem } from '../domain/value/problem.ts'
-import type { EgressProxy } from '../domain/webhook/egress-proxy.ts'
-import type { SealKey } from '../domain/webhook/seal.ts'
-import type { TargetList } from '../domain/webhook/target-list.ts'
 import { readMapping, usualFile } from './read-mapping.ts'
 import { readSignIn } from './sign-in-config.ts'
 import { readTracing, type TracingConfig } from './tracing-config.ts'
 import { unknownVariables } from './unknown-variables.ts'
 import type { Variable } from './variable.ts'
-import { type Role, type Values, type VariableName, variables } from './variables.ts'
+import { type Values, type VariableName, variables } from './variables.ts'
 
-/** The checked environment and mapping file. */
-export type Config = {
-  /** Null: no source. */
-  readonly databaseUrl: string | null
-  readonly outboxUrl: string | null
-  readonly mapping: readonly EntityMapping[]
-  /** The mapping's file; absent: none was named or found. */
-  readonly mappingFile?: string
-  readonly slotName: string
-  readonly publicationName: string
-  readonly roles: ReadonlySet<Role>
-  /** How the schemas of cells are placed. */
-  readonly placing: 'plain' | 'citus'
-  readonly adminToken: string | null
-  readonly adminUserId: string | null
-  /** Null: not set. */
-  readonly sealKey: SealKey | null
-  readonly allow: TargetList
-  /** Takes precedence over `allow`. */
-  readonly deny: TargetList
-  /** Null: direct connections to receivers. */
-  readonly proxy: EgressProxy | null
-  /** Waits after the first, second, … failed attempt, in ms; at least one. */
-  readonly scheduleMs: readonly number[]
-  /** The maximum requests in flight of one webhook, from 1. */
-  readonly maxInFlightPerWebhook: number
-  /** The interval of probes, also while the source is idle; null: only if other WAL was written. */
-  readonly probeIntervalMs: number | null
-  /** The mail server; absent: no mails. */
-  readonly mail?: { readonly smtpUrl: string; readonly from: string }
-  /** The recipients of mails about capture; absent: none. */
-  readonly alertTo?: readonly string[]
-  readonly mailDomains: readonly string[] // whose addresses need no confirmation
-  readonly host: string
-  /** walhook's public URLs; empty: any host is accepted. */
-  readonly publicUrls: readonly PublicUrl[]
-  /** The origins that may embed the pages in a frame. */
-  readonly frameAncestors: readonly string[]
-  /** Reverse proxies whose `X-Forwarded-For` is trusted. */
-  readonly trustedProxies: readonly AddressRange[]
-  /** The OpenID provider; absent: tokens only. */
-  readonly signIn?: SignInConfig
-  /** The retention of finished work, in days. */
-  readonly keep: {
-    readonly logDays: number
-    readonly eventsDays: number
-    /** Null: for ever. */
-    readonly auditDays: number | null
-  }
-  /** The trace collector and the sampling ratio; absent: no tracing. */
-  readonly tracing?: TracingConfig
-  /** Whether log lines and spans contain entities. */
-  readonly logsEntityIds: boolean
-  readonly port: number
-  readonly logLevel: string
-}
+/** The checked environment and mapping file; `variables` says what each value means. */
+export type Config = Readonly<ReturnType<typeof configOf>>
 
 /** `warnings`: variables without effect. */
 export type ConfigResult = { readonly warnings: readonly Problem[] } & (
@@ -118,49 +59,62 @@ export function readConfig(
   const tracing = readTracing(env, add)
   const warnings = unknownVariables(env)
   if (problems.length > 0 || values === null) return { ok: false, problems, warnings }
+  const file = mappingFile === null ? {} : { mappingFile }
+  const config = configOf(values, {
+    mapping,
+    ...file,
+    ...(signIn && { signIn }),
+    ...(tracing && { tracing }),
+  })
+  return { ok: true, warnings, config }
+}
+
+/** The values of variables, with what was read beside them. */
+function configOf(
+  values: Values,
+  beside: {
+    readonly mapping: readonly EntityMapping[]
+    /** Absent: none was named or found. */
+    readonly mappingFile?: string
+    /** Absent: tokens only. */
+    readonly signIn?: SignInConfig
+    readonly tracing?: TracingConfig
+  },
+) {
   const { WALHOOK_SECRET_KEY: sealKey, WALHOOK_SECRET_KEY_OLD: older } = values
+  const { WALHOOK_SMTP_URL: smtpUrl, WALHOOK_MAIL_FROM: from, WALHOOK_ALERT_TO: alertTo } = values
   return {
-    ok: true,
-    warnings,
-    config: {
-      databaseUrl: values.DATABASE_URL,
-      outboxUrl: values.OUTBOX_DATABASE_URL ?? values.DATABASE_URL,
-      mapping,
-      ...(mappingFile !== null && { mappingFile }),
-      slotName: values.WALHOOK_SLOT,
-      publicationName: values.WALHOOK_PUBLICATION,
-      roles: values.WALHOOK_ROLES,
-      placing: values.WALHOOK_CELLS,
-      adminToken: values.WALHOOK_ADMIN_TOKEN,
-      adminUserId: values.WALHOOK_ADMIN_USER,
-      sealKey: sealKey && older ? { ...sealKey, older } : sealKey,
-      allow: values.WALHOOK_ALLOW_TARGETS,
-      deny: values.WALHOOK_DENY_TARGETS,
-      proxy: values.WALHOOK_PROXY,
-      scheduleMs: values.WALHOOK_RETRY_SCHEDULE,
-      maxInFlightPerWebhook: values.WALHOOK_MAX_IN_FLIGHT,
-      probeIntervalMs: values.WALHOOK_PROBE_INTERVAL,
-      ...(values.WALHOOK_SMTP_URL &&
-        values.WALHOOK_MAIL_FROM && {
-          mail: { smtpUrl: values.WALHOOK_SMTP_URL, from: values.WALHOOK_MAIL_FROM },
-        }),
-      ...(values.WALHOOK_ALERT_TO.length > 0 && { alertTo: values.WALHOOK_ALERT_TO }),
-      mailDomains: values.WALHOOK_MAIL_DOMAINS,
-      host: values.HOST,
-      publicUrls: values.WALHOOK_URL,
-      frameAncestors: values.WALHOOK_FRAME_ANCESTORS,
-      trustedProxies: values.WALHOOK_TRUSTED_PROXIES,
-      keep: {
-        logDays: values.WALHOOK_KEEP_LOG_DAYS,
-        eventsDays: values.WALHOOK_KEEP_EVENTS_DAYS,
-        auditDays: values.WALHOOK_KEEP_AUDIT_DAYS,
-      },
-      ...(signIn && { signIn }),
-      ...(tracing && { tracing }),
-      logsEntityIds: values.WALHOOK_LOG_ENTITY_IDS,
-      port: values.PORT,
-      logLevel: values.LOG_LEVEL,
+    ...beside,
+    databaseUrl: values.DATABASE_URL,
+    outboxUrl: values.OUTBOX_DATABASE_URL ?? values.DATABASE_URL,
+    slotName: values.WALHOOK_SLOT,
+    publicationName: values.WALHOOK_PUBLICATION,
+    roles: values.WALHOOK_ROLES,
+    placing: values.WALHOOK_CELLS,
+    adminToken: values.WALHOOK_ADMIN_TOKEN,
+    adminUserId: values.WALHOOK_ADMIN_USER,
+    sealKey: sealKey && older ? { ...sealKey, older } : sealKey,
+    allow: values.WALHOOK_ALLOW_TARGETS,
+    deny: values.WALHOOK_DENY_TARGETS,
+    proxy: values.WALHOOK_PROXY,
+    scheduleMs: values.WALHOOK_RETRY_SCHEDULE,
+    maxInFlightPerWebhook: values.WALHOOK_MAX_IN_FLIGHT,
+    probeIntervalMs: values.WALHOOK_PROBE_INTERVAL,
+    ...(smtpUrl && from && { mail: { smtpUrl, from } }),
+    ...(alertTo.length > 0 && { alertTo }),
+    mailDomains: values.WALHOOK_MAIL_DOMAINS,
+    host: values.HOST,
+    publicUrls: values.WALHOOK_URL,
+    frameAncestors: values.WALHOOK_FRAME_ANCESTORS,
+    trustedProxies: values.WALHOOK_TRUSTED_PROXIES,
+    keep: {
+      logDays: values.WALHOOK_KEEP_LOG_DAYS,
+      eventsDays: values.WALHOOK_KEEP_EVENTS_DAYS,
+      auditDays: values.WALHOOK_KEEP_AUDIT_DAYS,
     },
+    logsEntityIds: values.WALHOOK_LOG_ENTITY_IDS,
+    port: values.PORT,
+    logLevel: values.LOG_LEVEL,
   }
 }
 
