@@ -16,7 +16,7 @@ import { runPlayground } from './playground.ts'
 /** Runs the playground until `signal` is aborted. It uses host, port and log level of the configuration. */
 export async function playground(
   config: Config,
-  options: { say: (line: string) => void; signal: AbortSignal },
+  options: { printLine: (line: string) => void; signal: AbortSignal },
 ): Promise<void> {
   // The playground prints its own lines: by default the log has warnings only.
   const log = openLog(config.logLevel === 'info' ? 'error' : config.logLevel)

@@ -35,20 +35,20 @@ const usualStopWithinMs = 15_000
 
 /**
  * Runs a demo without any setup: Postgres under `dataDir`, a sample application that changes something every few seconds, and
- * a receiver that verifies and shows the requests. `say` prints a line. Runs until `signal` is aborted; its data stays. If
+ * a receiver that verifies and shows the requests. `printLine` prints a line. Runs until `signal` is aborted; its data stays. If
  * walhook has not stopped within `stopWithinMs`, its Postgres is ended.
  */
 export async function runPlayground(options: {
   dataDir: string
   open: (settings: PlaygroundSettings) => Promise<PlaygroundApp>
-  say: (line: string) => void
+  printLine: (line: string) => void
   signal: AbortSignal
   stopWithinMs?: number
 }): Promise<void> {
-  const { dataDir, say, signal, stopWithinMs = usualStopWithinMs } = options
+  const { dataDir, printLine, signal, stopWithinMs = usualStopWithinMs } = options
   await using resources = openResources()
 
-  say('Starting a Postgres of our own …')
+  printLine('Starting a Postgres of our own …')
   await mkdir(dataDir, { recursive: true })
   const keys = await readKeys(join(dataDir, 'keys.json'))
   let hasStopped = true
@@ -70,7 +70,7 @@ export async function runPlayground(options: {
     stopped.abort()
     await within(stopWithinMs, running).catch(error => {
       hasStopped = false
-      say(`walhook did not stop in order: ${describeError(error)}`)
+      printLine(`walhook did not stop in order: ${describeError(error)}`)
     })
   })
 
@@ -78,7 +78,7 @@ export async function runPlayground(options: {
   const receiver = await startReceiverOnFreePort({
     secrets: () => (secret === '' ? [] : [secret]),
     onReceived: one =>
-      say(`  ←  ${one.entityType} ${one.entityId} ${one.actionType}, signature ${one.signature.state}`),
+      printLine(`  ←  ${one.entityType} ${one.entityId} ${one.actionType}, signature ${one.signature.state}`),
   })
   resources.defer(() => receiver.close())
   secret = await app.connect({
@@ -91,7 +91,7 @@ export async function runPlayground(options: {
     ]),
   })
 
-  say(`
+  printLine(`
 walhook is running. A sample application changes its users and companies in PostgreSQL ${postgres.version};
 each committed change arrives at a receiver as a signed webhook.
 
@@ -109,7 +109,7 @@ Ctrl-C stops everything; the data stays in ${dataDir}.
 
   const activity = createActivity(postgres.url, {
     random: Math.random,
-    onDone: sentence => say(`  →  ${sentence}`),
+    onDone: sentence => printLine(`  →  ${sentence}`),
   })
   await Promise.race([Promise.all([running, activity.run(signal)]), aborted(signal)])
 }

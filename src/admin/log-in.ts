@@ -26,8 +26,8 @@ type LogIn = {
 
 /** The log-in, without a session. Users with a session are redirected. */
 export function logInRoutes(app: Hono<AdminEnv>, { sessions, addressOf, frames, signIn }: LogIn): void {
-  const page = (t: Texts, said: Partial<Said> & { to: string }) =>
-    logInPage(t, { ...{ notice: null, problem: null, failed: null }, ...said }, signIn)
+  const page = (t: Texts, message: Partial<Message> & { to: string }) =>
+    logInPage(t, { ...{ notice: null, problem: null, failed: null }, ...message }, signIn)
 
   app.get('/login', async c => {
     const session = sessionOf(c)
@@ -140,7 +140,7 @@ function ownPath(path: string | undefined): string {
 const isProblem = (code: string | undefined): code is (typeof signInProblems)[number] =>
   (signInProblems as readonly (string | undefined)[]).includes(code)
 
-type Said = {
+type Message = {
   readonly to: string
   readonly notice: string | null
   /** The problem of the token. */
@@ -149,7 +149,7 @@ type Said = {
   readonly failed: string | null
 }
 
-function logInPage(t: Texts, { to, notice, problem, failed }: Said, signIn: SignIn | null): Html {
+function logInPage(t: Texts, { to, notice, problem, failed }: Message, signIn: SignIn | null): Html {
   const wrong = problem !== null
   return bareLayout(t, {
     title: t.logIn.title,

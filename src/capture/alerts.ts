@@ -6,7 +6,7 @@ import { sleep } from '../runtime/sleep.ts'
 import type { CaptureState } from './continuity/state.ts'
 
 const ofStates = ['capture.blocked', 'capture.lagging'] as const satisfies readonly IncidentKind[]
-const lookEveryMs = 1_000
+const pollEveryMs = 1_000
 /** An ongoing problem is recorded again: another process may have ended it, or its quiet time is over. */
 const againEveryMs = 15_000
 
@@ -49,7 +49,7 @@ export function createCaptureAlerts({
           noted = what
           notedAtMs = performance.now()
         }
-        await sleep(lookEveryMs, signal)
+        await sleep(pollEveryMs, signal)
       }
     },
   }

@@ -8,8 +8,8 @@ import { createRewriteJudge } from './backfill/rewrites.ts'
 import type { Capturing } from './capturing.ts'
 import { consume } from './consume.ts'
 import { createJudge } from './continuity/judged-tables.ts'
+import { inspect, inspectRegularly, openWatch, prepare, type Watch } from './inspect.ts'
 import { connect, noteAlive } from './link.ts'
-import { look, lookOnAndOn, openWatch, prepare, type Watch } from './look.ts'
 import { createMapper } from './map/map.ts'
 import { createReceivedRows, type ReceivedRows } from './related/received-rows.ts'
 import { createColumnLog } from './source/columns.ts'
@@ -61,11 +61,11 @@ export async function captureOnce(capturing: Capturing, signal: AbortSignal): Pr
     const { remembered } = await prepare(capturing)
     const merger = createPageMerger({ source })
     watch = openWatch(capturing, { remembered, judgeRewrites: createRewriteJudge({ source, merger, log }) })
-    await look(capturing, watch, true)
+    await inspect(capturing, watch, true)
     const receivedRows = openReceivedRows(options.mapping, source, merger)
     await receivedRows?.renew()
     enterStreaming(status)
-    const watching = lookOnAndOn(capturing, watch, over.signal).finally(close)
+    const watching = inspectRegularly(capturing, watch, over.signal).finally(close)
     watching.catch(() => {})
     workBeside(capturing, merger, over.signal)
     await store(
@@ -80,7 +80,9 @@ export async function captureOnce(capturing: Capturing, signal: AbortSignal): Pr
     over.abort()
     signal.removeEventListener('abort', close)
     await stream.close()
-    await watch?.end().catch(error => log.debug('capture.look_failed', { reason: describeError(error) }))
+    await watch
+      ?.end()
+      .catch(error => log.debug('capture.inspection_failed', { reason: describeError(error) }))
   }
 }
 
@@ -155,7 +157,7 @@ function openMapper(
       signal: closed,
     },
     async reloadCatalogue() {
-      await look(capturing, watch, true)
+      await inspect(capturing, watch, true)
       const reloaded = await capturing.learn()
       await columns.added(reloaded)
       return reloaded

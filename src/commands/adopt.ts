@@ -4,7 +4,7 @@ import { describeDatabase } from '../domain/capture/home.ts'
 import { transaction } from '../outbox/database/database.ts'
 import { recordAudit } from '../outbox/records/audit.ts'
 import { discardWork, moveHome } from '../outbox/source/home.ts'
-import { type Command, Misuse, parseOnce, report, required, say } from './kit/command.ts'
+import { type Command, Misuse, parseOnce, printLine, report, required } from './kit/command.ts'
 import { withOutbox } from './token.ts'
 
 export const adopt: Command = {
@@ -34,10 +34,10 @@ export const adopt: Command = {
     if (!done.ok) return report([done.problem])
     const { to, discarded } = done.value
     if (discarded)
-      say(
+      printLine(
         `Cancelled ${discarded.deliveries} pending deliveries, deactivated ${discarded.webhooks} webhooks. Change their URLs before you activate them.`,
       )
-    say(`The outbox now lives in ${describeDatabase(to)}.`)
+    printLine(`The outbox now lives in ${describeDatabase(to)}.`)
     return 0
   },
 }

@@ -17,7 +17,15 @@ import { formatProblem } from '../domain/value/problem.ts'
 import { openOutbox } from '../outbox/database/database.ts'
 import { sleep } from '../runtime/sleep.ts'
 import { withCells } from './kit/cells.ts'
-import { type Command, failureLines, Misuse, parseOnce, required, say, wholeNumber } from './kit/command.ts'
+import {
+  type Command,
+  failureLines,
+  Misuse,
+  parseOnce,
+  printLine,
+  required,
+  wholeNumber,
+} from './kit/command.ts'
 import { migrateOutbox } from './kit/migrate-outbox.ts'
 
 export const backfill: Command = {
@@ -43,7 +51,7 @@ export const backfill: Command = {
     if (typeof order === 'string') throw new Misuse(order)
     const config = required(readConfig(['DATABASE_URL']))
     if (!config) return 1
-    const result = await carryOut(config, order, { say, signal })
+    const result = await carryOut(config, order, { printLine, signal })
     if (result.ok) return result.done ? 0 : 1
     for (const problem of result.problems) process.stderr.write(`walhook: ${problem}\n`)
     return 1
@@ -98,7 +106,7 @@ function readOrder(values: {
 async function carryOut(
   config: Config,
   order: Order,
-  options: { say: (line: string) => void; signal: AbortSignal },
+  options: { printLine: (line: string) => void; signal: AbortSignal },
 ): Promise<{ ok: true; done: boolean } | { ok: false; problems: readonly string[] }> {
   const migrated = await migrateOutbox(config)
   if (!migrated.ok) return { ok: false, problems: [formatProblem(migrated.problem)] }
@@ -120,15 +128,15 @@ async function carryOutWith(
   control: BackfillControl,
   source: Source,
   order: Order,
-  options: { say: (line: string) => void; signal: AbortSignal },
+  options: { printLine: (line: string) => void; signal: AbortSignal },
 ): Promise<{ ok: true; done: boolean } | { ok: false; problems: readonly string[] }> {
-  const { say } = options
+  const { printLine } = options
   const report = (id: number) => follow(control, source, id, options)
   switch (order.kind) {
     case 'list': {
       const { items } = await listBackfills(control, { limit: 50, before: null })
-      if (items.length === 0) say('No backfills.')
-      for (const each of items) say(describeBackfill(each, Date.now()))
+      if (items.length === 0) printLine('No backfills.')
+      for (const each of items) printLine(describeBackfill(each, Date.now()))
       return { ok: true, done: true }
     }
     case 'start': {
@@ -146,7 +154,7 @@ async function carryOutWith(
     case 'cancel': {
       const cancelled = await cancelBackfill(control, commandLine, order.id)
       if (!cancelled.ok) return { ok: false, problems: failureLines(cancelled) }
-      say(describeBackfill(cancelled.value, Date.now()))
+      printLine(describeBackfill(cancelled.value, Date.now()))
       return { ok: true, done: true }
     }
     default:
@@ -161,19 +169,19 @@ async function follow(
   control: BackfillControl,
   source: Source,
   id: number,
-  { say, signal }: { say: (line: string) => void; signal: AbortSignal },
+  { printLine, signal }: { printLine: (line: string) => void; signal: AbortSignal },
 ): Promise<{ ok: true; done: boolean } | { ok: false; problems: readonly string[] }> {
-  let said = ''
+  let printed = ''
   const report = (line: string) => {
-    if (line !== said) say(line)
-    said = line
+    if (line !== printed) printLine(line)
+    printed = line
   }
   while (!signal.aborted) {
     const found = await getBackfill(control, id)
     if (!found.ok) return { ok: false, problems: failureLines(found) }
     const line = describeBackfill(found.value, Date.now())
     if (!isOpen(found.value)) {
-      say(line)
+      printLine(line)
       return { ok: true, done: found.value.state === 'done' }
     }
     const isCaptured = await isSlotActive(source, control.slotName)
@@ -184,7 +192,7 @@ async function follow(
     )
     await sleep(progressMs, signal)
   }
-  say(
+  printLine(
     `Backfill ${id} continues in the background. Progress: walhook backfill --follow ${id}. Cancel: walhook backfill --cancel ${id}`,
   )
   return { ok: true, done: true }

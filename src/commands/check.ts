@@ -14,7 +14,7 @@ import { outboxLines } from '../outbox/database/inspect.ts'
 import { ConnectionRefused } from '../outbox/database/session-settings.ts'
 import { knownColumns as columnsOfSource } from '../outbox/source/source-columns.ts'
 import { describeError } from '../runtime/log.ts'
-import { type Command, Misuse, parseOnce, required, say } from './kit/command.ts'
+import { type Command, Misuse, parseOnce, printLine, required } from './kit/command.ts'
 import { map, printSql } from './map.ts'
 
 /** The exit status, by the worst line. */
@@ -40,10 +40,10 @@ export const check: Command = {
     const config = required(readConfig(['DATABASE_URL']))
     if (!config) return 1
     const { lines, worst } = await checkSource(config)
-    if (values.json) say(JSON.stringify(lines, null, 2))
+    if (values.json) printLine(JSON.stringify(lines, null, 2))
     else
       for (const { level, what, found, mend } of lines)
-        say(`${level.padEnd(7)}  ${what}: ${found}${mend === null ? '' : `. Fix: ${mend}`}`)
+        printLine(`${level.padEnd(7)}  ${what}: ${found}${mend === null ? '' : `. Fix: ${mend}`}`)
     return statusOf[worst]
   },
 }
@@ -86,8 +86,8 @@ async function linesOfSource(
 ): Promise<CheckLine[]> {
   try {
     const columnsBefore = outbox ? await columnsOfSource(outbox, config.slotName).catch(() => []) : []
-    const looked = await preflightAndTry(source, { ...config, known: columnsBefore })
-    const { facts, catalogue, trial, living } = looked
+    const found = await preflightAndTry(source, { ...config, known: columnsBefore })
+    const { facts, catalogue, trial, living } = found
     const mapping = withKnown(living.mapping, known)
     const oids = [...catalogue.tables.values()].map(({ oid }) => oid)
     const lockHolders = await readLockHolders(source.pool, oids)

@@ -1,4 +1,4 @@
-import { type Command, Misuse, say } from './kit/command.ts'
+import { type Command, Misuse, printLine } from './kit/command.ts'
 
 type Commands = Readonly<Record<string, Command>>
 
@@ -15,7 +15,7 @@ export function completionOf(commands: () => Commands): Command {
       const shell = name !== undefined && Object.hasOwn(shells, name) && shells[name]
       if (!shell || more.length > 0)
         throw new Misuse(`completion takes one of ${Object.keys(shells).join(', ')}`)
-      say(shell(commands()))
+      printLine(shell(commands()))
       return 0
     },
   }

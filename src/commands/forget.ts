@@ -3,7 +3,7 @@ import { commandLine } from '../control/kit/control.ts'
 import { forgetEntity } from '../control/log/forget.ts'
 import type { Problem } from '../domain/value/problem.ts'
 import { withCells } from './kit/cells.ts'
-import { type Command, failureLines, Misuse, parseOnce, report, required, say } from './kit/command.ts'
+import { type Command, failureLines, Misuse, parseOnce, printLine, report, required } from './kit/command.ts'
 import { withOutbox } from './token.ts'
 
 /** Everything else is forgotten already. */
@@ -42,11 +42,13 @@ export const forget: Command = {
       if (away.length > 0) return report(away.map(notForgotten))
       for (const [name, count] of Object.entries(counts)) sum[name] = (sum[name] ?? 0) + count
       isComplete = isAll
-      if (!isComplete) say('more is left: continuing')
+      if (!isComplete) printLine('more is left: continuing')
     }
     if (Object.values(sum).every(count => count === 0))
-      say(`nothing is stored about ${entityType} ${JSON.stringify(entityId)}. Write the id as requests do`)
-    say(
+      printLine(
+        `nothing is stored about ${entityType} ${JSON.stringify(entityId)}. Write the id as requests do`,
+      )
+    printLine(
       `forgotten: ${Object.entries(sum)
         .map(([name, count]) => `${count} ${name}`)
         .join(', ')}`,

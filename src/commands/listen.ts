@@ -1,6 +1,6 @@
 import { networkInterfaces } from 'node:os'
 import { startReceiver } from '../receiver/receiver.ts'
-import { type Command, Misuse, parseOnce, say, wholeNumber } from './kit/command.ts'
+import { type Command, Misuse, parseOnce, printLine, wholeNumber } from './kit/command.ts'
 
 export const listen: Command = {
   usage: `  walhook listen [--port PORT] [--status CODE] [--delay MS] [--secret whsec_…]
@@ -46,14 +46,14 @@ async function receive(options: {
     secrets: () => secrets,
     onReceived({ receivedAt, webhookId, signature, answeredStatus, body }) {
       const verdict = signature.state === 'valid' ? 'valid' : `${signature.state} (${signature.reason})`
-      say(
+      printLine(
         `${receivedAt.toISOString()} ${webhookId ?? '(no webhook-id)'} signature ${verdict}, answered ${answeredStatus}\n${body}`,
       )
     },
   })
-  say(`Send webhooks to ${receiver.url}/ and open it in a browser to see them. Ctrl-C stops.`)
+  printLine(`Send webhooks to ${receiver.url}/ and open it in a browser to see them. Ctrl-C stops.`)
   const elsewhere = addressesFor(options.host).map(address => `http://${address}:${receiver.port}/`)
-  if (elsewhere.length > 0) say(`From other machines and containers: ${elsewhere.join(', ')}`)
+  if (elsewhere.length > 0) printLine(`From other machines and containers: ${elsewhere.join(', ')}`)
   await untilAborted(signal)
   await receiver.close()
 }

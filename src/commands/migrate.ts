@@ -1,5 +1,5 @@
 import { readConfig } from '../config/config.ts'
-import { type Command, parseOnce, report, required, say } from './kit/command.ts'
+import { type Command, parseOnce, printLine, report, required } from './kit/command.ts'
 import { migrateOutbox } from './kit/migrate-outbox.ts'
 
 export const migrate: Command = {
@@ -10,7 +10,7 @@ export const migrate: Command = {
     if (!config) return 1
     const migrated = await migrateOutbox(config)
     if (!migrated.ok) return report([migrated.problem])
-    say(migrated.applied.length > 0 ? `applied ${migrated.applied.join(', ')}` : 'up to date')
+    printLine(migrated.applied.length > 0 ? `applied ${migrated.applied.join(', ')}` : 'up to date')
     return 0
   },
 }

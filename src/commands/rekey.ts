@@ -7,7 +7,7 @@ import { nonceBytes } from '../domain/webhook/seal.ts'
 import type { CellState, Cells } from '../outbox/cells/cells.ts'
 import { resealUrls } from '../outbox/cells/registry.ts'
 import { withCells } from './kit/cells.ts'
-import { type Command, parseOnce, report, required, say } from './kit/command.ts'
+import { type Command, parseOnce, printLine, report, required } from './kit/command.ts'
 import { withOutbox } from './token.ts'
 
 export const rekey: Command = {
@@ -19,7 +19,7 @@ export const rekey: Command = {
     if (!config) return 1
     const done = await rekeySecrets(config)
     if (!done.ok) return report([done.problem])
-    say(`re-encrypted webhooks: ${done.value.webhooks}, stored responses: ${done.value.answers}`)
+    printLine(`re-encrypted webhooks: ${done.value.webhooks}, stored responses: ${done.value.answers}`)
     return 0
   },
 }

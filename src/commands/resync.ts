@@ -25,7 +25,7 @@ import { type Outbox, openOutbox } from '../outbox/database/database.ts'
 import { describeMigration, migrate } from '../outbox/database/migrate.ts'
 import { readPosition } from '../outbox/log/position.ts'
 import { openResyncs } from '../outbox/source/resyncs.ts'
-import { type Command, parseOnce, report, required, say } from './kit/command.ts'
+import { type Command, parseOnce, printLine, report, required } from './kit/command.ts'
 
 export const resync: Command = {
   usage: `  walhook resync [--entity TYPE | --force] [--yes]
@@ -46,7 +46,7 @@ export const resync: Command = {
     const wish = { isSure: values.yes, isForced: values.force, entityType: values.entity ?? null }
     const result = await resyncSource(config, wish)
     if (!result.ok) return report(result.problems)
-    for (const line of result.lines) say(line)
+    for (const line of result.lines) printLine(line)
     return 0
   },
 }
@@ -103,7 +103,7 @@ async function resyncSource(config: Config, wish: Wish): Promise<Result> {
         },
       ],
     }
-  const onWaiting = (forWhat: string) => say(`Waiting for ${forWhat}.`)
+  const onWaiting = (forWhat: string) => printLine(`Waiting for ${forWhat}.`)
   const options = { ...config, onWaiting }
   if (!wish.isSure) return { ok: true, lines: await describeResync(source, occasion, options) }
   const result = await beginResync(source, outbox, occasion, options)

@@ -11,7 +11,7 @@ import { exportWebhooks } from './client/export.ts'
 import { completionOf } from './completion.ts'
 import { events } from './events.ts'
 import { forget } from './forget.ts'
-import { type Command, Misuse, report, required, say } from './kit/command.ts'
+import { type Command, Misuse, printLine, report, required } from './kit/command.ts'
 import { cutOffProblem } from './kit/cut-off.ts'
 import { stopSignal } from './kit/stop-signal.ts'
 import { listen } from './listen.ts'
@@ -89,13 +89,13 @@ const bare: Command = {
     if (config.databaseUrl !== null) return await serve.run(args, signal)
     // Not part of the product: loaded on demand.
     const { playground } = await import('../../playground/command.ts')
-    await playground(config, { say, signal })
+    await playground(config, { printLine, signal })
     return 0
   },
 }
 
 function print(text: string): 0 {
-  say(text)
+  printLine(text)
   return 0
 }
 

@@ -8,7 +8,7 @@ import { nameIn } from '../domain/input/name.ts'
 import { parseExpiry } from '../domain/value/expiry.ts'
 import type { Problem } from '../domain/value/problem.ts'
 import { openOutbox } from '../outbox/database/database.ts'
-import { type Command, Misuse, parseOnce, report, required, say, wholeNumber } from './kit/command.ts'
+import { type Command, Misuse, parseOnce, printLine, report, required, wholeNumber } from './kit/command.ts'
 import { migrateOutbox } from './kit/migrate-outbox.ts'
 
 export const token: Command = {
@@ -62,7 +62,7 @@ export const token: Command = {
       expiresAt,
     })
     if (!made.ok) return report([made.problem])
-    say(made.value)
+    printLine(made.value)
     return 0
   },
 }
@@ -72,7 +72,7 @@ async function list(): Promise<number> {
   if (!config) return 1
   const listed = await describeTokens(config)
   if (!listed.ok) return report([listed.problem])
-  for (const line of listed.value) say(line)
+  for (const line of listed.value) printLine(line)
   return 0
 }
 
@@ -88,7 +88,7 @@ async function revoke(text: string): Promise<number> {
     process.stderr.write(`walhook: no such token: ${id}; --list shows them\n`)
     return 1
   }
-  say(`revoked ${id} ${ended.value.value.name}`)
+  printLine(`revoked ${id} ${ended.value.value.name}`)
   return 0
 }
 

@@ -72,11 +72,11 @@ export function refuse(
   }
   outgoing.setHeader('content-type', 'text/html; charset=utf-8')
   outgoing.setHeader('content-security-policy', "default-src 'none'; frame-ancestors 'none'")
-  const [language, shown, said] = isDutch ? ['nl', ...refusal.nl] : ['en', title, detail]
+  const [language, shown, sentence] = isDutch ? ['nl', ...refusal.nl] : ['en', title, detail]
   outgoing
     .writeHead(status)
     .end(
-      `<!doctype html><html lang="${language}"><title>walhook: ${shown}</title><h1>${shown}</h1><p>${escaped(said!)}</p>`,
+      `<!doctype html><html lang="${language}"><title>walhook: ${shown}</title><h1>${shown}</h1><p>${escaped(sentence!)}</p>`,
     )
 }
 

@@ -5,7 +5,7 @@ import { TooLarge } from './bounded-fetch.ts'
 const longestReason = 300
 
 /** A failure of openid-client; `error` is the provider's own code (RFC 6749 section 5.2). */
-type Said = Error & {
+type ClientError = Error & {
   readonly code?: string
   readonly error?: string
   readonly error_description?: string
@@ -17,15 +17,15 @@ type Said = Error & {
  * the provider repeats them.
  */
 export function failureOf(error: unknown, secrets: readonly string[] = []): ProviderFailure {
-  const said = error as Said
-  const [problem, text] = judge(said)
+  const failure = error as ClientError
+  const [problem, text] = judge(failure)
   const plain = secrets
     .filter(one => one.length > 3)
     .reduce((reason, secret) => reason.replaceAll(secret, '…'), text)
   return { ok: false, problem, reason: plain.slice(0, longestReason) }
 }
 
-function judge(error: Said): [SignInProblem, string] {
+function judge(error: ClientError): [SignInProblem, string] {
   const { code, cause } = error
   const because = cause instanceof Error ? `${error.message}: ${cause.message}` : error.message
   if (typeof error.error === 'string') return ofProvider(error, error.error)
@@ -56,7 +56,7 @@ function judge(error: Said): [SignInProblem, string] {
   return ['unusable', because]
 }
 
-function ofProvider(error: Said, code: string): [SignInProblem, string] {
+function ofProvider(error: ClientError, code: string): [SignInProblem, string] {
   const reason = [code, error.error_description].filter(one => typeof one === 'string').join(': ')
   const isAnswerToBrowser = error.code === 'OAUTH_AUTHORIZATION_RESPONSE_ERROR'
   if (code === 'access_denied') return ['cancelled', reason]

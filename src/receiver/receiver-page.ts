@@ -168,13 +168,13 @@ const script = `
 const { run, last } = document.documentElement.dataset
 const items = document.getElementById('items')
 const state = document.getElementById('state')
-function say(text, isLive) {
+function show(text, isLive) {
   state.textContent = text
   state.classList.toggle('live', isLive)
 }
 const events = new EventSource('/events?after=' + last)
-events.addEventListener('open', () => say('live', true))
-events.addEventListener('error', () => say('not connected; what came in stays here', false))
+events.addEventListener('open', () => show('live', true))
+events.addEventListener('error', () => show('not connected; what came in stays here', false))
 // Another run of the receiver numbers from 1 again: the page restarts with it.
 events.addEventListener('run', event => { if (event.data !== run) location.reload() })
 events.addEventListener('message', event => {

@@ -13,7 +13,7 @@ const leastBetweenMs = 15_000
 /** If a collection frees less, the memory is in use, and the next one is later. */
 const worthwhileBytes = 16 * 1_048_576
 const mostBetweenMs = 600_000
-const lookEveryMs = 1_000
+const pollEveryMs = 1_000
 
 /**
  * Keeps memory small under a long load, at no measurable cost. Rows become events and are gone within milliseconds, which
@@ -62,19 +62,19 @@ function giveBackWhatIsFree(): void {
     lastMs = performance.now()
     const isWorthwhile = before - process.memoryUsage.rss() >= worthwhileBytes
     betweenMs = isWorthwhile ? leastBetweenMs : Math.min(2 * betweenMs, mostBetweenMs)
-  }, lookEveryMs).unref()
+  }, pollEveryMs).unref()
 }
 
 /** Checks after every collection whether the young generation may double: V8 resizes it at that moment. */
 function boundYoungGeneration(): void {
   let factor = 0
-  const look = () => {
+  const check = () => {
     const wanted = bytesOfYoungGeneration() < youngBytes ? 2 : 1
     if (wanted !== factor) setFlagsFromString(`--semi-space-growth-factor=${wanted}`)
     factor = wanted
   }
-  look()
-  new PerformanceObserver(look).observe({ entryTypes: ['gc'] })
+  check()
+  new PerformanceObserver(check).observe({ entryTypes: ['gc'] })
 }
 
 function bytesOfYoungGeneration(): number {

@@ -1,6 +1,6 @@
 import type { Page } from 'playwright-core'
 import { afterAll, beforeAll, beforeEach, expect } from 'vitest'
-import { findBarriers, findInEveryLook } from '../support/axe.ts'
+import { findBarriers, findInEveryViewport } from '../support/axe.ts'
 import { browserTest, hasBrowser, useBrowser } from '../support/browser.ts'
 import { adminToken, startSampleSite } from '../support/sample-site.ts'
 import { until } from '../support/wait.ts'
@@ -129,7 +129,7 @@ browserTest(
   async () => {
     const { context, page } = await browser.open()
     await page.goto(`${site.url}/login`)
-    expect(await findInEveryLook(page)).toEqual([])
+    expect(await findInEveryViewport(page)).toEqual([])
     await logIn(page)
     const id = Number(
       (await page.locator('tbody a').first().getAttribute('href'))!.replace('/couplings/', ''),
@@ -168,7 +168,7 @@ browserTest(
       await page.goto(site.url + path)
       if (path === '/couplings/new' || path.endsWith(`/${id}`))
         await page.getByText('More', { exact: true }).click()
-      wrong.push(...(await findInEveryLook(page)))
+      wrong.push(...(await findInEveryViewport(page)))
     }
     expect(wrong).toEqual([])
     await context.close()

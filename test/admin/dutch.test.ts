@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { en } from '../../src/admin/texts/en.ts'
 import { reasonsNl } from '../../src/admin/texts/nl/reasons.ts'
 import { nl } from '../../src/admin/texts/nl.ts'
-import { sayTo } from '../../src/admin/texts/texts.ts'
+import { reasonText } from '../../src/admin/texts/texts.ts'
 import { because, type ReasonTexts } from '../../src/domain/shown/reason.ts'
 import { reasonTexts } from '../../src/domain/shown/reason-texts.ts'
 
@@ -41,8 +41,8 @@ test('every reason has a Dutch sentence of its own', () => {
 test('a reason within a reason is Dutch as well, and a sentence begins with a capital', () => {
   const inner = because('address.special', { address: '10.0.0.1', kind: 'private', range: '10.0.0.0/8' })
   const outer = because('address.resolved', { host: 'intern.example', because: inner })
-  expect(sayTo(nl, outer)).toBe(
+  expect(reasonText(nl, outer)).toBe(
     'Intern.example verwijst naar een adres dat niet is toegestaan: 10.0.0.1 is een privéadres (10.0.0.0/8); webhooks mogen daar niet heen. Voeg 10.0.0.1 toe aan WALHOOK_ALLOW_TARGETS om het toe te staan.',
   )
-  expect(sayTo(en, because('url.scheme'))).toBe('The URL must begin with https://')
+  expect(reasonText(en, because('url.scheme'))).toBe('The URL must begin with https://')
 })

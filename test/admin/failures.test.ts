@@ -9,7 +9,7 @@ import { judgeDeadline, judgeError, judgeStatus, type Verdict } from '../../src/
 import { type FailureCode, failureTexts } from '../../src/domain/failure/failure-texts.ts'
 import { formerTexts } from '../../src/domain/failure/former-texts.ts'
 import { readerOf } from '../../src/domain/failure/read-back.ts'
-import { because, type Reason, sayInEnglish } from '../../src/domain/shown/reason.ts'
+import { because, type Reason, reasonInEnglish } from '../../src/domain/shown/reason.ts'
 import { addressKinds } from '../../src/domain/shown/reason-texts.ts'
 
 /** What another program says is quoted: no word of it is in the list below. */
@@ -49,7 +49,7 @@ const verdicts: [string, Verdict][] = [
   ['deadline', judgeDeadline(10_000)],
   ...[...refusals, ...resolved].map((reason): [string, Verdict] => [
     JSON.stringify(reason),
-    judgeError('EBLOCKED', sayInEnglish(reason)),
+    judgeError('EBLOCKED', reasonInEnglish(reason)),
   ]),
   ['proxy', judgeError('EPROXY', failureTexts['proxy.status']({ status: 502, target: '192.0.2.1:443' }))],
 ]

@@ -25,7 +25,7 @@ const waitingOf = async (id: number) =>
 /** Carries out what is open, as a process that delivers does. */
 async function carryOut<T>(work: () => Promise<T>): Promise<T> {
   const stop = new AbortController()
-  const running = createReplays({ outbox: at.outbox, log: silentLog, leaseMs: 500, lookMs: 500 }).run(
+  const running = createReplays({ outbox: at.outbox, log: silentLog, leaseMs: 500, pollMs: 500 }).run(
     stop.signal,
   )
   try {
@@ -287,10 +287,10 @@ test('of a long range as many events are looked at as of a short one, and the re
   const all = await countReplay(at.outbox, id, range, { tenant: null })
   expect(all.isExact).toBe(true)
   await at.outbox.pool.query('analyze walhook.events')
-  const some = await countReplay(at.outbox, id, range, { tenant: null, lookAt: 5 })
+  const some = await countReplay(at.outbox, id, range, { tenant: null, scanMost: 5 })
   expect(some.isExact).toBe(false)
   expect(some.count).toBeGreaterThan(5)
-  expect(await countReplay(at.outbox, id, range, { tenant: 'nobody', lookAt: 5 })).toEqual({
+  expect(await countReplay(at.outbox, id, range, { tenant: 'nobody', scanMost: 5 })).toEqual({
     count: 0,
     isExact: true,
   })
@@ -302,7 +302,7 @@ test('a new replay begins at once: its commit wakes a process that rests', async
   await using listener = await connect(at.database.url)
   const stop = new AbortController()
   // Without the wake-up it would look an hour later.
-  const replays = createReplays({ outbox: at.outbox, log: silentLog, lookMs: 3_600_000 })
+  const replays = createReplays({ outbox: at.outbox, log: silentLog, pollMs: 3_600_000 })
   const running = replays.run(stop.signal)
   listener.on('notification', ({ payload }) => payload === 'replays' && replays.wake())
   await listener.query('listen walhook_outbox')

@@ -103,7 +103,7 @@ async function measure(tenants: number): Promise<Round> {
   const { own, backends } = await idleShares(stage, psql, pid, idleMs)
   await rateOf(stage.receiver, warmUp * perTenant, () => write(warmUp))
   const deliver = await rateOf(stage.receiver, rows * perTenant, () => write(rows))
-  const looks = await lookAt(url)
+  const looks = await visit(url)
   const { highest: memory } = memoryMb(pid)
   await endGently(walhook!)
 
@@ -131,7 +131,7 @@ async function endGently(walhook: Awaited<ReturnType<typeof startWalhook>>): Pro
 }
 
 /** How long each of the pages takes, as the median of ten. */
-async function lookAt(url: string): Promise<number[]> {
+async function visit(url: string): Promise<number[]> {
   const logIn = await fetch(`${url}/login`, {
     method: 'POST',
     redirect: 'manual',

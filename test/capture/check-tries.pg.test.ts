@@ -203,8 +203,8 @@ test('a role without the right to replicate is found by trying; a group of Amazo
   )
   await at.admin.query(`alter role ${at.role} noreplication`)
   await using source = openSource({ url: at.database.url, onError() {} })
-  const look = async () => (await preflightAndTry(source, { ...names, mapping: defaultMapping })).problems
-  expect(await look()).toEqual([
+  const inspect = async () => (await preflightAndTry(source, { ...names, mapping: defaultMapping })).problems
+  expect(await inspect()).toEqual([
     expect.objectContaining({
       code: 'replication_role',
       mend: expect.stringContaining(`alter role "${at.role}" replication;`),
@@ -212,11 +212,11 @@ test('a role without the right to replicate is found by trying; a group of Amazo
   ])
   await at.admin.query('create role rds_replication')
   try {
-    const [problem] = await look()
+    const [problem] = await inspect()
     expect(problem!.mend).toBe(`run as the master user: grant rds_replication to "${at.role}";`)
     // There, membership is all that it takes; here the trial tells that it is not.
     await at.admin.query(`grant rds_replication to ${at.role}`)
-    expect(await look()).toEqual([expect.objectContaining({ what: 'replication connection' })])
+    expect(await inspect()).toEqual([expect.objectContaining({ what: 'replication connection' })])
   } finally {
     await at.admin.query('drop role rds_replication')
   }

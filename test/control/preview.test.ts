@@ -24,8 +24,8 @@ const control = {
 const caller = { userId: null } as Caller
 
 test('what a delivery is said to look like has the headers of a request, in their order', async () => {
-  const look = { triggers: ['user.new'], previous: false, isBatch: false, headerNames: ['X-Team'] }
-  const [preview] = await previewDeliveries(control, caller, look)
+  const settings = { triggers: ['user.new'], previous: false, isBatch: false, headerNames: ['X-Team'] }
+  const [preview] = await previewDeliveries(control, caller, settings)
   const request = buildRequest(
     'https://crm.example.com/',
     { id: 'msg_1', body: preview!.body },
@@ -35,13 +35,13 @@ test('what a delivery is said to look like has the headers of a request, in thei
 })
 
 test('values before an update are shown only of entity types whose tables tell them', async () => {
-  const look = { triggers: ['user.update'], previous: true, isBatch: false, headerNames: [] }
+  const settings = { triggers: ['user.update'], previous: true, isBatch: false, headerNames: [] }
   const body = async (untold: Map<string, string>) =>
     (
       await previewDeliveries(
         { ...control, readWithoutPrevious: async () => untold } as Control,
         caller,
-        look,
+        settings,
       )
     )[0]!.body
   expect(await body(new Map())).toContain('"previous":{"email":"before"}')
@@ -49,10 +49,10 @@ test('values before an update are shown only of entity types whose tables tell t
 })
 
 test('the example of a delete has the values before it where the mapping asks for them and the table gives them', async () => {
-  const look = { triggers: ['user.delete'], previous: false, isBatch: false, headerNames: [] }
+  const settings = { triggers: ['user.delete'], previous: false, isBatch: false, headerNames: [] }
   const body = async (last: EntityShape['last']) => {
     const readShapes = async () => [{ ...user, last }]
-    return (await previewDeliveries({ ...control, readShapes } as Control, caller, look))[0]!.body
+    return (await previewDeliveries({ ...control, readShapes } as Control, caller, settings))[0]!.body
   }
   expect(await body(['email'])).toBe(
     '{"entity_id":1,"entity_type":"user","action_type":"delete","last":{"email":"text"}}',

@@ -1,6 +1,6 @@
 import { expect, test } from 'vitest'
-import { lookAtAll } from '../../src/delivery/stream/look.ts'
 import { openMachine } from '../../src/delivery/stream/machine.ts'
+import { checkAll } from '../../src/delivery/stream/periodic-checks.ts'
 import { forgetUnsent, tasksOf } from '../../src/delivery/stream/queue.ts'
 import { setSettings } from '../../src/delivery/stream/settings.ts'
 import {
@@ -156,7 +156,7 @@ test.each([
   (_, task, waits, nowMs, leaves) => {
     const { machine, queue } = open()
     Object.assign([...tasksOf(queue)][0]!, task)
-    lookAtAll(machine, {
+    checkAll(machine, {
       nowMs,
       patientMs: nowMs,
       holderId: 1,
@@ -181,7 +181,7 @@ test('on a machine without enough CPU no webhook is slow, and one that hangs is 
     clockMs += 100 + lateMs
     patience.late(lateMs)
     const times = { nowMs: clockMs, patientMs: patience.nowMs() }
-    lookAtAll(machine, { ...times, holderId: 1, freeCapacity: () => 1, waitsForCapacity: () => true })
+    checkAll(machine, { ...times, holderId: 1, freeCapacity: () => 1, waitsForCapacity: () => true })
     return machine.lagging.has(queue)
   }
   for (let i = 0; i < 9; i++) expect(check(900)).toBe(false)
@@ -193,7 +193,7 @@ test('a look costs nothing for webhooks that have nothing to do, however many th
   const webhooks = Array.from({ length: 1_000 }, (_, i) => ({ ...settings, id: 100 + i, states: [] }))
   setSettings(machine, { version: 2, webhooks, gone: [] })
   const look = () =>
-    lookAtAll(machine, {
+    checkAll(machine, {
       nowMs: 0,
       patientMs: 0,
       holderId: 1,
@@ -212,7 +212,7 @@ test('a webhook whose pause is over has its turn again, by the next look', () =>
   const { machine, queue } = open()
   expect(queue.ready.length).toBe(1)
   machine.active.clear()
-  lookAtAll(machine, {
+  checkAll(machine, {
     nowMs: 0,
     patientMs: 0,
     holderId: 1,

@@ -1,6 +1,6 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { beforeAll, expect, test } from 'vitest'
-import { sayInEnglish } from '../../src/domain/shown/reason.ts'
+import { reasonInEnglish } from '../../src/domain/shown/reason.ts'
 import { judgeClientIdentity } from '../../src/domain/webhook/client-certificate.ts'
 import { type Identity, makeAuthority } from '../support/certificates.ts'
 
@@ -17,7 +17,7 @@ beforeAll(async () => {
 
 const problemsOf = (certificate: string, key: string, at = now) => {
   const judged = judgeClientIdentity({ certificate, key }, at)
-  return judged.ok ? [] : judged.problems.map(({ field, reason }) => `${field}: ${sayInEnglish(reason)}`)
+  return judged.ok ? [] : judged.problems.map(({ field, reason }) => `${field}: ${reasonInEnglish(reason)}`)
 }
 
 test('a certificate and its key are shown by subject, fingerprint and end', () => {

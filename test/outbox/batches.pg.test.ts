@@ -105,12 +105,12 @@ test('events wait for company until the batch is full or one has waited long eno
   await at.append('user 1 new', 'user 2 new')
   const early = await take(at, webhookId, batch)
   expect(early.shipments).toEqual([])
-  expect(early.lookAgainInMs).toBeGreaterThan(50_000)
+  expect(early.checkAgainInMs).toBeGreaterThan(50_000)
   expect(await at.count('batches')).toBe(0)
   await at.append('user 1 update', 'user 3 new')
   const full = await take(at, webhookId, batch)
   expect(full.shipments.map(shown)).toEqual(['1 new, 2 new, 1 update'])
-  expect(full.lookAgainInMs).toBeGreaterThan(50_000)
+  expect(full.checkAgainInMs).toBeGreaterThan(50_000)
   // The one that is left waits on.
   expect(await at.count('deliveries', 'batch_id is null')).toBe(1)
   const impatient = { maxEvents: 3, maxWaitMs: 200 }
@@ -371,10 +371,10 @@ test('a receiver that comes back with many divided batches waiting gets no more 
   await makeAllDue(at)
   const sent: Shipment[] = []
   for (let i = 0; i < 8; i++) {
-    const { shipments, lookAgainInMs } = await take(at, webhookId, batch, { limit: 2 })
+    const { shipments, checkAgainInMs } = await take(at, webhookId, batch, { limit: 2 })
     expect(shipments.length).toBeLessThanOrEqual(2)
     sent.push(...shipments)
-    if (sent.length < 16) expect(lookAgainInMs).toBe(0)
+    if (sent.length < 16) expect(checkAgainInMs).toBe(0)
   }
   // What there was no room for was free meanwhile, whole.
   expect(sent.map(({ deliveries }) => deliveries.length)).toEqual(Array(16).fill(4))
@@ -420,11 +420,11 @@ test('one claim reads a bounded number of bytes, however large the events are', 
   await at.append(...Array.from({ length: 100 }, (_, i) => `user ${i + 1} update`))
   await pull(at, webhookId)
   await at.outbox.pool.query(`update walhook.events set body = '"' || repeat('x', 900000) || '"'`)
-  const { shipments, lookAgainInMs } = await take(at, webhookId, batch)
+  const { shipments, checkAgainInMs } = await take(at, webhookId, batch)
   const sent = shipments.flatMap(({ deliveries }) => deliveries)
   expect(sent.length).toBeGreaterThan(0)
   expect(sent.reduce((sum, { body }) => sum + body.length, 0)).toBeLessThan(20_000_000)
-  expect(lookAgainInMs).toBe(0)
+  expect(checkAgainInMs).toBe(0)
 })
 
 test('what is left of a batch after a cancellation is another message', async () => {
@@ -544,14 +544,14 @@ test('a claim says when the next batch is due, also where other events are sent 
   await at.append('user 2 new')
   const second = await take(at, webhookId, batch)
   expect(second.shipments.map(shown)).toEqual(['2 new'])
-  for (const { lookAgainInMs } of [second, await take(at, webhookId, batch)]) {
-    expect(lookAgainInMs).toBeGreaterThan(0)
-    expect(lookAgainInMs).toBeLessThanOrEqual(30_000)
+  for (const { checkAgainInMs } of [second, await take(at, webhookId, batch)]) {
+    expect(checkAgainInMs).toBeGreaterThan(0)
+    expect(checkAgainInMs).toBeLessThanOrEqual(30_000)
   }
   await at.append('user 3 new')
   const company = await take(at, webhookId, { maxEvents: 3, maxWaitMs: 60_000 })
   expect(company).toMatchObject({ shipments: [], fresh: 1 })
-  expect(company.lookAgainInMs).toBeLessThanOrEqual(30_000)
+  expect(company.checkAgainInMs).toBeLessThanOrEqual(30_000)
 })
 
 test('what a claim puts behind a batch that is settled at the same moment is due afterwards', async () => {

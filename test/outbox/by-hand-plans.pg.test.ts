@@ -129,9 +129,9 @@ test.each(Object.keys(ages))(
     const range = { of: 'range', from: 0n, to: 2n ** 62n, triggers: null } as const
     const missed = { ...range, missed: { from: 0, to: null } }
     for (const source of [range, missed]) {
-      const all = await countReplay(counted.outbox, webhookId, source, { tenant: null, lookAt: 100 })
+      const all = await countReplay(counted.outbox, webhookId, source, { tenant: null, scanMost: 100 })
       expect(all).toMatchObject({ isExact: false })
-      const own = await countReplay(counted.outbox, ofTenant, source, { tenant: 'acme', lookAt: 100 })
+      const own = await countReplay(counted.outbox, ofTenant, source, { tenant: 'acme', scanMost: 100 })
       expect(own).toEqual({ count: 2, isExact: true })
     }
     const [worst, most] = [...counted.rows].sort(([, a], [, b]) => b - a)[0]!

@@ -17,11 +17,11 @@ async function take(at: TestOutbox, webhookId: number, kind: 'rows' | 'batches')
     return { ids: deliveries.map(({ eventId }) => eventId), deliveries, againInMs: nextDueInMs }
   }
   const more = { batch, mode: 'every' as const, readUpTo: () => 0n }
-  const { shipments, lookAgainInMs, fresh } = await claimBatches(at.outbox, { ...input, ...more })
+  const { shipments, checkAgainInMs, fresh } = await claimBatches(at.outbox, { ...input, ...more })
   // Else its stream would read no further.
   if (shipments.length === 0) expect(fresh).toBe(0)
   const deliveries = shipments.flatMap(each => each.deliveries)
-  return { ids: deliveries.map(({ eventId }) => eventId), deliveries, againInMs: lookAgainInMs }
+  return { ids: deliveries.map(({ eventId }) => eventId), deliveries, againInMs: checkAgainInMs }
 }
 
 /** A webhook whose stream may have sent the first of three events of an entity, and no more; the last was asked for by hand. */

@@ -33,7 +33,7 @@ test('a stop ends the Postgres and the receiver also where walhook does not come
         },
         run: () => new Promise(() => {}),
       }),
-      say(line) {
+      printLine(line) {
         said.push(line)
         if (line.includes('walhook is running')) setImmediate(() => stop.abort())
       },

@@ -35,7 +35,7 @@ function start(command = process.execPath, args = ['src/main.ts']) {
     output += chunk
   })
   const exited = once(child, 'exit').then(([code]) => code as number | null)
-  const said = (pattern: RegExp, after = 0) =>
+  const printed = (pattern: RegExp, after = 0) =>
     until(
       () => {
         if (child.exitCode !== null) throw new Error(`it has ended, saying: ${output}`)
@@ -43,12 +43,12 @@ function start(command = process.execPath, args = ['src/main.ts']) {
       },
       { what: `npm start to say ${pattern}` },
     )
-  return { child, exited, said, output: () => output }
+  return { child, exited, printed, output: () => output }
 }
 
 /** What the welcome names: the receiver's page, the API, its token and the database. */
-async function places(said: (pattern: RegExp) => Promise<RegExpExecArray>) {
-  const value = async (pattern: RegExp) => (await said(pattern))[1]!
+async function places(printed: (pattern: RegExp) => Promise<RegExpExecArray>) {
+  const value = async (pattern: RegExp) => (await printed(pattern))[1]!
   return {
     receiver: await value(/See what arrives +(\S+)/),
     api: await value(/API +(\S+)/),
@@ -65,8 +65,8 @@ const isAnswering = (url: string) =>
 
 test('npm start shows signed deliveries, Ctrl-C leaves nothing running, and a second start goes on with the same data', async () => {
   const first = start()
-  const at = await places(first.said)
-  await first.said(/← {2}(user|company) \d+ (new|update|delete), signature valid/)
+  const at = await places(first.printed)
+  await first.printed(/← {2}(user|company) \d+ (new|update|delete), signature valid/)
   expect(await (await fetch(at.receiver)).text()).toContain('webhook-id')
   expect(await isAnswering(at.api)).toBe(true)
 
@@ -78,9 +78,9 @@ test('npm start shows signed deliveries, Ctrl-C leaves nothing running, and a se
   expect(first.output()).not.toMatch(/error|warn|^\s+at /im)
 
   const second = start()
-  const again = await places(second.said)
+  const again = await places(second.printed)
   expect(again.token).toBe(at.token)
-  await second.said(/← {2}(user|company) \d+ (new|update|delete), signature valid/)
+  await second.printed(/← {2}(user|company) \d+ (new|update|delete), signature valid/)
   const list = await fetch(again.api, { headers: { authorization: `Bearer ${again.token}` } })
   expect(((await list.json()) as { data: unknown[] }).data).toHaveLength(1)
   second.child.kill('SIGTERM')
@@ -89,7 +89,7 @@ test('npm start shows signed deliveries, Ctrl-C leaves nothing running, and a se
 
 test('a signal to npm, which does not pass it on, stops walhook and its Postgres too', async () => {
   const npm = start('npm', ['start'])
-  const at = await places(npm.said)
+  const at = await places(npm.printed)
   npm.child.kill('SIGTERM')
   await npm.exited
   for (const url of [at.receiver, at.api, at.database.replace('postgres', 'http')])
@@ -100,7 +100,7 @@ test('a signal to npm, which does not pass it on, stops walhook and its Postgres
 
 test('a signal to npx stops what it has started', async () => {
   const npx = start('npx', ['node', 'src/main.ts', 'listen', '--port', '0'])
-  const [, url] = await npx.said(/^Send webhooks to (\S+)\/ /m)
+  const [, url] = await npx.printed(/^Send webhooks to (\S+)\/ /m)
   npx.child.kill('SIGTERM')
   await npx.exited
   await until(async () => !(await isAnswering(url!)), { what: 'the receiver to be closed' })

@@ -16,7 +16,7 @@ test('listen answers as told, says whether each signature is valid, and ends wit
     '--secret',
     '',
   ])
-  const url = await listener.said(/^Send webhooks to (\S+)\/ /)
+  const url = await listener.printed(/^Send webhooks to (\S+)\/ /)
   const body = '{"entity_id":1}'
   const timestampS = Math.floor(Date.now() / 1000)
   const headers = { 'webhook-id': 'msg_1_1', 'webhook-timestamp': String(timestampS) }
@@ -25,9 +25,9 @@ test('listen answers as told, says whether each signature is valid, and ends wit
     return fetch(url, { method: 'POST', body, headers: { ...headers, 'webhook-signature': signature } })
   }
   expect((await send(key)).status).toBe(503)
-  await listener.said(/ msg_1_1 signature valid, answered 503$/)
+  await listener.printed(/ msg_1_1 signature valid, answered 503$/)
   expect((await send(Buffer.alloc(32, 6))).status).toBe(503)
-  await listener.said(/ msg_1_1 signature wrong \(.+\), answered 503$/)
+  await listener.printed(/ msg_1_1 signature wrong \(.+\), answered 503$/)
   expect(listener.output).toContain(body)
   listener.kill('SIGTERM')
   expect(await listener.exited).toEqual({ code: 0, signal: null })
@@ -48,19 +48,19 @@ test.each([
 
 test('listen on every address says where other machines reach it', async () => {
   await using listener = startCommand(['listen', '--port', '0', '--host', '0.0.0.0'])
-  const { port } = new URL(await listener.said(/^Send webhooks to (\S+)\/ /))
+  const { port } = new URL(await listener.printed(/^Send webhooks to (\S+)\/ /))
   const other = Object.values(networkInterfaces())
     .flat()
     .find(one => one?.family === 'IPv4' && !one.internal)
   if (!other) return
   const url = `http://${other.address}:${port}/`
-  expect(await listener.said(/^From other machines and containers: (.+)/)).toContain(url)
+  expect(await listener.printed(/^From other machines and containers: (.+)/)).toContain(url)
   expect((await fetch(url)).status).toBe(200)
 })
 
 test('listen at a taken port ends with one line', async () => {
   await using first = startCommand(['listen', '--port', '0'])
-  const { port } = new URL(await first.said(/^Send webhooks to (\S+)\/ /))
+  const { port } = new URL(await first.printed(/^Send webhooks to (\S+)\/ /))
   const { code, stderr } = await runWalhook(null, ['listen', '--port', port])
   expect(stderr).toBe(
     `walhook: Port ${port} on 127.0.0.1 is taken by another program. Stop that, or choose another port.\n`,

@@ -54,11 +54,11 @@ test('where nobody captures it says so; Ctrl-C leaves it to go on, and a new pac
   await at.webhook('user.new')
   const env = { DATABASE_URL: database.url, WALHOOK_SLOT: database.name.slice(0, 63) }
   await using command = startCommand(['backfill', '--entity', 'user', '--rate', '1'], env)
-  await command.said(
+  await command.printed(
     /^backfill 1: user as new to every webhook, waiting, 0 rows\. Waiting: no process reads the slot/,
   )
   command.kill('SIGINT')
-  await command.said(/^Backfill 1 continues in the background\. Progress: walhook backfill --follow 1/)
+  await command.printed(/^Backfill 1 continues in the background\. Progress: walhook backfill --follow 1/)
   expect(await command.exited).toEqual({ code: 0, signal: null })
 
   await using walhook = startWalhook(database, { WALHOOK_ROLES: 'capture,api' })

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import type { Page } from 'playwright-core'
-import { looks } from './browser.ts'
+import { viewports } from './browser.ts'
 
 const source = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
@@ -29,9 +29,9 @@ export async function isTooWide(page: Page): Promise<boolean> {
 }
 
 /** What is wrong with a page in every look, without loading it again: in the dark, nothing but its colours is different. */
-export async function findInEveryLook(page: Page): Promise<string[]> {
+export async function findInEveryViewport(page: Page): Promise<string[]> {
   const found: string[] = []
-  for (const { width, colorScheme } of looks) {
+  for (const { width, colorScheme } of viewports) {
     await page.setViewportSize({ width, height: 800 })
     // Without motion, a colour is at once what it becomes.
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })

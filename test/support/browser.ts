@@ -19,9 +19,9 @@ export function browserTest(name: string, run: () => Promise<void>): void {
   })
 }
 
-export type Look = { readonly width: number; readonly colorScheme: 'light' | 'dark' }
+export type Viewport = { readonly width: number; readonly colorScheme: 'light' | 'dark' }
 /** Every way in which a page must look right. */
-export const looks: readonly Look[] = [
+export const viewports: readonly Viewport[] = [
   { width: 1280, colorScheme: 'light' },
   { width: 1280, colorScheme: 'dark' },
   { width: 360, colorScheme: 'light' },

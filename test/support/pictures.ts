@@ -7,7 +7,7 @@ import type { Page } from 'playwright-core'
 import { startEmbeddedPostgres } from '../../playground/embedded-postgres.ts'
 import { createSampleTables } from '../../playground/sample-app.ts'
 import { startReceiver } from '../../src/receiver/receiver.ts'
-import { looks, openBrowser } from './browser.ts'
+import { openBrowser, viewports } from './browser.ts'
 
 /**
  * Makes pictures of the pages, with an example of everything on them: `npm run pictures` those of the README, in
@@ -246,7 +246,7 @@ const page = await context.newPage()
 await page.goto(url)
 if (folder) {
   await mkdir(folder, { recursive: true })
-  for (const { width, colorScheme } of looks) {
+  for (const { width, colorScheme } of viewports) {
     await page.setViewportSize({ width, height: 760 })
     await page.emulateMedia({ colorScheme })
     await page.screenshot({ path: join(folder, `log-in-${width}-${colorScheme}.png`), fullPage: true })
@@ -261,7 +261,7 @@ const inReadme = [{ width: 1280, colorScheme: 'light' }] as const
 const target = folder ?? join(import.meta.dirname, '..', '..', 'docs', 'pictures')
 await mkdir(target, { recursive: true })
 for (const { name, path, prepare } of folder ? [...shots, ...more] : shots)
-  for (const { width, colorScheme } of folder ? looks : inReadme) {
+  for (const { width, colorScheme } of folder ? viewports : inReadme) {
     await page.setViewportSize({ width, height: heights[name] ?? 900 })
     await page.emulateMedia({ colorScheme })
     await page.goto(url + path)

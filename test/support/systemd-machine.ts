@@ -80,10 +80,10 @@ export async function startSystemdMachine(given: string, setup: string): Promise
     env: { ...process.env, BOOT: boot, FOLDER: folder, GIVEN: given, SETUP: setup },
     stdio: ['ignore', 'pipe', 'pipe'],
   })
-  let said = ''
+  let output = ''
   for (const stream of [child.stdout, child.stderr])
     stream.on('data', chunk => {
-      said += chunk
+      output += chunk
     })
   const exited = once(child, 'exit')
 
@@ -121,9 +121,9 @@ export async function startSystemdMachine(given: string, setup: string): Promise
     { what: 'systemd to answer', timeoutMs: 180_000 },
   ).catch(async error => {
     await machine[Symbol.asyncDispose]()
-    throw new Error(`${error.message}\n${said}`)
+    throw new Error(`${error.message}\n${output}`)
   })
   if (child.exitCode === null) return machine
   await machine[Symbol.asyncDispose]()
-  throw new Error(`The machine did not start: ${said}`)
+  throw new Error(`The machine did not start: ${output}`)
 }

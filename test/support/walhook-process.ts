@@ -77,7 +77,7 @@ export function startCommand(
     exited,
     kill: (signal: NodeJS.Signals) => child.kill(signal),
     /** Waits for a line that matches, and returns what the pattern's first group holds. */
-    async said(pattern: RegExp): Promise<string> {
+    async printed(pattern: RegExp): Promise<string> {
       const find = () => output.map(line => pattern.exec(line)).find(match => match !== null)
       const match = await until(find, { what: `walhook to say ${pattern}` })
       return match[1] ?? match[0]

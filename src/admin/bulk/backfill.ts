@@ -14,7 +14,7 @@ import { idParam } from '../kit/ids.ts'
 import { entityName } from '../kit/names.ts'
 import type { PageAnswer, PageCall } from '../kit/page.ts'
 import { duration, number } from '../texts/figures.ts'
-import { sayTo } from '../texts/texts.ts'
+import { reasonText } from '../texts/texts.ts'
 import { type WebhookCall, webhookPage } from '../webhook/page.ts'
 import { tabsFor, webhookTabs } from '../webhook/state.ts'
 import { backfillList } from './backfill-list.ts'
@@ -158,7 +158,7 @@ async function previewCard(
   const trigger = triggerOf(entityType, control.backfillAs(entityType))
   const refusal = isReceived(call, webhook, entityType)
     ? null
-    : sayTo(t, because('backfill.not_subscribed', { webhookId: webhook.id, trigger, other: null }))
+    : reasonText(t, because('backfill.not_subscribed', { webhookId: webhook.id, trigger, other: null }))
   return html`<form method="post" action="/couplings/${webhook.id}/backfill" class="card grid" id="preview">
 ${Object.entries(hidden).map(([name, value]) => html`<input type="hidden" name="${name}" value="${value}">`)}
 <p>${entityName(t, entityType)}: <b>${rows === null ? t.bulk.rowsUnknown : t.bulk.rows(number(t, rows))}</b> ${trigger}</p>

@@ -19,7 +19,7 @@ import type { PageAnswer, PageCall } from '../kit/page.ts'
 import { momentOf } from '../log/filter-fields.ts'
 import { missedOffer } from '../log/missed.ts'
 import { countOf, timeNeeded } from '../log/progress.ts'
-import { sayTo } from '../texts/texts.ts'
+import { reasonText } from '../texts/texts.ts'
 import { type WebhookCall, webhookPage } from '../webhook/page.ts'
 import { tabsFor, webhookTabs } from '../webhook/state.ts'
 import { replayList } from './replay-list.ts'
@@ -112,7 +112,7 @@ async function readAsked({ query, t, control, nowMs }: WebhookCall, webhook: Web
   if (preview.ok) return { typed, problems, meant: { from, to, preview: preview.value } }
   if (preview.kind === 'invalid')
     for (const { pointer, reason } of preview.problems)
-      problems[pointer === '/to' ? 'to' : 'trigger'] = sayTo(t, reason)
+      problems[pointer === '/to' ? 'to' : 'trigger'] = reasonText(t, reason)
   return { typed, problems, meant: null }
 }
 

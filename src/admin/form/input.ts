@@ -8,7 +8,7 @@ import { nameIn } from '../../domain/input/name.ts'
 import { redacted } from '../../domain/shown/redact.ts'
 import { type LogBodies, logBodies, type Webhook } from '../../domain/webhook/webhook.ts'
 import type { Texts } from '../texts/en.ts'
-import { sayTo } from '../texts/texts.ts'
+import { reasonText } from '../texts/texts.ts'
 import {
   blankFilter,
   filterTyped,
@@ -211,7 +211,7 @@ const text = (form: URLSearchParams, name: string) => (form.get(name) ?? '').tri
 export type ShownProblem = Pick<FieldProblem, 'pointer' | 'detail'>
 
 export function shownProblems(t: Texts, problems: readonly FieldProblem[]): ShownProblem[] {
-  return problems.map(({ pointer, reason }) => ({ pointer, detail: sayTo(t, reason) }))
+  return problems.map(({ pointer, reason }) => ({ pointer, detail: reasonText(t, reason) }))
 }
 
 /** The problems that the form itself finds; `control/` finds the others. */

@@ -1,6 +1,6 @@
 import type { Failed } from '../../control/kit/result.ts'
 import type { Texts } from '../texts/en.ts'
-import { sayTo } from '../texts/texts.ts'
+import { reasonText } from '../texts/texts.ts'
 import { html } from './html.ts'
 import type { PageAnswer } from './page.ts'
 
@@ -12,17 +12,17 @@ export function failedAnswer(t: Texts, failure: Failed): PageAnswer {
     case 'stale':
       return sentence(t.errors.staleTitle, t.errors.stale, 409)
     case 'forbidden':
-      return sentence(t.errors.conflictTitle, sayTo(t, failure.reason), 403)
+      return sentence(t.errors.conflictTitle, reasonText(t, failure.reason), 403)
     case 'conflict':
-      return sentence(t.errors.conflictTitle, sayTo(t, failure.reason), 409)
+      return sentence(t.errors.conflictTitle, reasonText(t, failure.reason), 409)
     case 'busy':
       return sentence(t.errors.conflictTitle, t.test.busy(failure.retryAfterS), 409)
     case 'unavailable':
-      return sentence(t.errors.conflictTitle, sayTo(t, failure.reason), 503)
+      return sentence(t.errors.conflictTitle, reasonText(t, failure.reason), 503)
     case 'invalid':
       return sentence(
         t.errors.conflictTitle,
-        failure.problems.map(({ reason }) => sayTo(t, reason)).join(' '),
+        failure.problems.map(({ reason }) => reasonText(t, reason)).join(' '),
         422,
       )
     default:

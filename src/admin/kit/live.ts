@@ -39,16 +39,16 @@ export async function answerLive(
     const signal = AbortSignal.any([gone.signal, stopped])
     stream.onAbort(() => gone.abort())
     let shown: string | null = null
-    let saidAt = 0
+    let sentAtMs = 0
     while (!signal.aborted) {
       const now = await next()
       if (now === null) return
       if (now !== shown) {
         await stream.writeSSE({ data: now })
-        saidAt = performance.now()
-      } else if (performance.now() - saidAt > quietMs) {
+        sentAtMs = performance.now()
+      } else if (performance.now() - sentAtMs > quietMs) {
         await stream.write(':\n\n')
-        saidAt = performance.now()
+        sentAtMs = performance.now()
       }
       shown = now
       await sleep(piece.everyMs, signal)

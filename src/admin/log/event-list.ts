@@ -1,4 +1,4 @@
-import { type LabelledLine, type Looked, listEvents } from '../../control/log/events.ts'
+import { type LabelledLine, listEvents, type Scanned } from '../../control/log/events.ts'
 import { type TimeId, timeOf } from '../../domain/value/time-id.ts'
 import { failedAnswer } from '../kit/failed.ts'
 import { given, wrong, wrongField } from '../kit/given.ts'
@@ -71,7 +71,7 @@ ${tenantFilter(call, '/events')}${list}`,
   }
 }
 
-function part(call: PageCall, wish: EventWish, before: TimeId | null, found: Looked<LabelledLine>): Html {
+function part(call: PageCall, wish: EventWish, before: TimeId | null, found: Scanned<LabelledLine>): Html {
   const { t } = call
   const { items, next, isPartial } = found
   const goOn = isPartial ? t.events.goOn : t.log.older

@@ -84,8 +84,8 @@ function success(t: Texts, of: Performances): Html | string {
 }
 
 function requestsOf(t: Texts, { delivered, failed, share }: Performances): string {
-  const said = t.overview.ofRequests(number(t, failed), number(t, delivered + failed))
-  return share < 1 ? `${said} ${t.health.sampled}` : said
+  const text = t.overview.ofRequests(number(t, failed), number(t, delivered + failed))
+  return share < 1 ? `${text} ${t.health.sampled}` : text
 }
 
 function answers(t: Texts, { p50Ms, p95Ms }: Performances): Html | string {

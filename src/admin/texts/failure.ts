@@ -1,7 +1,7 @@
 import { failureTexts } from '../../domain/failure/failure-texts.ts'
 import { formerTexts } from '../../domain/failure/former-texts.ts'
 import { readerOf } from '../../domain/failure/read-back.ts'
-import { because, type Reason, say } from '../../domain/shown/reason.ts'
+import { because, type Reason, sentenceOf } from '../../domain/shown/reason.ts'
 import { type AddressKind, addressKinds, reasonTexts } from '../../domain/shown/reason-texts.ts'
 import type { Texts } from './en.ts'
 import { failuresNl } from './nl/failures.ts'
@@ -34,7 +34,7 @@ function readInDutch(english: string): string | null {
   const failure = readFailure(english) ?? readFormer(english)
   if (failure) return (failuresNl as Record<string, (facts: object) => string>)[failure.code]!(failure.facts)
   const refusal = guardReason(english)
-  return refusal && say(refusal, reasonsNl)
+  return refusal && sentenceOf(refusal, reasonsNl)
 }
 
 function guardReason(english: string): Reason | null {

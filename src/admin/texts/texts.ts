@@ -6,7 +6,7 @@ import { lostTexts } from '../../domain/capture/lost-texts.ts'
 import type { PageCode } from '../../domain/capture/page-failures.ts'
 import { type ExplainTexts, explainTexts } from '../../domain/failure/explain-texts.ts'
 import { readerOf } from '../../domain/failure/read-back.ts'
-import { type Reason, type ReasonTexts, say } from '../../domain/shown/reason.ts'
+import { type Reason, type ReasonTexts, sentenceOf } from '../../domain/shown/reason.ts'
 import { reasonTexts } from '../../domain/shown/reason-texts.ts'
 import type { Problem } from '../../domain/value/problem.ts'
 import { en, type Texts } from './en.ts'
@@ -53,8 +53,8 @@ const explaining = { en: explainTexts, nl: explainTextsNl } as const satisfies R
 export const explainTextsFor = (t: Texts): ExplainTexts => explaining[t.language.code as Language]
 
 /** A reason as a sentence of the reader's language, with a capital. */
-export function sayTo(t: Texts, reason: Reason): string {
-  const sentence = say(reason, reasons[t.language.code as Language])
+export function reasonText(t: Texts, reason: Reason): string {
+  const sentence = sentenceOf(reason, reasons[t.language.code as Language])
   return sentence.charAt(0).toUpperCase() + sentence.slice(1)
 }
 

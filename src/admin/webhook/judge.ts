@@ -15,7 +15,7 @@ import { judgedPart } from '../kit/errors.ts'
 import { wrongField } from '../kit/given.ts'
 import { html, problemText } from '../kit/html.ts'
 import { type PageAnswer, type PageCall, page } from '../kit/page.ts'
-import { sayTo } from '../texts/texts.ts'
+import { reasonText } from '../texts/texts.ts'
 import { webhookPage } from './page.ts'
 
 const section = 'couplings'
@@ -36,7 +36,7 @@ export const webhookJudgePages = [
       const verdict = await control.judgeTarget(url)
       const body = verdict.ok
         ? html`<p class="fine">${t.form.urlFine}</p>`
-        : problemText(sayTo(t, verdict.why))
+        : problemText(reasonText(t, verdict.why))
       return { show: 'part', body }
     },
   }),

@@ -7,7 +7,7 @@ import { failedAnswer } from '../kit/failed.ts'
 import { type Html, html, moment } from '../kit/html.ts'
 import type { PageCall } from '../kit/page.ts'
 import type { Texts } from '../texts/en.ts'
-import { sayTo } from '../texts/texts.ts'
+import { reasonText } from '../texts/texts.ts'
 import { webhookPage } from './page.ts'
 
 const address = z.string().min(1)
@@ -56,7 +56,7 @@ export async function recipientsNotice(
 /** What the state of a recipient means, and what to do. */
 function whatIs(t: Texts, { state, waitsFor, reason, nextAt, askedAt }: Recipient): Html | string {
   const { what } = t.recipients.states[state]
-  if (waitsFor !== null) return sayTo(t, because(`recipient.${waitsFor}`))
+  if (waitsFor !== null) return reasonText(t, because(`recipient.${waitsFor}`))
   if (state === 'asked' && askedAt)
     return html`${what} ${t.recipients.askedAt} ${moment(askedAt, 'distance')}.`
   if (state !== 'failed') return what

@@ -70,11 +70,11 @@ export function shortTriggers(t: Texts, triggers: readonly string[]): Html {
   )
   return html`${[...byEntity].map(([entity, its]) => {
     const actions = its.map(trigger => trigger.split('.')[1]!)
-    const said =
+    const listed =
       actions.length === actionTypes.length
         ? t.couplings.allActions
         : actions.map(action => actionName(t, action)).join(', ')
-    return html`<span class="trigger"><b>${entityName(t, entity)}</b> ${said}</span> `
+    return html`<span class="trigger"><b>${entityName(t, entity)}</b> ${listed}</span> `
   })}${alerts.length > 0 && html`<span class="trigger"><b>${t.alerts.short}</b> ${alerts.length}</span> `}`
 }
 

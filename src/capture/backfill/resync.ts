@@ -10,7 +10,7 @@ import { readRemembered, remember } from '../../outbox/source/captured.ts'
 import { type Gap, listOpenGaps, noteLost, recordGap } from '../../outbox/source/gaps.ts'
 import { beginResyncs, openResyncs } from '../../outbox/source/resyncs.ts'
 import { lastGood } from '../continuity/last-good.ts'
-import { type Loss, lookForLoss } from '../continuity/loss.ts'
+import { findLoss, type Loss } from '../continuity/loss.ts'
 import { type CapturedNow, readCaptured } from '../continuity/read-captured.ts'
 import { preflight, readFacts } from '../source/preflight.ts'
 import { readCatalogue } from '../source/read-catalogue.ts'
@@ -58,7 +58,7 @@ export async function unrecordedLoss(
   const facts = await readFacts(source, options)
   const position = await readPosition(outbox, options.slotName)
   if (!position) return null
-  const { loss } = await lookForLoss(source, outbox, { facts, position }, options)
+  const { loss } = await findLoss(source, outbox, { facts, position }, options)
   return loss && { loss }
 }
 

@@ -40,7 +40,7 @@ export function createRewriteJudge(options: {
       },
       error => {
         waited = null
-        log.debug('capture.look_failed', { reason: describeError(error) })
+        log.debug('capture.inspection_failed', { reason: describeError(error) })
       },
     )
     return false

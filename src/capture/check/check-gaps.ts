@@ -7,7 +7,7 @@ import { readPosition } from '../../outbox/log/position.ts'
 import { type Gap, listOpenGaps } from '../../outbox/source/gaps.ts'
 import { openResyncs } from '../../outbox/source/resyncs.ts'
 import { entitiesOf } from '../continuity/interruptions.ts'
-import { lookForLoss } from '../continuity/loss.ts'
+import { findLoss } from '../continuity/loss.ts'
 import type { Source } from '../source/source.ts'
 import type { SourceFacts } from '../verdict/preflight-verdict.ts'
 
@@ -33,7 +33,7 @@ export async function gapLines(
   const resyncing = new Set((await openResyncs(outbox, slotName)).flatMap(({ gapIds }) => gapIds))
   const lines = open.map(gap => lineOf(gap, resyncing.has(gap.id)))
   if (!position) return lines
-  const { loss, remembered, now } = await lookForLoss(source, outbox, { facts, position }, options)
+  const { loss, remembered, now } = await findLoss(source, outbox, { facts, position }, options)
   if (loss && !open.some(({ tableName, toLsn }) => tableName === null && toLsn === null))
     lines.push(
       failure({

@@ -36,9 +36,9 @@ export async function readDraft(source: Source): Promise<{ draft: Draft; notes: 
   // A first draft selects the tables to sample.
   for (const name of tablesOf(draftMapping([...known.values()]))) {
     const table = catalogue.tables.get(tableKey(name))!
-    const looked = await look(source, catalogue, table, known.get(tableKey(name))!)
-    known.set(tableKey(name), looked.table)
-    if (looked.note !== null) notes.push(looked.note)
+    const inspected = await inspectTable(source, catalogue, table, known.get(tableKey(name))!)
+    known.set(tableKey(name), inspected.table)
+    if (inspected.note !== null) notes.push(inspected.note)
   }
   return { draft: draftMapping([...known.values()]), notes }
 }
@@ -72,7 +72,7 @@ function tablesOf({ entities }: Draft): TableName[] {
   return [...new Map(names.map(name => [tableKey(name), name])).values()]
 }
 
-async function look(
+async function inspectTable(
   source: Source,
   catalogue: Catalogue,
   table: Table,

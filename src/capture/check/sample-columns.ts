@@ -70,20 +70,20 @@ type Found = { column: string; holds: string; mend: string }
 
 async function sampleEntity(source: Source, catalogue: Catalogue, entity: EntityMapping): Promise<Found[]> {
   const found: Found[] = []
-  const look = async (name: TableName, columns: readonly string[], mendOf: (column: string) => string) => {
+  const sample = async (name: TableName, columns: readonly string[], mendOf: (column: string) => string) => {
     const table = catalogue.tables.get(tableKey(name))
     if (!table?.isReadable) return
     for (const { column, holds } of await sampleTable(source, catalogue, table, columns))
       found.push({ column: `${tableKey(name)}.${column}`, holds, mend: mendOf(column) })
   }
   const sent = [...chosenFields(catalogue, entity).fields.keys()]
-  await look(
+  await sample(
     entity.table,
     sent.filter(column => !columnsOfKey(entity.key).includes(column)),
     column => `if it is a secret, add ${column} to entities.${entity.entityType}.fields.omit`,
   )
   for (const { field, table, columns } of entity.related)
-    await look(
+    await sample(
       table,
       columns,
       column => `if it is a secret, leave ${column} out of the related field ${field}`,

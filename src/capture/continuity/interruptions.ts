@@ -31,10 +31,10 @@ export type Interruptions = {
 export async function recordInterruptions(
   outbox: Outbox,
   options: { slotName: string; publicationName: string; mapping: readonly EntityMapping[] },
-  look: { remembered: Remembered | null; now: CapturedNow; isSound: boolean; verdict?: RewriteVerdict },
+  inspected: { remembered: Remembered | null; now: CapturedNow; isSound: boolean; verdict?: RewriteVerdict },
 ): Promise<Interruptions> {
   const { slotName, mapping } = options
-  const { remembered, now, isSound, verdict } = look
+  const { remembered, now, isSound, verdict } = inspected
   const seen = { seenLsn: now.beforeLsn, seenXid: now.endedXid }
   if (!remembered) {
     if (!isSound) return { ...nothing, remembered: null }

@@ -31,8 +31,8 @@ export function createJudge(options: {
   return async mapped => {
     const before = judged.get(mapped)
     if (before && nowMs() - before.atMs < goodForMs) return before.fit
-    const looked = await preflight(source, { ...options, mapping: [mapped] })
-    const { problems, facts, catalogue, living } = looked
+    const found = await preflight(source, { ...options, mapping: [mapped] })
+    const { problems, facts, catalogue, living } = found
     const [entity] = living.mapping
     if (!entity) return { kind: 'gone', reason: living.lost.join('; ') }
     const ofTables = problems.filter(isOfTables).map(formatProblem)

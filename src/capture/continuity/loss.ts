@@ -20,7 +20,7 @@ type Options = {
 /** That everything is lost from `fromLsn` on, and why. */
 export type Loss = { readonly reason: string; readonly detail: string; readonly fromLsn: Lsn }
 
-export type Looked = {
+export type LossFound = {
   readonly loss: Loss | null
   readonly remembered: Remembered | null
   readonly now: CapturedNow
@@ -29,15 +29,15 @@ export type Looked = {
 }
 
 /**
- * Looks whether the source goes on where the outbox ends, and records nothing. `facts` were read before `position`: another
+ * Finds whether the source continues where the outbox ends, and records nothing. `facts` were read before `position`: another
  * process may confirm and store meanwhile, and confirms only what is stored.
  */
-export async function lookForLoss(
+export async function findLoss(
   source: Source,
   outbox: Outbox,
   { facts, position }: { readonly facts: SourceFacts; readonly position: Position },
   options: Options,
-): Promise<Looked> {
+): Promise<LossFound> {
   const { slotName, publicationName, mapping } = options
   const remembered = await readRemembered(outbox, slotName)
   const now = await readCaptured(source.pool, { ...options, ...facts, before: remembered?.captured ?? null })
@@ -63,8 +63,8 @@ export async function lookForLoss(
 
 async function forkSince(
   source: Source,
-  { remembered, now }: Pick<Looked, 'remembered' | 'now'>,
-): Promise<Looked['forkLsn']> {
+  { remembered, now }: Pick<LossFound, 'remembered' | 'now'>,
+): Promise<LossFound['forkLsn']> {
   const [was, is] = [remembered?.captured.timeline ?? now.captured.timeline, now.captured.timeline]
   return was === is ? null : ((await readFork(source.url, { was, now: is })) ?? 'unrelated')
 }

@@ -12,15 +12,15 @@ import type { Source } from '../source/source.ts'
 import { type Interruptions, recordInterruptions } from './interruptions.ts'
 import { type CapturedNow, readCaptured } from './read-captured.ts'
 
-/** The result of a look: whether capture may continue, and whether the tables changed since the last look. */
-export type LookResult =
+/** The result of an inspection: whether capture may continue, and whether the tables changed since the last one. */
+export type Inspection =
   | { readonly kind: 'well'; readonly isNews: boolean }
   | { readonly kind: 'blocked'; readonly problems: readonly Problem[] }
   | { readonly kind: 'lost'; readonly reason: string; readonly detail: string }
 
 /**
  * Checks while streaming whether the tables are still captured completely: the stream does not report that a table left the
- * publication, or was replaced. A look is one statement; only a change, or a thorough look, judges everything again.
+ * publication, or was replaced. An inspection is one statement; only a change, or a thorough one, judges everything again.
  */
 export function createWatch(options: {
   source: Source
@@ -39,7 +39,7 @@ export function createWatch(options: {
   let lastSound: Captured | null = null
   let turn: Promise<unknown> = Promise.resolve()
 
-  async function look(isThorough: boolean): Promise<LookResult> {
+  async function inspect(isThorough: boolean): Promise<Inspection> {
     const before = remembered.captured
     const now = await readCaptured(source.pool, { ...options, systemIdentifier, before })
     options.onGaps(await listOpenGaps(outbox, slotName))
@@ -53,7 +53,7 @@ export function createWatch(options: {
     const found = await recordInterruptions(outbox, options, { remembered, now, isSound, verdict })
     if (found.lost) {
       const position = await readPosition(outbox, slotName)
-      // Changes may have been stored since the last good look: before the publication was dropped, and after it returned.
+      // Changes may have been stored since the last good inspection: before the publication was dropped, and after it returned.
       const fromLsn = earliest(remembered.seenLsn, position?.commitLsn ?? remembered.seenLsn)
       await openGap(outbox, { ...found.lost, slotName, fromLsn })
       return { kind: 'lost', ...found.lost }
@@ -70,9 +70,9 @@ export function createWatch(options: {
   }
 
   return {
-    /** One look at a time. */
-    look(isThorough: boolean): Promise<LookResult> {
-      const next = turn.then(() => look(isThorough))
+    /** One inspection at a time. */
+    inspect(isThorough: boolean): Promise<Inspection> {
+      const next = turn.then(() => inspect(isThorough))
       turn = next.catch(() => {})
       return next
     },

@@ -46,7 +46,7 @@ export function createLearner(options: {
      */
     async noteNews(): Promise<void> {
       await withinLimits(source, learn).catch(error =>
-        log.debug('capture.look_failed', { reason: describeError(error) }),
+        log.debug('capture.inspection_failed', { reason: describeError(error) }),
       )
     },
   }

@@ -129,13 +129,13 @@ export async function preflight(
  * read.
  */
 export async function preflightAndTry(source: Source, options: Parameters<typeof preflight>[1]) {
-  const looked = await preflight(source, options)
+  const found = await preflight(source, options)
   const trial = await tryReplication(source.url)
-  if (trial.ok || (trial.problem.code === 'replication_full' && looked.facts.slot?.isActive))
-    return { ...looked, trial }
+  if (trial.ok || (trial.problem.code === 'replication_full' && found.facts.slot?.isActive))
+    return { ...found, trial }
   // The role is reported already.
-  const isNamed = trial.problem.code === 'replication_role' && !looked.facts.mayReplicate
-  return { ...looked, trial, problems: isNamed ? looked.problems : [...looked.problems, trial.problem] }
+  const isNamed = trial.problem.code === 'replication_role' && !found.facts.mayReplicate
+  return { ...found, trial, problems: isNamed ? found.problems : [...found.problems, trial.problem] }
 }
 
 /** Problems of tables or publication during capture. */

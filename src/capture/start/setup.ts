@@ -7,7 +7,7 @@ import { createPosition, otherSlots, readPosition, takeBackNote } from '../../ou
 import { type Remembered, remember } from '../../outbox/source/captured.ts'
 import { listOpenGaps, openGap, withdrawGap } from '../../outbox/source/gaps.ts'
 import { type Interruptions, recordInterruptions } from '../continuity/interruptions.ts'
-import { type Looked, lookForLoss } from '../continuity/loss.ts'
+import { findLoss, type LossFound } from '../continuity/loss.ts'
 import { readCaptured } from '../continuity/read-captured.ts'
 import { preflight } from '../source/preflight.ts'
 import { createSlot } from '../source/slot.ts'
@@ -54,9 +54,9 @@ export async function setUp(source: Source, outbox: Outbox, options: Options): P
       const remembered = await begin(client, outbox, facts, options)
       return { kind: 'ready', remembered, found: nothing }
     }
-    const looked = await lookForLoss(source, outbox, { facts, position }, options)
-    const { remembered, now } = looked
-    const lost = await judge(outbox, looked, options)
+    const checked = await findLoss(source, outbox, { facts, position }, options)
+    const { remembered, now } = checked
+    const lost = await judge(outbox, checked, options)
     if (lost) return { kind: 'lost', ...lost }
     const isSound = problems.length === 0
     const found = await recordInterruptions(outbox, options, { remembered, now, isSound })
@@ -71,7 +71,7 @@ export async function setUp(source: Source, outbox: Outbox, options: Options): P
 /** Why everything is lost, or null; records a new gap. */
 async function judge(
   outbox: Outbox,
-  { loss, forkLsn }: Looked,
+  { loss, forkLsn }: LossFound,
   { slotName }: Options,
 ): Promise<{ reason: string; detail: string } | null> {
   if (loss) {

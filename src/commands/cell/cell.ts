@@ -10,7 +10,7 @@ import { insertCell, listCells, setCellUrl, urlPurpose } from '../../outbox/cell
 import { type Outbox, openOutbox, transaction } from '../../outbox/database/database.ts'
 import { hasPosition } from '../../outbox/log/position.ts'
 import { isSchemaName } from '../../outbox/schema/in-schema.ts'
-import { type Command, Misuse, parseOnce, report, say, wholeNumber } from '../kit/command.ts'
+import { type Command, Misuse, parseOnce, printLine, report, wholeNumber } from '../kit/command.ts'
 import { inCells, noCell, openMain } from './in-cells.ts'
 import { remove } from './remove.ts'
 
@@ -80,7 +80,7 @@ async function add(name: string, given: { database?: string; schema?: string }):
   const placing = opened.config.placing
   const problems = await addTo(main, outbox, { name, schema, url: sealedUrl, placing })
   if (problems.length > 0) return report(problems)
-  say(`cell ${name}: ready in schema ${schema}; running processes open it within seconds`)
+  printLine(`cell ${name}: ready in schema ${schema}; running processes open it within seconds`)
   return 0
 }
 
@@ -130,9 +130,9 @@ async function list(): Promise<number> {
     const schemas = new Map((await listCells(main)).map(({ name, schema }) => [name, schema]))
     const line = (...[name, schema, webhooks, behind, state]: string[]) =>
       `${name!.padEnd(16)}  ${schema!.padEnd(24)}  ${webhooks!.padStart(8)}  ${behind!.padStart(8)}  ${state}`
-    say(line('NAME', 'SCHEMA', 'WEBHOOKS', 'BEHIND', 'STATE'))
+    printLine(line('NAME', 'SCHEMA', 'WEBHOOKS', 'BEHIND', 'STATE'))
     for (const { name, webhooks, behind, why } of await cells.states())
-      say(
+      printLine(
         line(
           name,
           schemas.get(name) ?? main.schema,
@@ -152,7 +152,7 @@ async function move(webhookId: number, name: string): Promise<number> {
   return await inCells(async cells => {
     const to = cells.all().find(cell => cell.name === name)
     if (!to) return report([noCell(name, cells)])
-    const said = {
+    const messages = {
       held: `webhook ${webhookId}: held; requests in flight end within ${holdMs / 1000} s`,
       copied: `webhook ${webhookId}: log copied`,
       'cut over': `webhook ${webhookId}: now in ${name}`,
@@ -162,10 +162,10 @@ async function move(webhookId: number, name: string): Promise<number> {
       webhookId,
       to,
       holdMs,
-      onStep: step => void (said[step] && say(said[step])),
+      onStep: step => void (messages[step] && printLine(messages[step])),
     })
     if (!outcome.ok) return report([notMoved(webhookId, name, outcome)])
-    say(
+    printLine(
       outcome.isMoved ? `webhook ${webhookId}: moved to ${name}` : `webhook ${webhookId}: already in ${name}`,
     )
     return 0

@@ -2,7 +2,7 @@ import type { Problem } from '../../domain/value/problem.ts'
 import { whyAway } from '../../outbox/cells/reach.ts'
 import { dropSchema, type Removal, removeCell } from '../../outbox/cells/remove.ts'
 import { sleep } from '../../runtime/sleep.ts'
-import { report, say } from '../kit/command.ts'
+import { printLine, report } from '../kit/command.ts'
 import { inCells, noCell } from './in-cells.ts'
 
 /** Longer than processes take to hear that a cell was removed, and to let go of it. */
@@ -24,13 +24,15 @@ export async function remove(name: string, isDropped: boolean): Promise<number> 
     if (!removal.ok) return report([keptProblem(name, removal)])
     const { schema } = cell.outbox
     if (!isDropped) {
-      say(`cell ${name}: removed; its tables stay, until you drop them there: drop schema ${schema} cascade;`)
+      printLine(
+        `cell ${name}: removed; its tables stay, until you drop them there: drop schema ${schema} cascade;`,
+      )
       return 0
     }
-    say(`cell ${name}: removed; running processes let go of it within ${letGoMs / 1_000} s`)
+    printLine(`cell ${name}: removed; running processes let go of it within ${letGoMs / 1_000} s`)
     await sleep(letGoMs)
     await dropSchema(cell)
-    say(`cell ${name}: the schema ${schema} is dropped`)
+    printLine(`cell ${name}: the schema ${schema} is dropped`)
     return 0
   })
 }

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import { readClientConfig, readReference } from '../../config/client-config.ts'
 import { describeError } from '../../runtime/log.ts'
-import { type Command, Misuse, parseOnce, report, say } from '../kit/command.ts'
+import { type Command, Misuse, parseOnce, printLine, report } from '../kit/command.ts'
 import { openCall } from './call.ts'
 import { atMost } from './options.ts'
 import { refused } from './output.ts'
@@ -61,7 +61,7 @@ export const apply: Command = {
     const lines = values.json
       ? [JSON.stringify(answer.value, null, 2)]
       : [...linesOf(answer.value), summaryOf(answer.value, values)]
-    for (const line of lines) say(harmless(hide(line), true))
+    for (const line of lines) printLine(harmless(hide(line), true))
     return 0
   },
 }

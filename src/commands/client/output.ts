@@ -1,5 +1,5 @@
 import { readTerminal } from '../../config/terminal.ts'
-import { say } from '../kit/command.ts'
+import { printLine } from '../kit/command.ts'
 import type { Answer } from './call.ts'
 import { type Cell, type Colour, formatTable, harmless } from './table.ts'
 
@@ -41,9 +41,9 @@ export function print<T>(
   // The reader has closed the pipe: `walhook webhooks list | head`.
   process.stdout.once('error', ({ code }: NodeJS.ErrnoException) => process.exit(code === 'EPIPE' ? 0 : 1))
   const terminal = readTerminal(process.stdout)
-  if (wantsJson || terminal.columns === null) return say(JSON.stringify(value, null, 2))
+  if (wantsJson || terminal.columns === null) return printLine(JSON.stringify(value, null, 2))
   const [heads, rows] = asTable(value)
-  say(rows.length === 0 ? 'none' : formatTable(heads, rows, terminal))
+  printLine(rows.length === 0 ? 'none' : formatTable(heads, rows, terminal))
 }
 
 /** Prints why a call was refused; returns the exit status. */

@@ -1,4 +1,4 @@
-import { Misuse, say } from '../kit/command.ts'
+import { Misuse, printLine } from '../kit/command.ts'
 import type { Answer } from './call.ts'
 import { atMost, webhookId } from './options.ts'
 import { print, refused } from './output.ts'
@@ -62,7 +62,7 @@ export const schema = subcommand({}, async ({ positionals }, call) => {
   const answer = await call()?.('GET', path)
   if (!answer) return 1
   if (!answer.ok) return refused(answer)
-  say(JSON.stringify(answer.value, null, 2))
+  printLine(JSON.stringify(answer.value, null, 2))
   return 0
 })
 

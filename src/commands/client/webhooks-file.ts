@@ -15,7 +15,10 @@ export type WebhooksFile =
  * Reads a file of webhooks: YAML with `webhooks:`, by name. `${NAME}` in a text is the value of an environment variable,
  * `$${` a dollar and a brace. Reports every problem at once.
  */
-export function readWebhooksFile(text: string, lookUp: (name: string) => string | undefined): WebhooksFile {
+export function readWebhooksFile(
+  text: string,
+  findValue: (name: string) => string | undefined,
+): WebhooksFile {
   const read = readYaml(text)
   if (!read.ok) return read
   const { content, document } = read
@@ -31,7 +34,7 @@ export function readWebhooksFile(text: string, lookUp: (name: string) => string 
   if (webhooks !== null && !isMapping(webhooks))
     problems.push('webhooks: must be a mapping from the name of each webhook to its settings')
   const secrets = new Map<string, string>()
-  const resolved = isMapping(webhooks) ? resolve(webhooks, 'webhooks', { lookUp, secrets, problems }) : {}
+  const resolved = isMapping(webhooks) ? resolve(webhooks, 'webhooks', { findValue, secrets, problems }) : {}
   return problems.length > 0
     ? { ok: false, problems }
     : { ok: true, webhooks: resolved as Record<string, unknown>, secrets }
@@ -50,7 +53,7 @@ const isMapping = (value: unknown): value is Record<string, unknown> =>
   typeof value === 'object' && value !== null && !Array.isArray(value)
 
 type Resolving = {
-  readonly lookUp: (name: string) => string | undefined
+  readonly findValue: (name: string) => string | undefined
   readonly secrets: Map<string, string>
   readonly problems: string[]
 }
@@ -66,14 +69,14 @@ function resolve(value: unknown, at: string, into: Resolving): unknown {
 
 const reference = /\$\$\{|\$\{([^}]*)(\}?)/g
 
-function resolveText(text: string, at: string, { lookUp, secrets, problems }: Resolving): string {
+function resolveText(text: string, at: string, { findValue, secrets, problems }: Resolving): string {
   return text.replaceAll(reference, (found, name: string | undefined, end: string | undefined) => {
     if (name === undefined) return '${'
     if (end !== '}' || !/^[A-Za-z_][A-Za-z0-9_]*$/.test(name)) {
       problems.push(`${at}: ${found} is not a reference: write \${NAME}, or $\${ for a dollar and a brace`)
       return ''
     }
-    const value = lookUp(name)
+    const value = findValue(name)
     if (value === undefined || value === '')
       problems.push(`${at}: the environment variable ${name} is not set: set it, or remove \${${name}}`)
     else secrets.set(name, value)

@@ -18,7 +18,7 @@ export type Command = {
 /** Wrong arguments: exits with 2, and prints the usage. */
 export class Misuse extends Error {}
 
-export function say(line: string): void {
+export function printLine(line: string): void {
   process.stdout.write(`${line}\n`)
 }
 

@@ -1,4 +1,4 @@
-const lookEveryMs = 250
+const pollEveryMs = 250
 
 /**
  * Aborted by the first SIGINT or SIGTERM; the second exits at once. If npm or npx started the process (`isRunByNpm`), also
@@ -13,12 +13,12 @@ export function stopSignal(isRunByNpm: boolean): AbortSignal {
     })
   if (isRunByNpm) {
     const parent = process.ppid
-    const look = setInterval(() => {
+    const poll = setInterval(() => {
       if (process.ppid === parent) return
-      clearInterval(look)
+      clearInterval(poll)
       stop.abort()
-    }, lookEveryMs)
-    look.unref()
+    }, pollEveryMs)
+    poll.unref()
   }
   return stop.signal
 }

@@ -48,8 +48,8 @@ export function providerMacOf(sealKey: SealKey, config: SignInConfig | undefined
   if (config === undefined) return null
   const { issuer, clientId, mapping } = config
   const { roles, allTenants, ...claims } = mapping
-  const said = JSON.stringify([issuer, clientId, [...roles].sort(), [...allTenants].sort(), claims])
-  return createHmac('sha256', sealKey.bytes).update('provider ').update(said).digest()
+  const identity = JSON.stringify([issuer, clientId, [...roles].sort(), [...allTenants].sort(), claims])
+  return createHmac('sha256', sealKey.bytes).update('provider ').update(identity).digest()
 }
 
 /** Signs users in at an OpenID provider, by an authorization code with PKCE. */

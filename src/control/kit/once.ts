@@ -15,7 +15,7 @@ import { conflict, type Failed } from './result.ts'
 
 /** Longer than any call takes: an unfinished one was cut off. */
 const cutOffAfterMs = 60_000
-const lookEveryMs = 100
+const pollEveryMs = 100
 
 export type Once =
   /** The answer of this call, or (`isReplay`) of the first one. */
@@ -60,7 +60,7 @@ export async function once(
     const isCutOff = found !== null && found.ageMs >= cutOffAfterMs
     if (isCutOff) return { state: 'failed', failure: cutOff, mayEnd: false }
     if (performance.now() >= waitsUntilMs) return { state: 'failed', failure: goingOn, mayEnd: true }
-    await sleep(lookEveryMs)
+    await sleep(pollEveryMs)
   }
 
   await pruneKeys(outbox)

@@ -1,4 +1,4 @@
-import { because, type Reason, sayInEnglish } from '../../domain/shown/reason.ts'
+import { because, type Reason, reasonInEnglish } from '../../domain/shown/reason.ts'
 
 /** A problem of one input field. `pointer` is a JSON Pointer (RFC 6901) to it, `detail` the reason in English. */
 export type FieldProblem = { readonly pointer: string; readonly detail: string; readonly reason: Reason }
@@ -29,17 +29,17 @@ export function notFound(what: string, id: number | string): Failed {
 }
 
 export function forbidden(reason: Reason): Failed {
-  return { ok: false, kind: 'forbidden', detail: sayInEnglish(reason), reason }
+  return { ok: false, kind: 'forbidden', detail: reasonInEnglish(reason), reason }
 }
 
 /** The request does not fit the present state. */
 export function conflict(reason: Reason): Failed {
-  return { ok: false, kind: 'conflict', detail: sayInEnglish(reason), reason }
+  return { ok: false, kind: 'conflict', detail: reasonInEnglish(reason), reason }
 }
 
 /** A database does not answer: the caller may try again after `retryAfterS`. */
 export function unavailable(reason: Reason, retryAfterS = 10): Failed {
-  return { ok: false, kind: 'unavailable', detail: sayInEnglish(reason), reason, retryAfterS }
+  return { ok: false, kind: 'unavailable', detail: reasonInEnglish(reason), reason, retryAfterS }
 }
 
 /** The source's tables are needed and unavailable. */
@@ -55,7 +55,7 @@ export function stale(what: string, id: number | string): Failed {
 }
 
 export function wrongField(pointer: string, reason: Reason): FieldProblem {
-  return { pointer, detail: sayInEnglish(reason), reason }
+  return { pointer, detail: reasonInEnglish(reason), reason }
 }
 
 export function invalid(...problems: readonly FieldProblem[]): Failed {

@@ -7,11 +7,11 @@ import {
 } from '../../domain/event/event-state.ts'
 import type { TimeId } from '../../domain/value/time-id.ts'
 import * as listing from '../../outbox/listing/events.ts'
-import type { EventPage, Looked } from '../../outbox/listing/look.ts'
+import type { EventPage, Scanned } from '../../outbox/listing/scan.ts'
 import { overCells } from '../kit/cells.ts'
 import type { Control } from '../kit/control.ts'
 
-type Listed = Looked<listing.ListedEvent> & { readonly away: readonly string[] }
+type Listed = Scanned<listing.ListedEvent> & { readonly away: readonly string[] }
 
 /**
  * The newest events of all cells that match, with their states everywhere. Each cell has a copy of the log under the same ids,
@@ -38,7 +38,7 @@ export async function listOverCells(control: Pick<Control, 'cells'>, page: Event
 }
 
 /** The oldest event up to which every cell has looked; null: all have looked at everything. */
-function endOf(all: readonly Looked<unknown>[]): TimeId | null {
+function endOf(all: readonly Scanned<unknown>[]): TimeId | null {
   let most: TimeId | null = null
   for (const { next } of all) if (next !== null && (most === null || next > most)) most = next
   return most

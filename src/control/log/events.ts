@@ -6,7 +6,7 @@ import { because } from '../../domain/shown/reason.ts'
 import type { TimeId } from '../../domain/value/time-id.ts'
 import type { Outbox } from '../../outbox/database/database.ts'
 import type { ListedEvent } from '../../outbox/listing/events.ts'
-import type { EventFilter, Looked } from '../../outbox/listing/look.ts'
+import type { EventFilter, Scanned } from '../../outbox/listing/scan.ts'
 import { type AttemptLine, readEventAttempts } from '../../outbox/reading/attempt-lines.ts'
 import * as events from '../../outbox/reading/events.ts'
 import { readExplainFacts } from '../../outbox/reading/explain.ts'
@@ -17,7 +17,7 @@ import { eventFor, tenantAsked } from '../kit/tenants.ts'
 import { listOverCells } from './event-list.ts'
 import { labelFor, withLabels } from './labels.ts'
 
-export type { EventFilter, Looked } from '../../outbox/listing/look.ts'
+export type { EventFilter, Scanned } from '../../outbox/listing/scan.ts'
 export type { EventLine, ShownEvent } from '../../outbox/reading/events.ts'
 export type LabelledLine = ListedEvent & WithLabel
 export type LabelledEvent = events.ShownEvent & WithLabel
@@ -145,7 +145,7 @@ export async function listEvents(
     limit: number
     before: TimeId | null
   },
-): Promise<Result<OfEvent<Looked<LabelledLine>>>> {
+): Promise<Result<OfEvent<Scanned<LabelledLine>>>> {
   const { from, to, entityType: shown } = page.filter
   if (from && to && from >= to) return invalid(wrongField('/to', because('range.order')))
   const tenant = tenantAsked(caller, page.tenant)

@@ -21,9 +21,12 @@ const most = 100
 export async function previewFilter(
   control: Control,
   caller: Pick<Caller, 'tenant'>,
-  look: Filter & { readonly triggers: readonly string[]; readonly updateFields: readonly string[] | null },
+  settings: Filter & {
+    readonly triggers: readonly string[]
+    readonly updateFields: readonly string[] | null
+  },
 ): Promise<Result<FilterPreview>> {
-  const { triggers, updateFields, fields, entering, leaving } = look
+  const { triggers, updateFields, fields, entering, leaving } = settings
   const known = await control.readFields()
   const problems = [...judgeUpdateFields(known, updateFields ?? []), ...judgeFilter(known, fields)]
   if (problems.length > 0) return invalid(...problems)

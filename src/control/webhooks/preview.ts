@@ -9,7 +9,7 @@ import type { Caller, Control } from '../kit/control.ts'
 import { readWithoutPrevious } from './warnings.ts'
 
 /** The settings that decide what deliveries look like. */
-export type Look = {
+export type PreviewSettings = {
   readonly triggers: readonly string[]
   readonly previous: boolean
   readonly isBatch: boolean
@@ -24,16 +24,20 @@ export type Preview = {
 }
 
 /** One example delivery for each available trigger. */
-export async function previewDeliveries(control: Control, caller: Caller, look: Look): Promise<Preview[]> {
+export async function previewDeliveries(
+  control: Control,
+  caller: Caller,
+  settings: PreviewSettings,
+): Promise<Preview[]> {
   const shapes = await control.readShapes().catch(() => [])
   const withoutPrevious = await readWithoutPrevious(control)
   const own =
     caller.userId === null ? null : await control.readEntity('user', caller.userId).catch(() => null)
-  return look.triggers.flatMap(trigger => {
+  return settings.triggers.flatMap(trigger => {
     const event = isAlertTrigger(trigger) ? alertExample(trigger) : eventOf(trigger)
     if (event === null) return []
-    const body = look.isBatch ? batchBody([event]) : event
-    return [{ trigger, headers: headersOf(look, body), body }]
+    const body = settings.isBatch ? batchBody([event]) : event
+    return [{ trigger, headers: headersOf(settings, body), body }]
   })
 
   /** Null: no such trigger, or its table is unavailable. */
@@ -44,7 +48,7 @@ export async function previewDeliveries(control: Control, caller: Caller, look: 
     if (!entity || !action) return null
     const event =
       entityType === 'user' && own ? ownEvent(own, entity, action) : bodyExample({ entity, action })
-    const hasPrevious = look.previous && action === 'update' && !withoutPrevious.has(entityType)
+    const hasPrevious = settings.previous && action === 'update' && !withoutPrevious.has(entityType)
     const previous = hasPrevious ? previousExample(entity) : null
     return bodySent({ body: event, previous, omitted: null }, asItIs)
   }
@@ -77,7 +81,7 @@ function lastOf(names: EntityShape['last'], resultJson: string): string | null {
   return `{${members.join(',')}}`
 }
 
-function headersOf({ headerNames, isBatch }: Look, body: string): Record<string, string> {
+function headersOf({ headerNames, isBatch }: PreviewSettings, body: string): Record<string, string> {
   return {
     ...Object.fromEntries(headerNames.map(name => [name.toLowerCase(), '…'])),
     'content-type': 'application/json',

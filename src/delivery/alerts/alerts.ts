@@ -14,7 +14,7 @@ import { sleep } from '../../runtime/sleep.ts'
 import { askAddresses } from './ask-addresses.ts'
 import { type MailSender, type MailSettings, openMail } from './mail.ts'
 
-const lookEveryMs = 2_000
+const pollEveryMs = 2_000
 /** The pause between two commits of a flood: holders work. */
 const betweenMs = 200
 const mailsAtOnce = 5
@@ -54,7 +54,7 @@ export function createAlerts(options: AlertOptions): Service[] {
           await endLostWithoutGaps(outbox)
           await pruneIncidents(outbox)
         }
-        await sleep(ids.length < mostAtOnce ? lookEveryMs : betweenMs, signal)
+        await sleep(ids.length < mostAtOnce ? pollEveryMs : betweenMs, signal)
       }
     },
   }
@@ -68,7 +68,7 @@ export function createAlerts(options: AlertOptions): Service[] {
         if (outbox === main) await askAddresses({ ...options, mail, from: settings.from })
         const due = await takeMails(outbox, mailsAtOnce)
         await Promise.all(due.map(one => send(mail, one)))
-        if (due.length < mailsAtOnce) await sleep(lookEveryMs, signal)
+        if (due.length < mailsAtOnce) await sleep(pollEveryMs, signal)
       }
     },
   }

@@ -17,7 +17,7 @@ import { createWaker } from '../turn/waker.ts'
 
 const page = { limit: 1_000, maxBytes: 4_194_304 }
 /** A wake-up may be lost. */
-const lookEveryMs = 1_000
+const pollEveryMs = 1_000
 const noteEveryMs = 1_000
 /** Whoever copies is gone, or stands still, if the cell lacks events and has got none for this long. */
 const silentAfterMs = 3_000
@@ -61,7 +61,7 @@ export function createCopier({
     await note(position.copiedUpTo)
     const found = await readToCopy(main, position, page)
     if (found.upTo === position.copiedUpTo) {
-      await waker.wait(lookEveryMs, signal)
+      await waker.wait(pollEveryMs, signal)
       return position
     }
     await makeDays(found.events)
@@ -85,7 +85,7 @@ export function createCopier({
     let position = await readCellPosition(outbox)
     let sinceMs = performance.now()
     while (!signal.aborted) {
-      await waker.wait(lookEveryMs, signal)
+      await waker.wait(pollEveryMs, signal)
       const next = await readCellPosition(outbox)
       if (next.copiedUpTo !== position.copiedUpTo) sinceMs = performance.now()
       position = next

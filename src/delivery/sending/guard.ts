@@ -1,7 +1,7 @@
 import { promises as dns } from 'node:dns'
 import { isIP, type LookupFunction } from 'node:net'
 import { isUnknownName } from '../../domain/delivery/outcome.ts'
-import { because, type Reason, sayInEnglish } from '../../domain/shown/reason.ts'
+import { because, type Reason, reasonInEnglish } from '../../domain/shown/reason.ts'
 import { withoutBrackets } from '../../domain/value/address.ts'
 import {
   judgeResolvedAddress,
@@ -25,7 +25,7 @@ export class TargetBlocked extends Error {
   readonly why: Reason
 
   constructor(why: Reason) {
-    super(sayInEnglish(why))
+    super(reasonInEnglish(why))
     this.why = why
   }
 }
@@ -73,7 +73,7 @@ export function createGuard(options: {
       if (error instanceof TargetBlocked)
         return { ok: false, code: 'blocked_target', reason: error.message, why: error.why }
       const why = dnsReason(host, error)
-      return { ok: false, code: 'dns_error', reason: sayInEnglish(why), why }
+      return { ok: false, code: 'dns_error', reason: reasonInEnglish(why), why }
     }
   }
 

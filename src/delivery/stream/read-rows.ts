@@ -14,7 +14,7 @@ const mostPicked = 100
 
 const sharesOf = ({ main, leaving }: Machine) => [...main.keys()].filter(share => !leaving.has(share))
 
-const lookAtMs = ({ dueAtMs, restsUntilMs }: Queue) => Math.max(dueAtMs, restsUntilMs)
+const readAtMs = ({ dueAtMs, restsUntilMs }: Queue) => Math.max(dueAtMs, restsUntilMs)
 
 /** Starts taking due rows. Returns when the next one is due, by our clock. */
 export function pickDueRows(reader: Reader): number {
@@ -23,7 +23,7 @@ export function pickDueRows(reader: Reader): number {
   let nextMs = Number.POSITIVE_INFINITY
   for (const queue of machine.dues) {
     if (queue.dueAtMs === Number.POSITIVE_INFINITY) machine.dues.delete(queue)
-    else if (lookAtMs(queue) > nowMs) nextMs = Math.min(nextMs, lookAtMs(queue))
+    else if (readAtMs(queue) > nowMs) nextMs = Math.min(nextMs, readAtMs(queue))
     else if (isOpen(queue, nowMs) && freeCapacity(queue) > queue.ready.length)
       onceFor(asking, queue, 'picking', () => (queue.settings.batch ? pickBatches : pick)(reader, queue))
   }
@@ -51,11 +51,11 @@ async function pickBatches(reader: Reader, queue: Queue): Promise<void> {
   const beganMs = clockMs()
   const claimed = await claimBatches(outbox, { holderId, shares: sharesOf(machine), limit, ...webhook })
   if (claimed.isFenced) return reader.fenced()
-  const { shipments, lookAgainInMs, fresh } = claimed
+  const { shipments, checkAgainInMs, fresh } = claimed
   queue.fresh = fresh
   // Each commit would cause a search: unsuccessful ones take at most a quarter of the time.
   queue.restsUntilMs = shipments.length > 0 ? 0 : clockMs() + 3 * (clockMs() - beganMs)
-  if (lookAgainInMs !== null) due(machine, queue, clockMs() + lookAgainInMs)
+  if (checkAgainInMs !== null) due(machine, queue, clockMs() + checkAgainInMs)
   for (const shipment of shipments) reader.send(queue, shipment)
 }
 

@@ -5,7 +5,7 @@ import type { Service } from '../../runtime/service.ts'
 import { createWaker } from './waker.ts'
 
 /** The net below the wake-ups: a lease that has ended wakes nobody. */
-const usualLookMs = 10_000
+const usualPollMs = 10_000
 /** Every holder waits while a page is queued. */
 const pageEvents = 1_000
 /** The turn of one replay before another's. */
@@ -21,19 +21,19 @@ export function createReplays({
   outbox,
   log,
   leaseMs = usualLeaseMs,
-  lookMs = usualLookMs,
+  pollMs = usualPollMs,
 }: {
   outbox: Outbox
   log: Log
   leaseMs?: number
-  lookMs?: number
+  pollMs?: number
 }): Service & { wake(): void } {
   const waker = createWaker()
   return {
     name: 'replays',
     wake: waker.wake,
     async run(signal) {
-      while (!signal.aborted) if (!(await work(signal))) await waker.wait(lookMs, signal)
+      while (!signal.aborted) if (!(await work(signal))) await waker.wait(pollMs, signal)
     },
   }
 

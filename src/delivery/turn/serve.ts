@@ -1,8 +1,8 @@
 import { settle } from '../../outbox/settle/settle.ts'
 import { describeError } from '../../runtime/log.ts'
 import { sleep } from '../../runtime/sleep.ts'
-import { lookAtAll } from '../stream/look.ts'
 import { type Machine, openMachine } from '../stream/machine.ts'
+import { checkAll } from '../stream/periodic-checks.ts'
 import { ask, takeIn } from '../stream/read.ts'
 import { readSettings } from '../stream/read-log.ts'
 import { openReader } from '../stream/reader.ts'
@@ -18,7 +18,7 @@ import { beat, beatEveryMs, save, saveNow, wantBeat } from './write-down.ts'
 
 const tickMs = 100
 const quietTickMs = beatEveryMs
-const lookEveryMs = 5_000
+const pollEveryMs = 5_000
 const settleWithinMs = 5_000
 
 /** A new life as a holder, before anything is read. */
@@ -55,7 +55,7 @@ export function openServing(options: ServeOptions & { readonly tail: Tail }): Se
     inFlight: createInFlight(capacity),
     asideOf: new Map(),
     cutOff: new AbortController(),
-    next: { beatMs: 0, tickMs: clockMs(), saveMs: 0, lookMs: 0 },
+    next: { beatMs: 0, tickMs: clockMs(), saveMs: 0, pollMs: 0 },
     isFenced: false,
     isReachWanted: false,
     isSaveWanted: false,
@@ -103,19 +103,19 @@ function tick(serving: Serving, nowMs: number): void {
   const { machine, reader, inFlight, next } = serving
   const { holderId } = serving.membership
   serving.patience.late(nowMs - next.tickMs)
-  const look = lookAtAll(machine, {
+  const checked = checkAll(machine, {
     ...{ nowMs, holderId },
     patientMs: machine.patientMs(),
     freeCapacity: queue => capacityOf(serving, queue),
     waitsForCapacity: ({ id, settings }) => serving.capacity.waitsForCapacity(id, settings),
   })
-  if (look.isSaveWanted) serving.isSaveWanted = true
-  if (nowMs >= next.lookMs) {
-    next.lookMs = nowMs + lookEveryMs
+  if (checked.isSaveWanted) serving.isSaveWanted = true
+  if (nowMs >= next.pollMs) {
+    next.pollMs = nowMs + pollEveryMs
     reader.wanted.aside = true
   }
-  const isQuiet = look.isQuiet && inFlight.count() === 0 && machine.leaving.size === 0
-  next.tickMs = nowMs + (!isQuiet ? tickMs : isResting(machine) ? lookEveryMs : quietTickMs)
+  const isQuiet = checked.isQuiet && inFlight.count() === 0 && machine.leaving.size === 0
+  next.tickMs = nowMs + (!isQuiet ? tickMs : isResting(machine) ? pollEveryMs : quietTickMs)
 }
 
 /** Whether there is nothing to check. */

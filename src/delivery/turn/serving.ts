@@ -45,7 +45,7 @@ export type Serving = ServeOptions & {
   /** Cuts off requests in flight. */
   readonly cutOff: AbortController
   /** When the next beat, check, save and query are due. */
-  readonly next: { beatMs: number; tickMs: number; saveMs: number; lookMs: number }
+  readonly next: { beatMs: number; tickMs: number; saveMs: number; pollMs: number }
   /** Another process has taken over: nothing begins, and nothing is written. */
   isFenced: boolean
   /** A task waits for the next beat or save. */

@@ -71,9 +71,9 @@ export function readDatabaseTls(params: URLSearchParams): Result {
   const [certFile, keyFile, password] = [last('sslcert'), last('sslkey'), last('sslpassword')]
   if ((certFile === null) !== (keyFile === null))
     wrong.push(certFile === null ? 'sslkey without sslcert' : 'sslcert without sslkey')
-  const said = modeOf(last('sslmode'), last('ssl'))
-  if ('wrong' in said) return { wrong: [...wrong, said.wrong] }
-  const mode = said.mode ?? (rootFile === null && certFile === null ? null : 'verify-full')
+  const stated = modeOf(last('sslmode'), last('ssl'))
+  if ('wrong' in stated) return { wrong: [...wrong, stated.wrong] }
+  const mode = stated.mode ?? (rootFile === null && certFile === null ? null : 'verify-full')
   if (rootFile === 'system' && mode !== 'verify-full' && mode !== 'disable')
     wrong.push(`sslrootcert=system with sslmode=${mode}: it needs sslmode=verify-full`)
   if (mode === 'verify-ca' && rootFile === null)
@@ -128,21 +128,21 @@ type Mode = (typeof modes)[number]
 
 /** `ssl` and `no-verify` are from other drivers. https://node-postgres.com/features/ssl */
 function modeOf(sslmode: string | null, ssl: string | null): { mode: Mode | null } | { wrong: string } {
-  const said = sslmode ?? (ssl === 'no-verify' || ssl === 'true' || ssl === '1' ? 'require' : null)
-  if (said === null) return { mode: ssl === 'false' || ssl === '0' ? 'disable' : null }
-  if (said === 'no-verify') return { mode: 'require' }
-  if (said === 'allow' || said === 'prefer')
-    return { wrong: `sslmode=${said}, which may connect without TLS: use ${modes.join(', ')}` }
-  const read = oneOf('sslmode', said, modes)
+  const stated = sslmode ?? (ssl === 'no-verify' || ssl === 'true' || ssl === '1' ? 'require' : null)
+  if (stated === null) return { mode: ssl === 'false' || ssl === '0' ? 'disable' : null }
+  if (stated === 'no-verify') return { mode: 'require' }
+  if (stated === 'allow' || stated === 'prefer')
+    return { wrong: `sslmode=${stated}, which may connect without TLS: use ${modes.join(', ')}` }
+  const read = oneOf('sslmode', stated, modes)
   return 'wrong' in read ? read : { mode: read.value }
 }
 
 function oneOf<T extends string | null>(
   name: string,
-  said: string | null,
+  stated: string | null,
   known: readonly T[],
 ): { readonly value: T } | { readonly wrong: string } {
-  const value = known.find(one => one === said)
+  const value = known.find(one => one === stated)
   if (value !== undefined) return { value }
   return { wrong: `an unknown ${name}: use ${known.filter(one => one !== null).join(', ')}` }
 }

@@ -75,10 +75,10 @@ export function parseDatabaseUrl(text: string): Result {
 const notAUrl = { wrong: ['not a Postgres URL'] }
 
 function problemOfAttrs(attrs: string, isSeveral: boolean): string | null {
-  const said = `target_session_attrs=${attrs}`
-  if (unusable[attrs]) return `${said}, ${unusable[attrs]}`
+  const setting = `target_session_attrs=${attrs}`
+  if (unusable[attrs]) return `${setting}, ${unusable[attrs]}`
   if (attrs === 'any' && isSeveral)
-    return `${said} with several hosts, which leads to a standby where one answers first`
+    return `${setting} with several hosts, which leads to a standby where one answers first`
   if (usable.includes(attrs)) return null
   const meant = nearest(attrs, [...usable, ...Object.keys(unusable)])
   return `an unknown target_session_attrs${meant === null ? '' : ` (did you mean ${meant}?)`}`

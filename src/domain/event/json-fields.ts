@@ -23,13 +23,13 @@ export function openFields(json: string, at: number): Fields {
     get(name, key = keyOf(name)) {
       const known = found.get(name)
       if (known !== undefined || found.has(name)) return known
-      const value = (mayBeLookedUp(name) ? lookUp(key) : undefined) ?? walkTo(json, at, name, key)
+      const value = (mayBeLookedUp(name) ? findValue(key) : undefined) ?? walkTo(json, at, name, key)
       found.set(name, value)
       return value
     },
   }
 
-  function lookUp(key: string): string | undefined {
+  function findValue(key: string): string | undefined {
     for (let i = 0; ; i += 2) {
       if (i === flat.length) {
         if (next >= json.length) return undefined

@@ -1,6 +1,6 @@
 export type ReadBack = { readonly code: string; readonly facts: Readonly<Record<string, string>> }
 
-type Text = (facts: never, say: never) => string
+type Text = (facts: never, nested: never) => string
 
 /** Delimiters around a fact. No sentence contains these characters. */
 const [open, close] = ['\uE000', '\uE001']
@@ -25,14 +25,14 @@ export function readerOf(texts: Readonly<Record<string, Text>>): (sentence: stri
 
 function formOf(text: Text): { pattern: RegExp; fixed: number; nests: boolean } {
   let nests = false
-  const say = (inner: string) => {
+  const nested = (inner: string) => {
     nests = true
     return inner
   }
   const mark = (name: string) => `${open}${name}${close}`
   const facts = new Proxy({}, { get: (_, name) => mark(String(name)) })
-  const write = text as (facts: unknown, say: (inner: string) => string) => string
-  const parts = write(facts, say).split(marks)
+  const write = text as (facts: unknown, nested: (inner: string) => string) => string
+  const parts = write(facts, nested).split(marks)
   const known = new Set<string>()
   const pattern = parts.map((part, i) => {
     if (i % 2 === 0) return part.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&')

@@ -55,18 +55,18 @@ const deepest = 4
 /** The names in a sample of JSON values that look like credentials, as `mfa.secret`, each once, at most ten. */
 export function suspectKeys(values: readonly (string | null)[]): string[] {
   const found = new Set<string>()
-  const look = (value: unknown, path: readonly string[]) => {
+  const visit = (value: unknown, path: readonly string[]) => {
     if (typeof value !== 'object' || value === null || path.length > deepest) return
     for (const [name, inner] of Object.entries(value)) {
-      if (Array.isArray(value)) look(inner, path)
-      else if (typeof inner !== 'string') look(inner, [...path, name])
+      if (Array.isArray(value)) visit(inner, path)
+      else if (typeof inner !== 'string') visit(inner, [...path, name])
       else if (looksLikeCredential(name) || suspectValues([inner]) !== null)
         found.add([...path, name].join('.'))
     }
   }
   for (const text of values) {
     try {
-      if (text !== null) look(JSON.parse(text), [])
+      if (text !== null) visit(JSON.parse(text), [])
     } catch {
       // Cut off: other values of the sample are whole.
     }

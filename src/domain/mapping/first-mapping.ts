@@ -246,15 +246,15 @@ function contentOf(
 ): Pick<DraftList, 'value' | 'key' | 'columns'> {
   const isReference = (name: string) => table.references.some(({ columns }) => columns.includes(name))
   const own = table.columns.filter(({ name }) => !owner.includes(name))
-  const said = own.filter(
+  const content = own.filter(
     ({ name, kind }) =>
       (!columnsOfKey(table.key ?? []).includes(name) || isReference(name)) &&
       kind !== 'moment' &&
       !nameOfOrder.test(name),
   )
-  if (said.length === 1) return { value: said[0]!.name, key: null, columns: draftColumns(said) }
-  const key = said.filter(({ name, kind }) => kind === 'text' && nameOfName.test(name))
-  const value = said.filter(({ name }) => nameOfValue.test(name))
+  if (content.length === 1) return { value: content[0]!.name, key: null, columns: draftColumns(content) }
+  const key = content.filter(({ name, kind }) => kind === 'text' && nameOfName.test(name))
+  const value = content.filter(({ name }) => nameOfValue.test(name))
   if (key.length === 1 && value.length === 1)
     return { value: value[0]!.name, key: key[0]!.name, columns: draftColumns(value) }
   return { value: null, key: null, columns: draftColumns(own) }

@@ -68,7 +68,7 @@ function ownerText(owner: KeyColumns, key: KeyColumns): string {
 
 function listLines(list: DraftList, ownerKey: KeyColumns): string[] {
   const { field, table, owner, through, value, key, columns, because } = list
-  const said = [
+  const head = [
     `table: ${tableText(table)}`,
     ...(through === null
       ? [ownerText(owner, ownerKey)]
@@ -81,7 +81,7 @@ function listLines(list: DraftList, ownerKey: KeyColumns): string[] {
   ]
   const lines = [
     `      ${scalar(field)}:${because === null ? '' : ` # ${oneLine(because)}`}`,
-    ...said.map(line => `        ${line}`),
+    ...head.map(line => `        ${line}`),
     ...(value === null
       ? ['        fields:', ...columns.map(column => columnLine(column, '          '))]
       : []),

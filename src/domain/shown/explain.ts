@@ -58,36 +58,36 @@ export function explain(facts: ExplainFacts, texts: ExplainTexts = explainTexts)
   return { state, sentence: sentences.join(' '), until, other, deliveredAt: facts.accepted?.at ?? null }
 }
 
-type Said = Pick<Explanation, 'state'> & { readonly sentences: readonly string[] } & Partial<
+type Explained = Pick<Explanation, 'state'> & { readonly sentences: readonly string[] } & Partial<
     Pick<Explanation, 'until' | 'other'>
   >
 
-function explainPosition(facts: ExplainFacts, texts: ExplainTexts): Said {
+function explainPosition(facts: ExplainFacts, texts: ExplainTexts): Explained {
   const { waiting, ended, accepted, lastTry } = facts
-  const before = accepted ? [texts.deliveredBefore(say(accepted.at))] : []
+  const before = accepted ? [texts.deliveredBefore(iso(accepted.at))] : []
   if (waiting) {
-    const said = explainWaiting(facts, waiting, texts)
-    return { ...said, sentences: [...said.sentences, ...before] }
+    const explained = explainWaiting(facts, waiting, texts)
+    return { ...explained, sentences: [...explained.sentences, ...before] }
   }
   if (ended && !(accepted && accepted.at > ended.at)) {
-    const said = explainEnded(ended, lastTry, texts)
-    return { ...said, sentences: [...said.sentences, ...before] }
+    const explained = explainEnded(ended, lastTry, texts)
+    return { ...explained, sentences: [...explained.sentences, ...before] }
   }
-  if (accepted) return { state: 'delivered', sentences: [texts.delivered(say(accepted.at), accepted.number)] }
+  if (accepted) return { state: 'delivered', sentences: [texts.delivered(iso(accepted.at), accepted.number)] }
   const unwanted = explainUnwanted(facts, texts)
   if (unwanted && !lastTry) return unwanted
   if (!unwanted && facts.skippedAt)
     return { state: 'cancelled', sentences: ofCancelled(facts.skippedAt, lastTry?.number ?? 0, texts) }
   if (!unwanted && facts.inLog) return explainInLog(facts, facts.inLog, texts)
-  const said = lastTry ? texts.lastTried(say(lastTry.at), lastTry.number) : texts.noTrace()
-  return { state: 'unknown', sentences: [said] }
+  const explained = lastTry ? texts.lastTried(iso(lastTry.at), lastTry.number) : texts.noTrace()
+  return { state: 'unknown', sentences: [explained] }
 }
 
 function explainWaiting(
   facts: ExplainFacts,
   waiting: NonNullable<ExplainFacts['waiting']>,
   texts: ExplainTexts,
-): Said {
+): Explained {
   const { event, webhook, lastTry, now } = facts
   const isFirst = waiting.first === event.id
   if (waiting.isHeld && isFirst) return { state: 'in_flight', sentences: [texts.inFlight()] }
@@ -97,43 +97,43 @@ function explainWaiting(
   const until = waiting.dueAt
   if (!isFirst) {
     const of = { event: waiting.first, entityType: event.entityType }
-    const said = waiting.isHeld
+    const explained = waiting.isHeld
       ? texts.behindInFlight(of)
       : isLater
-        ? texts.behindRetried(of, say(until))
+        ? texts.behindRetried(of, iso(until))
         : texts.behindDue(of)
-    return { state: 'behind', sentences: [said], until: isLater ? until : null, other: waiting.first }
+    return { state: 'behind', sentences: [explained], until: isLater ? until : null, other: waiting.first }
   }
   if (!isLater) return explainHeld(facts, texts) ?? isNext(texts)
   const failure = lastTry?.errorMessage ? [texts.reason(lastTry.errorMessage)] : []
-  const next = texts.nextAttempt(waiting.attempts + 1, say(until))
+  const next = texts.nextAttempt(waiting.attempts + 1, iso(until))
   return lastTry?.outcome === 'blocked'
     ? { state: 'blocked', sentences: [texts.blocked(), ...failure, next], until }
     : { state: 'retrying', sentences: [texts.notAccepted(), ...failure, next], until }
 }
 
 /** Why a webhook is sent nothing until a person acts. */
-function explainStopped(webhook: ExplainFacts['webhook'], texts: ExplainTexts): Said | null {
+function explainStopped(webhook: ExplainFacts['webhook'], texts: ExplainTexts): Explained | null {
   const { isActive, disabledReason, disabledAt } = webhook
   if (!isActive) return { state: 'inactive', sentences: [texts.inactive()] }
   if (disabledReason === null) return null
-  const at = disabledAt && say(disabledAt)
+  const at = disabledAt && iso(disabledAt)
   return { state: 'disabled', sentences: [texts.disabled(at), texts.reason(disabledReason)] }
 }
 
-function explainHeld({ webhook: { heldUntil }, now }: ExplainFacts, texts: ExplainTexts): Said | null {
+function explainHeld({ webhook: { heldUntil }, now }: ExplainFacts, texts: ExplainTexts): Explained | null {
   if (heldUntil === null || heldUntil <= now) return null
-  return { state: 'due', sentences: [texts.held(say(heldUntil))], until: heldUntil }
+  return { state: 'due', sentences: [texts.held(iso(heldUntil))], until: heldUntil }
 }
 
-const isNext = (texts: ExplainTexts): Said => ({ state: 'due', sentences: [texts.next()] })
+const isNext = (texts: ExplainTexts): Explained => ({ state: 'due', sentences: [texts.next()] })
 
 /** It is pending in the log, without a row of its own. */
 function explainInLog(
   facts: ExplainFacts,
   inLog: NonNullable<ExplainFacts['inLog']>,
   texts: ExplainTexts,
-): Said {
+): Explained {
   const { event, webhook, now } = facts
   const stopped = explainStopped(webhook, texts)
   if (stopped) return stopped
@@ -141,8 +141,8 @@ function explainInLog(
     const { eventId, dueAt } = inLog.older
     const until = dueAt !== null && dueAt > now ? dueAt : null
     const of = { event: eventId, entityType: event.entityType }
-    const said = until ? texts.behindRetried(of, say(until)) : texts.behindFirst(of)
-    return { state: 'behind', sentences: [said], until, other: eventId }
+    const explained = until ? texts.behindRetried(of, iso(until)) : texts.behindFirst(of)
+    return { state: 'behind', sentences: [explained], until, other: eventId }
   }
   if (inLog.maySend) return { state: 'in_flight', sentences: [texts.inFlight()] }
   const held = explainHeld(facts, texts)
@@ -156,12 +156,12 @@ function explainEnded(
   ended: NonNullable<ExplainFacts['ended']>,
   lastTry: Try | null,
   texts: ExplainTexts,
-): Said {
+): Explained {
   const { state, at, attempts, supersededBy } = ended
   switch (state) {
     case 'dead': {
       const last = lastTry?.errorMessage ? [texts.lastFailure(texts.reason(lastTry.errorMessage))] : []
-      return { state, sentences: [texts.dead(say(at), attempts), ...last, texts.canBeResent()] }
+      return { state, sentences: [texts.dead(iso(at), attempts), ...last, texts.canBeResent()] }
     }
     case 'superseded':
       return { state, sentences: [texts.superseded(supersededBy)], other: supersededBy }
@@ -173,7 +173,7 @@ function explainEnded(
 }
 
 const ofCancelled = (at: Date, attempts: number, texts: ExplainTexts) => [
-  texts.cancelled(say(at), attempts),
+  texts.cancelled(iso(at), attempts),
   texts.canBeResent(),
 ]
 
@@ -181,7 +181,7 @@ const ofCancelled = (at: Date, attempts: number, texts: ExplainTexts) => [
 function explainUnwanted(
   { event: whole, webhook, stateThen }: ExplainFacts,
   texts: ExplainTexts,
-): Said | null {
+): Explained | null {
   const action = actionFor(webhook.tenant, whole)
   if (action === null) return { state: 'other_tenant', sentences: [texts.otherTenant()] }
   if (isAlertType(whole.entityType)) return explainAlert(whole, webhook, texts)
@@ -191,9 +191,9 @@ function explainUnwanted(
   // The time in an id is cut to milliseconds.
   const isOlder = webhook.createdAt.getTime() >= timeOf(event.id) + 1
   const movedAt = event.isVersioned && stateThen === null && !isOlder ? movedLater(webhook) : null
-  if (movedAt) return { state: 'unknown', sentences: [texts.movedLater(say(movedAt))] }
+  if (movedAt) return { state: 'unknown', sentences: [texts.movedLater(iso(movedAt))] }
   if (event.isVersioned ? stateThen === null : isOlder)
-    return { state: 'made_later', sentences: [texts.madeLater(say(webhook.createdAt))] }
+    return { state: 'made_later', sentences: [texts.madeLater(iso(webhook.createdAt))] }
   if (event.onlyWebhookId !== null && event.onlyWebhookId !== webhook.id)
     return { state: 'for_another', sentences: [texts.forAnother(event.onlyWebhookId)] }
   const unwanted = unwantedBy(stateThen ?? webhook, event, texts)
@@ -209,7 +209,11 @@ function movedLater({ createdAt, knownSince }: ExplainFacts['webhook']): Date | 
   return knownSince && knownSince.getTime() - createdAt.getTime() > creationMs ? knownSince : null
 }
 
-function unwantedBy(state: WebhookState, event: ExplainFacts['event'], texts: ExplainTexts): Said | null {
+function unwantedBy(
+  state: WebhookState,
+  event: ExplainFacts['event'],
+  texts: ExplainTexts,
+): Explained | null {
   if (!state.isActive) return { state: 'inactive_then', sentences: [texts.inactiveThen()] }
   if (state.disabledReason !== null)
     return { state: 'disabled_then', sentences: [texts.disabledThen(), texts.reason(state.disabledReason)] }
@@ -231,11 +235,11 @@ function explainAlert(
   event: ExplainFacts['event'],
   webhook: ExplainFacts['webhook'],
   texts: ExplainTexts,
-): Said {
+): Explained {
   const trigger = `${shownType(event.entityType)}.${event.actionType}`
   return (webhook.triggers as readonly string[]).includes(trigger)
     ? { state: 'for_another', sentences: [texts.alertForOthers()] }
     : { state: 'not_subscribed', sentences: [texts.alertNotSubscribed(trigger)] }
 }
 
-const say = (time: Date) => time.toISOString()
+const iso = (time: Date) => time.toISOString()

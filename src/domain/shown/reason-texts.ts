@@ -64,8 +64,10 @@ export const reasonTexts = {
     `${address} is ${addressKinds[kind]} (${range}), which webhooks may not reach; to allow it, add ${address} to WALHOOK_ALLOW_TARGETS`,
   'address.own': ({ address }: { address: string }) =>
     `${address} is an address of this machine, or of a network that it is attached to, which webhooks may not reach; to allow it, add ${address} to WALHOOK_ALLOW_TARGETS`,
-  'address.resolved': ({ host, because }: { host: string; because: Inner }, say: (inner: Inner) => string) =>
-    `${host} resolves to an address that is not allowed: ${say(because)}`,
+  'address.resolved': (
+    { host, because }: { host: string; because: Inner },
+    sentenceOf: (inner: Inner) => string,
+  ) => `${host} resolves to an address that is not allowed: ${sentenceOf(because)}`,
 
   'webhook.trigger_unknown': ({ trigger, known }: { trigger: string; known: readonly string[] }) =>
     `${JSON.stringify(trigger)} is not a trigger. Triggers: ${known.join(', ')}.`,

@@ -1,4 +1,4 @@
-import { because, type Reason, sayInEnglish } from '../shown/reason.ts'
+import { because, type Reason, reasonInEnglish } from '../shown/reason.ts'
 import type { AddressKind } from '../shown/reason-texts.ts'
 import { type AddressRange, parseAddress, parseRange, rangeHolds, withoutBrackets } from '../value/address.ts'
 import { isHostName, isListedName, rangeOf, type TargetList, withoutTrailingDot } from './target-list.ts'
@@ -234,5 +234,5 @@ function tooLong(characters: number): Refused {
 }
 
 function refuse(why: Reason): Refused {
-  return { ok: false, reason: sayInEnglish(why), why }
+  return { ok: false, reason: reasonInEnglish(why), why }
 }

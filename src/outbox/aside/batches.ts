@@ -13,7 +13,7 @@ export type ClaimedBatches = {
   readonly isFenced: boolean
   readonly shipments: readonly Shipment[]
   /** When more can be claimed without a notification, in ms; null: nothing waits. */
-  readonly lookAgainInMs: number | null
+  readonly checkAgainInMs: number | null
   /** How many rows wait for a batch, counted up to twice its size. */
   readonly fresh: number
 }
@@ -72,7 +72,7 @@ left join lateral (
 /**
  * Claims for a webhook with batches. A pending batch is sent again whole, under its id. Due rows form new ones, the oldest
  * first; an entity's rows are in one batch, in order. The last batch is sent when full, or when one of its events has waited
- * its maximum: `lookAgainInMs`. A batch commits before it is sent, so it is the same after a crash. A holder makes one claim
+ * its maximum: `checkAgainInMs`. A batch commits before it is sent, so it is the same after a crash. A holder makes one claim
  * per webhook at a time.
  */
 export async function claimBatches(outbox: Outbox, input: BatchInput): Promise<ClaimedBatches> {
@@ -84,8 +84,8 @@ export async function claimBatches(outbox: Outbox, input: BatchInput): Promise<C
   const waitMs = fresh === 0 ? null : remainingMs([{ eventId: oldest }], batch, nowMs())
   const isReady = is_batch_due || is_ready || fresh >= batch.maxEvents || waitMs === 0
   if (!isReady || input.limit <= 0) {
-    const lookAgainInMs = isReady ? 0 : await earliest(outbox.pool, input, waitMs)
-    return { isFenced: false, shipments: [], lookAgainInMs, fresh }
+    const checkAgainInMs = isReady ? 0 : await earliest(outbox.pool, input, waitMs)
+    return { isFenced: false, shipments: [], checkAgainInMs, fresh }
   }
 
   const claimed = await asHolder(outbox, holderId, async (client, held) => {
@@ -98,11 +98,11 @@ export async function claimBatches(outbox: Outbox, input: BatchInput): Promise<C
     return {
       isFenced: false,
       shipments: [...shipments, ...made.shipments],
-      lookAgainInMs: isMoreDue ? 0 : await earliest(client, ours, made.waitMs),
+      checkAgainInMs: isMoreDue ? 0 : await earliest(client, ours, made.waitMs),
       fresh: Math.max(0, fresh - made.shipments.reduce((sum, each) => sum + each.deliveries.length, 0)),
     }
   })
-  return claimed ?? { isFenced: true, shipments: [], lookAgainInMs: null, fresh: 0 }
+  return claimed ?? { isFenced: true, shipments: [], checkAgainInMs: null, fresh: 0 }
 }
 
 /** When there is something to claim: the end of the wait for more events, or anything due earlier. */

@@ -9,12 +9,12 @@ import { conditionsOf, isWantedNow, type ReplaySource, type Versions } from './r
 type Range = Extract<ReplaySource, { of: 'range' }>
 
 /** The number of events examined at each end of a range. */
-const lookAtMost = 10_000
+const scanMostDefault = 10_000
 
 /** `afterEntity`: only entities after this one, as for a continued replay. */
 type CountedAs = {
   readonly tenant: string | null
-  readonly lookAt?: number
+  readonly scanMost?: number
   readonly afterEntity?: Entity | null
 }
 
@@ -26,16 +26,16 @@ export async function countReplay(
   outbox: Pick<Outbox, 'pool'>,
   webhookId: number,
   range: Range,
-  { tenant, lookAt = lookAtMost, afterEntity = null }: CountedAs,
+  { tenant, scanMost = scanMostDefault, afterEntity = null }: CountedAs,
 ): Promise<Count> {
-  const oldest = await countPart(outbox, webhookId, range, { tenant, lookAt, afterEntity, order: 'asc' })
-  if (oldest.lookedAt < lookAt) return { count: oldest.meant, isExact: true }
+  const oldest = await countPart(outbox, webhookId, range, { tenant, scanMost, afterEntity, order: 'asc' })
+  if (oldest.lookedAt < scanMost) return { count: oldest.meant, isExact: true }
   const newest = await countPart(outbox, webhookId, range, {
-    ...{ tenant, lookAt, afterEntity, order: 'desc' },
+    ...{ tenant, scanMost, afterEntity, order: 'desc' },
     after: oldest.last,
   })
   const [meant, lookedAt] = [oldest.meant + newest.meant, oldest.lookedAt + newest.lookedAt]
-  if (newest.lookedAt < lookAt) return { count: meant, isExact: true }
+  if (newest.lookedAt < scanMost) return { count: meant, isExact: true }
   const all = await estimate(outbox, range, tenant)
   return { count: Math.max(meant, Math.round((all * meant) / lookedAt)), isExact: false }
 }
@@ -64,7 +64,7 @@ async function countPart(
       : `exists (select 1 from walhook.webhooks w where w.id = ${webhook} and ${isMeantFor('e', 'w')})`,
   ]
   const ids = `id >= ${given(range.from)} and id < ${given(range.to)} and id > ${given(part.after ?? -1n)}`
-  const end = `order by id ${part.order} limit ${given(part.lookAt)}`
+  const end = `order by id ${part.order} limit ${given(part.scanMost)}`
   const those = (of: string) => `(select * from walhook.events where ${of} and ${ids} ${end})`
   const tenant = part.tenant === null ? null : given(part.tenant)
   const lookedAt =

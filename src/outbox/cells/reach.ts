@@ -41,7 +41,7 @@ export function askAgain({ outbox }: Cell): void {
   if (known) known.atMs = Number.NEGATIVE_INFINITY
 }
 
-const lookEveryMs = 1_000
+const pollEveryMs = 1_000
 
 /** Resolves like `promise`; rejects if the cell leaves a question beside it, once a second, without an answer. */
 export async function whileItAnswers<T>(
@@ -49,13 +49,13 @@ export async function whileItAnswers<T>(
   promise: Promise<T>,
 ): Promise<T> {
   const ended = new AbortController()
-  const look = async (): Promise<never> => {
+  const check = async (): Promise<never> => {
     for (;;) {
-      await sleep(lookEveryMs, ended.signal)
+      await sleep(pollEveryMs, ended.signal)
       if (ended.signal.aborted) return await new Promise<never>(() => {})
       const why = await whyAway(cell)
       if (why !== null) throw new Error(`the cell ${cell.name} does not answer: ${why}`)
     }
   }
-  return await Promise.race([promise, look()]).finally(() => ended.abort())
+  return await Promise.race([promise, check()]).finally(() => ended.abort())
 }

@@ -118,7 +118,7 @@ export class WatchedClient extends DatabaseClient {
     if (this.#unanswered++ === 0) {
       this.#sinceMs = performance.now()
       this.#statement = typeof first === 'string' ? first : String(first?.name ?? first?.text ?? '')
-      this.#timer ??= setTimeout(() => this.#look(), this.#watch.askAfterMs).unref()
+      this.#timer ??= setTimeout(() => this.#check(), this.#watch.askAfterMs).unref()
     }
     const last = args.at(-1)
     if (typeof last === 'function') {
@@ -139,17 +139,17 @@ export class WatchedClient extends DatabaseClient {
     this.#sinceMs = performance.now()
   }
 
-  #look() {
+  #check() {
     this.#timer = null
     if (this.#unanswered === 0) return
     const silentMs = performance.now() - this.#sinceMs
     const { askAfterMs } = this.#watch
-    if (silentMs < askAfterMs) this.#lookIn(askAfterMs - silentMs)
-    else void this.#ask().then(() => this.#lookIn(askAfterMs))
+    if (silentMs < askAfterMs) this.#checkIn(askAfterMs - silentMs)
+    else void this.#ask().then(() => this.#checkIn(askAfterMs))
   }
 
-  #lookIn(ms: number) {
-    if (this.#unanswered > 0) this.#timer ??= setTimeout(() => this.#look(), ms).unref()
+  #checkIn(ms: number) {
+    if (this.#unanswered > 0) this.#timer ??= setTimeout(() => this.#check(), ms).unref()
   }
 
   async #ask(): Promise<void> {

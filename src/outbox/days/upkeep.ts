@@ -37,13 +37,13 @@ export async function keepDays(
   const { clock, keep, log } = options
   let droppedAtMs = Number.NEGATIVE_INFINITY
   let stepMs = firstStepMs
-  const said = createChangeLog(log)
+  const logChange = createChangeLog(log)
   while (!signal.aborted) {
-    said('clock.host_differs', await clock.adjust(), {
+    logChange('clock.host_differs', await clock.adjust(), {
       because: "this host's clock differs from the database's. walhook uses the database's clock",
     })
     const { idsAheadMs } = await ensureDays(outbox, clock.nowMs())
-    said('clock.ids_ahead', idsAheadMs, {
+    logChange('clock.ids_ahead', idsAheadMs, {
       because:
         'a clock was ahead when walhook stored the newest event: ids show that later time until it is reached',
     })

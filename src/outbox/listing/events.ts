@@ -5,7 +5,7 @@ import { type Outbox, planTransactionByIndex, transaction } from '../database/da
 import type { EventLine } from '../reading/events.ts'
 import { type Lead, leadTo } from './event-leads.ts'
 import { countWebhooks, readEventStates } from './event-states.ts'
-import { type EventPage, findFitting, type Looked, look, rangeOf } from './look.ts'
+import { type EventPage, findFitting, rangeOf, type Scanned, scan } from './scan.ts'
 
 export type ListedEvent = EventLine & { readonly counts: DeliveryCounts }
 
@@ -18,13 +18,13 @@ const mostPairs = 50_000
 export async function listEvents(
   { pool }: Pick<Outbox, 'pool'>,
   page: EventPage,
-): Promise<Looked<ListedEvent>> {
+): Promise<Scanned<ListedEvent>> {
   const { state } = page.filter
   return await transaction(pool, async client => {
     // Every table is read by an index range, whatever the statistics.
     await planTransactionByIndex(client)
     if (state !== undefined) return await listInState(client, page, state)
-    const found = await look(client, page)
+    const found = await scan(client, page)
     return { ...found, items: await withStates(client, page, found.items) }
   })
 }
@@ -56,7 +56,7 @@ async function listInState(
   client: pg.ClientBase,
   page: EventPage,
   state: EventState,
-): Promise<Looked<ListedEvent>> {
+): Promise<Scanned<ListedEvent>> {
   const { seenBy, limit } = page
   const range = rangeOf(page)
   const lead = await leadTo(client, state, { ...range, tenant: seenBy })
@@ -78,10 +78,10 @@ async function listInState(
 }
 
 /** Candidates: events above the lead's end, then those that it names. */
-async function nextPortion(client: pg.ClientBase, page: EventPage, lead: Lead): Promise<Looked<EventLine>> {
+async function nextPortion(client: pg.ClientBase, page: EventPage, lead: Lead): Promise<Scanned<EventLine>> {
   const { before } = rangeOf(page)
   if (before > lead.above + 1n) {
-    const found = await look(client, page, lead.above)
+    const found = await scan(client, page, lead.above)
     if (found.next !== null || lead.above === 0n) return found
     return { ...found, next: lead.above + 1n }
   }

@@ -1,7 +1,7 @@
 import { firstIdAt } from '../../domain/value/time-id.ts'
 import type { Outbox } from '../database/database.ts'
 
-const lookBackMs = 60_000
+const windowMs = 60_000
 const mostLookedAt = 5_000
 
 /** Deliveries per second to a webhook in the last minute, by its newest attempts up to a limit; null: none. */
@@ -19,10 +19,10 @@ from (
   select id, event_ids, outcome, trigger from walhook.attempts
   where webhook_id = $1 and id >= $2 order by id desc limit $3
 ) latest`,
-    values: [webhookId, firstIdAt(Math.max(0, Math.floor(nowMs) - lookBackMs)), mostLookedAt],
+    values: [webhookId, firstIdAt(Math.max(0, Math.floor(nowMs) - windowMs)), mostLookedAt],
   })
   const { looked_at, first_ms, events } = rows[0]
   if (events === 0) return null
-  const overMs = looked_at < mostLookedAt ? lookBackMs : Math.max(1, nowMs - Number(first_ms))
+  const overMs = looked_at < mostLookedAt ? windowMs : Math.max(1, nowMs - Number(first_ms))
   return (events * 1_000) / overMs
 }

@@ -48,13 +48,13 @@ cross join lateral (
   left join lateral (${stateAt('w.id', 'e.webhooks_version')}) s on true
 ) log`
 
-/** Rows and pending events of each webhook, scanning `lookAt` events. */
+/** Rows and pending events of each webhook, scanning `scanMost` events. */
 export async function readCounts(
   db: Pick<pg.Pool | pg.ClientBase, 'query'>,
   webhookIds: readonly number[],
-  { most, lookAt }: { most: number; lookAt: number },
+  { most, scanMost }: { most: number; scanMost: number },
 ): Promise<{ id: number; rows: number; inLog: number; lookedAt: number }[]> {
-  const { rows } = await db.query(countsStatement, [webhookIds, most, lookAt])
+  const { rows } = await db.query(countsStatement, [webhookIds, most, scanMost])
   return rows.map(fields<{ id: number; rows: number; inLog: number; lookedAt: number }>)
 }
 
@@ -67,11 +67,11 @@ export async function countWaitingOf(
   webhookIds: readonly number[],
   most: number,
 ): Promise<Map<number, Count>> {
-  const lookAt = most * lookedAtPerCounted
-  const counts = await readCounts(outbox.pool, webhookIds, { most, lookAt })
+  const scanMost = most * lookedAtPerCounted
+  const counts = await readCounts(outbox.pool, webhookIds, { most, scanMost })
   return new Map(
     counts.map(({ id, rows, inLog, lookedAt }) => {
-      const isExact = rows + inLog <= most && lookedAt < lookAt
+      const isExact = rows + inLog <= most && lookedAt < scanMost
       return [id, { count: Math.min(rows + inLog, most), isExact }]
     }),
   )

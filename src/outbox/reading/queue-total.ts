@@ -118,7 +118,7 @@ async function countInLog(outbox: Outbox): Promise<number> {
   const counts = await readCounts(
     outbox.pool,
     rows.map(({ id }) => id),
-    { most: countedExactly, lookAt: countedExactly },
+    { most: countedExactly, scanMost: countedExactly },
   )
   return counts.reduce((sum, { inLog }) => sum + inLog, 0)
 }

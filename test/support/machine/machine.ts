@@ -209,27 +209,27 @@ export async function openMachine({ deadlineMs }: { deadlineMs: number }) {
 
     /** What keeps it from coming to rest. */
     async whatWaits(): Promise<string> {
-      const look = async (sql: string) =>
+      const inspect = async (sql: string) =>
         (await outbox.pool.query(sql)).rows.map(row =>
           JSON.stringify(row, (_, v) => (typeof v === 'bigint' ? String(v) : v)),
         )
       return [
         `processes: ${fleet.all.map(({ index, link }) => `${index} ${link.condition()}`).join(', ')}`,
         'rows:',
-        ...(await look('select * from walhook.deliveries order by event_id limit 20')),
+        ...(await inspect('select * from walhook.deliveries order by event_id limit 20')),
         ...(await requestsOfRows()),
         'batches:',
-        ...(await look('select * from walhook.batches limit 20')),
+        ...(await inspect('select * from walhook.batches limit 20')),
         'streams:',
-        ...(await look('select * from walhook.streams order by 1, 2 limit 20')),
+        ...(await inspect('select * from walhook.streams order by 1, 2 limit 20')),
         'shares:',
-        ...(await look('select * from walhook.shares order by 1')),
+        ...(await inspect('select * from walhook.shares order by 1')),
         'holders:',
-        ...(await look('select *, now() from walhook.holders')),
+        ...(await inspect('select *, now() from walhook.holders')),
         'head:',
-        ...(await look('select last_event_id from walhook.positions')),
+        ...(await inspect('select last_event_id from walhook.positions')),
         'locks:',
-        ...(await look(
+        ...(await inspect(
           `select pid, state, wait_event_type, wait_event, left(query, 100) as query, now() - xact_start as age
            from pg_stat_activity where datname = current_database() and state <> 'idle' and pid <> pg_backend_pid()`,
         )),

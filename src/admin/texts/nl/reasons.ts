@@ -59,8 +59,8 @@ export const reasonsNl: ReasonTexts = {
     `${address} is ${addressKinds[kind]} (${range}); webhooks mogen daar niet heen. Voeg ${address} toe aan WALHOOK_ALLOW_TARGETS om het toe te staan.`,
   'address.own': ({ address }) =>
     `${address} is een adres van deze machine of van een netwerk ervan; webhooks mogen daar niet heen. Voeg ${address} toe aan WALHOOK_ALLOW_TARGETS om het toe te staan.`,
-  'address.resolved': ({ host, because }, say) =>
-    `${host} verwijst naar een adres dat niet is toegestaan: ${say(because)}`,
+  'address.resolved': ({ host, because }, sentenceOf) =>
+    `${host} verwijst naar een adres dat niet is toegestaan: ${sentenceOf(because)}`,
 
   'webhook.trigger_unknown': ({ trigger, known }) =>
     `${JSON.stringify(trigger)} is geen trigger. Triggers: ${known.join(', ')}.`,

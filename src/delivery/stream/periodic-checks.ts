@@ -12,7 +12,7 @@ const forgetAfterMs = 5_000
 /** A webhook that has kept up with its own stream for this long joins the main stream. */
 const joinAfterMs = 1_000
 
-type Look = {
+type CheckOptions = {
   readonly nowMs: number
   /** The same moment, by the patient clock. */
   readonly patientMs: number
@@ -26,7 +26,10 @@ type Look = {
  * The periodic checks: who holds the main stream back, what is in flight too long, who can't be sent to, and who has caught
  * up. `isQuiet`: no further check is due soon; `isSaveWanted`: save a position now.
  */
-export function lookAtAll(machine: Machine, look: Look): { isQuiet: boolean; isSaveWanted: boolean } {
+export function checkAll(
+  machine: Machine,
+  options: CheckOptions,
+): { isQuiet: boolean; isSaveWanted: boolean } {
   let isQuiet = true
   let isSaveWanted = false
   for (const queue of machine.working) {
@@ -34,10 +37,10 @@ export function lookAtAll(machine: Machine, look: Look): { isQuiet: boolean; isS
     if (oldest) isQuiet = false
     if (queue.ready.length > 0) machine.active.add(queue)
     else if (!oldest) machine.working.delete(queue)
-    if (oldest && holdsBack(queue, oldest, look)) leave(machine, queue)
+    if (oldest && holdsBack(queue, oldest, options)) leave(machine, queue)
   }
   for (const queue of machine.lagging) {
-    if (lookAtOne(machine, queue, look)) isQuiet = false
+    if (checkOne(machine, queue, options)) isQuiet = false
     if (queue.isJoining) isSaveWanted = true
   }
   return { isQuiet, isSaveWanted }
@@ -47,7 +50,11 @@ export function lookAtAll(machine: Machine, look: Look): { isQuiet: boolean; isS
  * Whether a webhook holds the main stream back. If this process lacks capacity or CPU, or the outbox is slow to commit, all
  * wait alike and none leaves.
  */
-function holdsBack(queue: Queue, oldest: Task, { nowMs, patientMs, waitsForCapacity }: Look): boolean {
+function holdsBack(
+  queue: Queue,
+  oldest: Task,
+  { nowMs, patientMs, waitsForCapacity }: CheckOptions,
+): boolean {
   if (queue.isJoining || patientMs - oldest.sinceMs < leaveAfterMs || oldest.state === 'settling')
     return false
   if (oldest.state === 'sending') return patientMs - oldest.sentMs >= leaveAfterMs
@@ -55,10 +62,10 @@ function holdsBack(queue: Queue, oldest: Task, { nowMs, patientMs, waitsForCapac
 }
 
 /** Checks a lagging webhook. Returns whether another check is due soon. */
-function lookAtOne(
+function checkOne(
   machine: Machine,
   queue: Queue,
-  { nowMs, patientMs, holderId, freeCapacity }: Look,
+  { nowMs, patientMs, holderId, freeCapacity }: CheckOptions,
 ): boolean {
   if (queue.isJoining) return true
   setAsideSlow(machine, queue, { sentBeforeMs: patientMs - asideAfterMs, holderId })

@@ -30,7 +30,7 @@ export type EventPage = {
 }
 
 /** `next`: the event to continue before; null: the end. `isPartial`: the search stopped before the page was full. */
-export type Looked<Item> = {
+export type Scanned<Item> = {
   readonly items: readonly Item[]
   readonly next: TimeId | null
   readonly isPartial: boolean
@@ -55,24 +55,24 @@ type Index = 'entity' | 'tenant' | 'log'
  * The newest matching events above `above`, in any state. Examines at most 5,000, by the most selective index. Another
  * tenant's events of an entity may hide its own: then the tenant's index is used.
  */
-export async function look(
+export async function scan(
   client: pg.ClientBase,
   page: EventPage,
   above: TimeId = 0n,
-): Promise<Looked<EventLine>> {
+): Promise<Scanned<EventLine>> {
   const { filter, tenant } = page
   if (filter.entityId === undefined)
-    return await lookBy(client, page, above, tenant === null ? 'log' : 'tenant')
-  const found = await lookBy(client, page, above, 'entity')
-  return found.isPartial && tenant !== null ? await lookBy(client, page, above, 'tenant') : found
+    return await scanBy(client, page, above, tenant === null ? 'log' : 'tenant')
+  const found = await scanBy(client, page, above, 'entity')
+  return found.isPartial && tenant !== null ? await scanBy(client, page, above, 'tenant') : found
 }
 
-async function lookBy(
+async function scanBy(
   client: pg.ClientBase,
   page: EventPage,
   above: TimeId,
   index: Index,
-): Promise<Looked<EventLine>> {
+): Promise<Scanned<EventLine>> {
   const { values, given } = parameters()
   const limit = given(page.limit + 1)
   const { rows } = await client.query(
@@ -82,12 +82,12 @@ async function lookBy(
   )
   const items = rows.slice(0, page.limit).map(fields<EventLine>)
   if (rows.length > page.limit) return { items, next: items.at(-1)!.id, isPartial: false }
-  const next = await endOfLook(client, page, above, index)
+  const next = await endOfScan(client, page, above, index)
   return { items, next, isPartial: next !== null }
 }
 
 /** The last examined event, if there may be more below. */
-async function endOfLook(client: pg.ClientBase, page: EventPage, above: TimeId, index: Index) {
+async function endOfScan(client: pg.ClientBase, page: EventPage, above: TimeId, index: Index) {
   const { values, given } = parameters()
   const { rows } = await client.query(
     `select min(id) as last, count(*)::int as count from (${lookedAt(page, above, index, given, 'id')}) e`,

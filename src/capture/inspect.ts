@@ -46,23 +46,27 @@ export function openWatch(
   })
 }
 
-/** Looks once. Throws if capture can't continue. */
-export async function look({ noteNews }: Capturing, watch: Watch, isThorough: boolean): Promise<void> {
-  const found = await watch.look(isThorough)
+/** Inspects once. Throws if capture can't continue. */
+export async function inspect({ noteNews }: Capturing, watch: Watch, isThorough: boolean): Promise<void> {
+  const found = await watch.inspect(isThorough)
   if (found.kind === 'lost') throw new CaptureLost(found)
   if (found.kind === 'blocked' || found.isNews) await noteNews()
   if (found.kind === 'blocked') throw new CaptureBlocked(found.problems)
 }
 
-/** Looks until aborted. The stream notices an unresponsive database. */
-export async function lookOnAndOn(capturing: Capturing, watch: Watch, signal: AbortSignal): Promise<void> {
+/** Inspects until aborted. The stream notices an unresponsive database. */
+export async function inspectRegularly(
+  capturing: Capturing,
+  watch: Watch,
+  signal: AbortSignal,
+): Promise<void> {
   const { watchMs = usualWatchMs, log } = capturing.options
   for (let n = 1; ; n++) {
     await sleep(watchMs, signal)
     if (signal.aborted) return
-    await look(capturing, watch, n % thoroughEvery === 0).catch(error => {
+    await inspect(capturing, watch, n % thoroughEvery === 0).catch(error => {
       if (error instanceof CaptureBlocked || error instanceof CaptureLost) throw error
-      log.debug('capture.look_failed', { reason: describeError(error) })
+      log.debug('capture.inspection_failed', { reason: describeError(error) })
     })
   }
 }
