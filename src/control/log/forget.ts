@@ -22,7 +22,7 @@ export type { Forgotten }
 const longestMs = 10_000
 /** Cells end earlier: one that is still at work after the limit would count as away. */
 const longestInCellMs = 8_000
-const lookEveryMs = 100
+const pollEveryMs = 100
 
 /** What was deleted, everywhere; `events`: of the log, not of its copies. `away`: cells that did not answer. */
 export type ForgottenEverywhere = Forgotten & {
@@ -78,7 +78,7 @@ async function forgetInCells(
 ): Promise<OverCells<Done | null>> {
   return await overCells({ cells }, async (outbox, cell) => {
     if (cell === cells.main) return null
-    while (!isTimeOver() && (await headOf(outbox)) < upTo) await sleep(lookEveryMs)
+    while (!isTimeOver() && (await headOf(outbox)) < upTo) await sleep(pollEveryMs)
     const hasAll = (await headOf(outbox)) >= upTo
     const done = await forget(outbox, entity, upTo, isTimeOver)
     const answers = await withdrawAnswers(outbox, sealKey, entity)
