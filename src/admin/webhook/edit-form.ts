@@ -44,9 +44,9 @@ export async function filterPreviewOf(
 ): Promise<FilterPreview | null> {
   const { triggers, filter, updateFields } = typed
   if (!filter || filter.rows.length === 0 || filter.rows.some(isIncomplete)) return null
-  const look = { triggers, updateFields: updateFields.length > 0 ? updateFields : null }
+  const wanted = { triggers, updateFields: updateFields.length > 0 ? updateFields : null }
   const fields = filterTyped(filter)!
-  const seen = await previewFilter(control, caller, { ...filter, ...look, fields }).catch(() => null)
+  const seen = await previewFilter(control, caller, { ...filter, ...wanted, fields }).catch(() => null)
   return seen?.ok ? seen.value : null
 }
 
