@@ -56,8 +56,11 @@ docs/reference/configuration.md describes the environment variables.`
 const helpFlags = ['--help', '-h']
 const versionFlags = ['--version', '-v', 'version']
 
-/** Runs the named command; resolves with the exit status. */
-export async function runCommand(args: string[]): Promise<number> {
+/** Runs the named command; resolves with the exit status. What stops it is asked for once it begins. */
+export async function runCommand(
+  args: string[],
+  openSignal = () => stopSignal(isRunByNpm()),
+): Promise<number> {
   const [name, ...rest] = args[0] === 'help' ? [...args.slice(1), '--help'] : args
   if (name !== undefined && helpFlags.includes(name)) return print(usage)
   if (name !== undefined && versionFlags.includes(name)) return print(`walhook ${packageJson.version}`)
@@ -65,7 +68,7 @@ export async function runCommand(args: string[]): Promise<number> {
   if (!command) return misused(unknown(name!), usage)
   if (rest.some(arg => helpFlags.includes(arg))) return print(command.usage)
   try {
-    return await command.run(rest, stopSignal(isRunByNpm()))
+    return await command.run(rest, openSignal())
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
     if (error instanceof Misuse || code?.startsWith('ERR_PARSE_ARGS')) return misused(message, command.usage)

@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, expect, test } from 'vitest'
 import { connect } from '../support/connect.ts'
 import { createTestDatabase } from '../support/database.ts'
+import { runHere } from '../support/run-command.ts'
 import { startTestReceiver } from '../support/test-receiver.ts'
 import { until } from '../support/wait.ts'
 import { adminToken, runWalhook, startWalhook, type WalhookProcess } from '../support/walhook-process.ts'
@@ -36,7 +37,7 @@ afterAll(() => resources.disposeAsync())
 beforeEach(() => psql.query('delete from walhook.webhooks'))
 
 const walhook = (args: readonly string[], env: Record<string, string> = {}) =>
-  runWalhook(null, args, { WALHOOK_URL: url, WALHOOK_TOKEN: adminToken, ...env })
+  runHere(args, { WALHOOK_URL: url, WALHOOK_TOKEN: adminToken, ...env })
 
 async function apply(text: string, args: readonly string[] = [], env: Record<string, string> = {}) {
   const file = join(folder, 'webhooks.yaml')
@@ -267,10 +268,10 @@ test('what another file manages is taken over by --force only', async () => {
 })
 
 test('two that apply at once do it one after the other, or one of them says so', async () => {
-  const results = await Promise.all([
-    apply(file, [], withUrl()),
-    walhook(['apply', join(folder, 'webhooks.yaml')], withUrl()),
-  ])
+  const path = join(folder, 'webhooks.yaml')
+  await writeFile(path, file)
+  const settings = { WALHOOK_URL: url, WALHOOK_TOKEN: adminToken, ...withUrl() }
+  const results = await Promise.all([1, 2].map(() => runWalhook(null, ['apply', path], settings)))
   expect(results.some(({ code }) => code === 0)).toBe(true)
   expect((await all()).map(({ name }) => name)).toEqual(['CRM', 'Search'])
 })

@@ -12,9 +12,10 @@ import { connect } from '../support/connect.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { compileSchema } from '../support/event-schemas.ts'
 import { needs } from '../support/needs.ts'
+import { runHere } from '../support/run-command.ts'
 import { startTestReceiver } from '../support/test-receiver.ts'
 import { until } from '../support/wait.ts'
-import { adminToken, runWalhook, startWalhook } from '../support/walhook-process.ts'
+import { adminToken, startWalhook } from '../support/walhook-process.ts'
 
 const resources = new AsyncDisposableStack()
 let url: string
@@ -36,7 +37,7 @@ beforeAll(async () => {
 afterAll(() => resources.disposeAsync())
 
 async function walhook(args: readonly string[], env: Record<string, string> = {}) {
-  const ran = await runWalhook(null, args, { WALHOOK_URL: url, WALHOOK_TOKEN: adminToken, ...env })
+  const ran = await runHere(args, { WALHOOK_URL: url, WALHOOK_TOKEN: adminToken, ...env })
   return { ...ran, json: () => JSON.parse(ran.stdout) }
 }
 const webhooks = (...args: string[]) => walhook(['webhooks', ...args])
@@ -124,8 +125,13 @@ test('events are sent again: by their id, those that failed, and those of a rang
   await until(delivered, { what: 'what failed, delivered' })
   expect((await webhooks('resend', `${id}`, eventId)).json()).toMatchObject([{ event_id: eventId }])
   await until(() => count() > before + 1, { what: 'the event again' })
+  // What is still pending is not queued again.
+  const settled = async () =>
+    (await psql.query('select from walhook.deliveries where webhook_id = $1', [id])).rowCount === 0
+  await until(settled, { what: 'its settlement' })
   const replayed = await webhooks('replay', `${id}`, '--from', '2h', '--trigger', 'user.new')
   expect(replayed.json().queued).toBeGreaterThan(0)
+  await until(settled, { what: 'the range' })
   expect((await webhooks('replay', `${id}`, '--event', eventId)).json()).toEqual({ queued: 1 })
   const missing = await webhooks('resend', `${id}`, '12345')
   expect(missing).toMatchObject({ code: 1, stdout: '[]\n', stderr: expect.stringContaining('event 12345: ') })
