@@ -82,7 +82,7 @@ async function problemOfOwner(cell: Outbox, name: string, owner: string): Promis
   if (slotName === logSlot && found === owner) return null
   const mend =
     slotName === logSlot
-      ? `give the cell another database or schema; or, if the main outbox was moved and no other walhook uses this cell: update ${cell.schema}.positions set system_identifier = '${owner}'; there`
+      ? `give the cell another database or schema; or, if the main outbox was moved and no other walhook uses this cell: walhook adopt --continue`
       : 'give the cell another database or schema'
   return {
     code: 'cell',

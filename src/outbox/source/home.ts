@@ -80,10 +80,13 @@ async function noteHome(db: Db, { systemIdentifier, databaseOid, databaseName }:
   )
 }
 
-/** Adopts the outbox here. Returns its old and new database. */
-export async function moveHome(client: pg.PoolClient): Promise<{ from: Home | null; to: Home }> {
+/** Adopts the outbox here, which gives it another id; with `ifElsewhere`, only if it is a copy. Returns its old and new place. */
+export async function moveHome(
+  client: pg.PoolClient,
+  { ifElsewhere }: { ifElsewhere: boolean },
+): Promise<{ from: Home | null; to: Home }> {
   const [from, to] = [await readHome(client), await readPresent(client)]
-  await client.query('delete from walhook.home')
+  if (!ifElsewhere || (from && !isHome(from, to))) await client.query('delete from walhook.home')
   await noteHome(client, to)
   return { from, to }
 }
