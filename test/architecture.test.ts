@@ -127,7 +127,7 @@ test.each([
   ])
 })
 
-test('a cycle is told once, type imports count, and what only looks like an import does not', () => {
+test('a cycle is reported once; type imports count, and a string that only looks like an import does not', () => {
   const files = {
     'domain/b.ts': "import { c } from './c.ts'",
     'domain/c.ts': "import type { A } from './a.ts'",

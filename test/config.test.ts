@@ -223,7 +223,7 @@ test('all problems come at once', () => {
   ])
 })
 
-test('with every variable wrong, none is left out and no secret is told', () => {
+test('every wrong variable is reported, and no secret is', () => {
   const secrets = {
     DATABASE_URL: 'mysql://root:hunter2@db/app',
     OUTBOX_DATABASE_URL: 'root:hunter2@db/app',
@@ -264,7 +264,7 @@ test('walhook.yaml in the working directory is read, unless another file is name
   }
 })
 
-test('a mapping file that cannot be read is a problem, and a wrong one tells each of its places', async () => {
+test('a mapping file that cannot be read is a problem, and a wrong one reports each path', async () => {
   expect(problemsOf({ WALHOOK_CONFIG: folder })).toMatchObject([
     { what: `mapping file ${folder}`, found: expect.stringContaining('EISDIR') },
   ])

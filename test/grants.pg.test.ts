@@ -98,7 +98,7 @@ test.each([
       'create publication walhook for table "public"."users", "public"."companies"',
     ],
   ],
-])('without %s, serve ends with what is missing and how to mend it', async (_what, change, expected) => {
+])('without %s, serve ends and says what is missing and how to fix it', async (_what, change, expected) => {
   await using at = await open(change)
   const { code, stdout, stderr } = await runWalhook(at.database, ['serve'])
   for (const part of expected) expect(stderr).toContain(part.replace('ROLE', at.role))

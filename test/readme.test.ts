@@ -67,7 +67,7 @@ function openShell(env: Record<string, string>) {
 
 const documents = ['README.md', 'docs/guide/install.md']
 
-test.each(documents)('no block of %s has a place to fill in: each runs as it is printed', async document => {
+test.each(documents)('no block of %s has a placeholder: each runs as printed', async document => {
   const blocks = await blocksOf(document)
   expect(blocks.length).toBeGreaterThan(5)
   expect(blocks.filter(({ text }) => text.includes('…'))).toEqual([])

@@ -96,7 +96,7 @@ test('older records are on the next page, and a filter goes along', async () => 
 })
 
 test.each(['?webhook=0', '?webhook=x', '?before=x', '?before=99999999999999999999', '?webhook=%00'])(
-  'an address that is typed wrong, %s, is told, and shows nothing',
+  'a mistyped address, %s, is reported and shows nothing',
   async query => {
     await create('CRM')
     const { status, text } = await at.get(`/audit${query}`)

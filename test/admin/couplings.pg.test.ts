@@ -145,7 +145,7 @@ test('what fails comes first, each state can be shown alone, and the menu says h
   expect(health).toContain(`<a href="/couplings/${disabled.id}">C</a>`)
 })
 
-test('a switch turns a webhook off and on, and shows its row anew to a script', async () => {
+test('a switch turns a webhook off and on, and a script gets the new row', async () => {
   const { id } = await create()
   expect((await at.post(`/couplings/${id}/active`, { is_active: 'false' })).headers.get('location')).toBe(
     `/couplings?done=deactivated&id=${id}`,
@@ -175,7 +175,7 @@ test('a form sent twice makes one webhook, and shows the secret of that one', as
   expect((await at.call('GET', '/api/webhooks')).json.data).toHaveLength(2)
 })
 
-test('a second click while the first is under way shows what the first has made', async () => {
+test('a second click during the first request shows what the first created', async () => {
   const form = filled({ key: 'two clicks' })
   const answers = await Promise.all([1, 2, 3].map(() => at.post('/couplings/new', form)))
   expect(answers.map(({ status }) => status)).toEqual([201, 201, 201])

@@ -38,7 +38,7 @@ function steps(text: string, webhookId: number): string[] {
   )
 }
 
-test('an event tells at each webhook what became of it, step by step, and where it was not sent, why', async () => {
+test('an event shows its steps at each webhook, and why it was not sent', async () => {
   const [good, bad, other, inactive] = [
     await at.webhook(['user.new']),
     await at.webhook(['user.new']),
@@ -135,7 +135,7 @@ test('a request that held several events is a step of each of them', async () =>
   expect(await at.count('deliveries', 'is_manual')).toBe(2)
 })
 
-test('what is kept of a day that is being dropped is told once', async () => {
+test('an attempt that is kept while its day is dropped is shown once', async () => {
   const id = await at.webhook(['user.new'])
   await at.append('user 7 new')
   await settleAll(at, id)

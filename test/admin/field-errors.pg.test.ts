@@ -68,7 +68,7 @@ test.each(['new', 'stored'])('every wrong field of a %s webhook is named at once
   expect(linksOf(judged.text)).toEqual(linksOf(text))
 })
 
-test('what is mended is no error any more, and judging saves nothing', async () => {
+test('a fixed field has no error any more, and checking saves nothing', async () => {
   const mended = allWrong
     .filter(([name]) => !/^(filter|update_field|client|header|alert|batch)/.test(name))
     .map(([name, value]) => [name, name === 'name' ? 'Renamed' : value] as const)

@@ -119,7 +119,7 @@ test('a state that has no words yet is shown as it is', async () => {
   expect((await at.get('/health')).text).toMatch(/<span class="badge ">constructor</)
 })
 
-test('what was lost stays in a list, and is to be mended until it was told anew', async () => {
+test('lost changes stay in a list, with a fix until they are resynced', async () => {
   await at.outbox.pool.query(
     `insert into walhook.gaps (slot_name, reason, detail, from_lsn) values ('test', 'slot missing', 'The slot is <b>gone</b>.', '0/1')`,
   )

@@ -160,7 +160,7 @@ test.each([
   ['from=2026-01-02T00:00&to=2026-01-01T00:00', 'The end must be after the start.'],
   [`entity_id=${encodeURIComponent(html)}`, 'value="&quot;&gt;&lt;img'],
 ])(
-  'a filter of %s is told at its field, and no list is shown as if it were its answer',
+  'a wrong filter of %s is an error at its field, and no list is shown as its result',
   async (query, said) => {
     const { id } = await failing(1)
     const { status, text } = await at.get(log(id, `?${query}`), 'viewer')

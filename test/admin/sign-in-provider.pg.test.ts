@@ -115,7 +115,7 @@ test('a log-in that took longer than ten minutes is over', async () => {
   expect((await browser.get(back)).headers.get('location')).toBe('/login?problem=expired')
 })
 
-test('from one network only so many log-ins a minute are brought to an end, and other networks are not kept waiting', async () => {
+test('sign-ins from one network are limited per minute, and other networks do not wait', async () => {
   let address = '192.0.2.1'
   // However long they take, they come within one minute.
   const now = Date.now()

@@ -87,7 +87,7 @@ test('the first button of the form of a webhook, which Enter presses, saves; tes
   }
 })
 
-test('the form says of which entity types the database tells no values before, and what mends it', async () => {
+test('the form names the entity types without previous values, and the fix', async () => {
   const sql = 'alter table "public"."users" replica identity full;'
   const untold = Object.assign(at.control, { readWithoutPrevious: async () => new Map([['user', sql]]) })
   expect((await at.get('/couplings/new')).text).toContain(

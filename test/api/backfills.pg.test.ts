@@ -42,7 +42,7 @@ test('what the mapping says holds where nothing is said', async () => {
   expect(refused.json.detail).toContain('No active webhook has the trigger company.new')
 })
 
-test('what would reach nobody, or is under way already, is refused with what to do', async () => {
+test('a backfill that reaches nobody, or is running already, is refused with the fix', async () => {
   const webhook = await at.webhook(['user.update'])
   const refusals: [object, number, string][] = [
     [

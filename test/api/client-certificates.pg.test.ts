@@ -91,7 +91,7 @@ test('it goes when the webhook is pointed to another origin, and stays at the sa
   expect(elsewhere.json).not.toHaveProperty('client_certificate')
 })
 
-test('it is sealed anew with the other secrets', async () => {
+test('it is re-encrypted with the other secrets', async () => {
   const { id } = (await create(given(client))).json
   const oldKey = parseSealKey(Buffer.alloc(32, 1).toString('base64'))!
   const newKey = parseSealKey(Buffer.alloc(32, 9).toString('base64'))!

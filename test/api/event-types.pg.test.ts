@@ -23,7 +23,7 @@ const entityTriggers = ['user', 'company'].flatMap(type =>
   ['new', 'update', 'delete'].map(one => `${type}.${one}`),
 )
 
-test('the list has pages, whose end is told', async () => {
+test('the list has pages, and the last one has no cursor', async () => {
   const whole = await list()
   const found: Listed[] = []
   for (let cursor: string | null = '0'; cursor !== null; ) {
@@ -75,7 +75,7 @@ test('an alert that is sent is taken by the schema of its trigger, and by no oth
   }
 })
 
-test('a tenant is told of triggers that it may have, and of no others', async () => {
+test('a tenant sees the triggers that it may have, and no others', async () => {
   const ours = ['user.new', 'user.update', 'user.delete', ...webhookAlerts]
   expect((await list(ofAcme)).map(({ trigger }) => trigger)).toEqual(ours)
   for (const trigger of ours) expect((await schemaOf(trigger, ofAcme)).status).toBe(200)

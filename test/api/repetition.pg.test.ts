@@ -71,7 +71,7 @@ test('each token has its own keys', async () => {
   expect(other.json.id).not.toBe(first.json.id)
 })
 
-test('what was refused may be mended and sent with the same key', async () => {
+test('a refused request may be fixed and sent with the same key', async () => {
   const refused = await create('d', { ...wanted, url: 'https://10.0.0.1/' })
   expect(refused.status).toBe(422)
   expect((await create('d', { ...wanted, name: 7 })).status).toBe(422)
@@ -107,7 +107,7 @@ test('of many at once one is carried out', async () => {
   expect(answers.length - made.length).toBe(answers.filter(({ status }) => status === 409).length)
 })
 
-test('a call that was cut off is never done again: its caller is told to look', async () => {
+test('an interrupted call is never repeated: its caller is told to check', async () => {
   await at.outbox.pool.query(
     `alter table walhook.audit add constraint none check (action <> 'webhook.created') not valid`,
   )

@@ -67,7 +67,7 @@ test('a replay is counted, carried out by itself and listed, and the audit has w
   })
 })
 
-test('wrong fields are told beside their pointers', async () => {
+test('wrong fields are reported with their pointers', async () => {
   const id = await at.webhook(['user.new'])
   const path = `/api/webhooks/${id}/replays`
   const { status, json } = await call('POST', path, { from, to: from, triggers: ['user.delete'] })
@@ -255,7 +255,7 @@ test('whoever stops the replay that goes on where one failed is offered it no mo
   await call('DELETE', path)
 })
 
-test('what the database refuses a replay is told where the replay is, and goes when it goes on', async () => {
+test('a database error of a replay is shown with it, until it continues', async () => {
   const id = await at.webhook(['user.new'])
   await at.append('user 921 new')
   const path = `/api/webhooks/${id}/replays`

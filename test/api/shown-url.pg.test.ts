@@ -79,7 +79,7 @@ test('the audit, which has URLs of tests that were never saved, is for admins, b
   expect((await at.call('GET', '/api/audit')).status).toBe(200)
 })
 
-test('at another origin the values of headers are gone unless they are given anew; at another path they stay', async () => {
+test('a new origin drops header values unless they are given again; a new path keeps them', async () => {
   const { id } = await create({
     headers: { authorization: 'Bearer s3cret-value', 'x-tenant': 'tenant-value' },
   })

@@ -302,7 +302,7 @@ test('a webhook that wants batches is tested with a batch of one', async () => {
   expect(receiver.arrivals[0]!.body).toBe(tested.json.request.body)
 })
 
-test('who belongs to no account is told how to name one', async () => {
+test('a caller without an account is told how to name one', async () => {
   const token = await at.token('admin')
   const { id } = await create()
   const { status, json } = await at.call('POST', `/api/webhooks/${id}/test`, undefined, token)
@@ -346,7 +346,7 @@ test('the log holds the last requests, newest first, ten unless more are asked f
   expect((await at.call('GET', `/api/webhooks/${id}/log?limit=100`)).json.data).toHaveLength(12)
 })
 
-test('the status tells where capture stands, what was stored last, what was lost and what waits', async () => {
+test('the status has the position of capture, the last event, lost changes and pending deliveries', async () => {
   await using own = await openTestApi()
   const before = await own.call('GET', '/api/status')
   expect(before.json).toEqual({
@@ -501,7 +501,7 @@ test('a filter is set, read, changed and taken away, and is in the audit', async
   expect(data[0].changes.filter).toEqual({ from: other, to: null })
 })
 
-test('what is wrong with a filter is told all at once, each at its place', async () => {
+test('all errors of a filter are reported at once, each with its pointer', async () => {
   const wrong = await at.call('POST', '/api/webhooks', {
     ...wanted,
     filter: {
@@ -553,7 +553,7 @@ test('what is wrong with a filter is told all at once, each at its place', async
   ])
 })
 
-test('what a filter tells needs its trigger, also where a change takes that away', async () => {
+test('an action that a filter sends needs its trigger, also when a change removes it', async () => {
   const filter = { 'user.email': 'a' }
   const triggers = ['user.update', 'user.delete']
   const { id } = await create({ triggers, filter, filter_leaving: 'delete' })

@@ -193,7 +193,7 @@ test('neither secrets nor tokens nor credentials of the source get into the log 
     expect(everything).not.toContain(hidden)
 })
 
-test('an answer that is under way at SIGTERM still comes', async () => {
+test('a response in progress at SIGTERM is completed', async () => {
   const status = Promise.withResolvers<number>()
   await using slow = await startTestReceiver(() => status.promise)
   const { id } = await create({ url: slow.url, triggers: ['company.new'] })

@@ -50,7 +50,7 @@ const loaded = `
   alter table users attach partition users_2 for values from ('2026-02-01') to ('2026-03-01')`
 
 test.each([['while walhook reads'], ['while walhook is stopped']])(
-  'a partition that is attached with rows is told, and no gap: %s',
+  'an attached partition with rows is sent, without a gap: %s',
   async when => {
     await using at = await open()
     {
@@ -81,7 +81,7 @@ test.each([['while walhook reads'], ['while walhook is stopped']])(
   },
 )
 
-test('of a partition that was made empty, the stream alone tells the rows', async () => {
+test('rows of a partition that was created empty come from the stream alone', async () => {
   await using at = await open()
   {
     await using capture = await at.start()
@@ -169,7 +169,7 @@ test('an entity that receivers know, and that comes back with a partition in ano
   expect((await named(capture)).slice(3)).toEqual(['user 2 update CHANGED', 'user 4 new four'])
 })
 
-test('a partition of many rows, of a partition, of a table with changes meanwhile, is told page by page, each row once', async () => {
+test('a nested partition of many rows, with changes meanwhile, is sent page by page, each row once', async () => {
   await using at = await open()
   const rows = 2_345
   {
@@ -253,7 +253,7 @@ test('a partition is read through its table: by whoever may read that, and whate
   }
 })
 
-test('a partition that waits to be read is said, and is told once it can be', async () => {
+test('a partition that waits to be read is reported, and sent once it can be read', async () => {
   await using at = await open()
   await using capture = await at.start()
   await capture.caughtUp()

@@ -131,7 +131,7 @@ test('nor one that was stored before the backfill began, by a process that is go
   ])
 })
 
-test('a transaction that merely takes long holds no page up once the backfill is under way', async () => {
+test('a long transaction delays no page of a running backfill', async () => {
   await using at = await open()
   await using capture = await startCapture(at.database)
   await at.backfills.webhook('user.new')

@@ -45,7 +45,7 @@ function open(task = backfill('new')) {
 const told = (id: number, action: string, name: string) =>
   `{"entity_id":${id},"entity_type":"user","action_type":"${action}","result":{"name":"${name}"}}`
 
-test('an entity is told as the last event has it, before and after the page was read; others as they were read', () => {
+test('an entity is sent in the state of its last event, before or after the page was read; others as they were read', () => {
   const at = open()
   at.brings(at.event('user', '1', 'update', 'early'), at.event('company', '2', 'delete'))
   expect(at.fill('1', '2', '3', '4', '5')).toBe(true)
@@ -55,7 +55,7 @@ test('an entity is told as the last event has it, before and after the page was 
   expect(at.texts()).toEqual([told(1, 'new', 'early'), told(2, 'new', 'read'), told(3, 'new', 'later')])
 })
 
-test('told as updates: also what was new, since a webhook need not have asked for new ones, and what was updated', () => {
+test('sent as updates: also new entities, since a webhook may lack that trigger, and updated ones', () => {
   for (const task of [backfill('update'), { of: 'resync' } as const]) {
     const at = open(task)
     at.fill('1', '2')

@@ -100,7 +100,7 @@ test('every row that is there is sent as new, in pages, to the one webhook that 
   expect(rows).toEqual([{ n: 2500 }])
 })
 
-test('what changes while a page is read is never told as it was before', async () => {
+test('an entity that changes while a page is read is never sent in its earlier state', async () => {
   await using at = await open(
     `${slowUsers} insert into users select i, 'old' from generate_series(1, 6) i; insert into users values (50, 'old')`,
   )

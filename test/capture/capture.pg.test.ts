@@ -203,7 +203,7 @@ test('a row of a join table that comes, goes or moves is an update of every owne
   ).toEqual(['user 3 new {"id":3,"companies":[5]}'])
 })
 
-test('TRUNCATE names no rows: it is told, table by table, and sends nothing', async () => {
+test('TRUNCATE names no rows: each table is logged, and nothing is sent', async () => {
   await using at = await open()
   await using capture = await startCapture(at.database)
   await at.psql.query(`insert into users values (1, 'a')`)
@@ -233,7 +233,7 @@ test('columns that come, go and change their type between two changes are follow
   ])
 })
 
-test('names in mixed case, and two tables of one name in two schemas, are told apart', async () => {
+test('names in mixed case, and two tables of one name in two schemas, are distinguished', async () => {
   await using at = await open(`
     create schema "Shop";
     create table "Shop"."Users" ("Id" uuid primary key, "Full Name" text);

@@ -58,7 +58,7 @@ test('a partition to come makes an UPDATE fail where the table has no key: refus
   await at.psql.query('update users set id = 2')
 })
 
-test('a publication of a schema makes statements on later tables fail; its mend works', async ({ skip }) => {
+test('a publication of a schema makes statements on later tables fail; its fix works', async ({ skip }) => {
   await using at = await open('create table users (id integer primary key)')
   const made = await at.psql.query('create publication walhook for tables in schema public').catch(codeOf)
   if (made === '42601') skip('publications of schemas came with PostgreSQL 15')
@@ -222,7 +222,7 @@ test('a role without the right to replicate is found by trying; a group of Amazo
   }
 })
 
-test('an outbox that can not hold every text, or that the role may not make, is refused, with the mend', async () => {
+test('an outbox that cannot store every text, or that the role may not create, is refused with the fix', async () => {
   await using at = await openLimitedRole(
     `${companies} create table users (id integer primary key)`,
     'users, companies',

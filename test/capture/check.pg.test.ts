@@ -25,7 +25,7 @@ const companies = 'create table companies (id integer primary key);'
 const withoutIdentity = '55000'
 const wrongColumns = '42P10'
 
-test('the size of a row is told for what its values before would cost', async () => {
+test('the size of a row shows the cost of previous values', async () => {
   const { lines } = await check(`
     ${companies}
     create table users (id integer primary key, note text);
@@ -84,7 +84,7 @@ test.each([
   expect(lines.at(-1)?.found).toBe('none fails because of walhook')
 })
 
-test('an inheriting table and a key that nothing keeps unique are told', async () => {
+test('an inheriting table and a key without a unique constraint are reported', async () => {
   const { lines } = await check(`
     ${companies}
     create table users (id integer, name text);
@@ -153,7 +153,7 @@ test.for<[string, string, RegExp]>([
   },
 )
 
-test('what is unlogged is told, before the publication fails on it or leaves it out without a word', async () => {
+test('an unlogged table is reported before the publication fails or silently omits it', async () => {
   const whole = await check(`${companies} create unlogged table users (id integer primary key)`)
   const part = await check(`${companies} create table users (id integer primary key) partition by range (id);
     create unlogged table users_1 partition of users for values from (0) to (10); ${published}`)

@@ -141,7 +141,7 @@ test.each<[string, Partial<SourceFacts>]>([
   expect(lines.find(line => line.what === what)).toMatchObject({ level: 'warning', mend: expect.any(String) })
 })
 
-test('what it takes to have WAL given up sooner is told, and is no warning', () => {
+test('the way to release WAL sooner is shown, and is no warning', () => {
   const line = (mayLogSnapshot: boolean | null) =>
     check({ mayLogSnapshot }).find(({ what }) => what === 'pg_log_standby_snapshot')
   expect(line(false)).toMatchObject({
@@ -167,7 +167,7 @@ test.each<[string, Partial<SourceFacts>, Partial<Table> | null]>([
   ['table "public"."users"', {}, null],
   ['table "public"."users"', {}, { isReadable: false }],
   ['table "public"."users"', {}, { kind: 'v' }],
-])('%s is an error with %j and %j, in its own place, once', (what, facts, users) => {
+])('%s is an error with %j and %j, on its own line, once', (what, facts, users) => {
   const lines = check(facts, users)
   expect(worstLevel(lines)).toBe('error')
   const about = lines.filter(line => line.what === what)
@@ -184,7 +184,7 @@ const leaf = (name: string, identity: string, hasIdentity = true) => ({
 const previousOf = (users: Partial<Table>, facts: Partial<SourceFacts> = {}) =>
   check(facts, users).find(({ what }) => what === 'table "public"."users", previous values')
 
-test('it says whether updates tell the values before, and what it takes and costs to have them', () => {
+test('it says whether updates have previous values, how to get them, and the cost', () => {
   expect(previousOf({ identity: 'f' })).toMatchObject({ level: 'ok', found: expect.stringMatching(/^sent/) })
   expect(previousOf({})).toEqual({
     level: 'ok',
@@ -273,7 +273,7 @@ test('it says which table would make a statement of the application fail', () =>
   })
 })
 
-test('every column is told: what is sent, and what is withheld and why', () => {
+test('every column is listed: sent, or withheld and why', () => {
   const columns = [
     ['id', 23],
     ['email', 25],
@@ -299,7 +299,7 @@ test('every column is told: what is sent, and what is withheld and why', () => {
   })
 })
 
-test('a problem of a part is in the place of its table or publication, and the line that says all is well is not there', () => {
+test('a problem replaces the line of its table or publication, and no line says that all is well', () => {
   const unlogged = check({}, { kind: 'p', leaves: [{ ...leaf('users_1', 'd'), isLogged: false }] })
   const names = unlogged.map(({ what }) => what)
   expect(names).not.toContain('table "public"."users"')

@@ -51,7 +51,7 @@ test('the start names every column that is sent, and each that is withheld with 
   expect(of('capture.column_added')).toEqual([])
 })
 
-test('a column that a migration adds is judged by the same rule, and told: while walhook runs and after a stop', async () => {
+test('a column that a migration adds follows the same rule, and is logged: while walhook runs and after a stop', async () => {
   const { log, of } = keptLog()
   {
     await using capture = await startCapture(database, defaultMapping, database.url, log)
@@ -165,7 +165,7 @@ test('of a table that comes when capture has begun, new_columns: ignore sends wh
   )
 })
 
-test('a look at the values warns of secrets by their form, and never tells one', async () => {
+test('a sample of values warns of secrets by their form, and never shows one', async () => {
   await query(`
     alter table users add legacy text, add settings jsonb, add search tsvector;
     insert into users values (1, 'Ada', null, null, '$2b$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW',

@@ -111,7 +111,7 @@ test('a key of which one column is the tenant says whose a deleted row was', asy
   expect(rows).toEqual([{ tenant: '7' }, { tenant: '7' }])
 })
 
-test('keys that change places within one statement', async () => {
+test('keys that are swapped within one statement', async () => {
   await using at = await open(
     `create table users (tenant integer, code text, name text, primary key (tenant, code) deferrable initially immediate);
      alter table users replica identity full`,
@@ -164,7 +164,7 @@ test.each([
   ])
 })
 
-test('a column of the key that was renamed since is known by its place in the primary key', async () => {
+test('a renamed key column is known by its position in the primary key', async () => {
   await using at = await open(table, { fields })
   await at.restart(async () => {
     await at.psql.query(`insert into users values (1, 'a,', 'x')`)
@@ -237,7 +237,7 @@ test('pages of a backfill go on behind the last row, by all parts of the key', a
   expect(seen).toEqual(rows.map(({ tenant, code }) => joinKey([tenant, code])))
 })
 
-test('a backfill tells all rows, and a resync deletes what is gone', async () => {
+test('a backfill sends all rows, and a resync deletes missing ones', async () => {
   await using at = await open(`${table} create table companies (id integer primary key)`, { fields })
   await at.step(
     `insert into users (tenant, code, name) select i % 3, 'c,' || i, 'n' || i from generate_series(1, 9) i`,

@@ -32,7 +32,7 @@ test.each<[string, Partial<ContinuityFacts>]>([
   ['other history', { forkLsn: 100n }],
   ['other history', { forkLsn: 'unrelated' }],
   ['slot moved', { forkLsn: 105n }],
-])('%s is a gap, told in words', (reason, change) => {
+])('%s is a gap, with its reason', (reason, change) => {
   const gap = judgeContinuity({ ...facts, ...change })
   expect(gap).toEqual({ reason, detail: expect.stringMatching(/.{20}/) })
 })

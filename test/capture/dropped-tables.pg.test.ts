@@ -59,7 +59,7 @@ async function open() {
 const companies = async (capture: RunningCapture) =>
   (await capture.events()).filter(event => event.startsWith('company'))
 
-test('a table that was dropped before the start, and is made anew while walhook runs, is told anew by a resync', async () => {
+test('a table that was dropped before the start and created again while walhook runs is sent by a resync', async () => {
   await using at = await open()
   await at.psql.query('drop table companies')
   await using capture = await at.capture()
@@ -98,7 +98,7 @@ test('a table that is dropped while walhook runs keeps no resync and no backfill
   expect(failed).toMatchObject({ code: 'page.entity_gone', reason: expect.stringContaining('was dropped') })
 })
 
-test('a table that was made anew, seen before anything of it was in the stream, and renamed is no dropped one', async () => {
+test('a table that was created again, seen before any of its changes, and renamed is not dropped', async () => {
   await using at = await open()
   await using capture = await at.capture()
   await at.psql.query(
@@ -111,7 +111,7 @@ test('a table that was made anew, seen before anything of it was in the stream, 
   )
 })
 
-test('a table that was made anew, seen while it could not be captured yet, and renamed is no dropped one', async () => {
+test('a table that was created again, seen before it could be captured, and renamed is not dropped', async () => {
   await using at = await open()
   await at.psql.query(`begin; drop table companies; ${table}; commit`)
   await expect(at.capture()).rejects.toThrow(CaptureBlocked)

@@ -20,7 +20,7 @@ async function factsAfter(tables: string, ...changes: string[]) {
 }
 
 // The stream says of the partition's row that it is whole, because the table's would be: its other values are null.
-test('a partition with its key as identity tells nothing of the other values before', async () => {
+test('a partition with its key as identity has no other previous values', async () => {
   const tables = (leafIdentity: string) => `
     create table users (id integer, day date, name text, primary key (id, day)) partition by range (id);
     create table users_1 partition of users for values from (0) to (10);
@@ -34,7 +34,7 @@ test('a partition with its key as identity tells nothing of the other values bef
   ])
 })
 
-test('an identity of several columns tells of these; a column that came in between is followed', async () => {
+test('an identity of several columns has their previous values; a column added in between is followed', async () => {
   const users = `create table users (id integer, place text, name text, primary key (id, place));`
   expect(
     await factsAfter(

@@ -32,7 +32,7 @@ const known = (previous: string | null, changed: string[] | null) => ({
   omitted: null,
 })
 
-test('a whole row before an update tells what changed, and its values before', async () => {
+test('a complete row before an update shows the changed fields and their previous values', async () => {
   const change = update(fullUsers, ['1', 'a', null], '1', 'b', 's')
   expect(await facts([change])).toEqual([known('{"name":"a","story":null}', ['name', 'story'])])
 })
@@ -77,7 +77,7 @@ test('a row that was deleted and inserted again is compared with what it was', a
   ])
 })
 
-test('a row whose first update told nothing is not compared with what a later one tells', async () => {
+test('a row whose first update shows nothing is not compared with a later one', async () => {
   expect(
     await facts([update(users, null, '1', 'b', 's'), update(fullUsers, ['1', 'b', 's'], '1', 'c', 's')]),
   ).toEqual([known(null, null)])
@@ -113,7 +113,7 @@ test('the owner of a related row that came before it is new', async () => {
   expect(first?.actionType).toBe('new')
 })
 
-test('an identity of more columns than the key tells of these columns, and of no others', async () => {
+test('an identity of more columns than the key has the previous values of these, and no others', async () => {
   const two = {
     ...users,
     columns: users.columns.map((column, i) => ({ ...column, inKey: i < 2 })),
@@ -133,7 +133,7 @@ test('an update that changes nothing says so, where it is sent all the same', as
   expect(await facts([update(fullUsers, ['1', 'a', 's'], '1', 'a', 's')], mapping)).toEqual([known('{}', [])])
 })
 
-test('fields have the names that the mapping gives them, and what is not sent is not told', async () => {
+test("fields have the mapping's names, and a field that is not sent is not named", async () => {
   const fields = { include: null, omit: ['story'], rename: { name: 'full "name"' } }
   expect(
     await facts([update(fullUsers, ['1', 'a', 's'], '1', 'b', 't')], [{ ...linkedUser, fields }]),

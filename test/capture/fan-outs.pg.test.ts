@@ -63,7 +63,7 @@ async function open() {
   }
 }
 
-test('a group of many members that is renamed: each is told once, page by page, and who changed as well is, too', async () => {
+test('a renamed group of many members: each is sent once, page by page, also one that changed meanwhile', async () => {
   await using at = await open()
   await using capture = await startCapture(at.database, mapping)
   await at.psql.query(

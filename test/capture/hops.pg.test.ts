@@ -61,7 +61,7 @@ async function open(related: object, options: { before?: string; more?: object }
 const ann = (json: string, action = 'update') => `user 1 ${action} {"id":1,"name":"ann",${json}}`
 const bob = (json: string, action = 'update') => `user 2 ${action} {"id":2,"name":"bob",${json}}`
 
-test('two hops: a name behind a membership is told to each member, once per transaction', async () => {
+test('two hops: a name behind a membership updates each member, once per transaction', async () => {
   await using at = await open({ groups })
   expect(await at.step(`update groups set name = 'writers' where id = 20`)).toEqual([
     ann('"groups":["admins","writers"]'),
@@ -83,7 +83,7 @@ test('two hops: a name behind a membership is told to each member, once per tran
   expect(await at.step(`delete from users_groups where user_id = 2`)).toEqual([bob('"groups":[]')])
 })
 
-test('three hops: a change of any table on the way is told to those whom it leads to', async () => {
+test('three hops: a change of any table on the path updates the entities that it leads to', async () => {
   await using at = await open({ organisations })
   const anns = (names: string, action = 'update') => ann(`"organisations":${names}`, action)
   const bobs = (names: string) => bob(`"organisations":${names}`)
@@ -113,7 +113,7 @@ test('three hops: a change of any table on the way is told to those whom it lead
   ).toEqual([anns('["back"]'), 'user 2 delete'])
 })
 
-test('a foreign key of the entity itself: one value, null where it leads nowhere; an UPDATE of the key alone tells it', async () => {
+test('a foreign key of the entity itself: one value, null without a target; an UPDATE of the key alone is sent', async () => {
   await using at = await open({ company }, { before: 'alter table users replica identity full;' })
   expect(await at.step(`update companies set name = 'Acme 2' where id = 5`)).toEqual([
     ann('"company":"Acme 2"'),
@@ -186,7 +186,7 @@ test('objects of several columns, and one object by names, behind hops', async (
   ])
 })
 
-test('a TRUNCATE of what is shown is told to those who showed it; a column that is added meanwhile changes nothing', async () => {
+test('a TRUNCATE of the shown table updates the entities that showed it; a column added meanwhile changes nothing', async () => {
   await using at = await open({ groups })
   expect(
     await at.step(

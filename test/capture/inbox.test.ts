@@ -161,7 +161,7 @@ test('a probe is a batch of its own where nothing else has come, and confirms no
   expect(at.take()).toBe(' up to 0 probe 17')
 })
 
-test('a probe is told with the transactions before it, not with earlier ones', () => {
+test('a probe is reported with the transactions before it, not with earlier ones', () => {
   const at = open(100, 20)
   at.begin(10n)
   at.change('a', 15)

@@ -244,7 +244,7 @@ test(
 )
 
 test(
-  'a gap begins where the table left, however long it is away, and the mend that walhook names leads to it',
+  "a gap begins where the table left, however long it is away, and walhook's own fix leads to it",
   async () => {
     await using at = await open()
     const { rows } = await at.psql.query('select pg_current_wal_insert_lsn() as lsn')
@@ -265,7 +265,7 @@ test(
 )
 
 test(
-  'resync --entity tells the rows as they are and what is gone while the stream goes on, and ends the gap',
+  'resync --entity sends present rows and deletes while the stream continues, and ends the gap',
   async () => {
     await using at = await open()
     await at.psql.query(
@@ -324,7 +324,7 @@ test(
 )
 
 test(
-  'a publication that is dropped and made anew is a loss of everything, and only a resync ends it',
+  'a publication that is dropped and created again is a loss of everything, and only a resync ends it',
   async () => {
     await using at = await open()
     await at.stop()

@@ -55,7 +55,7 @@ test.each([
   ])
 })
 
-test('an owner that is kept out of line is told of its related rows', async () => {
+test('an owner with an out-of-line key is updated by its related rows', async () => {
   await using at = await open(`
     create table users (id text primary key);
     create table notes (user_id text, n integer, pad text, word text, primary key (user_id, n));

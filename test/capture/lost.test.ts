@@ -73,7 +73,7 @@ test.each<[string, string, (at: Opened) => Promise<unknown>]>([
       psql.query(`update walhook.positions set commit_lsn = 'FFFFFF/0', confirmed_lsn = 'FFFFFF/0'`),
   ],
 ])(
-  '%s: a state of its own, red, with a gap that is recorded once, and nothing is made anew',
+  '%s: a state of its own, red, with a gap that is recorded once, and nothing is created again',
   async (reason, words, lose) => {
     await using at = await open()
     await lose(at)
@@ -219,7 +219,7 @@ test('a table that is dropped and made again blocks it until it is in the public
   expect((await readEvents(at.psql)).slice(3)).toEqual(['user 9 update', 'user 1 delete'])
 })
 
-test('a resync says what it will do, then tells every row as it is and what is gone, and capture goes on by itself', async () => {
+test('a resync describes itself, then sends every present row and deletes, and capture continues by itself', async () => {
   await using at = await open()
   await at.psql.query(`insert into companies values (1)`)
   await using walhook = startWalhook(at.database, captureOnly)

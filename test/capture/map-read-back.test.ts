@@ -118,7 +118,7 @@ test('an entity without related rows has an empty list, a deleted one asks for n
   expect(at.asked).toEqual(['user_companies 1'])
 })
 
-test('columns that Postgres generates are read, into their place in the table, unless the WAL has them', async () => {
+test('generated columns are read, in their position in the table, unless the WAL has them', async () => {
   const whole = relation('users', { id: 'integer', twice: 'integer', name: 'text' })
   const table = tableOf(whole)
   const columns = table.columns.map(each => ({ ...each, isGenerated: each.name === 'twice' }))
@@ -166,7 +166,7 @@ const usersNow = (...row: string[]) =>
 const results = ({ texts }: { texts: string[] }) =>
   texts.map(text => /"result":(.*)\}$/.exec(text)?.[1] ?? text.slice(0, 4))
 
-test('after a row was told as it is, its earlier changes are told as it is too: in the same batch and in later ones', async () => {
+test('after a row was sent in its present state, so are its earlier changes: in the same batch and in later ones', async () => {
   const at = openMapper({
     mapping: [entity('user', 'users', [linked])],
     present: usersNow('1', 'newest', 's'),
@@ -189,7 +189,7 @@ test('after a row was told as it is, its earlier changes are told as it is too: 
   expect(results(after)).toEqual(['{"id":1,"name":"after","story":"s","companies":[]}'])
 })
 
-test('of a row that is gone nothing was told: what was done to it before is told as the WAL has it', async () => {
+test('nothing was sent of a deleted row: its earlier changes are sent as the WAL has them', async () => {
   const at = openMapper({ mapping: [entity('user', 'users', [linked])], walEnd: '0/FF' })
   const first = await at.map([insert(links, '1', 'c')], [insert(users, '1', 'a', 's')])
   expect(results(first)).toEqual(['{"id":1,"name":"a","story":"s","companies":[]}'])
@@ -205,7 +205,7 @@ test('a value that was read is read again, and the others stay as they were then
   expect(results(next)).toEqual(['{"id":1,"name":"b","story":"newest story"}'])
 })
 
-test('up to where a process before this one had read, every row is told as it is', async () => {
+test('up to the position that an earlier process had read, every row is sent in its present state', async () => {
   const at = openMapper({ present: usersNow('1', 'newest', 's'), readBefore: 25n })
   const told = await at.map(
     [update(users, null, '1', 'a', 's'), insert(users, '3', 'inserted, and deleted later', 's')],
@@ -220,7 +220,7 @@ test('up to where a process before this one had read, every row is told as it is
   ])
 })
 
-test('an entity that was told as it is, is deleted, is there again and is gone by now: it is told as the WAL has it', async () => {
+test('an entity that was sent in its present state, deleted, created again and deleted by now is sent as the WAL has it', async () => {
   const rows = [['1', 'newest', 's']]
   const users1 = { columns: { id: 'integer', name: 'text', story: 'text' }, rows }
   const at = openMapper({
@@ -242,7 +242,7 @@ test('an entity that was told as it is, is deleted, is there again and is gone b
   expect(texts.map(text => /"action_type":"(\w+)"/.exec(text)![1])).toEqual(['delete', 'new', 'delete'])
 })
 
-test('an owner whom a related row names before it is there is told as new only, with its list; one that was there is told both times', async () => {
+test('an owner that a related row names before it exists is sent as new only, with its list; an existing one is sent both times', async () => {
   const at = openMapper({
     mapping: [entity('user', 'users', [linked])],
     present: {

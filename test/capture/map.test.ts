@@ -155,7 +155,7 @@ test('a key that has another name in the WAL is the one column of the identity; 
   expect(parked).toMatchObject([{ reason: 'a row of "public"."users" without its key id' }])
 })
 
-test('a truncated table is told by its name, and makes no event', async () => {
+test('a truncated table is reported by name, and makes no event', async () => {
   const { texts, truncated } = await openMapper().map([{ kind: 'truncate', relations: [users, links] }])
   expect(texts).toEqual([])
   expect(truncated).toEqual(['"public"."users"', '"public"."user_companies"'])

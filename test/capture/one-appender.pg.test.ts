@@ -12,7 +12,7 @@ import { until } from '../support/wait.ts'
 
 const all = { after: 0n, limit: 1_000, maxBytes: 1e9 }
 
-test('an outbox has one position: a second slot has none, and one that takes its place goes on with it', async () => {
+test('an outbox has one position: a second slot has none, and one that replaces the first continues with it', async () => {
   await using at = await openTestOutbox()
   const start = { systemIdentifier: '1', commitLsn: 0n }
   await createPosition(at.outbox.pool, slotName, start)

@@ -168,7 +168,7 @@ test.each<[string, string | null, string]>([
 )
 
 test.each(['read', 'advance'])(
-  'a backfill of which a page always fails, in the step "%s", ends with a code and a mend; capture goes on, and so does the next one',
+  'a backfill with a page that always fails, in the step "%s", ends with a code and a fix; capture continues, and so does the next one',
   async step => {
     await using at = await open()
     fault.arm(step, always)
@@ -192,7 +192,7 @@ test.each(['read', 'advance'])(
   },
 )
 
-test('a resync of which a page always fails keeps its gap open, says by a code why, and goes on once that is mended', async () => {
+test('a resync with a page that always fails keeps its gap open, says why by a code, and continues once that is fixed', async () => {
   await using at = await open()
   fault.arm('advance', always)
   await at.resync()
@@ -250,7 +250,7 @@ test('a value whose JSON no string can hold: its row is set aside, by the stream
   expect(await at.parked()).toEqual([parked, parked])
 }, 360_000)
 
-test('a row whose reading raises an error (a generated column that divides by zero) is set aside, and one whose list does so is told without it', async ({
+test('a row that raises an error when read (a generated column that divides by zero) is set aside, and one with such a list is sent without it', async ({
   skip,
 }) => {
   const notes = {
@@ -285,7 +285,7 @@ test('a row whose reading raises an error (a generated column that divides by ze
   expect((await findBackfill(at.backfills.outbox, 1))?.state).toBe('done')
 })
 
-test('where no row can be read, not all are set aside: the backfill fails and says so, and goes on anew once that is mended', async ({
+test('where no row can be read, not all are set aside: the backfill fails and says so, and can be started again once that is fixed', async ({
   skip,
 }) => {
   skip(await isBefore18(), 'virtual generated columns are of PostgreSQL 18')

@@ -480,7 +480,7 @@ test.each<[string, Partial<SourceFacts>, string[]]>([
   expect(judge(change)).toEqual(expected.map(part => expect.stringContaining(part)))
 })
 
-test('a publication that tells partitions by their own names is refused where a partitioned table is mapped', () => {
+test('a publication that names partitions is refused where a partitioned table is mapped', () => {
   const change = { publication: { ...publication, viaRoot: false, tables: publication.tables.slice(1) } }
   expect(judge(change, catalogueOf({ ...users, kind: 'p' }, companies))).toEqual([
     expect.stringContaining('run: alter publication walhook set (publish_via_partition_root = true);'),

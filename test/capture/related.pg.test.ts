@@ -117,7 +117,7 @@ test('rows without a primary key have an order all the same', async () => {
   ).toEqual([])
 })
 
-test('several values of one name as a list, by the order of a column; an UPDATE of that column alone is told', async () => {
+test('several values of one name as a list, ordered by a column; an UPDATE of that column alone is sent', async () => {
   const list = custom({ key: 'name', repeats: true, order: [{ column: 'at', descends: true }] })
   await using at = await open({
     ...user(list),
@@ -357,7 +357,7 @@ test('rows that an ORM deletes and inserts again are no event where the list is 
   for (const [sql, told] of steps) expect([sql, await at.step(sql)]).toEqual([sql, told])
 })
 
-test('some rows of a list come back under other keys: their places beside the others may have changed', async () => {
+test('some rows of a list come back under other keys: their order among the others may have changed', async () => {
   const { order_by: _, ...byKey } = companies
   await using at = await openWith(
     `${relsTable} alter table users_rels replica identity full;

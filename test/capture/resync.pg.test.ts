@@ -64,7 +64,7 @@ async function gapEnded(outbox: Outbox, slotName: string) {
 
 const asText = (_key: string, value: unknown) => (typeof value === 'bigint' ? String(value) : value)
 
-test('rows are told as what receivers do not know yet, or as updates; what is gone is deleted; then the gap ends', async () => {
+test('rows are sent as new if receivers lack them, else as updates; missing ones are deleted; then the gap ends', async () => {
   await using at = await open(`insert into users select i, 'old' from generate_series(1, 3) i`)
   {
     await using capture = await at.start()
@@ -148,7 +148,7 @@ test('a row that is inserted again, or another change, while what is gone is loo
   ])
 })
 
-test('keys of a type that the column had before are gone; those of the new type are told', async () => {
+test("keys of the column's former type are deleted; those of the new type are sent", async () => {
   await using at = await open('')
   {
     await using capture = await at.start()
@@ -174,7 +174,7 @@ test('keys of a type that the column had before are gone; those of the new type 
   ])
 })
 
-test('a resync of one table needs no new slot, begins anew for a further gap, and ends both', async () => {
+test('a resync of one table needs no new slot, starts again for a further gap, and ends both', async () => {
   await using at = await open(`insert into companies values (1)`)
   await using capture = await at.start()
   await at.psql.query(`insert into users values (1, 'told')`)

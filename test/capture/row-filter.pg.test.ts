@@ -143,7 +143,7 @@ test.each(['default', 'full'])(
   },
 )
 
-test('a backfill and a resync tell the rows that match, and delete those that ceased to while nobody looked', async () => {
+test('a backfill and a resync send matching rows, and delete those that ceased to match unseen', async () => {
   const words = { ...softDeleted, last: true }
   await using at = await open(`${table} ${full} create table companies (id integer primary key)`, words)
   await at.step(

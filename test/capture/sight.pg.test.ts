@@ -52,7 +52,7 @@ test.each<[string, string]>([
     'a policy by a setting of the session',
     `alter table users enable row level security; create policy own on users using (name = current_setting('app.tenant'))`,
   ],
-])('row level security on %s is refused, and each mend that it names mends it', async (_what, sql) => {
+])('row level security on %s is refused, and each fix that it names works', async (_what, sql) => {
   await using at = await open()
   expect(await problemsOf(at)).toEqual([])
   await at.admin.query(sql)
@@ -103,7 +103,7 @@ test('policies of partitions do not apply to who reads the whole', async () => {
   expect((await psql.query('select * from users')).rows).toHaveLength(1)
 })
 
-test('row level security that comes while walhook reads: nothing is told without its list, and all is once it is mended', async () => {
+test('row level security that appears while walhook reads: nothing is sent without its list, and everything once it is fixed', async () => {
   await using at = await open()
   await using capture = await startCapture(at.database, withOrders)
   await at.admin.query(`update users set name = 'seen' where id = 1`)

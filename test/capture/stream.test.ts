@@ -13,7 +13,7 @@ test('a status update is 34 bytes: one LSN three times, the time since 2000, and
   expect(statusUpdate(0n, at, false)[33]).toBe(0)
 })
 
-test('what is received and not stored is told as received only: the server need not wait for it, and the slot stays', () => {
+test('WAL that is received but not stored is reported as received only: the server does not wait, and the slot stays', () => {
   const bytes = statusUpdate(5n, 0, false, 7n)
   expect([1, 9, 17].map(offset => bytes.readBigUInt64BE(offset))).toEqual([7n, 0n, 0n])
 })

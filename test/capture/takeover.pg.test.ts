@@ -65,7 +65,7 @@ test(
 )
 
 test(
-  'who takes over judges the mapping anew: a table that was renamed blocks it, with a mend that works, and nothing is lost',
+  'a takeover checks the mapping again: a renamed table blocks it, with a fix that works, and nothing is lost',
   async () => {
     await using at = await open()
     await at.killAfter([`insert into users values (1, 'before')`, 'alter table users rename to people'])
@@ -84,7 +84,7 @@ test(
 )
 
 test(
-  'who takes over judges the publication anew: one that is gone is a loss of everything',
+  'a takeover checks the publication again: a dropped one is a loss of everything',
   async () => {
     await using at = await open()
     await at.killAfter(['drop publication walhook'])
@@ -95,7 +95,7 @@ test(
 )
 
 test(
-  'who takes over judges the slot anew: one that was made anew in between is a loss of everything',
+  'a takeover checks the slot again: one that was created again in between is a loss of everything',
   async () => {
     await using at = await open()
     at.second.kill('SIGSTOP')
@@ -110,7 +110,7 @@ test(
   timeoutMs,
 )
 
-test('who stands by begins at once when it is told that the slot is free', async () => {
+test('a standby begins as soon as the slot is free', async () => {
   await using database = await createTestDatabase({ hasOutbox: true })
   await using psql = await connect(database.url)
   await psql.query(

@@ -142,7 +142,7 @@ test('a key that is not the primary key works as identity, and another value of 
   ])
 })
 
-test('of a transaction that does not fit into memory, what was rolled back to a savepoint is told nowhere', async () => {
+test('of a transaction larger than memory, changes rolled back to a savepoint are never sent', async () => {
   await using at = await open()
   // Beyond this Postgres writes the transaction to disk, or sends it before its end to who asks for that.
   await at.psql.query(`alter database ${at.database.name} set logical_decoding_work_mem = '64kB'`)

@@ -92,7 +92,7 @@ test('deletes stand before what later transactions make of the same entity', asy
   ])
 })
 
-test('without that setting what came before a TRUNCATE in its transaction is not told as being there', async () => {
+test('without that setting, rows inserted before a TRUNCATE in its transaction are not sent as existing', async () => {
   await using at = await open([...defaultMapping])
   await at.step(`insert into users values (1, 'a'), (2, 'a')`)
   expect(

@@ -105,7 +105,7 @@ test('a transaction with a subtransaction that is rolled back while walhook is s
 
 // https://github.com/estuary/connectors/pull/5228: where a transaction that is rolled back has outgrown the decoder's memory,
 // PostgreSQL 18 tells of its subtransactions that they were aborted, although it has told nothing of them.
-test('PostgreSQL 18 tells of a subtransaction that is aborted, unasked, and walhook passes over it', async () => {
+test('PostgreSQL 18 sends an aborted subtransaction unasked, and walhook skips it', async () => {
   await using source = await createTestDatabase()
   await using psql = await connect(source.url)
   await psql.query(`

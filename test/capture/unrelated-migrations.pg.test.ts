@@ -75,7 +75,7 @@ const migrations = [
 test.each([
   ['a file without version', { entities: { person, company } }],
   ['include: all', { version: 2, entities: { person: all, company } }],
-])('no migration that knows nothing of the mapping stops what others are told: %s', async (_what, file) => {
+])('no migration that is unrelated to the mapping stops other events: %s', async (_what, file) => {
   await using database = await createTestDatabase({ hasOutbox: true })
   await using psql = await connect(database.url)
   await psql.query(tables)

@@ -89,7 +89,7 @@ test('the catalogue that is read for a change is never older than the change, th
   ])
 })
 
-test('a stop while nobody sees a change is no failure, and the next start tells it', async () => {
+test('a stop while a change is not yet visible is no failure, and the next start sends it', async () => {
   await using at = await open()
   let stopped: Promise<void>
   let end: () => Promise<void>

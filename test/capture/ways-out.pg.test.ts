@@ -263,7 +263,7 @@ test.each([
   ['append', 'capture.cannot_store'],
   ['confirm', 'capture.cannot_store'],
 ] as const)(
-  'a failure that always comes, in the step "%s", has a code and a mend, and goes on once it is mended',
+  'a permanent failure, in the step "%s", has a code and a fix, and capture continues once it is fixed',
   async (step, code) => {
     await using at = await open()
     fault.arm(step, always)
@@ -289,7 +289,7 @@ test.each([
   },
 )
 
-test('a place that cannot be read is passed over by a resync that is forced, as the mend says', async () => {
+test('a position that cannot be read is skipped by a forced resync, as its fix says', async () => {
   await using at = await open()
   await at.psql.query(`insert into users values (1, 'before'), (2, 'gone')`)
   await until(async () => (await at.events()).length === 2, { what: 'the events' })

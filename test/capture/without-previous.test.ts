@@ -15,7 +15,7 @@ function untold(table: {
   return [...withoutPrevious({ tables: new Map([['"public"."users"', found]]) }, mapping)]
 }
 
-test('a table tells the values before where it, and each partition of it, has REPLICA IDENTITY FULL', () => {
+test('a table records previous values where it and each partition have REPLICA IDENTITY FULL', () => {
   const leaf = (identity: string) => ({ name: { schema: 'public', name: 'users_1' }, identity })
   expect(untold({ identity: 'f', leaves: [leaf('f')] })).toEqual([])
   expect(untold({ identity: 'f', leaves: [leaf('d')] })).toEqual([
@@ -25,7 +25,7 @@ test('a table tells the values before where it, and each partition of it, has RE
 })
 
 test.each(['stored', 'virtual'] as const)(
-  'of one with %s generated columns nobody is told to run what would make its UPDATEs fail',
+  'for one with %s generated columns, no statement is named that would make its UPDATEs fail',
   generated => {
     expect(untold({ identity: 'd', generated })).toEqual([['user', null]])
   },

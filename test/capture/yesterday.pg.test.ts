@@ -122,7 +122,7 @@ test.each<[string, string[], EntityMapping, string]>([
     '{"id":1,"name":"a"}',
   ],
 ])(
-  'a column that the mapping leaves out is not told from older changes when it %s',
+  'a column that the mapping omits is not sent from older changes when it %s',
   async (_what, ddl, after, row) => {
     const events = await told(withNote, [written, ...ddl], [[omitting('note')], [after]])
     expect(events.join()).not.toContain('hidden')
@@ -140,7 +140,7 @@ test('a column of a name like a credential is withheld under the names that it h
   expect(events.join()).not.toContain('hidden')
 })
 
-test('columns that exchanged their names are told as what they are today', async () => {
+test('columns that swapped their names are sent under their present names', async () => {
   expect(
     await told(`create table users (id integer primary key, a text, b text)`, [
       `insert into users values (1, 'first', 'second')`,
@@ -242,7 +242,7 @@ test('a key is a number or a text as it was when the change was made', async () 
   ])
 })
 
-test('a value of a type that was dropped and made anew is written as the new one of its name', async () => {
+test('a value of a type that was dropped and created again is written as the new type', async () => {
   expect(
     await told(`create domain amount as integer; create table users (id integer primary key, n amount)`, [
       'insert into users values (1, 7)',

@@ -46,7 +46,7 @@ test.each(['', ' ', `${token} `, token.slice(0, -1), token.toUpperCase(), 'anoth
   },
 )
 
-test('an address that keeps failing is told to wait, twice as long each time; the right token is let in meanwhile', async () => {
+test('an address that keeps failing has to wait, twice as long each time; a valid token passes meanwhile', async () => {
   const at = open()
   for (let i = 0; i < 4; i++) expect(await at.try('wrong')).toEqual({ ok: false, isHeld: false, waitMs: 0 })
   for (const waitMs of [1_000, 2_000, 4_000]) {

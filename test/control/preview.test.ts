@@ -34,7 +34,7 @@ test('what a delivery is said to look like has the headers of a request, in thei
   expect(Object.keys(preview!.headers)).toEqual(Object.keys(request.headers))
 })
 
-test('values before an update are shown only of entity types whose tables tell them', async () => {
+test('previous values are shown only for entity types whose tables record them', async () => {
   const settings = { triggers: ['user.update'], previous: true, isBatch: false, headerNames: [] }
   const body = async (untold: Map<string, string>) =>
     (

@@ -11,7 +11,7 @@ const caller = (tokenId: number): Caller => ({
   tenant: null,
 })
 
-test('tests are bounded by caller, by host and in all, and a place is given back once', () => {
+test('tests are limited by caller, by host and in total, and a permit is returned once', () => {
   const limiter = createTestLimiter({ total: 5, perHost: 3, perCaller: 2, tenants: 9, more: 9 })
   const acquire = (token: number, url: string) => limiter.acquire(caller(token), url)
   const first = acquire(1, 'https://a.example/x')
@@ -50,7 +50,7 @@ function takeAll(limiter: ReturnType<typeof createTestLimiter>, tenants: readonl
 }
 const tenants = (count: number) => Array.from({ length: count }, (_, i) => `tenant-${i}`)
 
-test('tenants that take all they can get leave a place to each other one, and the total has a bound', () => {
+test('tenants that take all they can leave a permit to each other tenant, and the total has a limit', () => {
   const limiter = createTestLimiter()
   const { counts, leaves } = takeAll(limiter, tenants(39))
   expect(counts).toEqual([5, 5, 5, 5, 5, ...Array(34).fill(1)])
@@ -64,7 +64,7 @@ test('tenants that take all they can get leave a place to each other one, and th
   expect(leaves).toHaveLength(59)
 })
 
-test('in whatever order tests of tenants end, all places are free again', () => {
+test('in whatever order tests of tenants end, all permits are free again', () => {
   const limiter = createTestLimiter()
   for (const inOrder of [(all: (() => void)[]) => all, (all: (() => void)[]) => all.toReversed()]) {
     const { counts, leaves } = takeAll(limiter, tenants(40))

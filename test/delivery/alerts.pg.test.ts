@@ -98,7 +98,7 @@ test('after a day of tries a mail is given up, and that is said', async () => {
   expect(failures()).toBe(16)
 })
 
-test('without an SMTP server mails wait, and webhooks are told', async () => {
+test('without an SMTP server mails wait, and webhooks get their alerts', async () => {
   await using at = await openTestOutbox()
   await at.webhook(['capture.blocked'])
   await using service = run(at, null)

@@ -125,7 +125,7 @@ test('an attempt that ended makes room before its settlement has committed, up t
   expect(at.free(1)).toBe(1)
 })
 
-test('while settlements are held up, at most three times as many lanes are claimed as there are places', () => {
+test('while settlements are delayed, at most three times the capacity is claimed', () => {
   const at = open({ total: 30 })
   for (let id = 0; id < 90; id++)
     for (let n = at.fill(id); n > 0; n--)
@@ -134,7 +134,7 @@ test('while settlements are held up, at most three times as many lanes are claim
   expect(at.free(99)).toBe(0)
 })
 
-test('a receiver that does not answer is asked by one request after a pause, another URL begins anew', () => {
+test('a silent receiver gets one request after a pause, and another URL starts afresh', () => {
   const at = open()
   at.pass(1)
   for (let n = at.fill(1); n > 0; n--) at.answer(1, 'silent')
@@ -166,7 +166,7 @@ test('a failure within a minute of a success is an entity, not the webhook', () 
   expect(at.answer(1, 'failed')).toBe(true)
 })
 
-test('a success after an outage is told once, and one between failures of an entity is not', () => {
+test('a success after an outage is reported once, and one between failures of an entity is not', () => {
   const at = open()
   const fail = () => {
     at.begin(1, { url, isFailing: false })

@@ -51,7 +51,7 @@ test.each(['TLSv1.2', 'TLSv1.3'] as const)(
   },
 )
 
-test('who sends none is told that the receiver wants one', async () => {
+test('without a client certificate, the failure says that the receiver requires one', async () => {
   await using receiver = await startStrictReceiver({ server, authority })
   await using sender = openTestSender()
   for (let i = 0; i < 5; i++) {

@@ -78,7 +78,7 @@ test('a connection that is a minute old is given up for a new one, so that it fo
   await until(() => receiver.sockets[0]!.destroyed, { what: 'the old connection to be closed' })
 })
 
-test('the end closes what is idle and what is under way', async () => {
+test('closing ends idle connections and those in flight', async () => {
   await using receiver = await startRawReceiver({
     onRequest: (socket, count) => count === 1 && answer(socket),
   })

@@ -72,7 +72,7 @@ async function open({ isBehind = false } = {}) {
   }
 }
 
-test('no more than what comes within a tenth of a second after a death waits with what was under way', async () => {
+test('only events of the tenth of a second after a death wait with the requests in flight', async () => {
   await using the = await open()
   const [holder] = await the.look('select may_send_up_to from walhook.holders')
   const [{ head }] = await the.look('select last_event_id as head from walhook.positions')
@@ -101,7 +101,7 @@ test.each([
   },
 )
 
-test('what it may have had under way when it was killed comes when nothing of it can be, and all else at once', async () => {
+test('requests that a killed process may have in flight are sent later, all others at once', async () => {
   await using the = await open()
   the.receivers.manners.set(the.webhookId, 'hangs')
   const [event] = await the.capture('user 1 new')

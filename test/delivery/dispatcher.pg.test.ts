@@ -95,7 +95,7 @@ type Delivery = Awaited<ReturnType<typeof openDelivery>>
 const came = (receiver: FaultyReceiver, path: string) =>
   receiver.account.filter(entry => entry.path === path).length
 
-test('five webhooks that hang leave healthy ones their places: all of theirs is delivered before one deadline ends', async () => {
+test('five hanging webhooks leave healthy ones capacity: their events are delivered before one deadline ends', async () => {
   const hanging = ['/h1', '/h2', '/h3', '/h4', '/h5']
   await using at = await openDelivery(
     ({ path }) => (hanging.includes(path) ? { fault: 'hang' } : { delayMs: 10 }),
@@ -223,7 +223,7 @@ test('410 disables the webhook, and soon nothing more is sent; what else is refu
   expect(came(at.receiver, '/gone')).toBeLessThan(events / 2)
 })
 
-test('while there are fewer places than webhooks that wait, they take turns', async () => {
+test('with less capacity than waiting webhooks, they take turns', async () => {
   await using at = await openDelivery(() => ({}), { total: 1 })
   const [first, second] = [await at.webhookAt('/1'), await at.webhookAt('/2')]
   await at.users(20)

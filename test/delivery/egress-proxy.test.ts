@@ -194,7 +194,7 @@ test.each<[string, (socket: Socket) => boolean, object]>([
   expect(JSON.stringify(result)).not.toMatch(/hunter2|d2FsaG9va/)
 })
 
-test('a proxy that says nothing meets the bound for connecting, and one that is not there is told so', async () => {
+test('a silent proxy meets the connect timeout, and a missing one is named', async () => {
   const silent = await startProxy(() => false)
   await using sender = openTestSender(`http://127.0.0.1:${silent.port}`)
   expect(await sender.post(requestTo('https://hook.test/'), never)).toMatchObject({

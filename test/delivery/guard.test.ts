@@ -142,7 +142,7 @@ test('each URL is judged once, of thousands of webhooks too', () => {
   expect(urls.every((url, i) => guard.judgeTarget(url) === judged[i])).toBe(true)
 })
 
-test("the machine's networks are read again, and judged anew", async () => {
+test("the machine's networks are read and checked again", async () => {
   let cidrs = ['8.8.4.7/32']
   let now = 0
   const read = readOwnNetworks(
@@ -242,7 +242,7 @@ describe('lookup', () => {
     }
   })
 
-  test('an answer that changes after create is judged anew', async () => {
+  test('a DNS answer that changes after creation is checked again', async () => {
     const { guard, asked } = guardWith([['1.1.1.1'], ['127.0.0.1']])
     expect(await guard.judge('https://a.example/')).toMatchObject({ ok: true })
     expect((await lookedUp(guard, 'a.example', { all: true })).error).toBeInstanceOf(TargetBlocked)
@@ -293,7 +293,7 @@ describe('lookup', () => {
   })
 })
 
-test('a name is resolved once at a time, and anew once that has ended', async () => {
+test('a name is resolved once at a time, and again afterwards', async () => {
   const { promise, resolve } = Promise.withResolvers<string[]>()
   const asked: string[] = []
   const guard = createGuard({

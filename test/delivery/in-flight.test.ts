@@ -16,7 +16,7 @@ function end(capacity: ReturnType<typeof createCapacity>) {
   capacity.end(7, receiver.url, { answer: 'late', startedAtMs: 0, retryAfterMs: null })
 }
 
-test('a holder that is none any more gives back the places of what it could not settle, and of what ends later', async () => {
+test('a former holder returns the capacity of requests that it could not settle, and of those that end later', async () => {
   const capacity = createCapacity({ most: 10, total: 50, nowMs: () => 1_000 })
   const inFlight = createInFlight(capacity)
   for (let n = 0; n < 5; n++) inFlight.begin(sent)

@@ -36,7 +36,7 @@ async function open() {
   }
 }
 
-test('a place may be late; in the save before its share is given away it is not', async () => {
+test('a saved position may be late, except before its share is handed over', async () => {
   await using at = await open()
   await at.progress.save(0)
   expect(await at.capacity()).toEqual([10n, 10n])

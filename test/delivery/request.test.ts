@@ -28,7 +28,7 @@ test('a request has the documented headers and no other', () => {
   })
 })
 
-test('each attempt is signed anew, with the same id, over the same bytes', () => {
+test('each attempt has its own signature, with the same id, over the same bytes', () => {
   const [first, second] = [build(1_614_265_330_000), build(1_614_265_331_000)]
   expect(second.headers['webhook-id']).toBe(first.headers['webhook-id'])
   expect(second.body).toBe(first.body)
@@ -41,7 +41,7 @@ test('a receiver with either secret verifies it with a stock library', () => {
     expect(new Webhook(secret).verify(body, { ...headers })).toEqual({ name: 'Zoë 🎟' })
 })
 
-test('a custom header never takes the place of one of ours', () => {
+test("a custom header never replaces one of walhook's", () => {
   const headers = { 'webhook-id': 'other', 'content-type': 'text/plain', 'x-tenant': 'a' }
   const options = { secrets: [], nowMs: 0, userAgent: 'walhook/1.2.3', headers }
   expect(buildRequest('https://crm.example.com/', message, options).headers).toMatchObject({

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { auditActions, changesBetween } from '../../src/domain/access/audit.ts'
 import { parseSealKey, seal } from '../../src/domain/webhook/seal.ts'
 
-test('what differs is told by field, in the words of the API', () => {
+test('differences are listed by field, in the names of the API', () => {
   const before = { name: 'CRM', isActive: true, triggers: ['user.new'], disabledAt: null }
   const after = { ...before, isActive: false, triggers: ['user.new', 'user.delete'] }
   expect(changesBetween(before, after)).toEqual({
@@ -12,7 +12,7 @@ test('what differs is told by field, in the words of the API', () => {
   expect(changesBetween(before, before)).toEqual({})
 })
 
-test('what was made has no before, what was deleted no after, and what is null is told', () => {
+test('a created thing has no before, a deleted one no after, and null is listed', () => {
   expect(changesBetween(null, { name: 'CRM', userId: null })).toEqual({
     name: { to: 'CRM' },
     user_id: { to: null },

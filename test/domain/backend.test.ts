@@ -21,7 +21,7 @@ test('a process that nobody can be asked about is given up after a minute', () =
   expect(isLost({ ...working, state: 'disabled' }, 61_000)).toBe(true)
 })
 
-test('a slow statement is told with who holds the lock', () => {
+test("a slow statement is described with the lock's holder", () => {
   const heldBy = ['pid 7 (app, since 2026-01-31, alter table users add x int)']
   expect(describeSlow({ seconds: 9, statement: 'select 1', waitsFor: 'a lock of users', heldBy })).toBe(
     'a statement waits for a lock of users, held by pid 7 (app, since 2026-01-31, alter table users add x int), for 9 s (select 1)',

@@ -18,7 +18,7 @@ function after(...failures: [CaptureFailure, number][]) {
   return judgeFailures(row, failures.at(-1)![1])
 }
 
-test('what fails three times in one way at one place has a code, and what goes on has none', () => {
+test('three failures of one kind at one position have a code, and progress has none', () => {
   expect(after([read, 0], [read, 1])).toBeNull()
   expect(after([read, 0], [read, 1], [read, 2])).toEqual({ code: 'capture.cannot_read', isBlocked: true })
   expect(after([read, 0], [read, 1], [{ ...read, position: '0/2' }, 2])).toBeNull()

@@ -105,7 +105,7 @@ test('a partition that is seen to be away is remembered until it returns', () =>
   ).toEqual(['orders: partition detached'])
 })
 
-test('a partition that a table has not had has come, once; one that returns is a gap; and a gap tells both', () => {
+test('a new partition has arrived, once; one that returns is a gap; and a gap covers both', () => {
   const came = { tables: { users, orders: { ...orders, parts: { ...orders.parts, 22: '22 9' } } } }
   const found = compare(came)
   expect(found.arrivals).toEqual([{ table: 'orders', oid: 22, fromLsn: 100n }])

@@ -37,7 +37,7 @@ test.each(cases)('%s, %s, status %s: %s', (outcome, errorClass, status, diagnosi
   expect(diagnose({ outcome, errorClass, status, durationMs: 20 })).toBe(diagnosis)
 })
 
-test('an answer that took long is told from one that did not, and every diagnosis is met', () => {
+test('a late response is distinguished from a fast one, and every diagnosis occurs', () => {
   const slow = { outcome: 'delivered', errorClass: null, status: 200, durationMs: 5_001 } as const
   expect(diagnose(slow)).toBe('delivered_slowly')
   expect(new Set(['delivered_slowly', ...cases.map(([, , , diagnosis]) => diagnosis)])).toEqual(

@@ -164,7 +164,7 @@ test('new needs a match, delete does not; entities that are not named are not fi
   expect(told(eventOf(now(7), { entityType: 'company' }))).toBe('update')
 })
 
-test('what is told must be a trigger; who enters or leaves is told whichever field was wanted', () => {
+test('the sent action must be a trigger; entering and leaving are sent whatever fields are wanted', () => {
   const filter = filterOf({ 'user.x': 5 }, { entering: 'new', leaving: 'delete' })
   const stateOf = (triggers: string[], updateFields: string[] | null = null) => ({
     ...{ version: 1, isActive: true, triggers, updateFields, filter },
@@ -181,7 +181,7 @@ test('what is told must be a trigger; who enters or leaves is told whichever fie
   expect(told(narrow, eventOf(now(5), other))).toBe(null)
 })
 
-test('of two values that are told as one list, the values before are not known', () => {
+test('of two values that are sent as one list, the previous values are unknown', () => {
   const filter = filterOf({ 'user.companies': 5 }, { leaving: 'delete' })
   const changedLists = { previous: null, changed: ['companies'] }
   const state = { version: 1, isActive: true, triggers, updateFields: ['user.name'], filter }

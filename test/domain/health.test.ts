@@ -143,13 +143,13 @@ test('where nothing changes, the same value comes back, and nothing is written',
   expect(decideHealth(well, { ...quiet, isDelivered: true }, { now, hasDead: false }).health).toBe(well)
 })
 
-test('the reason tells since when, and what to do', () => {
+test('the reason says since when, and what to do', () => {
   expect(decide({ failingSince: ago(5 * day) }, { isFailing: true }, true).disable).toMatch(
     /since 2026-01-05T12:00:00\.000Z, for more than 5 days .*Activate it again/,
   )
 })
 
-test('when it will happen is told of webhooks that are active and failing', () => {
+test('the time of disabling is known for active, failing webhooks', () => {
   const failing = { isActive: true, disabledAt: null, failingSince: ago(day) }
   expect(willBeDisabledAt(failing)).toEqual(ahead(4 * day))
   expect(disableAt(ago(day))).toEqual(ahead(4 * day))

@@ -104,7 +104,7 @@ test('every wrong word on the way is refused, all at once, with the nearest one'
   })
 })
 
-test('a first mapping tells by their names the rows that a table of two foreign keys joins, but entities by their ids', () => {
+test('a first mapping shows rows behind a join table by their names, but entities by their ids', () => {
   const table = (
     name: string,
     columns: readonly string[],

@@ -234,7 +234,7 @@ test('docs/walhook.schema.json is the form of a mapping file (if not: npm run sc
   expect(JSON.parse(kept)).toEqual(mappingFileSchema())
 })
 
-test('what a backfill tells rows as is new, or what the entity says', () => {
+test('a backfill sends rows as new, or as the entity says', () => {
   const result = readMappingFile({
     entities: { user: { table: 'users' }, company: { table: 'companies', backfill: 'update' } },
   })

@@ -34,7 +34,7 @@ test.each([
   [304, 'is for requests with a condition'],
   [301, 'names no other address (Location)'],
   [500, 'Only 200 to 299 counts as received'],
-])('%d is told with what it means, or what to try: %s', (status, part) => {
+])('%d is explained, or has a hint: %s', (status, part) => {
   expect(judgeStatus(status, null).failure!.message).toContain(part)
 })
 
@@ -70,7 +70,7 @@ test.each([
   expect(verdict.failure!.message.length).toBeGreaterThan(9)
 })
 
-test('the deadline is told in seconds', () => {
+test('the deadline is shown in seconds', () => {
   expect(judgeDeadline(15_000)).toMatchObject({
     outcome: 'unreachable',
     failure: { errorClass: 'timeout', message: expect.stringContaining('15 s') },

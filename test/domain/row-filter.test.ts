@@ -91,7 +91,7 @@ test('a value that is not known leaves the verdict open, unless another one deci
   expect(judge({ where: { x: 5 } }, 'int', 'no number any more')).toBe('unknown')
 })
 
-test('what is told follows from whether the row matched before and matches now', () => {
+test('the action follows from whether the row matched before and matches now', () => {
   expect([
     actionOf('no', 'no'),
     actionOf('no', 'yes'),
@@ -106,7 +106,7 @@ test('what is told follows from whether the row matched before and matches now',
   ]).toEqual(['update', 'delete', 'update', 'new'])
 })
 
-test('wrong conditions are refused all at once, each with its place and the mend', () => {
+test('wrong conditions are all refused at once, each with its path and fix', () => {
   const read = readMappingFile({
     entities: {
       user: {

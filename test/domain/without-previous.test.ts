@@ -11,7 +11,7 @@ const sql = 'alter table "public"."users" replica identity full;'
 const warn = (change: object, mend: string | null = sql, entityType = 'user') =>
   previousWarnings({ ...webhook, ...change }, new Map([[entityType, mend]]))
 
-test('what is asked for and not told is warned of, with the statement that mends it', () => {
+test('requested previous values that the table lacks are a warning, with the statement that fixes it', () => {
   expect(warn({})).toEqual([
     {
       pointer: '/previous',

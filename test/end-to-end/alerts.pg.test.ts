@@ -21,7 +21,7 @@ const alerts = [
   'capture.lagging',
 ]
 
-test('each incident is told once, by webhook and by mail, although a process is killed; also that the slot was dropped', async () => {
+test('each incident is sent once, by webhook and by mail, although a process is killed; a dropped slot too', async () => {
   await using database = await createTestDatabase({ hasOutbox: true })
   await using smtp = await startSmtpServer()
   await using psql = await connect(database.url)

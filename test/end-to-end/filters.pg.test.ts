@@ -133,7 +133,7 @@ test('who filters knows in the end exactly what matches, through random writes a
   }
 }, 180_000)
 
-test('what a filter tells is the same by itself, in batches, in the log, by a resend and by a replay', async () => {
+test('a filtered event is the same alone, in batches, in the log, by a resend and by a replay', async () => {
   await using database = await createTestDatabase({ hasOutbox: true })
   await using psql = await connect(database.url)
   await psql.query(`

@@ -119,7 +119,7 @@ test.concurrent('of a process that is killed, what it has not sent goes on elsew
   expect(receiver.account.length).toBe(200)
 }, 120_000)
 
-test.concurrent('what a process that stops has to give up is sent elsewhere while its last requests are under way', async () => {
+test.concurrent('deliveries of a stopping process are sent elsewhere while its last requests are in flight', async () => {
   await using receiver = await startFaultyReceiver(({ path }) => (path === '/mute' ? { fault: 'hang' } : {}))
   await using at = await openHolders(receiver, [{}, {}])
   const mute = { name: 'ERP', url: receiver.url('/mute'), triggers: versionsTriggers }

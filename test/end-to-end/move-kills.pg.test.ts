@@ -10,7 +10,7 @@ import { runWalhook, startWalhook, type WalhookProcess } from '../support/walhoo
 /** A settlement that was under way when a process was killed may be of an answer somewhat older than that. */
 const settleMs = 5_000
 
-test('processes that deliver are killed while a webhook moves: nothing is lost or out of order, and each repetition was under way', {
+test('delivering processes are killed while a webhook moves: nothing is lost or out of order, and each repetition was in flight', {
   timeout: 400_000,
 }, async () => {
   await using database = await createTestDatabase()

@@ -6,7 +6,7 @@ import { hasUpgrade, startUpgradableServer } from '../support/upgradable-server.
 import { until } from '../support/wait.ts'
 import { runWalhook, startWalhook } from '../support/walhook-process.ts'
 
-test('pg_upgrade from 17 to 18 by the guide: what was pending is delivered, and every row is told anew', async ({
+test('pg_upgrade from 17 to 18 by the guide: pending events are delivered, and every row is resynced', async ({
   skip,
 }) => {
   if (!hasUpgrade) skip('pg_upgrade of PostgreSQL 17 and 18 is not here: .ci/run installs it')

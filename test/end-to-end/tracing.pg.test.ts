@@ -16,7 +16,7 @@ const isOf =
   (span: CollectedSpan): boolean =>
     span.name === name
 
-test('an event is one trace, from capture to settlement, over two processes; a retry adds to it, and the receiver is told', async () => {
+test('an event is one trace, from capture to settlement, over two processes; a retry adds to it, and the receiver gets its header', async () => {
   await using database = await createTestDatabase({ hasOutbox: true })
   await using collector = await startCollector()
   // The first request of the second user is refused.

@@ -70,7 +70,7 @@ function holding() {
   }
 }
 
-test('before everything is started each request is told so, and only the process itself is alive', async () => {
+test('until everything has started, each request gets a 503, and only liveness is green', async () => {
   const at = await open(undefined, { isStarting: true })
   expect((await at.call('/livez')).status).toBe(200)
   const api = await at.call('/api/webhooks')
@@ -89,7 +89,7 @@ test('before everything is started each request is told so, and only the process
   expect(await (await at.call('/couplings')).text()).toBe('here')
 })
 
-test('beyond its places requests wait, and beyond those that wait they are told to come again', async () => {
+test('without a free permit requests wait, and with a full queue they are told when to retry', async () => {
   const hold = holding()
   const at = await open(hold.answer)
   const answers: Response[] = []
@@ -109,7 +109,7 @@ test('beyond its places requests wait, and beyond those that wait they are told 
   expect(new Set(answers.slice(164).map(({ status }) => status))).toEqual(new Set([200]))
 })
 
-test('who brings no token that can be right takes no place, and its body is not read', async () => {
+test('a request with an impossible token takes no permit, and its body is not read', async () => {
   const hold = holding()
   const at = await open((request, visit) =>
     request.headers.get('authorization') === authorization
@@ -124,7 +124,7 @@ test('who brings no token that can be right takes no place, and its body is not 
   await Promise.all(busy)
 })
 
-test('a place comes back when its reader has gone', async () => {
+test('a permit is returned when its reader has gone', async () => {
   const never = new Promise<Response>(() => {})
   let seen = 0
   const at = await open(() => {
@@ -272,7 +272,7 @@ test('a handler knows from whom a request is, and whether it came over https, fr
   expect(await ask({})).toEqual({ address: '127.0.0.1', isHttps: true })
 })
 
-test('streams do not keep places, and are bounded', async () => {
+test('streams keep no permits, and are bounded', async () => {
   const controllers: ReadableStreamDefaultController[] = []
   const at = await open((request, visit) => {
     if (!request.url.endsWith('stream')) return new Response('here')

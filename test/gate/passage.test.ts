@@ -71,7 +71,7 @@ test.each<[string, object, string, string, number]>([
   ['GET /events/12', session, 'large', 'token 7', 262_144],
   ['POST /couplings/7/test', session, 'slow', 'token 7', 262_144],
   ['POST /couplings/new', session, 'slow', 'token 7', 262_144],
-])('%s with %j needs a place of the kind %s for %s', (request, more, kind, key, maxBodyBytes) => {
+])('%s with %j needs a permit of the kind %s for %s', (request, more, kind, key, maxBodyBytes) => {
   expect(of(request, more)).toMatchObject({ kind, key, maxBodyBytes })
 })
 

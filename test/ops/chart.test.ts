@@ -193,9 +193,7 @@ test('a variable is written as it was given, also a large number', ({ skip }) =>
     expect(env).toContainEqual({ name, value: String(value) })
 })
 
-test('a variable may come from elsewhere, in the place of the one of the Secret or of the values', ({
-  skip,
-}) => {
+test('a variable from elsewhere replaces the one of the Secret or of the values', ({ skip }) => {
   needs(skip, ...helm)
   const url = { name: 'DATABASE_URL', valueFrom: { secretKeyRef: { name: 'app-db', key: 'uri' } } }
   const extraEnv = [

@@ -13,7 +13,7 @@ import packageJson from '../../package.json' with { type: 'json' }
 const root = join(import.meta.dirname, '..', '..')
 const read = (file: string) => readFile(join(root, 'docker', file), 'utf8')
 
-test('the image says what it is, is not root, and tells how it is', async () => {
+test('the image has labels, does not run as root, and reports its health', async () => {
   const dockerfile = await read('Dockerfile')
   for (const label of ['title', 'description', 'licenses', 'version', 'revision', 'base.name'])
     expect(dockerfile).toMatch(new RegExp(`org\\.opencontainers\\.image\\.${label}="[^"]+"`))

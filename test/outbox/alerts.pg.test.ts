@@ -58,7 +58,7 @@ const kinds = async (at: TestOutbox) =>
     ({ kind, count, endedAt }) => `${kind} ${count}${endedAt ? ' ended' : ''}`,
   )
 
-test('a webhook that fails for a minute is told once, and once that it has recovered', async () => {
+test('a webhook that fails for a minute is alerted once, and its recovery once', async () => {
   await using at = await openTestOutbox()
   const failing = await at.webhook(everyUser)
   const watcher = await at.webhook(['webhook.failing', 'webhook.recovered'])
@@ -93,7 +93,7 @@ test('a webhook that fails for a minute is told once, and once that it has recov
   expect((await rowsOf(at, watcher)).map(({ actionType }) => actionType)).toEqual(['recovered'])
 })
 
-test('what comes and goes is told once in a quarter of an hour, and then if it still fails', async () => {
+test('an intermittent failure is alerted once in a quarter of an hour, and then only if it persists', async () => {
   await using at = await openTestOutbox()
   const webhook = await at.webhook(everyUser)
   await at.append(...Array.from({ length: 9 }, (_, i) => `user ${i} new`))
@@ -160,7 +160,7 @@ test('no alert is about the delivery of an alert, also not over two webhooks tha
   expect(await sendAll(at)).toEqual([])
 })
 
-test('walhook disables a webhook: told once; activating it again ends what was told of it', async () => {
+test('a webhook that walhook disables is alerted once; its activation ends the incident', async () => {
   await using at = await openTestOutbox()
   const webhook = await at.webhook(everyUser)
   const watcher = await at.webhook(['webhook.disabled'])
@@ -171,7 +171,7 @@ test('walhook disables a webhook: told once; activating it again ends what was t
   expect(JSON.parse(alert!.body)).toMatchObject({ action_type: 'disabled', result: { reason: 'gone' } })
 })
 
-test('several processes tell one incident once, with its mails', async () => {
+test('several processes send an incident once, with its mails', async () => {
   await using at = await openTestOutbox()
   const watcher = await at.webhook(['capture.lost', 'capture.blocked'])
   const happening: Happening = {
@@ -257,7 +257,7 @@ test('before anything was ever appended, an alert is a day ago', async () => {
   expect(timeOf(alert!.eventId)).toBeLessThan(Date.now() - 86_000_000)
 })
 
-test('500 webhooks that fail together are told each once, and stop the holders three times for it', async () => {
+test('500 webhooks that fail together are alerted once each, and stop the holders three times', async () => {
   await using at = await openTestOutbox()
   const watcher = await at.webhook(['webhook.failing', 'webhook.recovered'])
   const { rows } = await at.outbox.pool.query(
@@ -282,7 +282,7 @@ test('500 webhooks that fail together are told each once, and stop the holders t
   expect(await sendAll(at)).toEqual(['webhook.recovered'])
 })
 
-test('where nobody listens, mails are told without a stop of the holders', async () => {
+test('without a webhook for alerts, mails are sent without stopping the holders', async () => {
   await using at = await openTestOutbox()
   const failing = await at.webhook(everyUser, true, { alertTo: ['ops@example.com'] })
   await noteIncidents(at.outbox.pool, [{ kind: 'webhook.failing', of: failing }])

@@ -130,7 +130,7 @@ test('what is due is taken, the oldest of its entity only, in the shares that th
   expect((await pick(at, me, webhook)).deliveries).toEqual([])
 })
 
-test('a row is not taken while another one of its entity is under way, be that older or newer: it is due when that ends', async () => {
+test('a row is not taken while another one of its entity is in flight, older or newer: it is due afterwards', async () => {
   await using at = await openTestOutbox()
   const webhook = await at.webhook(everyUser)
   const [me, before] = [await joined(at), await joined(at, 0)]
@@ -178,7 +178,7 @@ test('what is done by hand waits for whoever takes rows, and is waited for', asy
   await joining
 })
 
-test('entities with rows are blocked, and webhooks without any are told', async () => {
+test('blocked entities are found, and so are webhooks without rows', async () => {
   await using at = await openTestOutbox()
   const [webhook, other, quiet] = [
     await at.webhook(everyUser),

@@ -144,7 +144,7 @@ test('of what waits in the log one entity, or one event, and the others go on', 
   expect(await claim(at, webhookId)).toMatchObject([{ eventId: update, isManual: true }])
 })
 
-test('a holder is told of what is passed over: the version of the webhooks rises with it', async () => {
+test('holders learn of skipped events: the version of the webhooks rises', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser)
   await at.append('user 1 new')
@@ -161,7 +161,7 @@ test('a holder is told of what is passed over: the version of the webhooks rises
   expect(after.changed_in_version).toBe(after.version)
 })
 
-test('of an event that may be under way without a row it is not told whether it was cancelled', async () => {
+test('whether an event that may be in flight without a row was cancelled is unknown', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser)
   const holderId = await holderOf(at)

@@ -124,7 +124,7 @@ test('a cell is prepared once, its ids have a range of their own, and it is no o
   expect(await foundOf(another.outbox, at.outbox)).toBe('an outbox that captures itself')
 })
 
-test('Citus places the schema of a cell after its migrations; what it lacks is said with a fix', async () => {
+test('Citus places the schema of a cell after its migrations; each missing requirement has a fix', async () => {
   const database = await createTestDatabase({ hasOutbox: false })
   const cell = open({ url: database.url, schema: 'walhook_d' })
   const prepared = await prepare(cell, 5, 'citus')

@@ -193,7 +193,7 @@ test('states go back as far as an event that is not settled may have been append
   expect(await versions()).toEqual([3, 4])
 })
 
-test('a cancelled range is news of its webhook, until its place is beyond', async () => {
+test('a cancelled range is a change of its webhook, until its position has passed it', async () => {
   await using at = await openTestOutbox()
   const id = await at.webhook(['user.new'])
   const [first, second] = await at.append('user 1 new', 'user 2 new')

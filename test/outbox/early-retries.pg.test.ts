@@ -82,7 +82,7 @@ test('a batch is due with all that is in it', async () => {
   expect(await at.count('batches', 'due_at <= now()')).toBe(1)
 })
 
-test('where requests of a dead holder may be under way, nothing is due earlier', async () => {
+test('while requests of a dead holder may be in flight, nothing is due earlier', async () => {
   await using at = await openTestOutbox()
   const webhook = await at.webhook(everyUser)
   await at.append('user 1 new', 'user 2 new')

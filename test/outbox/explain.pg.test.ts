@@ -107,7 +107,7 @@ test('an event is explained for each webhook by its rows, the log and the histor
   })
 })
 
-test('what waits in the log: behind whom, whether it may be under way, and who sends it', async () => {
+test('an event pending in the log: what blocks it, whether it may be in flight, and who sends it', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser)
   const said = async (eventId: bigint) => (await sayings(at, eventId))[webhookId]!

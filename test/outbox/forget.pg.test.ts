@@ -99,7 +99,7 @@ test('of a person that is forgotten nothing is left in any table, and others kee
   expect((await claim(at, id)).map(({ entityId }) => entityId)).toContain(person)
 })
 
-test('what was under way while a person was forgotten does not write their data back', async () => {
+test('a request in flight while a person is forgotten does not write their data back', async () => {
   const id = await at.webhook(['user.new'])
   const [person, other] = [newPerson(), newPerson()]
   await at.append(`user ${person} new`, `user ${other} new`)
@@ -157,7 +157,7 @@ test('what waited behind what is forgotten, and is newer, is due', async () => {
   expect((await claim(at, id)).map(({ eventId }) => eventId)).toEqual([newer])
 })
 
-test('a batch keeps the part of others, also one that was under way', async () => {
+test('a batch keeps the events of others, also one in flight', async () => {
   const id = await at.webhook(['user.new'])
   const [person, other] = [newPerson(), newPerson()]
   const ids: bigint[] = []

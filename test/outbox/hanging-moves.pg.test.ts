@@ -127,7 +127,7 @@ test('a cell that hangs when a webhook is moved away from it: nothing is appende
   expect(await heldIn(at.outbox)).toEqual([])
 })
 
-test('the commit of a mover that is gone may still be under way to the new cell: whoever ends the move waits for it', async () => {
+test('the commit of a dead mover may still reach the new cell: whoever ends the move waits for it', async () => {
   await using far = await openFar('west')
   const { at, cells } = far
   const id = await at.webhook(['user.new'])

@@ -197,7 +197,7 @@ test('failing on as planned for five days disables it', async () => {
   expect(await settleOne(at, webhook, { next: { state: 'dead' } })).toHaveLength(1)
 })
 
-test('a 410 that was under way when the webhook was activated anew does not disable it again', async () => {
+test('a 410 to a request sent before the activation does not disable the webhook again', async () => {
   await using at = await openTestOutbox()
   const webhook = await at.webhook(everyUser)
   await at.append('user 1 new', 'user 2 new')
@@ -217,7 +217,7 @@ test('a 410 that was under way when the webhook was activated anew does not disa
   expect(await findWebhook(at.outbox, webhook)).toMatchObject({ disabledAt: expect.any(Date) })
 })
 
-test('a success after more than a minute of failing is told', async () => {
+test('a success after more than a minute of failing is reported', async () => {
   await using at = await openTestOutbox()
   const webhook = await at.webhook(everyUser)
   await at.append('user 1 new', 'user 2 new', 'user 3 new')

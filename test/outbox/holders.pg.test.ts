@@ -55,7 +55,7 @@ test('a beat waits for no settlement; releasing and leaving wait for the own one
   expect(served).toEqual([0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11])
 })
 
-test('who leaves frees its shares, and what it had taken is due when nothing of it can be under way', async () => {
+test('a leaving holder frees its shares, and its taken rows are due when nothing can be in flight', async () => {
   await using at = await openTestOutbox()
   const webhook = await at.webhook(everyUser)
   const me = await joined(at)
@@ -68,7 +68,7 @@ test('who leaves frees its shares, and what it had taken is due when nothing of 
   expect(await beat(at.outbox, { holderId: me, aliveMs, maySendUpTo: 0n })).toBe(null)
 })
 
-test('whoever frees shares tells it, and whoever comes: one that is alone rests between its beats', async () => {
+test('freed shares and newcomers are notified: a sole holder rests between its beats', async () => {
   await using at = await openTestOutbox()
   const [releasing, leaving, dead] = [await joined(at, 1), await joined(at, 1), await joined(at, 1)]
   await using listener = await connect(at.database.url)
@@ -89,7 +89,7 @@ test('whoever frees shares tells it, and whoever comes: one that is alone rests 
   expect(told!.holders).toMatchObject([{ id: releasing, isLeaving: true }, { isLeaving: false }])
 })
 
-test('places of streams only move on, those of the own shares only, and end with their webhook', async () => {
+test('positions of streams only rise, only for own shares, and end with their webhook', async () => {
   await using at = await openTestOutbox()
   const [webhook, other] = [await at.webhook(everyUser), await at.webhook(everyUser)]
   const me = await joined(at, 2)

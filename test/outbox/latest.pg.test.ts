@@ -123,7 +123,7 @@ test('an event that the webhook does not want supersedes nothing, and hides no n
   expect(shown((await readLatest(at, webhook, one.readUpTo, 10)).send)).toEqual(['1 new'])
 })
 
-test('a row that waits for its retry gives way to what is beyond the place of the stream', async () => {
+test("a row that waits for its retry yields to events beyond the stream's position", async () => {
   await using at = await openTestOutbox()
   const webhook = await latest(at)
   await at.append('user 1 new')

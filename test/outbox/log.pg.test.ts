@@ -10,7 +10,7 @@ const allShares = Array.from({ length: 12 }, (_, i) => i)
 const much = { limit: 1_000, maxBytes: 1e9 }
 const muchFor = { tenant: null, shares: allShares, scan: 1_000, limit: 1_000, maxBytes: 1e9 }
 
-test('the log is read on from a place, in pages bounded in events and in bytes', async () => {
+test('the log is read from a position, in pages limited by events and bytes', async () => {
   await using at = await openTestOutbox()
   expect(await readLog(at.outbox, { after: 0n, ...much })).toEqual({ events: [], readUpTo: 0n })
   expect(await headOfLog(at.outbox)).toBe(0n)
@@ -46,7 +46,7 @@ test('an event that was kept in memory is the same as when it is read', async ()
   expect(events).toEqual(input.events.map(event => toLogEvent(event, webhooksVersion, webhook)))
 })
 
-test('for one webhook only what it wants is read, of the shares that are asked for, and the place moves past all else', async () => {
+test('for one webhook only wanted events of the given shares are read, and the position moves past all others', async () => {
   await using at = await openTestOutbox()
   const id = await at.webhook(['user.new'])
   const other = await at.webhook(['user.new'])

@@ -150,7 +150,7 @@ test('every key, and every name of an entity, is compared by its bytes, also in 
   expect(rows).toEqual([])
 })
 
-test('what was there before keys were compared by their bytes stays, is found by them, and is not written anew', async () => {
+test('rows from before keys were compared by bytes stay, are found, and are not rewritten', async () => {
   await using database = await createTestDatabase()
   await using outbox = openOutbox({ url: database.url, maxConnections: 1, onError() {} })
   const { pool } = outbox

@@ -94,7 +94,7 @@ test('a move is refused with a reason while a replay runs, and without such a we
   expect(await rowsIn(two.west, 'select id from walhook.webhooks')).toEqual([])
 })
 
-test('an append that waits for a webhook that is brought to main is refused: its events would not know it', async () => {
+test('an append that waits for a webhook moving to main is refused: its events would miss it', async () => {
   await using two = await openTwo()
   const { at } = two
   const id = await at.webhook(['user.new'])

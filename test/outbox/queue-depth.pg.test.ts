@@ -60,7 +60,7 @@ test('only what a webhook wants waits for it: by its state when the event came, 
   expect(await queueDepth(at.outbox)).toMatchObject({ deliveries: 5 })
 })
 
-test('each share is counted from its own place, also by a cancellation', async () => {
+test('each share is counted from its own position, also by a cancellation', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(['user.new'])
   const ids = await at.append(...Array.from({ length: 40 }, (_, i) => `user ${i} new`))
@@ -79,7 +79,7 @@ test('each share is counted from its own place, also by a cancellation', async (
   }
 })
 
-test('what is ahead of the place and done already does not wait, and a row is counted once', async () => {
+test('finished events after the position are not pending, and a row is counted once', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(['user.new'])
   const ids = await at.append(...Array.from({ length: 6 }, (_, i) => `user ${i} new`))

@@ -46,7 +46,7 @@ test('a dead event is sent again, by hand, from its first attempt', async () => 
   expect(await claim(at, webhookId)).toMatchObject([{ eventId, attempts: 0, isManual: true }])
 })
 
-test('one that waits to be tried again is due at once, and counts anew', async () => {
+test('a retrying delivery is due at once, and starts with attempt 1', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser)
   await at.append('user 1 new')
@@ -58,7 +58,7 @@ test('one that waits to be tried again is due at once, and counts anew', async (
   expect(await at.queue()).toHaveLength(1)
 })
 
-test('a delivered one is sent again, and it is told where the receiver has had a newer state', async () => {
+test('a delivered event is sent again, and the response says if the receiver has a newer state', async () => {
   await using at = await openTestOutbox()
   const [webhookId, other] = [await at.webhook(everyUser), await at.webhook(everyUser)]
   await at.append('user 1 new')
@@ -101,7 +101,7 @@ test('what the webhook does not want is sent all the same; one that does not sen
   expect(await at.queue()).toEqual([])
 })
 
-test('it takes its place in the order of its entity', async () => {
+test('it keeps the order of its entity', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser)
   await at.append('user 1 new')
@@ -185,7 +185,7 @@ test('a resend waits for a settlement that is ending what it asks for', async ()
   expect(await claim(at, webhookId)).toMatchObject([{ eventId: second }])
 })
 
-test('an append and a resend of one entity at once: each has its place', async () => {
+test('a simultaneous append and resend of one entity keep its order', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser)
   await at.append('user 1 new')
@@ -261,7 +261,7 @@ test('what still waits in the log is sent before its stream comes to it, behind 
   ])
 })
 
-test('what a stream may have under way at this moment is left alone', async () => {
+test('an event that a stream may have in flight is left alone', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser)
   const holderId = await holderOf(at)

@@ -26,7 +26,7 @@ test('a row that is delivered leaves the queue, and the next one of its entity i
   expect(await at.count('attempts', `outcome = 'delivered'`)).toBe(3)
 })
 
-test('a row that failed keeps its place, counts its attempt and waits; what our own shutdown cut off costs none', async () => {
+test('a failed row keeps its order, counts its attempt and waits; a request that a shutdown cut off costs none', async () => {
   await using at = await openTestOutbox()
   const webhook = await at.webhook(everyUser)
   await at.append('user 1 new', 'user 2 new', 'user 1 update')
@@ -52,7 +52,7 @@ test('a row that is given up is kept as dead, and the entity goes on', async () 
   expect(await at.count('ended_deliveries', `state = 'dead' and attempts = 1 and entity_id = '1'`)).toBe(1)
 })
 
-test('what a stream brought has a row only once it has failed; what waited behind it joins it', async () => {
+test('an event of a stream becomes a row only after a failure; those blocked by it follow', async () => {
   await using at = await openTestOutbox()
   const webhook = await at.webhook(everyUser)
   const me = await holderOf(at)
@@ -66,7 +66,7 @@ test('what a stream brought has a row only once it has failed; what waited behin
   expect(left.map(({ webhookId }) => webhookId)).toEqual([webhook])
 })
 
-test('one that is under way for long gets a row with its commit, and is settled as a row', async () => {
+test('a long request gets a row with its commit, and is settled as a row', async () => {
   await using at = await openTestOutbox()
   const webhook = await at.webhook(everyUser)
   const me = await holderOf(at)
@@ -107,7 +107,7 @@ test.each([
   ['tried again', later],
   ['delivered', {}],
 ])(
-  'something older that came by hand waits for what is under way, and then goes first: it is %s',
+  'an older event requested by hand waits for the request in flight, and then goes first: it is %s',
   async (_, fate) => {
     await using at = await openTestOutbox()
     const webhook = await at.webhook(everyUser)
@@ -126,7 +126,7 @@ test.each([
   },
 )
 
-test('410 disables the webhook, with its reason, and what waits stays; the version of the webhooks is told', async () => {
+test('410 disables the webhook, with its reason, and pending events stay; the version of the webhooks rises', async () => {
   await using at = await openTestOutbox()
   const webhook = await at.webhook(everyUser)
   await at.append('user 1 new', 'user 2 new')

@@ -156,7 +156,7 @@ test('of a webhook that is behind, what its own stream may have sent is set asid
   expect(await at.count('shares', `settled_up_to = ${ids[4]}`)).toBe(12)
 })
 
-test('only the shares of the dead one, and no place beyond the head of the log', async () => {
+test('only the shares of the dead holder, and no position beyond the head of the log', async () => {
   await using at = await openTestOutbox()
   const webhook = await at.webhook(everyUser)
   const dead = await joined(at, 5)
@@ -174,7 +174,7 @@ test('only the shares of the dead one, and no place beyond the head of the log',
   expect(await at.count('shares', `holder_id = ${other} and settled_up_to = 0`)).toBe(7)
 })
 
-test('batches that it was sending are due when nothing of it is under way; of who wants none any more, each event by itself', async () => {
+test('batches that it was sending are due when nothing is in flight; without batching, each event by itself', async () => {
   await using at = await openTestOutbox()
   const batch = { maxEvents: 10, maxWaitMs: 0 }
   const [batching, single] = [await at.webhook(everyUser, true, { batch }), await at.webhook(everyUser)]
@@ -224,7 +224,7 @@ test('what came by hand before a row that was taken waits with it, and goes firs
   expect(await allRows(at)).toEqual([`${webhook} 1 new: waits`, `${webhook} 1 update: waits`])
 })
 
-test('what was asked for by hand, and is due, waits until nothing of its entity is under way from the dead holder', async () => {
+test('a due row requested by hand waits until the dead holder has nothing of its entity in flight', async () => {
   await using at = await openTestOutbox()
   const webhook = await at.webhook(everyUser)
   const me = await joined(at, 12, aliveMs)

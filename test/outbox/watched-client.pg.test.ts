@@ -24,7 +24,7 @@ test('what a dead link has locked is free again: the server ends its side too', 
   })
 })
 
-test('a statement that waits for a lock goes on, and is told with who holds it', async () => {
+test("a statement that waits for a lock continues, and the log names the lock's holder", async () => {
   await using database = await createTestDatabase()
   await using psql = await connect(database.url)
   await psql.query('create table things (id integer primary key)')

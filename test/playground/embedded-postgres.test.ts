@@ -106,7 +106,7 @@ test('Ctrl-C and the death of the process that started it leave the server runni
   expect(await answers(server.port)).toBe(false)
 })
 
-test('data that an interrupted initdb left half made are made anew', async () => {
+test('data that an interrupted initdb left incomplete are created again', async () => {
   const dataDir = join(root, 'half')
   await mkdir(join(dataDir, 'cluster', 'base'), { recursive: true })
   await writeFile(join(dataDir, 'cluster', 'PG_VERSION'), '18\n')
@@ -133,7 +133,7 @@ test('a lock file left by a crash of the machine, naming a process that is not P
   expect(innocent.exitCode ?? innocent.signalCode).toBeNull()
 })
 
-test('a taken port, data of another version and a machine without binaries are named, each with its mend', async () => {
+test('a taken port, data of another version and a machine without binaries are named, each with its fix', async () => {
   const blocker = createServer().listen(0, '127.0.0.1')
   onTestFinished(() => void blocker.close())
   await once(blocker, 'listening')

@@ -3,7 +3,7 @@ import { expect, test } from 'vitest'
 import { formatSecret, sign } from '../../src/domain/webhook/signature.ts'
 import { runWalhook, startCommand } from '../support/walhook-process.ts'
 
-test('listen answers as told, says whether each signature is valid, and ends with 0', async () => {
+test('listen responds as configured, prints whether each signature is valid, and exits with 0', async () => {
   const key = Buffer.alloc(32, 5)
   await using listener = startCommand([
     'listen',

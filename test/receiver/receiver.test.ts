@@ -50,7 +50,7 @@ async function verdictOf(receiver: Receiver, request: { body: string; headers?: 
   return signature.state === 'valid' ? 'valid' : `${signature.state}: ${signature.reason}`
 }
 
-test('takes a signed webhook on any path and tells what came', async () => {
+test('takes a signed webhook on any path and shows it', async () => {
   const heard: Received[] = []
   const receiver = await start({ onReceived: one => heard.push(one) })
   const response = await send(receiver, signed(), '/some/path?x=1')
@@ -115,7 +115,7 @@ test('accepts any of several secrets and any of several signatures', async () =>
   )
 })
 
-test('asks for the secrets anew at each request, and checks nothing without one', async () => {
+test('reads the secrets at each request, and checks nothing without one', async () => {
   let secrets: string[] = []
   const receiver = await start({ secrets: () => secrets })
   expect(await verdictOf(receiver, { body })).toBe('unchecked: no secret was given')
@@ -135,7 +135,7 @@ test('counts how often a webhook-id came before', async () => {
   expect(await (await fetch(receiver.url)).text()).toContain('seen before: attempt again, arrival 3')
 })
 
-test('answers as told', async () => {
+test('responds as configured', async () => {
   const receiver = await start({ status: 503, delayMs: 5 })
   expect((await send(receiver, signed())).status).toBe(503)
   expect(receiver.received[0]!.answeredStatus).toBe(503)
@@ -207,7 +207,7 @@ async function readEvents(response: Response, isLast: (text: string) => boolean)
   return text
 }
 
-test('tells a watching page of each webhook, first of those that it missed', async () => {
+test('sends each webhook to a watching page, the missed ones first', async () => {
   const receiver = await start()
   for (const id of ['msg_1', 'msg_2']) await send(receiver, signed({ id }))
   const run = /data-run="(\w+)" data-last="2"/.exec(await (await fetch(receiver.url)).text())![1]

@@ -13,7 +13,7 @@ async function listening(port = 0) {
   return result.server
 }
 
-test('a server answers at the address that it tells', async () => {
+test('a server responds at the address that it reports', async () => {
   await using server = await listening()
   expect(server.url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/)
   expect(await (await fetch(server.url)).text()).toBe('here')

@@ -25,7 +25,7 @@ function asks(limiter: ReturnType<typeof open>, ...keys: string[]) {
   return { entered, releases, all: Promise.all(all) }
 }
 
-test('who finds no place waits for one, and who finds too many waiting is refused at once', async () => {
+test('without a free permit a request waits, and with a full queue it is refused at once', async () => {
   const limiter = open()
   const { entered, releases } = asks(limiter, 'a', 'b', 'c', 'd', 'e', 'f')
   await setImmediate()
@@ -38,7 +38,7 @@ test('who finds no place waits for one, and who finds too many waiting is refuse
   expect(limiter.state()).toEqual({ held: 2, waiting: 2 })
 })
 
-test('keys get places in turn, so that one that asks often does not hold up another', async () => {
+test('keys get permits in turn: a busy one does not delay another', async () => {
   const limiter = open({ most: 1, mostOfOne: 1, mostWaiting: 10, mostWaitingOfOne: 10 })
   const { entered, releases } = asks(limiter, 'a', 'a', 'a', 'a', 'b', 'b')
   for (let i = 0; i < 6; i++) {
@@ -72,7 +72,7 @@ test('who waits too long goes without, and leaves nothing behind', async () => {
   }
 })
 
-test('in one turn of the event loop only so many get a place', async () => {
+test('each turn of the event loop gives a limited number of permits', async () => {
   const limiter = open({ most: 10, mostOfOne: 10, mostWaiting: 10, mostWaitingOfOne: 10, mostPerTurn: 2 })
   const { entered } = asks(limiter, 'a', 'b', 'c', 'd', 'e')
   const perTurn: number[] = []
@@ -87,7 +87,7 @@ test('in one turn of the event loop only so many get a place', async () => {
   expect(entered).toEqual(['a', 'b', 'c', 'd', 'e'])
 })
 
-test('a place rests as many times as long as it was held', async () => {
+test('a permit rests for a multiple of the time that it was held', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
   try {
     const limiter = open({ most: 1, restFactor: 3, waitMs: 10_000 })

@@ -27,7 +27,7 @@ test('what settles in time is passed on, and leaves no timer behind', async () =
   expect(vi.getTimerCount()).toBe(0)
 })
 
-test('what does not settle in time is a rejection that tells the time', async () => {
+test('a promise that does not settle in time rejects with the time', async () => {
   const late = expect(within(2_500, new Promise(() => {}))).rejects.toThrow('no answer within 2.5 s')
   await vi.advanceTimersByTimeAsync(2_500)
   await late

@@ -141,7 +141,7 @@ Dry run, nothing changed. Without --dry-run: 0 created, 1 changed, 0 deleted.
   expect(await all()).toEqual([])
 })
 
-test('every problem is told at once, by its place in the file, and nothing is done by half', async () => {
+test('every problem is reported at once, with its path in the file, and nothing is applied in part', async () => {
   await server.api('POST', '/api/webhooks', { name: 'Twice', url: receiver.url, triggers: ['user.new'] })
   await server.api('POST', '/api/webhooks', { name: 'Twice', url: receiver.url, triggers: ['user.new'] })
   const before = await all()

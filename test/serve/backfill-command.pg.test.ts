@@ -14,7 +14,7 @@ beforeEach(async () => {
     insert into users select i from generate_series(1, 150) i; analyze users`)
 })
 
-test('backfill shows its progress until it is done, tells what there is, and lists and cancels', async () => {
+test('backfill shows its progress until it is done, describes one, lists and cancels', async () => {
   await using walhook = startWalhook(database, { WALHOOK_ROLES: 'capture,api' })
   await walhook.ready()
   await using at = await openBackfills(database)

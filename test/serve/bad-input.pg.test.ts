@@ -25,7 +25,7 @@ test('with nothing set, every missing variable is named', async () => {
   ])
 })
 
-test('wrong variables are all told at once, and no secret is repeated', async () => {
+test('all wrong variables are reported at once, and no secret is repeated', async () => {
   const lines = await refusal(null, {
     DATABASE_URL: 'mysql://root:hunter2@localhost/app',
     OUTBOX_DATABASE_URL: 'hunter2',
@@ -55,7 +55,7 @@ test('wrong variables are all told at once, and no secret is repeated', async ()
   expect(lines.join('\n')).not.toContain('hunter2')
 })
 
-test('a mapping file with mistakes is told place by place', async () => {
+test('each mistake of a mapping file is reported with its path', async () => {
   const folder = await mkdtemp(join(tmpdir(), 'walhook-mapping-'))
   const file = join(folder, 'walhook.yaml')
   await writeFile(
@@ -149,7 +149,7 @@ test.each([
   },
 )
 
-test('a server that is not set up for logical replication, or has no slot to give, is told what to set', async () => {
+test('for a server without logical replication or a free slot, the problem says what to set', async () => {
   const dataDir = await mkdtemp(join(tmpdir(), 'walhook-refusal-'))
   for (const [settings, expected] of [
     [

@@ -80,7 +80,7 @@ test.each([
   },
 )
 
-test('ids that say a later time are told of, do not stop capture, and are found by a replay to now', async () => {
+test('ids in the future are logged, do not stop capture, and are included in a replay until now', async () => {
   await using at = await openDatabase()
   await using receiver = await startTestReceiver()
   expect(await runWalhook(at.database, ['migrate'])).toMatchObject({ code: 0 })

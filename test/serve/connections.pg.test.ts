@@ -35,7 +35,7 @@ async function impostor(onConnection: (socket: Socket) => void) {
   }
 }
 
-test('a wrong password, and none where one is asked for, are told at once', async context => {
+test('a wrong or missing password is reported at once', async context => {
   if (new URL(database.url).password === '') context.skip('this server asks for no password')
   const wrong = changed(url => {
     url.password = 'hunter2'
@@ -103,7 +103,7 @@ test('two servers that say nothing are given up together, each by its name', asy
   ])
 })
 
-test('what answers and is no Postgres is told as no connection', async () => {
+test('a server that is not Postgres is reported as no connection', async () => {
   await using web = await impostor(socket => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'))
   expect(await refusal(database, { DATABASE_URL: web.url })).toEqual([
     expect.stringMatching(/^DATABASE_URL: no connection: /),

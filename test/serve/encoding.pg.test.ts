@@ -6,7 +6,7 @@ import { startTestReceiver } from '../support/test-receiver.ts'
 import { until } from '../support/wait.ts'
 import { runWalhook, startWalhook } from '../support/walhook-process.ts'
 
-test('an outbox that is not UTF-8 is refused, and what its mend makes is not', async () => {
+test('an outbox that is not UTF-8 is refused, and the one that its fix creates is accepted', async () => {
   await using database = await createTestDatabase()
   await using psql = await connect(database.url)
   await psql.query(

@@ -55,7 +55,7 @@ async function readiness(walhook: WalhookProcess) {
 }
 
 test.each(['fast', 'immediate'] as const)(
-  'a %s stop of Postgres is waited out: red in readiness, told in the log, and everything goes on after it',
+  'a %s stop of Postgres is waited out: readiness is red, the log names it, and everything continues afterwards',
   async mode => {
     await using receiver = await startTestReceiver()
     await using walhook = startWalhook(place())

@@ -151,7 +151,7 @@ test('check gives one answer', async () => {
   expect([code, stderr]).toEqual([2, expect.stringContaining('--map and --sql exclude each other')])
 })
 
-test('the SQL mends a publication that lacks a table, tables without identity, and a list whose owner is not in its key', async () => {
+test('the SQL fixes a publication that lacks a table, tables without identity, and a list whose owner is not in its key', async () => {
   const database = await createTestDatabase()
   await using psql = await connect(database.url)
   await psql.query(`

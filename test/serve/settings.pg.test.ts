@@ -149,7 +149,7 @@ test('deliveries, pages and API work with odd settings, and so do the commands',
   expect(walhook.log.filter(({ level }) => level === 'error')).toEqual([])
 })
 
-test('a setting that does not take is named, with the statement that mends it', async () => {
+test('a setting without effect is named, with the statement that fixes it', async () => {
   await using at = await openOddDatabase(tables)
   await at.psql.query(`alter role ${at.odd.role} set session_replication_role = replica`)
   const database: TestDatabase = { ...at.database, url: at.odd.url }

@@ -51,7 +51,7 @@ test.concurrent('ops get answers over a stalled link, red ones, and all goes on 
   expect(receiver.arrivals.map(({ entityId }) => entityId)).toEqual(['1'])
 })
 
-test.concurrent('links that die in silence are given up, told in the log, and replaced: deliveries go on', async () => {
+test.concurrent('silently dead connections are dropped, logged and replaced: deliveries continue', async () => {
   await using at = await open()
   const { database, link, sql } = at
   await using receiver = await startTestReceiver()

@@ -234,7 +234,7 @@ test('the types of events are listed, and the schemas of a trigger and of a webh
   }
 })
 
-test('what the arguments lack is told with the usage', async () => {
+test('missing arguments are reported with the usage', async () => {
   const { code, stdout, stderr } = await webhooks('shw', '1')
   expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
   expect(stderr).toMatch(/^walhook: webhooks has no "shw": did you mean show\?\n\n {2}walhook webhooks list/)
@@ -252,7 +252,7 @@ test('what the API refuses is named by its option', async () => {
   expect((await webhooks('log', `${id}`, '1')).stderr).toContain(`Fix: walhook webhooks log ${id} shows`)
 })
 
-test('who may do less is told the role that it takes, and no other', async () => {
+test('a caller with too low a role is told the required one, and no other', async () => {
   const headers = { authorization: `Bearer ${adminToken}` }
   const body = JSON.stringify({ name: 'Ada', role: 'operator' })
   const made = await fetch(`${url}/api/tokens`, { method: 'POST', headers, body })
@@ -264,7 +264,7 @@ test('who may do less is told the role that it takes, and no other', async () =>
   expect(stderr).toContain('walhook token NAME --role ROLE')
 })
 
-test('who has no token, or a wrong one, is told what to set; a variable that is unknown is named with the nearest', async () => {
+test('without a token, or with a wrong one, the command says what to set; an unknown variable is named with the nearest', async () => {
   const told = async (env: Record<string, string>) => {
     const { code, stderr } = await walhook(['webhooks', 'show', '999'], env)
     expect(code).toBe(1)

@@ -40,6 +40,6 @@ test('what was accepted and comes again is a repetition, not a breach, as long a
   expect(judge('1 2 3 2').breaches).toHaveLength(1)
 })
 
-test('a lane that nobody expects is told', () => {
+test('an unexpected lane is reported', () => {
   expect(judgeAccount(entries('1'), new Map(), body => body).breaches).toEqual(['lane: was not expected'])
 })

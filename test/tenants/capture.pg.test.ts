@@ -82,7 +82,7 @@ test('an index as identity is enough where it holds the tenant', async () => {
   expect(await at.step('delete from users')).toEqual(['user 1 delete of 6'])
 })
 
-test('without the row before, a delete is nobody’s, and whoever gets a row is told of an update: check and setup say so', async () => {
+test('without the row before, a delete has no tenant, and a row that gets a new tenant is an update: check and setup say so', async () => {
   await using at = await open(table)
   await at.step(`insert into users values (1, 'a', 5)`)
   expect(await at.step('update users set org = 6')).toEqual(['user 1 update of 6'])
@@ -122,7 +122,7 @@ test('the tenant of an entity that is its own tenant is its key', async () => {
   expect(await at.step('delete from users')).toEqual(['user 2 delete of 2'])
 })
 
-test('a row that is told only in part of its life: where it begins to match it is new to its tenant of now', async () => {
+test('a row that matches only for a while: where it begins to match, it is new to its present tenant', async () => {
   await using at = await open(`${table} ${full}`, { ...byOrg, where: { gone: false } })
   await at.step(`insert into users values (1, 'a', 5, true)`)
   expect(await at.step('update users set gone = false, org = 6')).toEqual(['user 1 new of 6'])
