@@ -16,20 +16,26 @@ export type ToWrite<Json> = Json extends string
         : { readonly [Name in keyof Json as InCode<Name>]: ToWrite<Json[Name]> }
       : Json
 
+/** A schema without what says that a value may be missing. */
+function insideOf(schema: z.ZodType): z.ZodType {
+  const isOuter =
+    schema instanceof z.ZodOptional ||
+    schema instanceof z.ZodNullable ||
+    schema instanceof z.ZodDefault ||
+    schema instanceof z.ZodPrefault
+  return isOuter ? insideOf(schema.unwrap() as z.ZodType) : schema
+}
+
 /** A value as a schema names it in JSON: nothing beside the schema's fields, times in UTC, and 64-bit ids as text. */
 export function toJson(schema: z.ZodType, value: unknown): unknown {
+  const inside = insideOf(schema)
   if (value === null || value === undefined) return value
-  if (schema instanceof z.ZodOptional || schema instanceof z.ZodNullable)
-    return toJson(schema.unwrap() as z.ZodType, value)
-  if (schema instanceof z.ZodArray)
-    return (value as readonly unknown[]).map(item => toJson(schema.element as z.ZodType, item))
-  if (schema instanceof z.ZodObject) {
+  if (inside instanceof z.ZodArray)
+    return (value as readonly unknown[]).map(item => toJson(inside.element as z.ZodType, item))
+  if (inside instanceof z.ZodObject) {
     const fields = value as Readonly<Record<string, unknown>>
-    const written = Object.entries<z.ZodType>(schema.shape).map(([name, of]) => [
-      name,
-      toJson(of, fields[inCode(name)]),
-    ])
-    return Object.fromEntries(written)
+    const shape = Object.entries<z.ZodType>(inside.shape)
+    return Object.fromEntries(shape.map(([name, of]) => [name, toJson(of, fields[inCode(name)])]))
   }
   if (value instanceof Date) return value.toISOString()
   return typeof value === 'bigint' ? String(value) : value
@@ -55,18 +61,10 @@ export function toCode<Schema extends z.ZodType>(
 }
 
 function named(schema: z.ZodType, parsed: unknown): unknown {
-  if (parsed === null || parsed === undefined) return parsed
-  if (
-    schema instanceof z.ZodOptional ||
-    schema instanceof z.ZodNullable ||
-    schema instanceof z.ZodDefault ||
-    schema instanceof z.ZodPrefault
+  const inside = insideOf(schema)
+  if (parsed === null || parsed === undefined || !(inside instanceof z.ZodObject)) return parsed
+  const fields = Object.entries(parsed)
+  return Object.fromEntries(
+    fields.map(([name, value]) => [inCode(name), named(inside.shape[name] as z.ZodType, value)]),
   )
-    return named(schema.unwrap() as z.ZodType, parsed)
-  if (!(schema instanceof z.ZodObject)) return parsed
-  const fields = Object.entries(parsed).map(([name, value]) => [
-    inCode(name),
-    named(schema.shape[name] as z.ZodType, value),
-  ])
-  return Object.fromEntries(fields)
 }

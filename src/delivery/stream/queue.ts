@@ -125,37 +125,22 @@ export function accept(
   const { window, isMain, key, sentAs } = from
   const { withPrevious } = queue.settings
   const form = { attempts: 0, isManual: false, withPrevious, ...sentForm(event.actionType, sentAs) }
-  const task: Task = {
-    delivery: toDelivery(event, queue.id, form),
-    key,
-    window,
-    state: 'behind',
-    sinceMs: nowMs,
-    sentMs: 0,
-    isRowComing: false,
-  }
+  const task = putInChain(queue, { delivery: toDelivery(event, queue.id, form), key, window, sinceMs: nowMs })
   openIn(window, event.id)
   if (isMain) queue.fromMain.add(task)
-  putInChain(queue, task)
   return task
 }
 
 /** Adds a row taken by this process. State `checking` if it is its entity's first. */
 export function acceptRow(queue: Queue, delivery: Delivery, nowMs: number): Task {
-  const task: Task = {
-    delivery,
-    key: entityKey(delivery),
-    window: null,
-    state: 'behind',
-    sinceMs: nowMs,
-    sentMs: 0,
-    isRowComing: false,
-  }
-  putInChain(queue, task)
-  return task
+  return putInChain(queue, { delivery, key: entityKey(delivery), window: null, sinceMs: nowMs })
 }
 
-function putInChain(queue: Queue, task: Task): void {
+function putInChain(
+  queue: Queue,
+  { delivery, key, window, sinceMs }: Pick<Task, 'delivery' | 'key' | 'window' | 'sinceMs'>,
+): Task {
+  const task: Task = { delivery, key, window, state: 'behind', sinceMs, sentMs: 0, isRowComing: false }
   queue.bytes += task.delivery.body.length
   queue.tasks++
   const chain = queue.entities.get(task.key)
@@ -164,6 +149,7 @@ function putInChain(queue: Queue, task: Task): void {
     queue.entities.set(task.key, [task])
     task.state = 'checking'
   }
+  return task
 }
 
 /** A task is finished, and its stream may pass it. Returns the next task of its entity, or null. */

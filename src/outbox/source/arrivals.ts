@@ -1,9 +1,9 @@
 import type pg from 'pg'
 import type { Part } from '../../domain/capture/resync.ts'
 import type { StoredEvent } from '../../domain/event/event.ts'
-import { bodyAsNew } from '../../domain/event/event.ts'
 import { formatLsn, type Lsn } from '../../domain/value/lsn.ts'
 import { asKnown } from './resyncs.ts'
+import { sentAlready } from './sent-already.ts'
 
 /**
  * Requests the resync of a partition attached to a captured table after `fromLsn`, one per entity type that depends on the
@@ -36,24 +36,6 @@ export async function asArrived(
   events: readonly StoredEvent[],
 ): Promise<StoredEvent[]> {
   const known = await asKnown(client, { entityType, knownUpTo }, events)
-  const { rows } = await client.query({
-    name: 'told_of_arrived',
-    text: `
-      select k.entity_id
-      from unnest($2::text[], $3::text[], $4::text[]) as k (entity_id, as_update, as_new)
-      cross join lateral (
-        select e.body from walhook.events e
-        where e.entity_id = k.entity_id and e.entity_type = $1
-        order by e.id desc limit 1
-      ) last
-      where last.body in (k.as_update, k.as_new)`,
-    values: [
-      entityType,
-      events.map(({ entityId }) => entityId),
-      events.map(({ body }) => body),
-      events.map(({ body }) => bodyAsNew(body)),
-    ],
-  })
-  const sent = new Set<string>(rows.map(row => row.entity_id))
+  const sent = await sentAlready(client, entityType, events, { name: 'told_of_arrived' })
   return known.filter(({ actionType, entityId }) => actionType === 'new' || !sent.has(entityId))
 }

@@ -1,7 +1,8 @@
 import type pg from 'pg'
 import type { FanOut } from '../../domain/capture/fan-out.ts'
-import { bodyAsNew, type StoredEvent } from '../../domain/event/event.ts'
+import type { StoredEvent } from '../../domain/event/event.ts'
 import type { Outbox } from '../database/database.ts'
+import { sentAlready } from './sent-already.ts'
 
 /**
  * Requests the resync of entities that show a changed row. An open one starts again, since earlier pages may have the old
@@ -41,26 +42,11 @@ export async function asFannedOut(
   { entityType, field }: { readonly entityType: string; readonly field: string },
   events: readonly StoredEvent[],
 ): Promise<readonly StoredEvent[]> {
-  const { rows } = await client.query({
+  const which = {
     name: 'told_of_fanned_out',
-    text: `
-      select k.entity_id
-      from unnest($2::text[], $3::text[], $4::text[]) as k (entity_id, as_update, as_new)
-      cross join lateral (
-        select e.body, e.action_type, e.changed from walhook.events e
-        where e.entity_id = k.entity_id and e.entity_type = $1 and e.only_webhook_id is null
-        order by e.id desc limit 1
-      ) last
-      where last.body in (k.as_update, k.as_new)
-        and (last.action_type = 'new' or last.changed is null or $5 = any (last.changed))`,
-    values: [
-      entityType,
-      events.map(({ entityId }) => entityId),
-      events.map(({ body }) => body),
-      events.map(({ body }) => bodyAsNew(body)),
-      field,
-    ],
-  })
-  const sent = new Set<string>(rows.map(row => row.entity_id))
+    among: 'e.only_webhook_id is null',
+    and: `(last.action_type = 'new' or last.changed is null or $5 = any (last.changed))`,
+  }
+  const sent = await sentAlready(client, entityType, events, which, [field])
   return events.filter(({ entityId }) => !sent.has(entityId))
 }
