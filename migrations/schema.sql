@@ -100,7 +100,7 @@ begin
   if not found then
     return (select version from walhook.webhooks_version);
   end if;
-  perform pg_notify('walhook_outbox', 'webhooks');
+  perform walhook.tell_webhooks();
   return bumped;
 end $function$
 ;
@@ -129,8 +129,10 @@ CREATE OR REPLACE FUNCTION walhook.note_skip()
  RETURNS trigger
  LANGUAGE plpgsql
 AS $function$
+declare
+  bumped integer := walhook.next_webhooks_version();
 begin
-  update walhook.webhooks set changed_in_version = walhook.next_webhooks_version() where id = new.webhook_id;
+  update walhook.webhooks set changed_in_version = bumped where id = new.webhook_id;
   return null;
 end $function$
 ;
@@ -186,6 +188,14 @@ begin
   hash := hash # (hash >> 16);
   return hash % 12;
 end $function$
+;
+
+CREATE OR REPLACE FUNCTION walhook.tell_webhooks()
+ RETURNS void
+ LANGUAGE sql
+AS $function$
+  select pg_notify('walhook_outbox', 'webhooks')
+$function$
 ;
 
 CREATE OR REPLACE FUNCTION walhook.through_filter(filter jsonb, entering text, leaving text, has_wanted_field boolean, entity_type text, action_type text, body text, previous text, changed text[], omitted text[])

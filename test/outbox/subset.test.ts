@@ -1,15 +1,19 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
-import { breaches, breachesOfMigration, placedTables, sqlOf } from '../support/sql-subset.ts'
+import { breaches, breachesOfMigration, deliveryTables, sqlOf } from '../support/sql-subset.ts'
 
 const root = join(import.meta.dirname, '..', '..')
+/** What capture does, which only main has. */
+const ofMain = /^source\/|^log\/append\.ts$/
 /** The first migration that may meet tables on another node. */
 const first = '0057'
 
 test('every statement on the outbox keeps to the SQL that a table on another node takes', async () => {
   const folder = join(root, 'src', 'outbox')
-  const paths = (await readdir(folder, { recursive: true })).filter(path => path.endsWith('.ts'))
+  const paths = (await readdir(folder, { recursive: true })).filter(
+    path => path.endsWith('.ts') && !ofMain.test(path),
+  )
   const files: Record<string, string> = {}
   for (const path of paths) files[path] = await readFile(join(folder, path), 'utf8')
   const all = sqlOf(files)
@@ -19,11 +23,11 @@ test('every statement on the outbox keeps to the SQL that a table on another nod
 
 test('placed tables have no trigger, and refer to no table of the log', async () => {
   const schema = await readFile(join(root, 'migrations', 'schema.sql'), 'utf8')
-  for (const table of placedTables) {
+  for (const table of deliveryTables) {
     expect(schema).not.toMatch(new RegExp(`create trigger .* on walhook\\.${table} `, 'i'))
     const [definition] = schema.match(new RegExp(`^create table walhook\\.${table} [^;]*`, 'm'))!
     const referred = [...definition.matchAll(/REFERENCES walhook\.(\w+)/g)].map(([, name]) => name!)
-    expect(referred.filter(name => !placedTables.includes(name))).toEqual([])
+    expect(referred.filter(name => !deliveryTables.includes(name))).toEqual([])
   }
 })
 
@@ -40,10 +44,45 @@ test('migrations change a placed table as another node takes it', async () => {
 
 test.each([
   ['select from walhook.webhooks', 'a select without columns'],
-  ['update walhook.holders set beat = 1, alive_until = now()', 'now() where a row is written or returned'],
+  [
+    'update walhook.webhooks set disabled_at = coalesce(disabled_at, now())',
+    'now() where a row is written or returned',
+  ],
   [
     'update walhook.holders set alive_until = (select clock_timestamp())',
-    'clock_timestamp() where a row is written or returned',
+    'clock_timestamp() in a statement that changes rows',
+  ],
+  [
+    `with moment as materialized (select clock_timestamp() as now)
+     update walhook.holders set alive_until = (select now from moment) returning id`,
+    'clock_timestamp() in a statement that changes rows',
+  ],
+  [
+    `with s as materialized (select d.ctid as row from walhook.deliveries d), gone as (
+       delete from walhook.deliveries d using s where d.ctid = s.row)
+     insert into walhook.ended_deliveries select * from s`,
+    'rows found by ctid in a statement that inserts',
+  ],
+  [
+    `insert into walhook.attempt_heads select s.id from unnest($1) s (id)
+     where not exists (select 1 from walhook.attempt_heads h where h.id = s.id) on conflict do nothing`,
+    'an inserted selection that reads a table',
+  ],
+  [
+    `with h as materialized (select * from unnest($1)) insert into walhook.incidents (kind) select kind from h`,
+    'an id by default in an inserted selection',
+  ],
+  [
+    `select pg_advisory_xact_lock(1, id) from (select id from walhook.holders order by id) h`,
+    'a lock in a statement that reads a table',
+  ],
+  [
+    `update walhook.batches b set due_at = case when s.ms > 0 then $1 + s.ms * interval '1 ms' end from s`,
+    'an interval beside a column where a row is written',
+  ],
+  [
+    'alter table walhook.events detach partition walhook.events_20260101 concurrently',
+    'a day detached concurrently',
   ],
   [
     'insert into walhook.shares as s select 1 on conflict (share) do update set wait_until = now()',
@@ -52,7 +91,7 @@ test.each([
   ['delete from walhook.batches returning (due_at - now())', 'now() where a row is written or returned'],
   [
     'delete from walhook.batches where due_at < clock_timestamp()',
-    'clock_timestamp() where a row is written or returned',
+    'clock_timestamp() in a statement that changes rows',
   ],
   [
     'insert into walhook.deliveries select case when true then now() end',
@@ -71,8 +110,10 @@ test.each([
 })
 
 test.each([
-  `with moment as materialized (select clock_timestamp() as now)
+  `with moment as materialized (select statement_timestamp() as now)
    update walhook.holders set alive_until = (select now from moment) returning id`,
+  'update walhook.holders set beat = 1, alive_until = now()',
+  `with s as materialized (select 1 from walhook.webhooks) insert into walhook.skips (id) overriding system value select * from s`,
   'insert into walhook.holders (alive_until) values (clock_timestamp()) returning id',
   'delete from walhook.batches where due_at < now()',
   'update walhook.webhooks set updated_at = now()',
@@ -85,7 +126,7 @@ test.each([
 test('a changing function is found in a part of a statement, in whichever file', () => {
   const found = sqlOf({
     'a.ts': `export const soon = (row: string) => \`greatest(now(), \${row}.until)\``,
-    'b.ts': `const later = \`\${soon('s')} + 1\`\nconst text = \`update walhook.shares set wait_until = \${later}\``,
+    'b.ts': `const later = \`\${soon('s')} + 1\`\nconst text = \`update walhook.shares set share = 1 returning \${later}\``,
   })
   expect(found.map(({ where, text }) => [where, breaches(text)])).toEqual([
     ['b.ts:2', ['now() where a row is written or returned']],

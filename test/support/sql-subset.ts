@@ -1,20 +1,41 @@
 import { parseAst } from 'vitest/node'
 
-/**
- * The tables of what is delivered, which may lie together on another node than the log (decision 0095). All others stay with
- * the log.
- */
-export const placedTables: readonly string[] = [
-  'deliveries',
-  'batches',
-  'attempts',
-  'attempt_heads',
-  'ended_deliveries',
-  'shares',
-  'streams',
-  'holders',
+/** The tables that main alone writes: the accounts, the registry of cells, and what capture notes. */
+const ofMain = [
+  ...['tokens', 'sessions', 'session_links', 'used_sign_ins', 'idempotency_keys', 'mail_addresses'],
+  ...[
+    'cells',
+    'placements',
+    'captured',
+    'source_columns',
+    'known_columns',
+    'fan_outs',
+    'credential_checksums',
+  ],
+  ...['gaps', 'parked_changes', 'backfills', 'resyncs', 'captured_lists'],
+]
+const isOfCell = (table: string) =>
+  table.startsWith('walhook.') && !ofMain.includes(table.slice('walhook.'.length))
+
+/** The tables of what is delivered, which grow with webhooks × events: they have no trigger, and refer to no other table. */
+export const deliveryTables: readonly string[] = [
+  ...[
+    'deliveries',
+    'batches',
+    'attempts',
+    'attempt_heads',
+    'ended_deliveries',
+    'shares',
+    'streams',
+    'holders',
+  ],
 ]
 
+/** Tables whose ids an admin sees, or that are of a sequence of `int`: a default would be computed on the other node. */
+const numbered = ['audit', 'incidents', 'alert_mails', 'skips', 'replays']
+
+/** Functions whose result changes within a transaction. */
+const volatile = /\b(?:clock_timestamp|timeofday|random|gen_random_uuid|nextval|walhook\.new_time_id)\(/
 const changing =
   /\b(?:now|clock_timestamp|statement_timestamp|timeofday|random|gen_random_uuid|nextval|walhook\.new_time_id|pg_notify)\(|\bcurrent_timestamp\b/
 const isSql = /\b(?:select|insert|update|delete|returning|exists)\b/i
@@ -114,8 +135,7 @@ type Frame = {
 }
 
 const words = /'(?:[^']|'')*'|"[^"]*"|\$\d+|[a-z_][\w.]*|\S/gi
-const isPlaced = (table: string | null) =>
-  table !== null && (table.includes('unknown') || placedTables.includes(table.replace('walhook.', '')))
+const isPlaced = (table: string | null) => table !== null && (table.includes('unknown') || isOfCell(table))
 
 /** The table that a statement which begins here writes, or null. */
 function writtenAt(token: readonly string[], at: number): string | null {
@@ -125,11 +145,57 @@ function writtenAt(token: readonly string[], at: number): string | null {
   return word === 'from' && before === 'delete' ? after : null
 }
 
+const kindsOf = (text: string, token: readonly string[]) => {
+  const written = token.flatMap((word, at) => (isPlaced(writtenAt(token, at)) ? [{ word, at }] : []))
+  return {
+    inserts: written.filter(({ word }) => word === 'into').map(({ at }) => at),
+    changesRows: written.some(({ word }) => word !== 'into'),
+    readsTable: /\bwalhook\.\w+\b(?!\()/.test(text),
+  }
+}
+
+/** The end of the selection that is inserted at a place: its parenthesis, or what follows it. */
+function endOfInsert(token: readonly string[], from: number): number {
+  let depth = 0
+  for (let at = from; at < token.length; at++) {
+    if (token[at] === '(') depth++
+    if (token[at] === ')' && --depth < 0) return at
+    if (depth === 0 && (token[at] === 'returning' || (token[at] === 'on' && token[at + 1] === 'conflict')))
+      return at
+  }
+  return token.length
+}
+
+/** What Citus refuses although Postgres takes it, or does on another node than is meant (decision 0095). */
+function breachesOfPlaced(text: string, token: readonly string[]): string[] {
+  const { inserts, changesRows, readsTable } = kindsOf(text, token)
+  const found: string[] = []
+  const [called] = volatile.exec(text) ?? []
+  if (called && changesRows) found.push(`${called}) in a statement that changes rows`)
+  if (inserts.length > 0 && /\bctid\b/.test(text))
+    found.push('rows found by ctid in a statement that inserts')
+  if (/\bpg_(?:try_)?advisory_/.test(text) && readsTable)
+    found.push('a lock in a statement that reads a table')
+  if (/\bdetach partition \S+ concurrently\b/.test(text)) found.push('a day detached concurrently')
+  for (const at of inserts) {
+    const selection = token.slice(at + 2, endOfInsert(token, at + 2))
+    if (!selection.includes('select')) continue
+    // Not where a type is named as a table is.
+    const reads = selection.some((word, i) => isOfCell(word) && selection[i - 1] !== ':')
+    if (reads && !called) found.push('an inserted selection that reads a table')
+    const isNumbered = numbered.includes(token[at + 1]!.replace('walhook.', ''))
+    if (isNumbered && !selection.includes('overriding') && (reads || /\bas materialized\b/.test(text)))
+      found.push('an id by default in an inserted selection')
+  }
+  return found
+}
+
 /** What a statement breaks of the subset of decision 0095. */
 export function breaches(text: string): string[] {
-  const found = new Set<string>()
-  const token = ['', ...[...text.toLowerCase().matchAll(words)].map(([word]) => word)]
-  const writes = token.some((_, at) => isPlaced(writtenAt(token, at)))
+  const lower = text.toLowerCase()
+  const token = ['', ...[...lower.matchAll(words)].map(([word]) => word)]
+  const found = new Set<string>(breachesOfPlaced(lower, token))
+  const { inserts, changesRows } = kindsOf(lower, token)
   const frames: Frame[] = [{ table: null, part: null, cases: 0, isWritten: false }]
   for (const [at, word] of token.entries()) {
     const frame = frames.at(-1)!
@@ -142,22 +208,50 @@ export function breaches(text: string): string[] {
     const isIn = isPlaced(frame.table) && (frame.part !== null || frame.cases > 0)
     if (word === 'select' && after === 'from') found.add('a select without columns')
     if (changing.test(word === 'current_timestamp' ? word : word + (after ?? ''))) {
-      if (word === 'pg_notify' && writes) found.add('pg_notify() in a statement that writes')
-      // The time of the transaction may be compared with.
-      else if (frame.isWritten || (isIn && (word !== 'now' || frame.part !== 'where' || frame.cases > 0)))
+      if (word === 'pg_notify' && (inserts.length > 0 || changesRows))
+        found.add('pg_notify() in a statement that writes')
+      // The time of the transaction is one value, which may be written and compared with as it is.
+      else if (
+        !volatile.test(`${word}(`) &&
+        (frame.isWritten ||
+          (isIn && (frame.part === 'returning' || frame.cases > 0 || isOfConflict(token, at))))
+      )
+        found.add(`${word}() where a row is written or returned`)
+      else if (volatile.test(`${word}(`) && !changesRows && (frame.isWritten || isIn))
         found.add(`${word}() where a row is written or returned`)
     }
+    if (
+      word === 'interval' &&
+      isIn &&
+      frame.part !== 'returning' &&
+      (frame.cases > 0 || isOfColumn(token, at))
+    )
+      found.add('an interval beside a column where a row is written')
     if (word === '(') {
       const before = token[at - 1] ?? ''
       const isOfWith = before === 'as' || before === 'materialized'
       const isChoice = before === 'coalesce' && isPlaced(frame.table)
       const isWritten =
-        !isOfWith && (frame.isWritten || isChoice || (isIn && (frame.part !== 'where' || frame.cases > 0)))
+        !isOfWith &&
+        (frame.isWritten || isChoice || (isIn && (frame.part === 'returning' || frame.cases > 0)))
       frames.push({ table: null, part: null, cases: 0, isWritten })
     } else if (word === ')' && frames.length > 1) frames.pop()
   }
   return [...found]
 }
+
+/** Whether a place is in what a conflict sets. */
+function isOfConflict(token: readonly string[], at: number): boolean {
+  const before = token.slice(0, at)
+  return before.lastIndexOf('do') > Math.max(before.lastIndexOf('with'), before.lastIndexOf('into'))
+}
+
+/** Whether an interval is multiplied with a column: to add it is no constant then. */
+const isOfColumn = (token: readonly string[], at: number) =>
+  token[at - 1] === '*' &&
+  /^[a-z_]/.test(token[at - 2] ?? '') &&
+  token[at - 2] !== 'unknown' &&
+  token[at - 3] !== ':'
 
 /** What a migration breaks that concerns a placed table. */
 export function breachesOfMigration(text: string): string[] {
@@ -167,7 +261,7 @@ export function breachesOfMigration(text: string): string[] {
     .split(';')
     .map(command => command.trim())
     .filter(command => command !== '')
-  const named = placedTables.join('|')
+  const named = deliveryTables.join('|')
   const ours = commands.filter(command => new RegExp(`\\bwalhook\\.(?:${named})\\b`, 'i').test(command))
   const found =
     ours.length > 0 && commands.length > 1 ? ['a command beside the one that changes a placed table'] : []

@@ -67,28 +67,31 @@ const setAsideStatement = statement(
     }),
   },
   p => `
-with ${moment}
-insert into walhook.deliveries as d
-  (webhook_id, share, entity_type, entity_id, event_id, attempts, with_previous, as_new, as_delete, due_at, taken_by)
-select s.webhook_id, s.share, s.entity_type, s.entity_id, s.event_id, s.attempts, s.with_previous, s.as_new, s.as_delete,
-       case when s.due_in_ms is not null then ${now} + s.due_in_ms * interval '1 ms'
-            when s.taken_by is not null then ${now}
-            when not s.is_first or older.event_id is not null then 'infinity'
-            else ${now} end,
-       s.taken_by
-from ${p.aside('s')}
-left join lateral (
-  select o.event_id from walhook.deliveries o
-  where o.webhook_id = s.webhook_id and o.entity_type = s.entity_type and o.entity_id = s.entity_id
-    and o.event_id <= s.event_id and s.is_first and s.due_in_ms is null and s.taken_by is null
-  order by o.event_id limit 1
-  for key share
-) older on true
-where exists (select 1 from walhook.webhooks w where w.id = s.webhook_id offset 0)
-  and exists (select 1 from walhook.events e where e.id = s.event_id offset 0)
-  and (s.attempts > 0 or s.taken_by is not null or not ${isSkipped('s.webhook_id', 's', 's.event_id')})
-on conflict (webhook_id, entity_type, entity_id, event_id) do nothing
-returning d.webhook_id, ${dueInMs('d.due_at', now)} as due_in_ms`,
+with ${moment}, s as materialized (
+  select s.*,
+         case when s.due_in_ms is not null then ${now} + s.due_in_ms * interval '1 ms'
+              when s.taken_by is not null then ${now}
+              when not s.is_first or older.event_id is not null then 'infinity'
+              else ${now} end as due_at
+  from ${p.aside('s')}
+  left join lateral (
+    select o.event_id from walhook.deliveries o
+    where o.webhook_id = s.webhook_id and o.entity_type = s.entity_type and o.entity_id = s.entity_id
+      and o.event_id <= s.event_id and s.is_first and s.due_in_ms is null and s.taken_by is null
+    order by o.event_id limit 1
+    for key share
+  ) older on true
+  where exists (select 1 from walhook.webhooks w where w.id = s.webhook_id offset 0)
+    and exists (select 1 from walhook.events e where e.id = s.event_id offset 0)
+    and (s.attempts > 0 or s.taken_by is not null or not ${isSkipped('s.webhook_id', 's', 's.event_id')})
+), written as (
+  insert into walhook.deliveries
+    (webhook_id, share, entity_type, entity_id, event_id, attempts, with_previous, as_new, as_delete, due_at, taken_by)
+  select webhook_id, share, entity_type, entity_id, event_id, attempts, with_previous, as_new, as_delete, due_at, taken_by from s
+  on conflict (webhook_id, entity_type, entity_id, event_id) do nothing
+  returning webhook_id, due_at
+)
+select webhook_id, ${dueInMs('due_at', now)} as due_in_ms from written`,
 )
 
 /** The time until a webhook's row is due, in ms. */
@@ -149,10 +152,15 @@ where d.ctid = oldest.ctid
 returning d.webhook_id, ${dueInMs('d.due_at', now)} as due_in_ms`,
 )
 
+/** Entities, each once. */
+export const onceEach = (all: readonly RowEntity[]): RowEntity[] => [
+  ...new Map(all.map(entity => [entityKey(entity), entity])).values(),
+]
+
 /** Makes rows due that this transaction has unblocked. Returns when the rest of these entities is due. */
 export async function wakeNext(client: pg.ClientBase, ended: readonly RowEntity[]): Promise<Due[]> {
   if (ended.length === 0) return []
-  const entities = [...new Map(ended.map(entity => [entityKey(entity), entity])).values()]
+  const entities = onceEach(ended)
   const [, woken] = await Promise.all([lockOldest(client, { entities }), wakeOldest(client, { entities })])
   return dues(woken.rows)
 }

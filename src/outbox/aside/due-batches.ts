@@ -51,11 +51,12 @@ const moveBatches = statement(
     batches: rows<Moved>({ id: ['bigint', b => b.id], later_ms: ['float8', b => b.laterMs] }),
   },
   p => `
-with ${moment}
+with ${moment}, s as materialized (
+  select id, ${now} + later_ms * interval '1 ms' as later_at from ${p.batches('s')}
+)
 update walhook.batches b
-set taken_by = case when s.later_ms is null then ${p.holderId} end,
-    due_at = case when s.later_ms is null then due_at else ${now} + s.later_ms * interval '1 ms' end
-from ${p.batches('s')} where b.webhook_id = ${p.webhookId} and b.id = s.id`,
+set taken_by = case when s.later_at is null then ${p.holderId} end, due_at = coalesce(s.later_at, b.due_at)
+from s where b.webhook_id = ${p.webhookId} and b.id = s.id`,
 )
 
 /** The earliest next look at a blocked batch. */

@@ -106,9 +106,29 @@ left join lateral (
 ) after on true`,
 )
 
-/** Deletes the rows of superseded deliveries, and records their end. A later supersession replaces an earlier record. */
-const supersede = statement(
-  'supersede',
+/** Deletes the rows of superseded deliveries, and their batches where those are empty then. */
+const deleteSuperseded = statement(
+  'delete_superseded',
+  { webhookId: 'int', superseded: rows<Ended>(ofEvent) },
+  p => `
+with s as materialized (
+  select d.ctid as row
+  from ${p.superseded('s')}
+  cross join ${rowOfS('ctid', p.webhookId)} d
+), gone as (
+  delete from walhook.deliveries d using s where d.ctid = s.row returning d.batch_id
+)
+delete from walhook.batches b using gone
+where b.webhook_id = ${p.webhookId} and b.id = gone.batch_id and not exists (
+  select 1 from walhook.deliveries d
+  where d.webhook_id = ${p.webhookId} and d.batch_id = gone.batch_id and not exists (select 1 from s where s.row = d.ctid)
+  offset 0
+)`,
+)
+
+/** Records the end of superseded deliveries. A later supersession replaces an earlier record. */
+const recordSuperseded = statement(
+  'record_superseded',
   {
     webhookId: 'int',
     superseded: rows<Ended>({
@@ -119,22 +139,9 @@ const supersede = statement(
     }),
   },
   p => `
-with s as materialized (
-  select s.*, d.ctid as row
-  from ${p.superseded('s')}
-  left join ${rowOfS('ctid', p.webhookId)} d on true
-), gone as (
-  delete from walhook.deliveries d using s where d.ctid = s.row returning d.batch_id
-), left_batches as (
-  delete from walhook.batches b using gone
-  where b.webhook_id = ${p.webhookId} and b.id = gone.batch_id and not exists (
-    select 1 from walhook.deliveries d
-    where d.webhook_id = ${p.webhookId} and d.batch_id = gone.batch_id and not exists (select 1 from s where s.row = d.ctid)
-    offset 0
-  )
-)
 insert into walhook.ended_deliveries (webhook_id, event_id, entity_type, entity_id, state, superseded_by, attempts, as_new)
-select ${p.webhookId}, event_id, entity_type, entity_id, 'superseded', superseded_by, attempts, as_new from s
+select ${p.webhookId}, event_id, entity_type, entity_id, 'superseded', superseded_by, attempts, as_new
+from ${p.superseded('s')}
 on conflict (webhook_id, event_id)
   do update set state = 'superseded', superseded_by = excluded.superseded_by, attempts = excluded.attempts,
                 as_new = excluded.as_new, ended_at = excluded.ended_at`,
@@ -186,7 +193,10 @@ async function writeEnded(
 ): Promise<readonly Due[]> {
   if (ended.length === 0) return []
   await lockRows(client, { webhookId, keys: ended })
-  await supersede(client, { webhookId, superseded: ended })
+  await Promise.all([
+    deleteSuperseded(client, { webhookId, superseded: ended }),
+    recordSuperseded(client, { webhookId, superseded: ended }),
+  ])
   return await wakeNext(
     client,
     ended.map(each => ({ ...each, webhookId })),

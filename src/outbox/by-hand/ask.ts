@@ -5,6 +5,7 @@ import type { TimeId } from '../../domain/value/time-id.ts'
 import { isTaken } from '../aside/taken.ts'
 import { planTransactionByIndex } from '../database/database.ts'
 import { fields } from '../database/fields.ts'
+import { newIds } from '../database/new-ids.ts'
 import { ofEntity } from '../database/row-keys.ts'
 import { rows, statement } from '../database/statement.ts'
 import { isDelivered, isSkipped, positionIn, waitsInLog } from '../log/waits.ts'
@@ -64,26 +65,30 @@ order by e.id`,
 
 type UpTo = Entity & { readonly share: number; readonly upTo: TimeId }
 
-const upTos = rows<UpTo>({
+const ofUpTo = {
   ...ofEntity,
-  share: ['smallint', each => each.share],
-  up_to: ['bigint', each => each.upTo],
-})
+  share: ['smallint', (each: UpTo) => each.share],
+  up_to: ['bigint', (each: UpTo) => each.upTo],
+} as const
+const upTos = rows<UpTo>(ofUpTo)
+
+/** `k`: entities, each with an event up to which its stream may send. */
+const pulledFrom = (p: { webhookId: string; entities: (alias: string) => string }) => `
+k as materialized (
+  select k.*, least(p.may_send_up_to, k.up_to - 1) as after_id
+  from ${p.entities('k')} cross join lateral (${positionIn(p.webhookId, 'k.share')}) p
+)`
 
 /**
  * Turns entities' events in the log up to an event into rows, so that the event follows them; the stream skips
- * them. Earlier ones that may be in flight stay with the stream: `waitsForStream`.
+ * them (`passOver`). Earlier ones that may be in flight stay with the stream: `waitsForStream`.
  */
 const pull = statement(
   'pull_from_the_log',
   { webhookId: 'int', entities: upTos },
   p => `
-with k as materialized (
-  select k.*, least(p.may_send_up_to, k.up_to - 1) as after_id
-  from ${p.entities('k')} cross join lateral (${positionIn(p.webhookId, 'k.share')}) p
-), pulled as (
-  insert into walhook.deliveries (webhook_id, share, entity_type, entity_id, event_id, with_previous, as_new, as_delete, due_at)
-  select ${p.webhookId}, e.share, e.entity_type, e.entity_id, e.id, w.previous, ${formOf('e', 's')}, 'infinity'
+with ${pulledFrom(p)}, pulled as materialized (
+  select e.share, e.entity_type, e.entity_id, e.id, w.previous, ${formOf('e', 's')}
   from k
   join walhook.webhooks w on w.id = ${p.webhookId}
   cross join lateral (
@@ -93,13 +98,23 @@ with k as materialized (
   ) e
   cross join lateral (${stateAt(p.webhookId, 'e.webhooks_version')}) s
   where ${waitsInLog(p.webhookId, { e: 'e', s: 's', settled: 'k.after_id', maySend: 'k.after_id' })}
-  on conflict do nothing
-  returning event_id
-), passed_over as (
-  insert into walhook.skips (webhook_id, entity_type, entity_id, after_id, up_to)
-  select ${p.webhookId}, entity_type, entity_id, after_id, up_to from k
 )
-select event_id from pulled`,
+insert into walhook.deliveries (webhook_id, share, entity_type, entity_id, event_id, with_previous, as_new, as_delete, due_at)
+select ${p.webhookId}, share, entity_type, entity_id, id, previous, as_new, as_delete, 'infinity' from pulled
+on conflict do nothing
+returning event_id`,
+)
+
+const passOver = statement(
+  'pass_over',
+  {
+    webhookId: 'int',
+    entities: rows<UpTo & { readonly skipId: bigint }>({ ...ofUpTo, id: ['bigint', each => each.skipId] }),
+  },
+  p => `
+with ${pulledFrom(p)}
+insert into walhook.skips (id, webhook_id, entity_type, entity_id, after_id, up_to) overriding system value
+select id, ${p.webhookId}, entity_type, entity_id, after_id, up_to from k`,
 )
 
 /** Rows by hand, with the body by the webhook's present settings; existing rows keep theirs. They start with attempt 1. */
@@ -107,19 +122,23 @@ const insertAsked = statement(
   'insert_asked',
   { webhookId: 'int', eventIds: 'bigint[]' },
   p => `
-with asked as (
-  insert into walhook.deliveries as d (webhook_id, share, entity_type, entity_id, event_id, with_previous, as_new, as_delete, is_manual, due_at)
-  select w.id, coalesce(e.share, walhook.share_of(e.entity_type, e.entity_id)), e.entity_type, e.entity_id, e.id, w.previous,
-         ${formOf('e', 'w')}, true,
-         'infinity'
+with asked as materialized (
+  select coalesce(e.share, walhook.share_of(e.entity_type, e.entity_id)) as share, e.entity_type, e.entity_id, e.id, w.previous,
+         ${formOf('e', 'w')}
   from unnest(${p.eventIds}) as i (id)
   cross join lateral (select * from walhook.events where id = i.id limit 1) e
   join walhook.webhooks w on w.id = ${p.webhookId}
-  on conflict (webhook_id, entity_type, entity_id, event_id) do update set attempts = 0, is_manual = true
-  returning event_id
 )
-delete from walhook.ended_deliveries x
-where webhook_id = ${p.webhookId} and event_id = any(${p.eventIds})`,
+insert into walhook.deliveries (webhook_id, share, entity_type, entity_id, event_id, with_previous, as_new, as_delete, is_manual, due_at)
+select ${p.webhookId}, share, entity_type, entity_id, id, previous, as_new, as_delete, true, 'infinity' from asked
+on conflict (webhook_id, entity_type, entity_id, event_id) do update set attempts = 0, is_manual = true`,
+)
+
+const forgetEnd = statement(
+  'forget_end',
+  { webhookId: 'int', eventIds: 'bigint[]' },
+  p => `
+delete from walhook.ended_deliveries where webhook_id = ${p.webhookId} and event_id = any(${p.eventIds})`,
 )
 
 /** The states of stored events, in ascending order of id. */
@@ -170,12 +189,29 @@ export async function askFor(
   // In ascending order of id: the last one of each entity counts.
   for (const event of asked)
     if (!event.isPassed && !event.isRow) inLog.set(entityKey(event), { ...event, upTo: event.eventId })
-  const pulled = inLog.size > 0 ? (await pull(client, { webhookId, entities: [...inLog.values()] })).rows : []
+  const pulled = await pullFromLog(client, webhookId, [...inLog.values()])
   const eventIds = asked.map(({ eventId }) => eventId)
-  await insertAsked(client, { webhookId, eventIds })
-  const changed = [...eventIds, ...pulled.map(row => row.event_id as TimeId)]
+  await Promise.all([
+    insertAsked(client, { webhookId, eventIds }),
+    forgetEnd(client, { webhookId, eventIds }),
+  ])
+  const changed = [...eventIds, ...pulled]
   const entities = [...new Map(asked.map(event => [entityKey(event), event])).values()]
   await makeDue(client, { webhookId, entities, changed })
   await notifyByHand(client, webhookId)
   return { events, asked }
+}
+
+async function pullFromLog(
+  client: pg.ClientBase,
+  webhookId: number,
+  entities: readonly UpTo[],
+): Promise<TimeId[]> {
+  if (entities.length === 0) return []
+  const [{ rows }, ids] = await Promise.all([
+    pull(client, { webhookId, entities }),
+    newIds(client, 'skips', entities.length),
+  ])
+  await passOver(client, { webhookId, entities: entities.map((each, i) => ({ ...each, skipId: ids[i]! })) })
+  return rows.map(row => row.event_id)
 }

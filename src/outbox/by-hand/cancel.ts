@@ -7,6 +7,7 @@ import { isTaken } from '../aside/taken.ts'
 import { planTransactionByIndex } from '../database/database.ts'
 import { lockAllHolders } from '../database/fence.ts'
 import { fields } from '../database/fields.ts'
+import { newId } from '../database/new-ids.ts'
 import { ofEntity, oldestOfS } from '../database/row-keys.ts'
 import { rows, statement } from '../database/statement.ts'
 import { positionsOf, recordEnded } from '../log/waits.ts'
@@ -23,39 +24,57 @@ export type Waiting = {
   readonly upTo: TimeId
 }
 
-/**
- * Cancels a webhook's oldest untaken rows, up to a number, in key order so that the index is read. Returns the count and the
- * oldest row per entity.
- */
-const cancelRowsWhere = (
-  name: string,
-  where: (p: Record<'entityType' | 'entityId' | 'from', string>) => string,
-) =>
-  statement(
-    name,
-    { webhookId: 'int', entityType: 'text', entityId: 'text', from: 'bigint', upTo: 'bigint', most: 'int' },
-    p => `
-with doomed as materialized (
+const ofRows = {
+  webhookId: 'int',
+  entityType: 'text',
+  entityId: 'text',
+  from: 'bigint',
+  upTo: 'bigint',
+  most: 'int',
+} as const
+type OfRows = { readonly [Name in keyof typeof ofRows]: string }
+type Where = (p: OfRows) => string
+
+const ofEntityFrom: Where = p =>
+  `d.entity_type = ${p.entityType} and d.entity_id = ${p.entityId} and d.event_id >= ${p.from}`
+const ofWebhookFrom: Where = p =>
+  `(d.entity_type, d.entity_id, d.event_id) > (${p.entityType}, ${p.entityId}, ${p.from})`
+
+/** A webhook's oldest untaken rows, up to a number, in key order so that the index is read. */
+const doomed = (p: OfRows, where: Where) => `
+doomed as materialized (
   select d.*, d.ctid as row from walhook.deliveries d
   where d.webhook_id = ${p.webhookId} and ${where(p)} and d.event_id <= ${p.upTo} and not ${isTaken('d')}
   order by d.webhook_id, d.entity_type, d.entity_id, d.event_id limit ${p.most}
-), gone as (
+)`
+
+const recordRowsWhere = (name: string, where: Where) =>
+  statement(name, ofRows, p => `with ${doomed(p, where)} ${recordEnded('cancelled', 'doomed')}`)
+
+/** Deletes them. Returns the count and the oldest row per entity. */
+const deleteRowsWhere = (name: string, where: Where) =>
+  statement(
+    name,
+    ofRows,
+    p => `
+with ${doomed(p, where)}, gone as (
   delete from walhook.deliveries d using doomed k
   where d.ctid = k.row
-), recorded as (${recordEnded('cancelled', 'doomed')})
+)
 select entity_type, entity_id, count(*)::int as cancelled, min(event_id) as oldest,
        array_remove(array_agg(distinct batch_id), null) as batch_ids
 from doomed group by entity_type, entity_id`,
   )
 
-const cancelRowsOfEntity = cancelRowsWhere(
-  'cancel_rows_of_entity',
-  p => `d.entity_type = ${p.entityType} and d.entity_id = ${p.entityId} and d.event_id >= ${p.from}`,
-)
-const cancelRowsOfWebhook = cancelRowsWhere(
-  'cancel_rows_of_webhook',
-  p => `(d.entity_type, d.entity_id, d.event_id) > (${p.entityType}, ${p.entityId}, ${p.from})`,
-)
+/** Two statements about the same rows: all holders are stopped. */
+const cancelRowsOfEntity = {
+  record: recordRowsWhere('record_rows_of_entity', ofEntityFrom),
+  delete: deleteRowsWhere('cancel_rows_of_entity', ofEntityFrom),
+}
+const cancelRowsOfWebhook = {
+  record: recordRowsWhere('record_rows_of_webhook', ofWebhookFrom),
+  delete: deleteRowsWhere('cancel_rows_of_webhook', ofWebhookFrom),
+}
 
 type Changed = Entity & { readonly oldest: TimeId }
 
@@ -85,9 +104,14 @@ export async function cancelRows(
   await lockAllHolders(client)
   await planTransactionByIndex(client)
   const which = { webhookId, upTo: eventId ?? upTo, most: limit }
-  const { rows } = entity
-    ? await cancelRowsOfEntity(client, { ...which, ...entity, from: eventId ?? 0n })
-    : await cancelRowsOfWebhook(client, { ...which, entityType: '', entityId: '', from: 0n })
+  const given = entity
+    ? { ...which, ...entity, from: eventId ?? 0n }
+    : { ...which, entityType: '', entityId: '', from: 0n }
+  const cancelThese = entity ? cancelRowsOfEntity : cancelRowsOfWebhook
+  const [, { rows }] = await Promise.all([
+    cancelThese.record(client, given),
+    cancelThese.delete(client, given),
+  ])
   const cancelled: number = rows.reduce((sum, row) => sum + row.cancelled, 0)
   if (cancelled === 0) return { cancelled, isMore: false }
   const entities = rows.map(fields<Changed>)
@@ -108,11 +132,11 @@ const positionsOfWebhook = statement('positions_of_webhook', { webhookId: 'int' 
 
 const insertSkip = statement(
   'insert_skip',
-  { webhookId: 'int', entityType: 'text', entityId: 'text', afterId: 'bigint', upTo: 'bigint' },
+  { id: 'bigint', webhookId: 'int', entityType: 'text', entityId: 'text', afterId: 'bigint', upTo: 'bigint' },
   p => `
-insert into walhook.skips (webhook_id, entity_type, entity_id, after_id, up_to)
-select ${p.webhookId}, ${p.entityType}, ${p.entityId}, ${p.afterId}, ${p.upTo}
-where exists (select 1 from walhook.webhooks where id = ${p.webhookId})
+with its as materialized (select id from walhook.webhooks where id = ${p.webhookId})
+insert into walhook.skips (id, webhook_id, entity_type, entity_id, after_id, up_to) overriding system value
+select ${p.id}, id, ${p.entityType}, ${p.entityId}, ${p.afterId}, ${p.upTo} from its
 returning id`,
 )
 
@@ -145,7 +169,8 @@ export async function skipWaiting(
   const near = await countPage(client, skip, range.afterId)
   if (near.skipped === 0 && near.next === null) return { skipped: null, isUnsure }
   const { entityType = null, entityId = null } = entity ?? {}
-  const { rows: made } = await insertSkip(client, { webhookId, entityType, entityId, ...range })
+  const id = await newId(client, 'skips')
+  const { rows: made } = await insertSkip(client, { id, webhookId, entityType, entityId, ...range })
   if (!made[0]) return { skipped: null, isUnsure: false }
   await notifyByHand(client, webhookId)
   return { skipped: { ...skip, skipId: made[0].id }, isUnsure }

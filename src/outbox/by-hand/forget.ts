@@ -24,7 +24,10 @@ export type Forgotten = {
 
 const markStatement = `
 insert into walhook.forgotten (what) values (${entityMark('$1::text', '$2::text')})
-on conflict (what) do update set at = now()`
+on conflict (what) do update set at = excluded.at`
+const markEventsStatement = `
+insert into walhook.forgotten (what) select distinct 'e:' || id from unnest($1::bigint[]) as e (id)
+on conflict (what) do update set at = excluded.at`
 
 /** Deletes the entity's rows at the next webhooks, including those in flight: their results change nothing. */
 const dropRowsStatement = `
@@ -39,13 +42,11 @@ with w as materialized (select id from walhook.webhooks where id > $1 order by i
   delete from walhook.deliveries d using found
   where d.ctid = found.row
   returning d.webhook_id, d.event_id, d.batch_id
-), marked as (
-  insert into walhook.forgotten (what) select distinct 'e:' || event_id from gone where batch_id is not null
-  on conflict (what) do update set at = now()
 )
 select (select max(id) from w) as last, (select count(*)::int from gone) as rows,
        array(select distinct webhook_id from gone) as webhook_ids,
-       array(select distinct batch_id from gone where batch_id is not null) as batch_ids`
+       array(select distinct batch_id from gone where batch_id is not null) as batch_ids,
+       array(select event_id from gone where batch_id is not null) as batched_ids`
 
 /** The entity's pending events in the log, for the same webhooks. */
 const countInLogStatement = `
@@ -118,7 +119,8 @@ async function cancelPage(
     const which = [after, entityType, entityId, upTo, webhooksAtOnce]
     const inLog = await client.query(countInLogStatement, which)
     const dropped = await client.query(dropRowsStatement, which)
-    const { last, rows, webhook_ids, batch_ids } = dropped.rows[0]
+    const { last, rows, webhook_ids, batch_ids, batched_ids } = dropped.rows[0]
+    if (batched_ids.length > 0) await client.query(markEventsStatement, [batched_ids])
     await endEmptyBatches(client, webhook_ids, batch_ids)
     await wakeNext(
       client,

@@ -4,6 +4,7 @@ import type { ReplayJob } from '../../domain/event/replay-job.ts'
 import type { TimeId } from '../../domain/value/time-id.ts'
 import type { Outbox } from '../database/database.ts'
 import { fields } from '../database/fields.ts'
+import { newId } from '../database/new-ids.ts'
 import { moment, now } from '../database/statement.ts'
 import { wakeChannel } from '../log/append.ts'
 import { replay, type Versions } from './replay.ts'
@@ -28,15 +29,19 @@ const mostEnded = 100
 /** Stores a replay, and deletes old ones. Null: no such webhook, or it is inactive. */
 export async function insertReplay(client: pg.PoolClient, of: NewReplay): Promise<ReplayJob | null> {
   const { rows } = await client.query(
-    `insert into walhook.replays
+    `with its as materialized (
+       select id from walhook.webhooks where id = $1 and is_active and disabled_at is null
+     )
+     insert into walhook.replays
        (webhook_id, from_id, to_id, triggers, from_version, to_version, counted, is_exact, actor, actor_tenant,
-        after_type, after_id)
-     select id, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12 from walhook.webhooks
-     where id = $1 and is_active and disabled_at is null returning *`,
+        after_type, after_id, id) overriding system value
+     select id, $2::bigint, $3::bigint, $4::text[], $5::int, $6::int, $7::int, $8::boolean, $9::text, $10::text, $11::text, $12::text,
+            $13::bigint
+     from its returning *`,
     [
       ...[of.webhookId, of.from, of.to, of.triggers, of.missed?.from ?? null, of.missed?.to ?? null],
       ...[of.counted, of.isExact, of.actor, of.actorTenant],
-      ...[of.after?.entityType ?? null, of.after?.entityId ?? null],
+      ...[of.after?.entityType ?? null, of.after?.entityId ?? null, await newId(client, 'replays')],
     ],
   )
   await client.query(

@@ -1,11 +1,12 @@
 import type pg from 'pg'
 import { type AlertedIncident, alertBody } from '../../domain/alert/alert-body.ts'
 import { incidentPaces } from '../../domain/alert/incident.ts'
+import { shareOf } from '../../domain/delivery/share.ts'
 import { type AlertTrigger, alertTriggers, storedAlert } from '../../domain/event/alert.ts'
 import type { TimeId } from '../../domain/value/time-id.ts'
 import { type Outbox, transaction } from '../database/database.ts'
 import { lockAllHolders } from '../database/fence.ts'
-import { rows, statement } from '../database/statement.ts'
+import { moment, now, rows, statement } from '../database/statement.ts'
 import { isOfTenant } from '../log/wanted.ts'
 import { addMails } from '../records/alert-mails.ts'
 import { type Incident, incidentColumns, toIncident } from '../records/incidents.ts'
@@ -83,8 +84,9 @@ export async function sendAlerts(
     }
     const mails = await addMails(client, alerts, toCapture)
     await client.query(
-      `update walhook.incidents set told_at = coalesce(told_at, now()),
-              end_told_at = case when told_at is not null then now() end where id = any($1)`,
+      `with ${moment}
+       update walhook.incidents set told_at = coalesce(told_at, ${now}),
+              end_told_at = case when told_at is not null then ${now} end where id = any($1)`,
       [alerts.map(({ incident }) => incident.id)],
     )
     const webhooksOf = Map.groupBy(rows, ({ id }) => id)
@@ -128,6 +130,7 @@ async function lockUnsent(client: pg.ClientBase, ids: readonly number[]): Promis
 
 const alertRows = rows<UnsentAlert>({
   id: ['bigint', ({ event }) => event.id],
+  share: ['smallint', ({ event }) => shareOf(event.entityType, event.entityId)],
   entity_type: ['text', ({ event }) => event.entityType],
   entity_id: ['text', ({ event }) => event.entityId],
   action_type: ['text', ({ event }) => event.actionType],
@@ -142,35 +145,41 @@ const alertRows = rows<UnsentAlert>({
  * For each active webhook with the trigger that may know of the subject, except the subject itself. An event is for the nonexistent
  * webhook 0, so no stream delivers it; its id is below committed events (`newAlertIds`), so the order of visibility stays.
  */
-const insertAlerts = statement(
+const insertAlertRows = statement(
   'insert_alerts',
   { alerts: alertRows, triggers: 'text[]' },
   p => `
-with a as materialized (
-  select a.*, null::text as tenant_before, walhook.share_of(a.entity_type, a.entity_id) as share from ${p.alerts('a')}
-), w as materialized (
+with w as materialized (
   select id, triggers, tenant from walhook.webhooks where triggers && ${p.triggers} and is_active and disabled_at is null
   order by id for key share
 ), heard as materialized (
   select w.id as webhook_id, a.*
-  from a join w on a.alert = any (w.triggers) and w.id is distinct from a.about_id and ${isOfTenant('a', 'w')}
-), events as (
-  insert into walhook.events
-    (id, share, commit_lsn, index_in_transaction, entity_type, entity_id, action_type, committed_at, body,
-     only_webhook_id, webhooks_version, tenant)
-  select a.id, a.share, 'FFFFFFFF/FFFFFFFF', 0, a.entity_type, a.entity_id, a.action_type, a.at, a.body, 0, v.version, a.tenant
-  from a cross join walhook.webhooks_version v
-  where a.id in (select id from heard)
+  from (select a.*, null::text as tenant_before from ${p.alerts('a')}) a
+  join w on a.alert = any (w.triggers) and w.id is distinct from a.about_id and ${isOfTenant('a', 'w')}
 )
 insert into walhook.deliveries (webhook_id, share, entity_type, entity_id, event_id, due_at)
 select webhook_id, share, entity_type, entity_id, id, 'infinity' from heard order by webhook_id, id
 returning webhook_id, event_id, entity_type, entity_id`,
 )
 
+const insertAlertEvents = statement(
+  'insert_alert_events',
+  { alerts: alertRows },
+  p => `
+with a as materialized (select a.*, v.version from ${p.alerts('a')} cross join walhook.webhooks_version v)
+insert into walhook.events
+  (id, share, commit_lsn, index_in_transaction, entity_type, entity_id, action_type, committed_at, body,
+   only_webhook_id, webhooks_version, tenant)
+select id, share, 'FFFFFFFF/FFFFFFFF', 0, entity_type, entity_id, action_type, at, body, 0, version, tenant from a`,
+)
+
 type AlertRow = { webhookId: number; id: TimeId; entityType: string; entityId: string }
 
 async function insertRows(client: pg.ClientBase, alerts: readonly UnsentAlert[]): Promise<AlertRow[]> {
-  const { rows } = await insertAlerts(client, { alerts, triggers: alertTriggers })
+  const { rows } = await insertAlertRows(client, { alerts, triggers: alertTriggers })
+  const heard = new Set<TimeId>(rows.map(row => row.event_id))
+  const sent = alerts.filter(({ event }) => heard.has(event.id))
+  if (sent.length > 0) await insertAlertEvents(client, { alerts: sent })
   return rows.map(row => ({
     webhookId: row.webhook_id,
     id: row.event_id,

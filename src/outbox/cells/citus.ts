@@ -3,27 +3,16 @@ import type { Problem } from '../../domain/value/problem.ts'
 import type { Outbox } from '../database/database.ts'
 
 /**
- * As the migrations make it, without its notification: that would be sent on the node where the schema is, which nobody listens to, and
- * which could not prepare the transaction then. Holders see the version with each beat.
+ * A notification of a trigger would be sent on the node where the schema is, which nobody listens to, and which could not prepare the
+ * transaction then. Holders see a change of webhooks with each beat.
  */
-const quietVersion = `
-create or replace function walhook.next_webhooks_version() returns integer language plpgsql as $$
-declare
-  bumped integer;
-begin
-  update walhook.webhooks_version set version = version + 1
-  where xmin <> pg_current_xact_id()::xid returning version into bumped;
-  if not found then
-    return (select version from walhook.webhooks_version);
-  end if;
-  return bumped;
-end $$`
+const tellNobody = `create or replace function walhook.tell_webhooks() returns void language sql as ''`
 
 /** Lets Citus place a cell's schema on one of its nodes. Repeatable. Returns what it lacks. */
 export async function placeByCitus(cell: Outbox): Promise<readonly Problem[]> {
   const lacking = (await citusLines(cell)).filter(({ level }) => level === 'error')
   if (lacking.length > 0) return lacking.map(toProblem)
-  await cell.pool.query(quietVersion)
+  await cell.pool.query(tellNobody)
   // Of a schema that is placed already, it only says so.
   await cell.pool.query('select citus_schema_distribute($1)', [cell.schema])
   return []

@@ -52,20 +52,18 @@ with ${moment}, positions as materialized (
   cross join lateral (${stateAt(p.webhookId, 'e.webhooks_version')}) s
   where e.id > (select min(settled_up_to) from positions) and e.id <= ${p.upTo}
     and ${waitsInLog(p.webhookId, { e: 'e', s: 's', settled: 'positions.settled_up_to', maySend: 'positions.may_send_up_to' })}
-), set_aside as (
-  insert into walhook.deliveries (webhook_id, share, entity_type, entity_id, event_id, with_previous, as_new, as_delete, due_at)
-  select ${p.webhookId}, w.share, w.entity_type, w.entity_id, w.id,
-         (select previous from walhook.webhooks where id = ${p.webhookId}), w.as_new, w.as_delete,
+), due as materialized (
+  select w.*, (select previous from walhook.webhooks where id = ${p.webhookId}) as previous,
          case when w.is_first and not exists (
            select 1 from walhook.deliveries d
            where d.webhook_id = ${p.webhookId} and d.entity_type = w.entity_type and d.entity_id = w.entity_id and d.event_id < w.id
            offset 0
-         ) then greatest(${now}, w.wait_until) else 'infinity' end
+         ) then greatest(${now}, w.wait_until) else 'infinity' end as due_at
   from waiting w
-  on conflict (webhook_id, entity_type, entity_id, event_id) do nothing
-  returning 1
 )
-select count(*)::int as count from set_aside`,
+insert into walhook.deliveries (webhook_id, share, entity_type, entity_id, event_id, with_previous, as_new, as_delete, due_at)
+select ${p.webhookId}, share, entity_type, entity_id, id, previous, as_new, as_delete, due_at from due
+on conflict (webhook_id, entity_type, entity_id, event_id) do nothing`,
 )
 
 /** Rows that a holder has taken and not sent, and will not send any more: the webhook is held. */

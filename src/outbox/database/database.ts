@@ -30,13 +30,10 @@ function getTypeParser(oid: number, format?: 'text' | 'binary') {
  * a plan that reads the whole queue, made while it was empty, until the next autovacuum.
  * https://www.postgresql.org/docs/current/runtime-config-query.html
  */
-const planByIndex = (scope: 'session' | 'local') =>
-  [
-    'plan_cache_mode = force_generic_plan',
-    ...['seqscan', 'sort', 'hashjoin', 'mergejoin'].map(way => `enable_${way} = off`),
-  ]
-    .map(setting => `set ${scope} ${setting}`)
-    .join('; ')
+const byIndex = ['seqscan', 'sort', 'hashjoin', 'mergejoin'].map(way => `enable_${way} = off`)
+const planByIndex = ['plan_cache_mode = force_generic_plan', ...byIndex]
+  .map(setting => `set session ${setting}`)
+  .join('; ')
 
 /**
  * Opens a pool of at most `maxConnections` connections, each on demand. `onError` gets lost connections, which the pool
@@ -65,7 +62,7 @@ export function openOutbox(options: {
     async onConnect(client: pg.ClientBase) {
       await watched.onConnect!(client)
       await options.onSession?.(client)
-      if (options.plans === 'by index') await client.query(planByIndex('session'))
+      if (options.plans === 'by index') await client.query(planByIndex)
     },
   } as pg.PoolConfig)
   pool.on('error', options.onError)
@@ -82,9 +79,12 @@ export function openOutbox(options: {
   }
 }
 
-/** The same for the rest of a transaction. */
-export async function planTransactionByIndex(client: pg.ClientBase): Promise<void> {
-  await client.query(planByIndex('local'))
+/**
+ * By index for the rest of a transaction, whose few statements are planned for their values: where a table is placed on another node, not
+ * every statement has a generic plan.
+ */
+export async function planTransactionByIndex(client: pg.PoolClient): Promise<void> {
+  await client.query(byIndex.map(setting => `set local ${setting}`).join('; '))
 }
 
 /**

@@ -50,9 +50,11 @@ export const lockJoining = (client: pg.ClientBase): Promise<void> => lockHolder(
 export async function lockAllHolders(client: pg.ClientBase): Promise<void> {
   await lockHolderAlone(client, joining)
   // A separate statement: it sees all who joined before. In order, so that two of them never wait for each other.
-  await client.query(
-    `select pg_advisory_xact_lock(${holderLocks}, id) from (select id from walhook.holders order by id offset 0) h`,
-  )
+  const { rows } = await client.query('select id from walhook.holders order by id')
+  // Another one, without a table: where that is placed on another node, its locks would be taken there.
+  await client.query(`select pg_advisory_xact_lock(${holderLocks}, id) from unnest($1::int[]) as h (id)`, [
+    rows.map(({ id }) => id),
+  ])
 }
 
 /** A holder's shares, and the newest version of the webhooks. */

@@ -87,7 +87,7 @@ function writeParameter(parameter: Parameter, from: number): string | ((alias: s
  * A part of a statement that writes, and the moment that it is: what is written, or returned of it, calls no function whose result
  * changes. A table that is placed on another node takes no such call (decision 0095).
  */
-export const moment = 'moment as materialized (select clock_timestamp() as now)'
+export const moment = 'moment as materialized (select statement_timestamp() as now)'
 export const now = '(select now from moment)'
 
 /** Describes rows by column: Postgres' type, and the value of an item. */

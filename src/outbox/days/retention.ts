@@ -78,6 +78,7 @@ async function dropDays(
     const days = day.table === 'attempts' ? keep.logDays : keep.eventsDays
     return day.startMs + dayMs <= nowMs - days * dayMs
   }
+  const isPlaced = await isOnOtherNode(client)
   const days = (await readDays(client)).filter(day => day.state !== 'attached' || isOver(day))
   // A table can have one day in detachment: it comes first.
   days.sort((a, b) => states.indexOf(a.state) - states.indexOf(b.state))
@@ -85,7 +86,7 @@ async function dropDays(
   const stuck = new Set<DayOf>()
   async function drop(day: Day, isNeeded?: () => Promise<boolean>) {
     if (stuck.has(day.table)) return
-    const outcome = await dropDay(client, day, isNeeded)
+    const outcome = await dropDay(client, day, { isPlaced, isNeeded })
     if (outcome === 'dropped') dropped.push(nameOf(day))
     if (outcome === 'others are in the way') stuck.add(day.table)
   }
@@ -116,6 +117,16 @@ async function dropDays(
   return { dropped, held: [...held.values()] }
 }
 
+/** Whether Citus has placed the tables: it detaches none concurrently. Then appends and settlements wait for `waitForOthersMs` at most. */
+async function isOnOtherNode(client: pg.PoolClient): Promise<boolean> {
+  const { rows } = await client.query(`select to_regclass('pg_dist_partition') is not null as has_citus`)
+  if (!rows[0].has_citus) return false
+  const { rows: placed } = await client.query(
+    `select 1 from pg_dist_partition where logicalrelid = 'walhook.events'::regclass`,
+  )
+  return placed.length > 0
+}
+
 const nameOf = ({ table, startMs }: Day) => partitionName(table, startMs)
 
 async function readDays(client: pg.PoolClient): Promise<Day[]> {
@@ -139,13 +150,18 @@ async function readDays(client: pg.PoolClient): Promise<Day[]> {
 async function dropDay(
   client: pg.PoolClient,
   day: Day,
-  isNeeded: () => Promise<boolean> = async () => false,
+  {
+    isPlaced,
+    isNeeded = async () => false,
+  }: { isPlaced: boolean; isNeeded?: (() => Promise<boolean>) | undefined },
 ): Promise<'dropped' | 'needed' | 'others are in the way'> {
   const name = nameOf(day)
   const parent = `walhook.${day.table}`
   try {
     if (day.state === 'attached')
-      await client.query(`alter table ${parent} detach partition walhook.${name} concurrently`)
+      await client.query(
+        `alter table ${parent} detach partition walhook.${name} ${isPlaced ? '' : 'concurrently'}`,
+      )
     if (day.state === 'detaching')
       await client.query(`alter table ${parent} detach partition walhook.${name} finalize`)
     if (await isNeeded()) {

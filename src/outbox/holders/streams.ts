@@ -57,11 +57,14 @@ const saveStreams = statement(
     }),
   },
   p => `
+with p as materialized (
+  select webhook_id, share, settled_up_to, greatest(settled_up_to, may_send_up_to) as may_send_up_to
+  from ${p.streams('p')}
+  where exists (select 1 from walhook.webhooks w where w.id = p.webhook_id offset 0)
+    and exists (select 1 from walhook.shares s where s.share = p.share and s.holder_id = ${p.holderId} offset 0)
+)
 insert into walhook.streams as t (webhook_id, share, settled_up_to, may_send_up_to)
-select webhook_id, share, settled_up_to, greatest(settled_up_to, may_send_up_to)
-from ${p.streams('p')}
-where exists (select 1 from walhook.webhooks w where w.id = p.webhook_id offset 0)
-  and exists (select 1 from walhook.shares s where s.share = p.share and s.holder_id = ${p.holderId} offset 0)
+select webhook_id, share, settled_up_to, may_send_up_to from p
 on conflict (webhook_id, share) do update
   set settled_up_to = greatest(t.settled_up_to, excluded.settled_up_to),
       may_send_up_to = greatest(t.may_send_up_to, excluded.may_send_up_to)`,

@@ -191,14 +191,17 @@ export const headRows = rows<Head>({
 
 /** Notes `given` heads for two days, each on one of them. Where all are noted it locks nothing, and writes nothing. */
 export const noteHeads = (given: (alias: string) => string) => `
-insert into walhook.attempt_heads (webhook_id, id, url, request_headers, response_headers, used_until)
-select webhook_id, id, url, request_headers::jsonb, response_headers::jsonb, now() + interval '2 days'
-from ${given('s')}
-where not exists (
-  select 1 from walhook.attempt_heads h
-  where h.webhook_id = s.webhook_id and h.id = s.id and h.used_until > now() + interval '1 day'
-  offset 0
+with s as materialized (
+  select s.*, now() + interval '2 days' as used_until
+  from ${given('s')}
+  where not exists (
+    select 1 from walhook.attempt_heads h
+    where h.webhook_id = s.webhook_id and h.id = s.id and h.used_until > now() + interval '1 day'
+    offset 0
+  )
 )
+insert into walhook.attempt_heads (webhook_id, id, url, request_headers, response_headers, used_until)
+select webhook_id, id, url, request_headers::jsonb, response_headers::jsonb, used_until from s
 on conflict (webhook_id, id) do update set used_until = excluded.used_until`
 
 /** Columns of the head `h` of an attempt `a`, and the join that finds it. */

@@ -15,12 +15,14 @@ where last.id < $1`
 
 /** The columns of a row, without the expired bodies. */
 const copyStatement = `
-insert into walhook.kept_attempts
-select (jsonb_populate_record(a, jsonb_build_object(
-  'request_body', case when a.trigger = 'test' then '' end,
-  'response_headers', null, 'response_body', null, 'has_bodies', false))).*
-from unnest($1::int[], $2::bigint[]) as k (webhook_id, id)
-join walhook.attempts a on a.webhook_id = k.webhook_id and a.id = k.id
+with a as materialized (
+  select (jsonb_populate_record(a, jsonb_build_object(
+    'request_body', case when a.trigger = 'test' then '' end,
+    'response_headers', null, 'response_body', null, 'has_bodies', false))).*
+  from unnest($1::int[], $2::bigint[]) as k (webhook_id, id)
+  join walhook.attempts a on a.webhook_id = k.webhook_id and a.id = k.id
+)
+insert into walhook.kept_attempts select * from a
 on conflict (webhook_id, id) do nothing`
 
 const webhooksAtOnce = 100

@@ -3,14 +3,23 @@ import type { AlertedIncident } from '../../domain/alert/alert-body.ts'
 import { mailPaceMs, nextMailAt } from '../../domain/alert/mail-pace.ts'
 import type { AlertTrigger } from '../../domain/event/alert.ts'
 import { type Outbox, transaction } from '../database/database.ts'
+import { fields } from '../database/fields.ts'
+import { newIds } from '../database/new-ids.ts'
 import { rows, statement } from '../database/statement.ts'
 import { lockKey } from '../schema/in-schema.ts'
 import { type Incident, incidentColumns, toIncident } from './incidents.ts'
 
 type Alert = { readonly incident: Incident; readonly alert: AlertTrigger }
 
-const insertMails = statement(
-  'insert_mails',
+type Mail = {
+  readonly incidentId: number
+  readonly alert: AlertTrigger
+  readonly tenant: string | null
+  readonly recipient: string
+}
+
+const mailsOf = statement(
+  'mails_of_alerts',
   {
     alerts: rows<Alert>({
       incident_id: ['int', ({ incident }) => incident.id],
@@ -20,10 +29,25 @@ const insertMails = statement(
     toCapture: 'text[]',
   },
   p => `
-insert into walhook.alert_mails (incident_id, alert, tenant, recipient)
 select a.incident_id, a.alert, w.tenant, recipient
 from ${p.alerts('a')} left join walhook.webhooks w on w.id = a.webhook_id
-cross join unnest(case when a.webhook_id is null then ${p.toCapture} else w.alert_to end) recipient
+cross join unnest(case when a.webhook_id is null then ${p.toCapture} else w.alert_to end) recipient`,
+)
+
+const insertMails = statement(
+  'insert_mails',
+  {
+    mails: rows<Mail & { readonly id: bigint }>({
+      id: ['bigint', ({ id }) => id],
+      incident_id: ['int', ({ incidentId }) => incidentId],
+      alert: ['text', ({ alert }) => alert],
+      tenant: ['text', ({ tenant }) => tenant],
+      recipient: ['text', ({ recipient }) => recipient],
+    }),
+  },
+  p => `
+insert into walhook.alert_mails (id, incident_id, alert, tenant, recipient) overriding system value
+select id, incident_id, alert, tenant, recipient from ${p.mails('m')}
 on conflict do nothing
 returning incident_id`,
 )
@@ -34,8 +58,12 @@ export async function addMails(
   alerts: readonly Alert[],
   toCapture: readonly string[],
 ): Promise<ReadonlyMap<number, number>> {
-  const { rows } = await insertMails(client, { alerts, toCapture })
   const counts = new Map<number, number>()
+  const { rows: found } = await mailsOf(client, { alerts, toCapture })
+  if (found.length === 0) return counts
+  const ids = await newIds(client, 'alert_mails', found.length)
+  const mails = found.map((row, i) => ({ ...fields<Mail>(row), id: ids[i]! }))
+  const { rows } = await insertMails(client, { mails })
   for (const { incident_id: id } of rows) counts.set(id, (counts.get(id) ?? 0) + 1)
   return counts
 }

@@ -2,6 +2,7 @@ import type pg from 'pg'
 import { type Actor, type AuditAction, type Changes, changesBetween } from '../../domain/access/audit.ts'
 import type { Outbox } from '../database/database.ts'
 import { fields } from '../database/fields.ts'
+import { newId } from '../database/new-ids.ts'
 
 /**
  * Records who changed what, in the same transaction as the change. `from` and `to` are the object before and after (null or
@@ -23,9 +24,10 @@ export async function recordAudit(
   await client.query({
     name: 'record_audit',
     text: `
-insert into walhook.audit (actor_kind, actor, token_id, user_id, actor_tenant, action, target_id, webhook_id, changes, tenant)
-select $1, $2, $3::int, $4, $9, $5, $6, $7::int, $8::jsonb,
-       coalesce($10, (select tenant from walhook.webhooks where id = $7), $9)`,
+with its as materialized (select coalesce($10, (select tenant from walhook.webhooks where id = $7), $9) as tenant)
+insert into walhook.audit
+  (id, actor_kind, actor, token_id, user_id, actor_tenant, action, target_id, webhook_id, changes, tenant) overriding system value
+select $11::bigint, $1, $2, $3::int, $4, $9, $5, $6, $7::int, $8::jsonb, tenant from its`,
     values: [
       actor.kind,
       actor.name,
@@ -37,6 +39,7 @@ select $1, $2, $3::int, $4, $9, $5, $6, $7::int, $8::jsonb,
       JSON.stringify(changesBetween(what.from ?? null, what.to ?? null)),
       actor.tenant,
       what.tenant ?? null,
+      await newId(client, 'audit'),
     ],
   })
 }

@@ -10,7 +10,7 @@ import {
   noteFailure,
 } from '../../domain/delivery/health.ts'
 import { fields } from '../database/fields.ts'
-import { rows, statement } from '../database/statement.ts'
+import { moment, now, rows, statement } from '../database/statement.ts'
 
 /** An attempt's news of its webhook; `url` may no longer be the webhook's. */
 export type WebhookNews = News & {
@@ -103,10 +103,11 @@ const saveAll = statement(
     }),
   },
   p => `
+with ${moment}
 update walhook.webhooks w
 set failing_since = s.failing_since, held_until = s.held_until, failed_for_ms = s.failed_for_ms, failed_at = s.failed_at,
     next_try_at = s.next_try_at,
-    disabled_at = coalesce(w.disabled_at, case when s.disable is not null then now() end),
+    disabled_at = coalesce(w.disabled_at, case when s.disable is not null then ${now} end),
     disabled_reason = coalesce(w.disabled_reason, s.disable)
 from ${p.saved('s')} where w.id = s.id`,
 )

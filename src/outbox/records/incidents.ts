@@ -2,6 +2,7 @@ import type pg from 'pg'
 import { type IncidentFacts, type IncidentKind, incidentPaces } from '../../domain/alert/incident.ts'
 import type { Outbox } from '../database/database.ts'
 import { fields } from '../database/fields.ts'
+import { newIds } from '../database/new-ids.ts'
 import { rows, statement } from '../database/statement.ts'
 
 /** A problem of a webhook or of capture, alerted once. */
@@ -28,51 +29,60 @@ export type Happening = {
   readonly facts?: IncidentFacts
 }
 
-const happened = rows<Happening>({
-  kind: ['text', ({ kind }) => kind],
-  subject: ['text', ({ of }) => String(of)],
-  webhook_id: ['int', ({ of }) => (typeof of === 'number' ? of : null)],
-  count: ['int', ({ count = 1 }) => count],
-  facts: ['text', ({ facts = {} }) => JSON.stringify(facts)],
-  quiet_ms: ['float8', ({ kind }) => incidentPaces[kind].quietMs],
-  rest_ms: ['float8', ({ kind }) => incidentPaces[kind].restMs],
-  most_ms: ['float8', ({ kind }) => incidentPaces[kind].mostMs],
-})
+const ofHappening = {
+  kind: ['text', ({ kind }: Happening) => kind],
+  subject: ['text', ({ of }: Happening) => String(of)],
+  webhook_id: ['int', ({ of }: Happening) => (typeof of === 'number' ? of : null)],
+  count: ['int', ({ count = 1 }: Happening) => count],
+  facts: ['text', ({ facts = {} }: Happening) => JSON.stringify(facts)],
+  quiet_ms: ['float8', ({ kind }: Happening) => incidentPaces[kind].quietMs],
+  rest_ms: ['float8', ({ kind }: Happening) => incidentPaces[kind].restMs],
+  most_ms: ['float8', ({ kind }: Happening) => incidentPaces[kind].mostMs],
+} as const
+const happened = rows<Happening>(ofHappening)
 
 /** Ends incidents of single occurrences without a recent one, or after a day. */
 const endRested = statement(
   'end_rested_incidents',
   { happened },
   p => `
+with h as materialized (
+  select kind, subject, now() - rest_ms * interval '1 ms' as rested_since, now() - most_ms * interval '1 ms' as oldest
+  from ${p.happened('h')}
+)
 update walhook.incidents i set ended_at = last_at
-from ${p.happened('h')}
-where i.kind = h.kind and i.subject = h.subject and i.ended_at is null
-  and (i.last_at < now() - h.rest_ms * interval '1 ms' or i.opened_at < now() - h.most_ms * interval '1 ms')`,
-)
-
-/** A unique index permits one open incident per subject and kind. None for a deleted webhook. */
-const openOrAdd = statement(
-  'open_incidents',
-  { happened, counted: 'text[]', mostLost: 'int' },
-  p => `
-insert into walhook.incidents as i (kind, subject, webhook_id, count, facts)
-select h.kind, h.subject, h.webhook_id, h.count, h.facts::jsonb
-from ${p.happened('h')}
-where (h.webhook_id is null or exists (select 1 from walhook.webhooks where id = h.webhook_id)) and not exists (
-  select 1 from walhook.incidents
-  where subject = h.subject and kind = h.kind and ended_at > now() - h.quiet_ms * interval '1 ms'
-)
-on conflict (kind, subject) where ended_at is null do update
-set count = i.count + case when i.kind = any(${p.counted}) then excluded.count else 0 end, last_at = now(),
-    facts = case when jsonb_array_length(coalesce(i.facts -> 'lost', '[]')) between 1 and ${p.mostLost} - 1
-                 then i.facts || jsonb_build_object('lost', (i.facts -> 'lost') || coalesce(excluded.facts -> 'lost', '[]'))
-                 else i.facts end`,
+from h
+where i.kind = h.kind and i.subject = h.subject and i.ended_at is null and (i.last_at < h.rested_since or i.opened_at < h.oldest)`,
 )
 
 /** The maximum of named gaps. */
 const mostLost = 20
 /** Kinds that count each occurrence. */
 const counted = Object.entries(incidentPaces).flatMap(([kind, { restMs }]) => (restMs === null ? [] : [kind]))
+
+/** A unique index permits one open incident per subject and kind. None for a deleted webhook. */
+const openOrAdd = statement(
+  'open_incidents',
+  {
+    happened: rows<Happening & { readonly id: bigint }>({ ...ofHappening, id: ['bigint', ({ id }) => id] }),
+  },
+  p => `
+with h as materialized (
+  select h.*
+  from ${p.happened('h')}
+  where (h.webhook_id is null or exists (select 1 from walhook.webhooks where id = h.webhook_id)) and not exists (
+    select 1 from walhook.incidents
+    where subject = h.subject and kind = h.kind and ended_at > now() - h.quiet_ms * interval '1 ms'
+  )
+)
+insert into walhook.incidents as i (id, kind, subject, webhook_id, count, facts) overriding system value
+select id, kind, subject, webhook_id, count, facts::jsonb from h
+on conflict (kind, subject) where ended_at is null do update
+set count = i.count + case when i.kind in (${counted.map(kind => `'${kind}'`)}) then excluded.count else 0 end, last_at = excluded.last_at,
+    facts = case when jsonb_array_length(coalesce(i.facts -> 'lost', '[]')) between 1 and ${mostLost} - 1
+                 then jsonb_set(i.facts, '{lost}', (i.facts -> 'lost') || coalesce(excluded.facts -> 'lost', '[]'))
+                 else i.facts end`,
+)
 
 /**
  * Records occurrences, one for each subject and kind, if possible in the transaction that causes them: opens an incident or adds to the
@@ -87,7 +97,8 @@ export async function noteIncidents(
   const ordered = happenings.toSorted((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1))
   const single = ordered.filter(({ kind }) => counted.includes(kind))
   if (single.length > 0) await endRested(db, { happened: single })
-  await openOrAdd(db, { happened: ordered, counted, mostLost })
+  const ids = await newIds(db, 'incidents', ordered.length)
+  await openOrAdd(db, { happened: ordered.map((each, i) => ({ ...each, id: ids[i]! })) })
 }
 
 const keyOf = ({ of, kind }: Happening) => `${String(of).padStart(10, '0')} ${kind}`

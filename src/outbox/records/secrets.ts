@@ -42,9 +42,10 @@ export async function setSecret(
   next: { readonly secret: string; readonly previousSecret: string | null; readonly overlapHours: number },
 ): Promise<void> {
   await client.query(
-    `update walhook.webhooks
+    `with previous as materialized (select now() + $4 * interval '1 hour' as ends_at)
+     update walhook.webhooks
      set secret = $2, previous_secret = $3,
-         previous_secret_expires_at = case when $3::text is not null then now() + $4 * interval '1 hour' end,
+         previous_secret_expires_at = case when $3::text is not null then (select ends_at from previous) end,
          version = version + 1, updated_at = now()
      where id = $1`,
     [id, next.secret, next.previousSecret, next.overlapHours],

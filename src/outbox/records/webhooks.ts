@@ -4,6 +4,7 @@ import type { Batching, Webhook } from '../../domain/webhook/webhook.ts'
 import type { Outbox } from '../database/database.ts'
 import { fields } from '../database/fields.ts'
 import { webhooksOf } from '../database/row-keys.ts'
+import { moment, now } from '../database/statement.ts'
 import { lockKey } from '../schema/in-schema.ts'
 
 /** The columns of a webhook without its secrets. */
@@ -195,7 +196,7 @@ const isNew = `(url <> $2::text or ($3::boolean and (not is_active or disabled_a
 const forgottenWhenNew = ['failing_since', 'failed_for_ms', 'failed_at', 'next_try_at', 'held_until']
 const setAnyway = [
   ...forgottenWhenNew.map(column => `${column} = case when ${isNew} then null else ${column} end`),
-  `activated_at = case when ${isNew} then clock_timestamp() else activated_at end`,
+  `activated_at = case when ${isNew} then ${now} else activated_at end`,
   'version = version + 1',
   'updated_at = now()',
 ]
@@ -212,7 +213,7 @@ export async function updateWebhook(db: Db, id: number, change: Change): Promise
   })
   const set = [...values.map(([name], i) => `${name} = $${i + 4}`), ...setAnyway]
   const { rows } = await toQuery(db).query(
-    `update walhook.webhooks set ${set.join(', ')} where id = $1 returning ${columns}`,
+    `with ${moment} update walhook.webhooks set ${set.join(', ')} where id = $1 returning ${columns}`,
     [id, url, isActive, ...values.map(([, value]) => value)],
   )
   return rows[0] ? toWebhook(rows[0]) : null

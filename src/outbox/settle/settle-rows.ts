@@ -3,9 +3,9 @@ import { isAlertType } from '../../domain/event/alert.ts'
 import type { TimeId } from '../../domain/value/time-id.ts'
 import { type Due, dueInMs, dues, setAside, wakeNext } from '../aside/aside.ts'
 import type { Delivery, Shipment } from '../aside/shipment.ts'
+import { newTimeIds } from '../database/new-ids.ts'
 import { ofBatch, ofRow, rowOfS } from '../database/row-keys.ts'
 import { moment, now, rows, statement } from '../database/statement.ts'
-import { newTimeIds } from '../database/time-ids.ts'
 import { recordEnded } from '../log/waits.ts'
 import type { EndedRow, MovedBatch, MovedRow, SettledRows } from './settled-rows.ts'
 
@@ -67,30 +67,43 @@ export async function readHeldBatches(
   }
 }
 
-/** Records dead deliveries; an earlier end stays. */
-const endStatement = statement(
-  'end_rows',
-  {
-    holderId: 'int',
-    ended: rows<EndedRow>({
-      ...ofRow,
-      ...ofAttempt,
-      state: ['text', row => row.state],
-      is_row: ['boolean', row => row.isRow],
-    }),
-  },
+const deleteStatement = statement(
+  'delete_rows',
+  { holderId: 'int', ended: rows<EndedRow>({ ...ofRow, ...ofAttempt }) },
   p => `
 with s as materialized (
-  select s.*, d.ctid as row
+  select d.ctid as row
   from ${p.ended('s')}
   ${itsRow}
-  where not s.is_row or ${isStillIts(p.holderId)}
-), deleted as (
-  delete from walhook.deliveries d using s where s.is_row and d.ctid = s.row
+  where ${isStillIts(p.holderId)}
 )
-${recordEnded('dead', `(select * from s where state = 'dead') dead`)}
-returning webhook_id, entity_type`,
+delete from walhook.deliveries d using s where d.ctid = s.row
+returning d.webhook_id, d.event_id`,
 )
+
+const recordDead = statement(
+  'record_dead',
+  { dead: rows<EndedRow>({ ...ofRow, attempts: ['smallint', row => row.attempts] }) },
+  p => recordEnded('dead', p.dead('s')),
+)
+
+/** Deletes rows that have ended, and records the dead among them, and those that had no row. Returns the dead. */
+async function endRows(
+  client: pg.ClientBase,
+  holderId: number,
+  ended: readonly EndedRow[],
+): Promise<readonly EndedRow[]> {
+  const itsRows = ended.filter(({ isRow }) => isRow)
+  const { rows: gone } =
+    itsRows.length > 0 ? await deleteStatement(client, { holderId, ended: itsRows }) : { rows: [] }
+  const wasIts = new Set(gone.map(row => `${row.webhook_id} ${row.event_id}`))
+  const dead = ended.filter(
+    ({ state, isRow, webhookId, eventId }) =>
+      state === 'dead' && (!isRow || wasIts.has(`${webhookId} ${eventId}`)),
+  )
+  if (dead.length > 0) await recordDead(client, { dead })
+  return dead
+}
 
 const moveStatement = statement(
   'move_rows',
@@ -106,55 +119,63 @@ const moveStatement = statement(
   },
   p => `
 with ${moment}, s as materialized (
-  select s.*, d.ctid as row
+  select s.*, d.ctid as row, coalesce(${now} + s.due_in_ms * interval '1 ms', 'infinity') as due_at
   from ${p.moved('s')}
   ${itsRow}
   where ${isStillIts(p.holderId)}
 )
 update walhook.deliveries d
-set attempts = s.attempts, as_new = s.as_new, batch_id = s.to_batch, taken_by = null,
-    due_at = case when s.due_in_ms is null then 'infinity' else ${now} + s.due_in_ms * interval '1 ms' end
+set attempts = s.attempts, as_new = s.as_new, batch_id = s.to_batch, taken_by = null, due_at = s.due_at
 from s
 where d.ctid = s.row
 returning d.webhook_id, ${dueInMs('d.due_at', now)} as due_in_ms`,
 )
 
-/** New batches are inserted, failed ones released, finished ones deleted. */
-const moveBatchesStatement = statement(
-  'move_batches',
+const ofMovedBatch = { ...ofBatch, webhook_id: ['int', (of: MovedBatch) => of.webhookId] } as const
+
+const endBatchesStatement = statement(
+  'end_batches',
+  { batches: rows<MovedBatch>(ofMovedBatch) },
+  p => `
+with s as materialized (
+  select b.ctid as row
+  from ${p.batches('s')}
+  cross join lateral (
+    select ctid from walhook.batches where webhook_id = s.webhook_id and id = s.batch_id limit 1
+  ) b
+)
+delete from walhook.batches b using s where b.ctid = s.row`,
+)
+
+/** New batches are inserted, failed ones released. */
+const releaseBatchesStatement = statement(
+  'release_batches',
   {
     batches: rows<MovedBatch>({
-      ...ofBatch,
-      webhook_id: ['int', of => of.webhookId],
+      ...ofMovedBatch,
       share: ['smallint', of => of.share],
       due_in_ms: ['float8', of => of.dueInMs],
     }),
   },
   p => `
 with ${moment}, s as materialized (
-  select s.*, b.ctid as row
-  from ${p.batches('s')}
-  left join lateral (
-    select ctid from walhook.batches where webhook_id = s.webhook_id and id = s.batch_id limit 1
-  ) b on true
-), ended as (
-  delete from walhook.batches b using s where b.ctid = s.row and s.due_in_ms is null
+  select s.*, ${now} + s.due_in_ms * interval '1 ms' as due_at from ${p.batches('s')}
+), released as (
+  insert into walhook.batches (webhook_id, id, share, due_at)
+  select webhook_id, batch_id, share, due_at from s
+  on conflict (webhook_id, id) do update set due_at = excluded.due_at, taken_by = null
+  returning webhook_id, due_at
 )
-insert into walhook.batches as b (webhook_id, id, share, due_at)
-select webhook_id, batch_id, share, ${now} + due_in_ms * interval '1 ms' from s where due_in_ms is not null
-on conflict (webhook_id, id) do update set due_at = excluded.due_at, taken_by = null
-returning b.webhook_id, ${dueInMs('b.due_at', now)} as due_in_ms`,
+select webhook_id, ${dueInMs('due_at', now)} as due_in_ms from released`,
 )
 
 /** Dead deliveries of the application's events; a dead alert causes no alert. */
-const countDead = (
-  rows: readonly { webhook_id: number; entity_type: string }[],
-): ReadonlyMap<number, number> =>
+const countDead = (dead: readonly EndedRow[]): ReadonlyMap<number, number> =>
   new Map(
     [
       ...Map.groupBy(
-        rows.filter(row => !isAlertType(row.entity_type)),
-        row => row.webhook_id,
+        dead.filter(({ entityType }) => !isAlertType(entityType)),
+        ({ webhookId }) => webhookId,
       ),
     ].map(([webhookId, its]) => [webhookId, its.length]),
   )
@@ -169,16 +190,19 @@ export async function settleRows(
   what: SettledRows,
 ): Promise<{ readonly left: Due[]; readonly dead: ReadonlyMap<number, number> }> {
   const { ended, moved, aside, batches } = what
-  const [endedRows, movedRows, movedBatches, set, woken] = await Promise.all([
-    ended.length > 0 ? endStatement(client, { holderId, ended }) : null,
+  const endedBatches = batches.filter(({ dueInMs }) => dueInMs === null)
+  const released = batches.filter(({ dueInMs }) => dueInMs !== null)
+  const [dead, movedRows, releasedBatches, , set, woken] = await Promise.all([
+    endRows(client, holderId, ended),
     moved.length > 0 ? moveStatement(client, { holderId, moved }) : null,
-    batches.length > 0 ? moveBatchesStatement(client, { batches }) : null,
+    released.length > 0 ? releaseBatchesStatement(client, { batches: released }) : null,
+    endedBatches.length > 0 && endBatchesStatement(client, { batches: endedBatches }),
     setAside(client, aside),
     // For retries too: an older row may have been requested by hand meanwhile.
     wakeNext(client, [...ended.filter(({ isRow }) => isRow), ...moved]),
   ])
   return {
-    left: [...dues(movedRows?.rows ?? []), ...dues(movedBatches?.rows ?? []), ...set, ...woken],
-    dead: countDead(endedRows?.rows ?? []),
+    left: [...dues(movedRows?.rows ?? []), ...dues(releasedBatches?.rows ?? []), ...set, ...woken],
+    dead: countDead(dead),
   }
 }

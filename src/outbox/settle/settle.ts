@@ -72,8 +72,10 @@ async function settleIn(
   locks: 'its own' | 'all',
 ): Promise<Settled> {
   const { aside, settlements } = what
+  // Before everything else, which is sent together.
+  if (locks === 'all') await lockAllHolders(client)
   const [, held, { health, readAtMs }] = await Promise.all([
-    locks === 'all' ? lockAllHolders(client) : lockHolder(client, holderId),
+    locks !== 'all' && lockHolder(client, holderId),
     standing(client, holderId),
     // An attempt's age counts from the reading of the outbox's clock.
     lockHealth(

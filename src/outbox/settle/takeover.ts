@@ -1,9 +1,11 @@
 import type pg from 'pg'
 import type { TimeId } from '../../domain/value/time-id.ts'
+import { onceEach, type RowEntity } from '../aside/aside.ts'
 import { type Outbox, transaction } from '../database/database.ts'
 import { endStuckSessions, tryLockHolderAlone } from '../database/fence.ts'
 import { fields } from '../database/fields.ts'
-import { statement } from '../database/statement.ts'
+import { ofRowEntity } from '../database/row-keys.ts'
+import { rows, statement } from '../database/statement.ts'
 import { freeTaken, notifyShares } from '../holders/holders.ts'
 import { isEnded, isSetAside, isSkipped } from '../log/waits.ts'
 import { formOf, stateAt, wants } from '../log/wanted.ts'
@@ -26,15 +28,17 @@ export async function takeOver(
     await client.query(
       'set local enable_hashjoin = on; set local enable_sort = on; set local plan_cache_mode = auto',
     )
-    const { rows } = await findDead(client, { deadId, beat })
-    if (!rows[0]) return null
-    const dead = fields<Dead>(rows[0])
+    const { rows: found } = await findDead(client, { deadId, beat })
+    if (!found[0]) return null
+    const dead = fields<Dead>(found[0])
     const { rows: set } = await setAsideUnknown(client, { deadId, ...dead })
+    const entities = onceEach(set.map(fields<RowEntity>))
+    if (entities.length > 0) await postpone(client, { notBefore: dead.notBefore, entities })
     await freeTaken(client, { holderId: deadId, notBefore: dead.notBefore })
     await passOn(client, dead)
     await client.query('delete from walhook.holders where id = $1', [deadId])
     await notifyShares(client)
-    return { setAside: set[0].count, shares: dead.shares }
+    return { setAside: set.length, shares: dead.shares }
   })
   if (taken !== 'busy') return taken
   await endStuckSessions(outbox.pool, deadId)
@@ -81,7 +85,6 @@ const dayOfIds = 86_400_000n << 20n
  *   lagging webhook
  * - open: those without a single delivery, row or end
  * - arrived: those of them delivered in a batch, by one index query
- * - waiting: rows of the same entities requested by hand, which wait too
  *
  * Everything is looked up by key, whatever the statistics: `offset 0` keeps `exists` from becoming a join.
  */
@@ -149,32 +152,39 @@ with main as materialized (
   select e.*, row_number() over (partition by e.webhook_id, e.entity_type, e.entity_id order by e.id) = 1 as is_first
   from open e left join arrived using (webhook_id, id)
   where arrived.id is null
-), waiting as materialized (
-  select distinct d.ctid
-  from unknown u
-  cross join lateral (
-    select ctid from walhook.deliveries
-    where webhook_id = u.webhook_id and entity_type = u.entity_type and entity_id = u.entity_id
-      and is_manual and due_at < ${p.notBefore} and taken_by is null and batch_id is null
-    offset 0
-  ) d
-), postponed as (
-  update walhook.deliveries d set due_at = ${p.notBefore} from waiting where d.ctid = waiting.ctid
-), set_aside as (
-  insert into walhook.deliveries (webhook_id, share, entity_type, entity_id, event_id, with_previous, as_new, as_delete, due_at)
-  select u.webhook_id, u.share, u.entity_type, u.entity_id, u.id, w.previous, u.as_new, u.as_delete,
+), due as materialized (
+  select u.*, w.previous,
          case when u.is_first and not exists (
            select 1 from walhook.deliveries d
            where d.webhook_id = u.webhook_id and d.entity_type = u.entity_type and d.entity_id = u.entity_id
              and d.event_id < u.id
            offset 0
-         ) then ${p.notBefore} else 'infinity' end
+         ) then ${p.notBefore} else 'infinity' end as due_at
   from unknown u
   cross join lateral (select previous from walhook.webhooks where id = u.webhook_id limit 1) w
-  on conflict (webhook_id, entity_type, entity_id, event_id) do nothing
-  returning 1
 )
-select count(*)::int as count from set_aside`,
+insert into walhook.deliveries (webhook_id, share, entity_type, entity_id, event_id, with_previous, as_new, as_delete, due_at)
+select webhook_id, share, entity_type, entity_id, id, previous, as_new, as_delete, due_at from due
+on conflict (webhook_id, entity_type, entity_id, event_id) do nothing
+returning webhook_id, entity_type, entity_id`,
+)
+
+/** Rows of the same entities that were requested by hand wait too. */
+const postpone = statement(
+  'postpone_by_hand',
+  { notBefore: 'timestamptz', entities: rows<RowEntity>(ofRowEntity) },
+  p => `
+with waiting as materialized (
+  select d.ctid
+  from ${p.entities('s')}
+  cross join lateral (
+    select ctid from walhook.deliveries
+    where webhook_id = s.webhook_id and entity_type = s.entity_type and entity_id = s.entity_id
+      and is_manual and due_at < ${p.notBefore} and taken_by is null and batch_id is null
+    offset 0
+  ) d
+)
+update walhook.deliveries d set due_at = ${p.notBefore} from waiting where d.ctid = waiting.ctid`,
 )
 
 /**
