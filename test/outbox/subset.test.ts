@@ -1,6 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { moment, now } from '../../src/outbox/database/statement.ts'
 import { breaches, breachesOfMigration, deliveryTables, sqlOf } from '../support/sql-subset.ts'
 
 const root = join(import.meta.dirname, '..', '..')
@@ -110,8 +111,7 @@ test.each([
 })
 
 test.each([
-  `with moment as materialized (select statement_timestamp() as now)
-   update walhook.holders set alive_until = (select now from moment) returning id`,
+  `with ${moment} update walhook.holders set alive_until = ${now} returning id`,
   'update walhook.holders set beat = 1, alive_until = now()',
   `with s as materialized (select 1 from walhook.webhooks) insert into walhook.skips (id) overriding system value select * from s`,
   'insert into walhook.holders (alive_until) values (clock_timestamp()) returning id',

@@ -38,7 +38,7 @@ const numbered = ['audit', 'incidents', 'alert_mails', 'skips', 'replays']
 const volatile = /\b(?:clock_timestamp|timeofday|random|gen_random_uuid|nextval|walhook\.new_time_id)\(/
 const changing =
   /\b(?:now|clock_timestamp|statement_timestamp|timeofday|random|gen_random_uuid|nextval|walhook\.new_time_id|pg_notify)\(|\bcurrent_timestamp\b/
-const isSql = /\b(?:select|insert|update|delete|returning|exists)\b/i
+const isSql = /\b(?:select|insert|update|delete|returning|exists|alter table)\b/i
 const withoutComments = (text: string) => text.replace(/--[^\n]*|\/\*.*?\*\//gs, '')
 
 type Node = { type: string; start: number; [key: string]: unknown }

@@ -193,10 +193,8 @@ async function writeEnded(
 ): Promise<readonly Due[]> {
   if (ended.length === 0) return []
   await lockRows(client, { webhookId, keys: ended })
-  await Promise.all([
-    deleteSuperseded(client, { webhookId, superseded: ended }),
-    recordSuperseded(client, { webhookId, superseded: ended }),
-  ])
+  const superseded = { webhookId, superseded: ended }
+  await Promise.all([deleteSuperseded(client, superseded), recordSuperseded(client, superseded)])
   return await wakeNext(
     client,
     ended.map(each => ({ ...each, webhookId })),
