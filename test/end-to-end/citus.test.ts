@@ -45,8 +45,8 @@ step(
     const one = await at.webhook('/failing', {})
     const batched = await at.webhook('/failing-batches', { batch: { max_events: 5, max_wait_ms: 100 } })
     const refused = (user: number) => user % 5 === 0
-    at.reactTo(({ path, user }, earlier) =>
-      path.startsWith('/failing') && (refused(user) || (user % 3 === 0 && earlier === 0))
+    at.reactTo(({ path, users }, earlier) =>
+      path.startsWith('/failing') && (users.some(refused) || (users[0]! % 3 === 0 && earlier === 0))
         ? { status: 500 }
         : {},
     )

@@ -27,9 +27,9 @@ export async function openCitusTrial(url: string) {
   const database = { name, url: await createOnCitus(url, name) }
   const nodes = await nodesOf(url)
   const logs = await Promise.all(nodes.map(node => logOf(urlOf(node.url, name))))
-  let react: (entry: { path: string; user: number }, earlier: number) => Reaction = () => ({})
+  let react: (entry: { path: string; users: readonly number[] }, earlier: number) => Reaction = () => ({})
   const receiver = await startFaultyReceiver(({ path, body }, earlier) =>
-    react({ path, user: eventsOf(body)[0]!.user }, earlier),
+    react({ path, users: eventsOf(body).map(({ user }) => user) }, earlier),
   )
   const psql = await connect(database.url)
   await psql.query(tables)
