@@ -60,8 +60,8 @@ step(
         },
       )
     const log = await at.api('GET', `/api/webhooks/${one}/log?outcome=refused&limit=100`)
-    expect(log.items.length).toBeGreaterThan(8)
-    const event = await at.api('GET', `/api/events/${log.items[0].event_id}`)
+    expect(log.data.length).toBeGreaterThan(8)
+    const event = await at.api('GET', `/api/events/${log.data[0].event_id}`)
     expect(event.entity_type).toBe('user')
     at.reactTo(() => ({}))
     const from = new Date(Date.now() - 3_600_000).toISOString()
@@ -86,7 +86,7 @@ step('by hand: resend, replay, cancel, and what was missed while inactive', asyn
   await at.change(10, 2)
   await at.untilAll('/by-hand')
   const log = await at.api('GET', `/api/webhooks/${id}/log?limit=1`)
-  await at.api('POST', `/api/webhooks/${id}/resend`, { event_id: log.items[0].event_id })
+  await at.api('POST', `/api/webhooks/${id}/resend`, { event_id: log.data[0].event_id })
   await until(() => at.arrivedAt('/by-hand').length === 21, { what: 'the resent one' })
   const isQueued = await at.api('POST', `/api/webhooks/${id}/replay`, { from })
   await until(() => at.arrivedAt('/by-hand').length === 21 + isQueued.queued, { what: 'the replay' })
@@ -149,8 +149,8 @@ step(
       what: 'the deletion',
     })
     const audit = await at.api('GET', `/api/audit?webhook_id=${id}&limit=100`)
-    expect(audit.items.map((item: { action: string }) => item.action)).toContain('webhook.secret_rotated')
-    for (const { id } of audit.items)
+    expect(audit.data.map((item: { action: string }) => item.action)).toContain('webhook.secret_rotated')
+    for (const { id } of audit.data)
       expect([id, Number(id) > 20_000_000 && Number(id) < 40_000_000]).toEqual([id, true])
     for (const path of ['/api/status', '/api/alerts', '/api/events', '/api/webhooks'])
       await at.api('GET', path)
@@ -244,7 +244,7 @@ step('days are dropped', async at => {
 })
 
 step('the cell is removed with its schema', async at => {
-  const { items } = await at.api('GET', '/api/webhooks?limit=100')
+  const { data: items } = await at.api('GET', '/api/webhooks?limit=100')
   for (const { id } of items) await at.api('DELETE', `/api/webhooks/${id}`)
   await at.run('cell', 'remove', 'west', '--drop')
   const { rows } = await at.psql.query(`select 1 from pg_namespace where nspname = 'walhook_west'`)
