@@ -1,5 +1,5 @@
--- Its own function: a cell on another node has one that tells nobody, since nobody listens there.
-create function walhook.tell_webhooks() returns void language sql as $$
+-- Its own function: a cell on another node has one that notifies nobody, since nobody listens there.
+create function walhook.notify_webhooks() returns void language sql as $$
   select pg_notify('walhook_outbox', 'webhooks')
 $$;
 
@@ -12,7 +12,7 @@ begin
   if not found then
     return (select version from walhook.webhooks_version);
   end if;
-  perform walhook.tell_webhooks();
+  perform walhook.notify_webhooks();
   return bumped;
 end $$;
 

@@ -100,7 +100,7 @@ begin
   if not found then
     return (select version from walhook.webhooks_version);
   end if;
-  perform walhook.tell_webhooks();
+  perform walhook.notify_webhooks();
   return bumped;
 end $function$
 ;
@@ -155,6 +155,14 @@ begin
 end $function$
 ;
 
+CREATE OR REPLACE FUNCTION walhook.notify_webhooks()
+ RETURNS void
+ LANGUAGE sql
+AS $function$
+  select pg_notify('walhook_outbox', 'webhooks')
+$function$
+;
+
 CREATE OR REPLACE FUNCTION walhook.parsed_json(doc text)
  RETURNS jsonb
  LANGUAGE plpgsql
@@ -188,14 +196,6 @@ begin
   hash := hash # (hash >> 16);
   return hash % 12;
 end $function$
-;
-
-CREATE OR REPLACE FUNCTION walhook.tell_webhooks()
- RETURNS void
- LANGUAGE sql
-AS $function$
-  select pg_notify('walhook_outbox', 'webhooks')
-$function$
 ;
 
 CREATE OR REPLACE FUNCTION walhook.through_filter(filter jsonb, entering text, leaving text, has_wanted_field boolean, entity_type text, action_type text, body text, previous text, changed text[], omitted text[])

@@ -73,7 +73,9 @@ export async function openCitusTrial(url: string) {
     for (const sent of wanted.values()) sent.push(...users.map(user => ({ user, version })))
   }
   const accepted = (path: string) =>
-    receiver.account.filter(entry => entry.path === path && isAccepted(entry))
+    receiver.account.filter(
+      entry => entry.path === path && isAccepted(entry) && entry.body.action_type !== 'test',
+    )
   const arrivedAt = (path: string) => accepted(path).flatMap(({ body }) => eventsOf(body))
 
   return {
@@ -151,8 +153,8 @@ export async function openCitusTrial(url: string) {
 const isAccepted = ({ reaction: { status = 204, fault }, answeredAtMs }: Entry) =>
   answeredAtMs !== null && fault === undefined && status < 300
 
-type Told = { readonly entity_id: number; readonly result?: { readonly version: number } }
-const eventsOf = (body: Told | readonly Told[]): Sent[] =>
+type Body = { readonly entity_id: number; readonly result?: { readonly version: number } }
+const eventsOf = (body: Body | readonly Body[]): Sent[] =>
   (Array.isArray(body) ? body : [body]).map(({ entity_id: user, result }) => ({
     user,
     version: result?.version ?? 0,

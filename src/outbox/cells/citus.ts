@@ -6,13 +6,13 @@ import type { Outbox } from '../database/database.ts'
  * A notification of a trigger would be sent on the node where the schema is, which nobody listens to, and which could not prepare the
  * transaction then. Holders see a change of webhooks with each beat.
  */
-const tellNobody = `create or replace function walhook.tell_webhooks() returns void language sql as ''`
+const notifyNobody = `create or replace function walhook.notify_webhooks() returns void language sql as ''`
 
 /** Lets Citus place a cell's schema on one of its nodes. Repeatable. Returns what it lacks. */
 export async function placeByCitus(cell: Outbox): Promise<readonly Problem[]> {
   const lacking = (await citusLines(cell)).filter(({ level }) => level === 'error')
   if (lacking.length > 0) return lacking.map(toProblem)
-  await cell.pool.query(tellNobody)
+  await cell.pool.query(notifyNobody)
   // Of a schema that is placed already, it only says so.
   await cell.pool.query('select citus_schema_distribute($1)', [cell.schema])
   return []
