@@ -41,6 +41,7 @@ test('two processes share the deliveries, none is sent by both, and one takes ov
   const total = users * (1 + updates)
   await until(async () => receiver.arrivals.length >= total && (await readQueue(psql)).deliveries === 0, {
     what: `${total} deliveries`,
+    timeoutMs: 150_000,
   })
 
   // Nothing was killed and nothing timed out, so nothing may have come twice.
@@ -67,4 +68,4 @@ test('two processes share the deliveries, none is sent by both, and one takes ov
     Array.from({ length: 10 }, (_, i) => `user ${i + 1} update 10`),
   )
   expect(new Set(receiver.arrivals.map(({ messageId }) => messageId)).size).toBe(total + 10)
-})
+}, 300_000)

@@ -1,7 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { createRequire } from 'node:module'
 import type { Page } from 'playwright-core'
-import { viewports } from './browser.ts'
 
 const source = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8')
 
@@ -28,14 +27,36 @@ export async function isTooWide(page: Page): Promise<boolean> {
   return await page.evaluate('document.documentElement.scrollWidth > document.documentElement.clientWidth')
 }
 
-/** What is wrong with a page in every look, without loading it again: in the dark, nothing but its colours is different. */
-export async function findInEveryViewport(page: Page): Promise<string[]> {
+type Trial = {
+  readonly width: number
+  readonly colorScheme: 'light' | 'dark'
+  readonly rules: readonly string[] | null
+}
+
+/** By all rules at both widths and in both colour schemes; in the dark, a screen differs from one in the light by its colours only. */
+const everyViewport: readonly Trial[] = [
+  { width: 1280, colorScheme: 'light', rules: null },
+  { width: 1280, colorScheme: 'dark', rules: colourRules },
+  { width: 360, colorScheme: 'dark', rules: null },
+]
+
+/** What is wrong with a page in every viewport, without loading it again. */
+export const findInEveryViewport = (page: Page): Promise<string[]> => tryViewports(page, everyViewport)
+
+/** The same for a page that is tried in another language, too: only its texts and their lengths differ. */
+export const findInTranslation = (page: Page): Promise<string[]> =>
+  tryViewports(page, [
+    { width: 1280, colorScheme: 'light', rules: null },
+    { width: 360, colorScheme: 'light', rules: [] },
+  ])
+
+async function tryViewports(page: Page, viewports: readonly Trial[]): Promise<string[]> {
   const found: string[] = []
-  for (const { width, colorScheme } of viewports) {
+  for (const { width, colorScheme, rules } of viewports) {
     await page.setViewportSize({ width, height: 800 })
     // Without motion, a colour is at once what it becomes.
     await page.emulateMedia({ colorScheme, reducedMotion: 'reduce' })
-    const barriers = await findBarriers(page, colorScheme === 'dark' ? colourRules : null)
+    const barriers = rules?.length === 0 ? [] : await findBarriers(page, rules)
     if (await isTooWide(page)) barriers.push('is too wide')
     found.push(...barriers.map(barrier => `${page.url()}, ${colorScheme} and ${width} wide: ${barrier}`))
   }

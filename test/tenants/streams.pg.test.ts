@@ -36,7 +36,8 @@ async function openDelivery(at: TestOutbox, react: Parameters<typeof startFaulty
   const dispatcher = createDispatcher({
     outbox: at.outbox,
     deliver: createDeliver({ post: sender.post, sealKey, userAgent: 'walhook/0.0.0', nowMs: Date.now }),
-    scheduleMs: [20, 20, 20, 20],
+    // More than a busy machine can fail: a delivery that is given up would never come.
+    scheduleMs: Array.from({ length: 200 }, () => 20),
     ...{ maxInFlightPerWebhook: 20, maxInFlight: 200, deadlineMs: 5_000, drainMs: 0 },
     ...{ nowMs: Date.now, random: Math.random, log: silentLog, onSettled() {} },
   })
@@ -145,7 +146,7 @@ test('of a thousand tenants each receiver gets its own entities only, in their o
   }
   await until(() => accepted().length >= deliveries, {
     what: `${deliveries} deliveries (seed ${seed})`,
-    timeoutMs: 60_000,
+    timeoutMs: 150_000,
   })
   const got = new Map<string, string[]>()
   for (const { lane, body } of accepted()) got.set(lane, [...(got.get(lane) ?? []), body.action_type])
@@ -157,4 +158,4 @@ test('of a thousand tenants each receiver gets its own entities only, in their o
     if (path === '/all' || body.action_type === 'delete') continue
     expect({ seed, path, of: body.result.of }).toEqual({ seed, path, of: path.slice(1) })
   }
-})
+}, 240_000)
