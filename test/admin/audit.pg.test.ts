@@ -30,7 +30,7 @@ test('every action that is recorded has its words', () => {
   expect(Object.keys(en.audit.actions).sort()).toEqual([...auditActions].sort())
 })
 
-test('where nothing was changed, it is said what will stand here', async () => {
+test('an empty audit log says what it will contain', async () => {
   // Whoever looks has logged in, and that is recorded.
   expect((await at.get('/audit?webhook=1')).text).toContain('No changes yet')
 })

@@ -116,7 +116,7 @@ test('each webhook shows how it is: its state, its last request, what failed in 
   expect(disabled).not.toContain('<img')
 })
 
-test('what fails comes first, each state can be shown alone, and the menu says how many fail', async () => {
+test('failing webhooks come first, each state can be filtered, and the menu has the number of failing ones', async () => {
   const well = await create({ name: 'A' })
   const failing = await create({ name: 'B' })
   const disabled = await create({ name: 'C' })
@@ -183,7 +183,7 @@ test('a second click during the first request shows what the first created', asy
   expect((await at.call('GET', '/api/webhooks')).json.data).toHaveLength(1)
 })
 
-test('what is wrong is said at its field, and what was typed stays', async () => {
+test('an error is at its field, and the input stays', async () => {
   const { status, text } = await at.post('/couplings/new', [
     ...Object.entries(filled({ name: html, url: 'https://10.0.0.1/', batch: 'on', max_events: '1' })),
     ['header_name', 'content-type'],
@@ -297,7 +297,7 @@ test('what a receiver answers is shown as text', async () => {
   expect(text).not.toContain('<img')
 })
 
-test('an account that there is not is said, and so is that a token has none', async () => {
+test('a missing account is reported, and so is a token without one', async () => {
   const { id } = await create()
   const unknown = await at.post(`/couplings/${id}/test`, { user_id: html })
   expect(unknown.status).toBe(422)

@@ -147,7 +147,7 @@ test('an attempt that is kept while its day is dropped is shown once', async () 
   expect(steps((await at.get(`/events/${event}`)).text, id)).toHaveLength(3)
 })
 
-test('what becomes of an event appears by itself', async () => {
+test('the states of an event appear live', async () => {
   const id = await at.webhook(['user.new'])
   await at.append('user 7 new')
   const [event] = await eventIds(at)
@@ -202,7 +202,7 @@ const lines = (text: string) =>
       .trim(),
   )
 
-test('each event of the list says how it is at the webhooks, and the filter finds it by that', async () => {
+test('each event of the list shows its states at the webhooks, and the filter uses them', async () => {
   const [good, bad] = [await at.webhook(['user.new']), await at.webhook(['user.new'])]
   await at.webhook(['user.update'])
   await at.append('user 7 new')
@@ -236,7 +236,7 @@ test('each event of the list says how it is at the webhooks, and the filter find
       expect({ path, status: (await at.get(path, 'viewer')).status }).toEqual({ path, status: 422 })
 })
 
-test('the list follows what happens, with its filter, and says when a change is older than its event', async () => {
+test('the list updates live, with its filter, and shows if a change is older than its event', async () => {
   const id = await at.webhook(['user.new'])
   const all = follow(await at.stream('/events/live'))
   const dead = follow(await at.stream('/events/live?state=dead'))
@@ -255,7 +255,7 @@ test('the list follows what happens, with its filter, and says when a change is 
   expect((await at.get('/events', 'viewer')).text).toContain('changed <time')
 })
 
-test('where few events fit, the list says how far back it has searched, and goes on there', async () => {
+test('with few matching events, the list shows how far back it has searched, and continues there', async () => {
   await at.append('company 7 new')
   await at.fill(5_500)
   const { text } = await at.get('/events?entity_type=company', 'viewer')
@@ -272,7 +272,7 @@ const called = (values: object, of = 'result') =>
     `,"${of}":${JSON.stringify(values)}}`,
   ])
 
-test('what an entity is called stands beside its id, escaped: in the list, on its page, in the log and the request', async () => {
+test("an entity's label is beside its id, escaped: in the list, on its page, in the log and the request", async () => {
   const id = await at.webhook(['user.new', 'user.delete'])
   await at.append('user 7 new', 'company 7 new')
   await called({ name_first: '<b>Anna', name_last: 'de Vries' })

@@ -88,7 +88,7 @@ test('an attempt that failed is shown in Dutch alone, whatever it failed of', ()
   }
 })
 
-test('every failure has a Dutch sentence of its own, which says the facts of the English one', () => {
+test('every failure has a Dutch sentence with the facts of the English one', () => {
   const read = readerOf(failureTexts)
   const facts = { status: '599', location: 'L0', message: 'M0', seconds: '17', target: 'T0', why: 'W0' }
   for (const code of Object.keys(failureTexts) as FailureCode[]) {

@@ -30,7 +30,7 @@ const ofFile: ProblemCode[] = ['variable', 'mapping_file', 'no_connection', 'loc
 test.each([
   ...ofFile,
   ...(Object.keys(problemCodes) as ProblemCode[]).filter(code => isOfTables(problem(code))),
-])('a mapping that is refused for %s is said in Dutch', code => {
+])('a mapping that is refused for %s is explained in Dutch', code => {
   expect(refusalText(nl, problem(code))).toMatch(/^table "public"\."companies": [A-Z].+\.$/)
   expect(refusalText(en, problem(code))).toBe(null)
 })

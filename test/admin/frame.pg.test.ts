@@ -36,7 +36,7 @@ test.each([
     expect(answer.headers.get('location')).toBe('/')
 })
 
-test('a wrong or missing token is said at its field, and is never repeated', async () => {
+test('a wrong or missing token is an error at its field, and is never repeated', async () => {
   const wrong = await at.post('/login', { token: 'whk_wrong' }, null)
   expect(wrong.status).toBe(401)
   expect(wrong.text).toContain('This token is unknown, expired or revoked.')

@@ -24,7 +24,7 @@ afterAll(() => at[Symbol.asyncDispose]())
 
 const { findings, states } = en.health
 
-test('a viewer sees that everything runs, and the figures that say so', async () => {
+test('a viewer sees that all is well, with the figures', async () => {
   const { status, text } = await at.get('/health', 'viewer')
   expect(status).toBe(200)
   expect(text).toContain(en.health.allWell)
@@ -48,7 +48,7 @@ test.each<[string, Partial<CaptureStatus>, string, string]>([
     '2 GB',
     findings.much_held_back.advice,
   ],
-])('where the source is %s, it is said, and what to do', async (_what, change, shown, advice) => {
+])('if the source is %s, the page says so, with the fix', async (_what, change, shown, advice) => {
   capture = change
   const { text } = await at.get('/health', 'viewer')
   expect(text).toContain(shown)
@@ -56,7 +56,7 @@ test.each<[string, Partial<CaptureStatus>, string, string]>([
   expect(text).not.toContain(en.health.allWell)
 })
 
-test('what the source has dropped of the mapping is said, and what to do', async () => {
+test('mapped tables and columns that were dropped are shown, with the fix', async () => {
   const lost = 'entity company: table "public"."companies" was dropped'
   Object.assign(at.control, { readMappingLost: async () => [lost] })
   onTestFinished(() => void Object.assign(at.control, { readMappingLost: undefined }))
@@ -66,7 +66,7 @@ test('what the source has dropped of the mapping is said, and what to do', async
   expect(text).not.toContain(en.health.allWell)
 })
 
-test('a dropped table, a refused mapping and a fan-out that waits are said to a Dutch reader in Dutch', async () => {
+test('a dropped table, a refused mapping and a waiting fan-out are shown in Dutch to a Dutch reader', async () => {
   const table = '"public"."companies"'
   const problem = { code: 'table_missing', what: `table ${table}`, found: 'is not there', mend: 'create it' }
   Object.assign(at.control, {
@@ -133,7 +133,7 @@ test('lost changes stay in a list, with a fix until they are resynced', async ()
   expect(mended).toContain(en.health.allWell)
 })
 
-test('what was given up is counted and said, and is no alarm', async () => {
+test('dead letters are counted and shown, and are no alarm', async () => {
   await at.outbox.pool.query(
     `insert into walhook.ended_deliveries (webhook_id, event_id, entity_type, entity_id, state, attempts)
      values (1, (extract(epoch from now()) * 1000)::bigint << 20, 'user', '1', 'dead', 10)`,
@@ -163,7 +163,7 @@ test.each<[string, Partial<CaptureStatus>, string | null, string]>([
   ['blocked', { state: 'blocked', reason: 'a table is gone' }, null, findings.capture_blocked.advice],
   ['not read here, and a gap is open', {}, 'null, false', findings.capture_lost.advice],
   ['read again after a gap that is told anew', {}, `'0/2', true`, findings.resyncing.advice],
-])('where changes are %s, every page says so, and what to do', async (_what, change, gap, advice) => {
+])('if changes are %s, every page says so, with the fix', async (_what, change, gap, advice) => {
   capture = change
   await at.outbox.pool.query('truncate walhook.resyncs')
   if (gap !== null) {

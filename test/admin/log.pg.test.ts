@@ -55,7 +55,7 @@ test('a log without a request teaches how to see one, and only who may test is l
   expect(viewed).not.toMatch(/\/test"|\/resend-failed|\/cancel"/)
 })
 
-test('each request says what it was about, what came of it and why, which attempt it was, and when the next one comes', async () => {
+test('each request shows its event, outcome and reason, attempt number and next attempt', async () => {
   const { id, event } = await failing(2)
   const { text } = await at.get(log(id), 'viewer')
   const [first, second] = await attempts()
@@ -99,7 +99,7 @@ test('a next try is announced as long as it is to come, and not once something h
   expect(await announced(resent)).toEqual([false, false])
 })
 
-test('of what was given up, the log says that nothing follows', async () => {
+test('for a dead letter, the log says that no attempt follows', async () => {
   const { id } = await failing(0)
   await settleAll(at, id, { next: { state: 'dead' } })
   expect((await at.get(log(id))).text).toContain('<td class="next-of">none</td>')
@@ -123,7 +123,7 @@ test('the last ten stand first, and the others follow without one being left out
   expect(shown).toEqual((await attempts()).reverse())
 })
 
-test('the filter leaves what was asked for, says it again in its fields, and stays on the next page', async () => {
+test('the filter shows only matching requests, keeps its fields, and stays on the next page', async () => {
   const { id } = await failing(1)
   await at.append('user 8 new', 'user 9 new')
   await settleAll(at, id)
@@ -212,7 +212,7 @@ test('a request in full: what was sent and answered, its neighbours, and a comma
   expect((await at.get(log(other, `/${second}`))).status).toBe(404)
 })
 
-test('of a body that is very long a page shows the first part, and says how much there is', async () => {
+test('a very long body is shown in part, with its size', async () => {
   const { id, event } = await failing(1)
   const body = JSON.stringify({ result: { notes: '"'.repeat(120_000) } })
   await at.outbox.pool.query('update walhook.events set body = $1', [body])
@@ -253,7 +253,7 @@ test('what receivers answer, and names, are text on every page', async () => {
     expect((await at.get(path)).text, path).not.toContain('<img')
 })
 
-test('an operator sends an event again, once however often the form is sent, and sees what becomes of it', async () => {
+test('an operator resends an event, once however often the form is submitted, and sees the result', async () => {
   const { id, event } = await failing(0)
   await settleAll(at, id)
   const page = (await at.get(log(id, `/${(await attempts())[0]}`), 'operator')).text
@@ -270,7 +270,7 @@ test('an operator sends an event again, once however often the form is sent, and
   expect(story.match(/Attempt 1 of 10/g)).toHaveLength(2)
 })
 
-test('where the receiver has had a newer state, sending an older one again is not done in silence', async () => {
+test("resending a state older than the receiver's needs a confirmation", async () => {
   const { id, event } = await failing(0)
   await settleAll(at, id)
   await at.append('user 7 delete')
@@ -282,7 +282,7 @@ test('where the receiver has had a newer state, sending an older one again is no
   )
 })
 
-test('what cannot be sent again says why', async () => {
+test('an event that cannot be resent says why', async () => {
   const { id, event } = await failing(0)
   await settleAll(at, id)
   const [attempt] = await attempts()
@@ -333,7 +333,7 @@ test('what waits is counted first, and cancelled then', async () => {
   expect(await audits(id)).toContain('deliveries.cancelled')
 })
 
-test('beyond 10,000 a count says no more than that, and what one call leaves is offered', async () => {
+test('a count stops at 10,000, and the rest after one call is offered', async () => {
   const id = await at.webhook(['user.new'])
   const event = BigInt(Date.now()) << 20n
   await at.outbox.pool.query(

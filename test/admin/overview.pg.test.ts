@@ -11,7 +11,7 @@ beforeAll(async () => {
 })
 afterAll(() => at[Symbol.asyncDispose]())
 
-test('the overview of a webhook shows success, answer times and the oldest pending event, and says so where there is nothing', async () => {
+test('the overview of a webhook shows success rate, response times and the oldest pending event, or that there is no data', async () => {
   const id = await at.webhook(['user.new'])
   const nothing = await at.get(`/couplings/${id}/overview`, 'viewer')
   expect(nothing.status).toBe(200)

@@ -101,14 +101,14 @@ test.each([
     },
     '24',
   ],
-])('there is no overlap where %s, and it is said', async (_why, prepare, hours) => {
+])('there is no overlap if %s, and the page says so', async (_why, prepare, hours) => {
   await prepare()
   const { text } = await at.post(`/couplings/${id}/secret/rotate`, { key: hours, overlap_hours: hours })
   expect(text).toContain('The old secret has expired')
   expect(text).not.toContain('Requests are also signed with the old secret')
 })
 
-test('a rotation that is sent twice is made once: the secret that receivers have goes on signing', async () => {
+test("a rotation that is submitted twice happens once: the receivers' secret keeps signing", async () => {
   const form = { key: 'twice', overlap_hours: '24' }
   const first = await at.post(`/couplings/${id}/secret/rotate`, form)
   const again = await at.post(`/couplings/${id}/secret/rotate`, form)
@@ -127,7 +127,7 @@ test.each(['', '-1', '169', '1.5', 'x', '\0'])('%j is no overlap, and nothing is
   expect(await stored()).toBe(secret)
 })
 
-test('a secret that can not be opened is said, and can be replaced', async () => {
+test('a secret that cannot be decrypted is reported, and can be replaced', async () => {
   await at.outbox.pool.query(`update walhook.webhooks set secret = 'v1:00000000:AAAA' where id = $1`, [id])
   const { status, text } = await at.post(`/couplings/${id}/secret`, {})
   expect(status).toBe(409)

@@ -95,7 +95,7 @@ test.each<[string, OidcProvider['misbehaves']]>([
   expect(pages.failures).toMatchObject([{ problem: 'unusable', reason: expect.stringMatching(/\w/) }])
 })
 
-test('a wrong secret of the client is said to be that, and is in no log', async () => {
+test('a wrong client secret is named as such, and is in no log', async () => {
   const { provider, pages, browser } = await open()
   provider.client.secret = 'another'
   expect((await browser.signIn()).headers.get('location')).toBe('/login?problem=client')

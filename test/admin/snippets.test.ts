@@ -15,7 +15,7 @@ test('the snippets are those of docs/guide/receiving.md', () => {
   ])
 })
 
-test('where the file is missing, what to do is said', () => {
+test('without the file, the page says what to do', () => {
   expect(readSnippets(new URL('file:///nowhere/receiving.md'))).toEqual({
     ok: false,
     problem: {

@@ -22,7 +22,7 @@ const filled = (change: Record<string, string> = {}) => ({
 const listed = async () => (await at.call('GET', '/api/tokens')).json.data
 const tokenIn = (text: string) => /whk_[\w-]{43}/.exec(text)?.[0] ?? null
 
-test('where there is none, it is said what they are for', async () => {
+test('without tokens, the page says what they are for', async () => {
   expect((await at.get('/tokens')).text).toContain('A token for each person and each program')
 })
 
@@ -68,15 +68,18 @@ test.each<[string, Record<string, string>, string]>([
   ['an end that there is not', { expires: '1m' }, 'Choose how long the token is valid.'],
   ['a day that is past', { expires: 'day', day: '2020-01-01' }, 'Choose today or a later day.'],
   ['no day', { expires: 'day' }, 'Choose today or a later day.'],
-])('%s is said at its field, what was typed stays, and no token is made', async (_what, change, sentence) => {
-  const { status, text } = await at.post('/tokens/new', filled({ user_id: html, ...change }))
-  expect(status).toBe(422)
-  expect(text).toContain(sentence)
-  expect(text).toContain('class="problem"')
-  if (!('user_id' in change)) expect(text).toContain('value="&lt;img src=x onerror=alert(1)&gt;"')
-  expect(text).not.toContain('<img')
-  expect(await listed()).toEqual([])
-})
+])(
+  '%s is an error at its field, the input stays, and no token is created',
+  async (_what, change, sentence) => {
+    const { status, text } = await at.post('/tokens/new', filled({ user_id: html, ...change }))
+    expect(status).toBe(422)
+    expect(text).toContain(sentence)
+    expect(text).toContain('class="problem"')
+    if (!('user_id' in change)) expect(text).toContain('value="&lt;img src=x onerror=alert(1)&gt;"')
+    expect(text).not.toContain('<img')
+    expect(await listed()).toEqual([])
+  },
+)
 
 test.each(['viewer', 'operator'] as const)(
   'a %s neither makes, sees nor revokes tokens, nor sees the audit',

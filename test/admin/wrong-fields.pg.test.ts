@@ -60,7 +60,7 @@ test.each([
   expect(answer.text).toContain(`The field ${field} has an unexpected value`)
 })
 
-test('what a filter can not read filters nothing, and says so', async () => {
+test('an unreadable filter filters nothing, and says so', async () => {
   const { json } = await at.call('POST', '/api/webhooks', {
     name: 'CRM',
     url: 'https://crm.example.com/',
@@ -102,7 +102,7 @@ test('the form names the entity types without previous values, and the fix', asy
   expect((await at.get('/couplings/new')).text).not.toContain('replica identity')
 })
 
-test('a pause that a receiver has asked for is on its page and in the API, also while it fails, and gone when it is over', async () => {
+test('a pause that a receiver requested is on its page and in the API until it is over, also while it fails', async () => {
   const { json } = await at.call('POST', '/api/webhooks', {
     name: 'CRM',
     url: 'https://crm.example.com/',

@@ -13,7 +13,7 @@ const apply = (webhooks: object, more: object = {}) =>
   at.call('POST', '/api/apply', { source: 'a.yaml', webhooks, ...more })
 const all = async () => (await at.call('GET', '/api/webhooks')).json.data
 
-test('what a file manages is changed and deleted by whoever says that they know; taken over, it is changed by hand', async () => {
+test('a managed webhook is changed and deleted only with a confirmation; taken over, it is edited on the pages', async () => {
   const applied = await apply({ CRM: crm })
   expect(applied.json).toMatchObject({
     applied: true,
@@ -47,7 +47,7 @@ test('what a file manages is changed and deleted by whoever says that they know;
   expect(audit.json.data.map(({ action }: { action: string }) => action)).toContain('webhooks.applied')
 })
 
-test('a problem in one webhook, and nothing is done to any; its pointer says where', async () => {
+test('a problem in one webhook stops the whole apply; its pointer names the field', async () => {
   const refused = await apply({
     CRM: crm,
     'a/b': {

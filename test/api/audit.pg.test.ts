@@ -15,7 +15,7 @@ const wanted = { name: 'CRM', url: 'https://crm.example.com/hooks', triggers: ['
 const create = async () => (await at.call('POST', '/api/webhooks', wanted)).json
 const auditOf = async (id: number) => (await at.call('GET', `/api/audit?webhook_id=${id}`)).json.data
 
-test('what becomes of a webhook is recorded: who, what, when, from what to what, and no secret', async () => {
+test('every change of a webhook is recorded: who, what, when, the values before and after, and no secret', async () => {
   const { id, secret } = await create()
   await at.call('PATCH', `/api/webhooks/${id}`, { name: 'ERP', is_active: false, triggers: ['user.new'] })
   await at.call('DELETE', `/api/webhooks/${id}`)

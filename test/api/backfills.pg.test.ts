@@ -31,7 +31,7 @@ test('a backfill is made with what is usual, and is there under its own address'
   expect((await at.call('GET', `/api/backfills/${made.json.id}`)).json).toEqual(made.json)
 })
 
-test('what the mapping says holds where nothing is said', async () => {
+test("the mapping's action is the default", async () => {
   await at.webhook(['company.update'])
   expect((await start({ entity_type: 'company' })).json).toMatchObject({
     action_type: 'update',

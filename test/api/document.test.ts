@@ -58,7 +58,7 @@ test('a cursor of a query is text, as the `next_cursor` that it was', () => {
   for (const [operationId, schema] of cursors) expect(schema.type, operationId).toBe('string')
 })
 
-test('what a number of a query must be is said as a number', () => {
+test('limits of a number in a query are documented as numbers', () => {
   const { parameters } = document.paths['/api/webhooks/{id}/log']!.get!
   expect(parameters.find(({ name }) => name === 'limit')).toEqual({
     name: 'limit',

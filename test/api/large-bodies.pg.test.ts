@@ -44,7 +44,7 @@ function readBytes(at: Awaited<ReturnType<typeof openTestApi>>): () => number {
   return () => bytes
 }
 
-test('a page of the log ends where its bodies have 2 MB, and says where it goes on', async () => {
+test('a page of the log ends when its bodies have 2 MB, and has a cursor to the rest', async () => {
   const { at, id } = await open(12, 900_000)
   const pages: number[] = []
   const seen = new Set<string>()
@@ -63,7 +63,7 @@ test('a page of the log ends where its bodies have 2 MB, and says where it goes 
   expect(seen.size).toBe(17)
 })
 
-test('one request that is larger than a page is shown all the same', async () => {
+test('one request that is larger than a page is still shown', async () => {
   const { at, id } = await open(2, 5_000_000)
   const { json } = await at.call('GET', `/api/webhooks/${id}/log`)
   expect(json.data).toHaveLength(1)
@@ -71,7 +71,7 @@ test('one request that is larger than a page is shown all the same', async () =>
   expect(json.next_cursor).toBe(json.data[0].id)
 })
 
-test('what is too large to be shown is not read, and its size is said: by the log, the attempt, the event and their pages', async () => {
+test('a body that is too large to show is not read, and its size is shown: by the log, the attempt, the event and their pages', async () => {
   const { at, id } = await open(2, 9_000_000)
   const bytes = readBytes(at)
   const { json } = await at.call('GET', `/api/webhooks/${id}/log`)

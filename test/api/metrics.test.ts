@@ -69,7 +69,7 @@ test('what was stored and sent is counted', async () => {
   })
 })
 
-test('what stands now is asked for at each reading', async () => {
+test('present values are read at each scrape', async () => {
   let gauges = known
   const metrics = createMetrics(async () => gauges)
   expect(await samples(metrics)).toMatchObject({
@@ -147,7 +147,7 @@ test('what runs is named, and what it costs: memory, and for how long the event 
   })
 })
 
-test('what is sent by hand says nothing of how long events wait, and a batch waits as long as its oldest', async () => {
+test('resends do not count for the waiting time, and a batch waits as long as its oldest event', async () => {
   const metrics = createMetrics(async () => known)
   const { eventId } = attempt({ outcome: 'delivered', durationMs: 0 })
   metrics.onAttempts([{ ...attempt({ outcome: 'delivered', durationMs: 0 }), trigger: 'manual' }])

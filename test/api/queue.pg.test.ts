@@ -24,7 +24,7 @@ const auditOf = async (id: number) =>
     ({ action, changes }: { action: string; changes: object }) => [action, changes],
   )
 
-test('an event is sent again: where it stands, and whether the receiver has had a newer state', async () => {
+test('an event is resent: its state, and whether the receiver has a newer one', async () => {
   const id = await at.webhook(everyUser)
   const { entityId, eventIds } = await tell('new', 'update')
   for (let i = 0; i < 2; i++) await settleAll(at, id)
@@ -183,7 +183,7 @@ test('events come in pages', async () => {
   expect((await at.call('GET', '/api/events?limit=1')).json.data).toMatchObject([{ id: eventIds[2] }])
 })
 
-test('events are found by type, action, time and state, and say how they are at the webhooks', async () => {
+test('events are found by type, action, time and state, with their states at the webhooks', async () => {
   const { entityId, eventIds } = await tell('new', 'update')
   const found = async (query: string) =>
     (await at.call('GET', `/api/events?${query}`)).json.data.map(({ id }: { id: string }) => id)
@@ -263,7 +263,7 @@ test('a viewer looks, an operator acts', async () => {
   expect(await act(tokens.operator)).toEqual([200, 202, 200])
 })
 
-test("what is sent again by hand is what the webhook's triggers want; beyond that an admin says so, and it is in the audit", async () => {
+test("a resend sends what the webhook's triggers want; beyond that only for an admin, and the audit records it", async () => {
   const id = await at.webhook(['company.new'])
   const operator = await at.token('operator')
   const from = new Date().toISOString()
@@ -325,7 +325,7 @@ test("an operator's test sends the data of another account only where the webhoo
   expect(await test(users, { user_id: 8 }, operator)).toBe(200)
 })
 
-test('an event of more than a thousand webhooks says so, and where it goes on', async () => {
+test('an event of more than a thousand webhooks has pages', async () => {
   const { rows } = await at.outbox.pool.query(
     `insert into walhook.webhooks (name, url, triggers, secret)
      select 'many ' || i, 'https://crm.example.com/', array['user.new'], 'v1:sealed' from generate_series(1, 1005) i

@@ -78,7 +78,7 @@ test('a refused request may be fixed and sent with the same key', async () => {
   expect((await create('d')).status).toBe(201)
 })
 
-test('while the first goes on, a second hears so; afterwards it gets the answer', async () => {
+test('during the first call a second one gets a conflict; afterwards it gets the response', async () => {
   const status = Promise.withResolvers<number>()
   await using receiver = await startTestReceiver(() => status.promise)
   const { id } = (await at.call('POST', '/api/webhooks', { ...wanted, url: receiver.url })).json

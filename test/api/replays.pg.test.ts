@@ -87,7 +87,7 @@ test('one that begins later than now holds nothing, and is done at once', async 
   expect(await waitingOf(id)).toBe(0)
 })
 
-test('one that is stopped queues nothing more, and one whose webhook is switched off says so', async () => {
+test('a stopped replay queues nothing more, and one of an inactive webhook says so', async () => {
   const id = await at.webhook(['user.new'])
   await at.append(...Array.from({ length: 6 }, (_, i) => `user ${600 + i} new`))
   await settleAll(at, id)
@@ -241,7 +241,7 @@ test('what a failed replay of missed events did not reach is offered before what
   expect((await call('GET', `${path}/missed`)).json.missed.replay_id).toBe(third.id)
 })
 
-test('whoever stops the replay that goes on where one failed is offered it no more', async () => {
+test('a stopped continuation of a failed replay is not offered again', async () => {
   const { path } = await missing(941, 942)
   const first = (await call('POST', `${path}/replays`, { missed: true })).json
   await call('PATCH', path, { is_active: false })
@@ -280,7 +280,7 @@ test('a database error of a replay is shown with it, until it continues', async 
   expect((await call('GET', one)).json).toMatchObject({ state: 'done', problem: null })
 })
 
-test('of a long range as many events are looked at as of a short one, and the rest is an estimate', async () => {
+test('a long range is sampled like a short one, and the rest is estimated', async () => {
   const id = await at.webhook(['user.new'])
   await at.append(...Array.from({ length: 40 }, (_, i) => `user ${800 + i} ${i % 2 ? 'new' : 'update'}`))
   const range = { of: 'range', from: 0n, to: 2n ** 62n, triggers: null } as const

@@ -51,7 +51,7 @@ async function isSignedWith(id: number, secrets: string[]): Promise<boolean[]> {
   })
 }
 
-test('a rotated secret overlaps for as long as is said, and is shown to be valid for so long', async () => {
+test('a rotated secret overlaps for the given time, and shows its expiry', async () => {
   const { id, secret } = await create()
   const rotate = (body?: object) => at.call('POST', `/api/webhooks/${id}/rotate-secret`, body)
   const first = await rotate()

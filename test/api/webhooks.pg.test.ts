@@ -310,7 +310,7 @@ test('a caller without an account is told how to name one', async () => {
   expect(json.detail).toContain('{"user_id": …}')
 })
 
-test('a test that fails is answered 200 with the reason, and stands in the log', async () => {
+test('a failed test has the response 200 with the reason, and is in the log', async () => {
   await using receiver = await startTestReceiver(() => 500)
   const refusing = await create({ url: receiver.url })
   expect((await at.call('POST', `/api/webhooks/${refusing.id}/test`)).json).toMatchObject({
@@ -461,7 +461,7 @@ test('readiness is red as soon as one part is, liveness is not, and metrics have
   ])
 })
 
-test('what a webhook asks for and the tables do not give is said in the answer: of its triggers and fields only', async () => {
+test('settings that the tables cannot fulfil are warnings in the response: of its triggers and fields only', async () => {
   const sql = 'alter table "public"."users" replica identity full;'
   Object.assign(at.control, { readWithoutPrevious: async () => new Map([['user', sql]]) })
   onTestFinished(() => void Object.assign(at.control, { readWithoutPrevious: undefined }))

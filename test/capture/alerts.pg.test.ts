@@ -43,7 +43,7 @@ test.each<[CaptureState, string | null]>([
   expect(incidentOf(state)).toBe(kind)
 })
 
-test('two processes note one incident, which ends when one of them streams; the other says nothing more of it', async () => {
+test('two processes record one incident, which ends when one of them streams; the other adds nothing', async () => {
   await using at = await openTestOutbox()
   await using one = run(at, blocked)
   await using two = run(at, blocked)

@@ -107,7 +107,7 @@ test('a change that is stored and that nobody sees yet is not undone by a page',
   ])
 })
 
-test('nor one that was stored before the backfill began, by a process that is gone', async () => {
+test('nor one that a former process stored before the backfill began', async () => {
   await using at = await open()
   let hanging: Awaited<ReturnType<typeof at.commitUnseen>>
   {

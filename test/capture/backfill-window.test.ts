@@ -64,7 +64,7 @@ test('sent as updates: also new entities, since a webhook may lack that trigger,
   }
 })
 
-test('a TRUNCATE names no rows: what was read before or after says nothing', () => {
+test('a TRUNCATE names no rows: rows read before or after it prove nothing', () => {
   for (const isFirst of [true, false]) {
     const at = open()
     if (isFirst) at.window.observe({ events: [], truncated: ['"public"."users"'] })

@@ -119,7 +119,7 @@ test('a large value outlives the change of the primary key beside it', async () 
   ])
 })
 
-test('a large value of a row that is gone by the time it is read is left out, unless Postgres gave the old row', async () => {
+test('a large value of a row that is deleted before it is read is omitted, unless Postgres sent the old row', async () => {
   await using at = await open(`
     create table users (id integer primary key, story text, name text);
     create table companies (id integer primary key, story text, name text);
@@ -337,7 +337,7 @@ test('many small transactions share commits of the outbox', async () => {
   expect(capture.commits()).toBeLessThan(500)
 })
 
-test('a change of which no event can be made is parked with its reason, and everything else goes on', async () => {
+test('a change that cannot become an event is parked with its reason, and everything else continues', async () => {
   await using at = await open(
     'create table users (id text primary key, name text); create table companies (id integer primary key)',
   )

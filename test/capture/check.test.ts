@@ -135,7 +135,7 @@ test.each<[string, Partial<SourceFacts>]>([
   ['clock', { serverNowMs: nowMs - 6_000 }],
   ['replication slot walhook', { publication, slot: { ...slot, heldBackBytes: 2 ** 31 } }],
   ['replication slot walhook', { publication, slot: { ...slot, walStatus: 'unreserved' } }],
-])('%s deserves a look with %j, and says what to do', (what, facts) => {
+])('%s is a warning with %j, and says what to do', (what, facts) => {
   const lines = check(facts)
   expect(worstLevel(lines)).toBe('warning')
   expect(lines.find(line => line.what === what)).toMatchObject({ level: 'warning', mend: expect.any(String) })

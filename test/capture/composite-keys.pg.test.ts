@@ -103,7 +103,7 @@ test.each(['default', 'full'])(
   },
 )
 
-test('a key of which one column is the tenant says whose a deleted row was', async () => {
+test("a key with the tenant's column shows the tenant of a deleted row", async () => {
   await using at = await open(table, { fields, tenant: 'tenant' })
   expect(await at.step(`insert into users values (7, 'a,b', 'x')`)).toHaveLength(1)
   expect(await at.step('delete from users')).toEqual(['user "7,a%2Cb" delete'])
@@ -214,7 +214,7 @@ test('a related field that leads on from a key of several columns: over a table 
   ])
 })
 
-test('pages of a backfill go on behind the last row, by all parts of the key', async () => {
+test('pages of a backfill continue after the last row, by all parts of the key', async () => {
   await using database = await createTestDatabase({ hasOutbox: true })
   await using psql = await connect(database.url)
   await psql.query(`create table users (tenant uuid, code numeric, name text, primary key (tenant, code))`)

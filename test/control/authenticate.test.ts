@@ -61,7 +61,7 @@ test('an address that keeps failing has to wait, twice as long each time; a vali
   expect(at.held).toEqual([5, 6, 7].map(count => ['192.0.2.1', count]))
 })
 
-test('other addresses go on; those of one IPv6 network count as one', async () => {
+test('other addresses are not limited; those of one IPv6 network count as one', async () => {
   const at = open()
   for (let i = 0; i < 6; i++) await at.try('wrong', `2001:db8:1:2::${i}`)
   expect(await at.try('wrong', '2001:db8:1:2:ffff::1')).toMatchObject({ isHeld: true })

@@ -23,7 +23,7 @@ const control = {
 } as unknown as Control
 const caller = { userId: null } as Caller
 
-test('what a delivery is said to look like has the headers of a request, in their order', async () => {
+test('the preview of a delivery has the headers of a request, in their order', async () => {
   const settings = { triggers: ['user.new'], previous: false, isBatch: false, headerNames: ['X-Team'] }
   const [preview] = await previewDeliveries(control, caller, settings)
   const request = buildRequest(

@@ -56,7 +56,7 @@ test('a mail goes to each address once, says what to do, and names no secret', a
   expect([...one.lines, ...two.lines].join('\n')).not.toMatch(/secret-of-smtp|example\.com/)
 })
 
-test('a mail that is refused is tried again, and said without its address; afterwards nothing is said any more', async () => {
+test('a refused mail is retried, and logged without its address; after its success nothing more is logged', async () => {
   await using at = await openTestOutbox()
   let isRefusing = true
   await using smtp = await startSmtpServer(() =>
@@ -78,7 +78,7 @@ test('a mail that is refused is tried again, and said without its address; after
   await until(async () => (await trouble()).failed === 0, { what: 'no failure' })
 })
 
-test('after a day of tries a mail is given up, and that is said', async () => {
+test('after a day of retries a mail is dropped, and that is logged', async () => {
   await using at = await openTestOutbox()
   await using smtp = await startSmtpServer(() => ({ code: 554, text: 'no' }))
   await using service = run(at, smtp.url)

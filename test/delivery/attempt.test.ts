@@ -365,7 +365,7 @@ test.each<[string, (socket: Socket) => void, object]>([
   })
 })
 
-test('one that takes the request and says nothing meets the deadline, and one cut off by us is cancelled', async () => {
+test('a receiver that stays silent after the request meets the deadline, and an attempt that walhook cuts off is cancelled', async () => {
   await using receiver = await startRawReceiver({})
   await using sender = openTestSender()
   const url = `http://127.0.0.1:${receiver.port}/`
@@ -412,7 +412,7 @@ test('the fields of an answer have any names, and those that come several times 
   ])
 })
 
-test('a process that stood still past the deadline sends nothing when it goes on', async () => {
+test('a process that was suspended past the deadline sends nothing when it resumes', async () => {
   await using receiver = await startRawReceiver({ onRequest: socket => answer(socket) })
   await using sender = openTestSender()
   const url = `http://127.0.0.1:${receiver.port}/`

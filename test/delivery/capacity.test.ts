@@ -146,7 +146,7 @@ test('a silent receiver gets one request after a pause, and another URL starts a
   expect(at.free(1, 'https://elsewhere.example.com/')).toBe(10)
 })
 
-test('what the old URL answers says nothing of the new one', () => {
+test('a response of the old URL does not count for the new one', () => {
   const at = open()
   at.fill(1)
   at.begin(1, { url: 'https://elsewhere.example.com/', isFailing: false })

@@ -159,7 +159,7 @@ test("the machine's networks are read and checked again", async () => {
   expect((await lookedUp(guard, 'a.example', { all: true })).error).toBeInstanceOf(TargetBlocked)
 })
 
-test("where the system does not list the machine's networks, it is said at once, with what allows it", () => {
+test("if the system does not list the machine's networks, the error says so at once, with the fix", () => {
   const refuse = () => {
     throw new Error('uv_interface_addresses returned Unknown system error 97')
   }

@@ -45,7 +45,7 @@ test('a saved position may be late, except before its share is handed over', asy
   expect(await at.capacity()).toEqual([100n, 100n])
 })
 
-test('the main stream passes what a webhook took along in the commit that says where that webhook is', async () => {
+test("the main stream passes a leaving webhook's events in the commit that stores its position", async () => {
   await using at = await open()
   const slow = openQueue({ id: at.ids[0]! } as DeliverySettings)
   const main = at.machine.main.get(3)!

@@ -19,7 +19,7 @@ const requestTo = (port: number) => ({
   body: '{}',
 })
 
-test('five addresses that say nothing and one that refuses do not keep from the one that answers', async () => {
+test('five silent addresses and a refusing one do not block the one that responds', async () => {
   await using receiver = await startRawReceiver({ onRequest: socket => answer(socket) })
   const dead = ['127.0.0.2', '127.0.0.3', '127.0.0.4', '127.0.0.5', '127.0.0.6']
   await using deaf = new AsyncDisposableStack()
@@ -41,7 +41,7 @@ test('of many dead addresses each gets its turn within the time for connecting',
   expect(await sender.post(requestTo(receiver.port), never)).toMatchObject({ outcome: 'delivered' })
 })
 
-test('where all are dead, the error is the one that says the most', async () => {
+test('if all are dead, the error is the most specific one', async () => {
   await using receiver = await startRawReceiver({})
   const { port } = receiver
   await receiver[Symbol.asyncDispose]()

@@ -100,7 +100,7 @@ test('an inner address among outer ones refuses all of them', async () => {
   expect(inside.sockets).toEqual([])
 })
 
-test('an address that needs no resolving is judged all the same, in every spelling, and so is the scheme', async () => {
+test('an address literal is checked too, in every spelling, and so is the scheme', async () => {
   await using inside = await startRawReceiver({ onRequest: socket => answer(socket), host: inner })
   await using sender = openTestSender(async () => [outer])
   for (const host of [inner, '2130706433', '0x7f.1', '127.1', '[::ffff:127.0.0.1]', '[::7f00:1]'])

@@ -182,7 +182,7 @@ test('the page says in both languages who is pending, and asks again after ten m
 
 const earlier = `update walhook.mail_addresses set asked_at = asked_at - interval '11 minutes', taken_at = taken_at - interval '11 minutes'`
 
-test('a mail that the server refuses is said with its reason, and counts neither as asked nor for the day', async () => {
+test('a mail that the server refuses is reported with its reason, and counts neither as asked nor towards the daily limit', async () => {
   let isRefusing = true
   await using at = await open({ refuses: () => isRefusing })
   const id = await at.make(['ops@example.com'])

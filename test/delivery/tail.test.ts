@@ -14,7 +14,7 @@ function tailOf(...ids: bigint[]) {
   return tail
 }
 
-test('a tail goes on only with what follows, and does not take what is too much to keep', () => {
+test('a tail continues only without a gap, and takes no more than it can keep', () => {
   const tail = createTail()
   tail.begin(5n)
   expect(tail.push([event(7n)], 6n, 7n)).toBe(false)

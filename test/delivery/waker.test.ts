@@ -24,7 +24,7 @@ function waiting(wait: Promise<void>) {
   }
 }
 
-test('a wait lasts as long as was said', async () => {
+test('a wait lasts as long as requested', async () => {
   const at = waiting(createWaker().wait(1_000, run))
   await vi.advanceTimersByTimeAsync(999)
   expect(await at.isOver()).toBe(false)

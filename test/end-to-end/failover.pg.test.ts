@@ -72,7 +72,7 @@ async function openSynchronousPair(options: Parameters<typeof openServerPair>[1]
   return pair
 }
 
-test('a primary is killed under load, and its synchronous standby goes on: nothing lost, nothing out of order', async () => {
+test('a primary is killed under load, and its synchronous standby takes over: nothing lost, nothing out of order', async () => {
   await using pair = await openSynchronousPair({ standbySettings })
   await pair.set({ synchronized_standby_slots: 'standby_slot' })
   await using at = await openUnderLoad(pair)

@@ -104,7 +104,7 @@ test.concurrent('a process that is stopped for longer than it counts as alive se
   }
 }, 180_000)
 
-test.concurrent('of a process that is killed, what it has not sent goes on elsewhere before anything that it sent can be over', async () => {
+test.concurrent('unsent events of a killed process are sent elsewhere before its requests can have ended', async () => {
   await using receiver = await startFaultyReceiver(() => ({ delayMs: 20 }))
   await using at = await openHolders(receiver, [{}, {}])
   await at.psql.query(`insert into users select n, 1, now() from generate_series(1, 100) n`)

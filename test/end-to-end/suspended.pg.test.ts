@@ -56,7 +56,7 @@ async function startSlowReceiver(identity: { cert: string; key: string }) {
   }
 }
 
-test('a process that is stopped while it connects, and goes on after another has taken over, sends nothing', async () => {
+test('a process that is suspended while it connects, and resumes after a takeover, sends nothing', async () => {
   const authority = await makeAuthority()
   const database = await createTestDatabase({ hasOutbox: true })
   await using psql = await connect(database.url)

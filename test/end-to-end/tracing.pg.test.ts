@@ -169,7 +169,7 @@ test('a batch is in the trace of each of its events, up to a hundred, and a test
   ).toBe(true)
 })
 
-test('a share of the events is traced whole, by all processes; of no trace nothing is sent, and the header says so', async () => {
+test('a share of the events is traced completely, by all processes; of the others no span is sent, and the header says so', async () => {
   await using database = await createTestDatabase({ hasOutbox: true })
   await using some = await startCollector()
   await using none = await startCollector()
@@ -225,7 +225,7 @@ test('a share of the events is traced whole, by all processes; of no trace nothi
 test.each([
   ['is away', null],
   ['never answers', () => new Promise<number>(() => {})],
-])('deliveries go on where the collector %s, and the end is not held up', async (_, answer) => {
+])('deliveries continue if the collector %s, and the shutdown is not delayed', async (_, answer) => {
   await using database = await createTestDatabase({ hasOutbox: true })
   await using collector = await startCollector(answer ?? undefined)
   if (answer === null) await collector[Symbol.asyncDispose]()

@@ -290,7 +290,7 @@ test('streams keep no permits, and are bounded', async () => {
   controllers.at(-1)!.close()
 })
 
-test('nothing is sniffed: every answer says so, also one of the gate itself', async () => {
+test('every response forbids content sniffing, also those of the gate', async () => {
   const at = await open(undefined, { urls: 'http://127.0.0.1' })
   const plain = await open()
   for (const response of [

@@ -40,7 +40,7 @@ const expressions = [...alerts.map(({ alert, expr }) => [alert, expr] as const),
 
 const promtool = ['promtool', 'the package prometheus of Debian brings it'] as const
 
-test('the rules are rules, and fire on what their test says and on nothing else', async ({ skip }) => {
+test('the rules are valid, and fire exactly as their test expects', async ({ skip }) => {
   needs(skip, ...promtool)
   await run('promtool', ['check', 'rules', 'walhook.rules.yaml'], { cwd: ops })
   await run('promtool', ['test', 'rules', 'walhook.rules.test.yaml'], { cwd: ops })

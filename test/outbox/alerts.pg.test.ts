@@ -236,7 +236,7 @@ test('an alert is where everything is committed: no stream wants it, and none re
   expect(underWay.events[0]!.id > page.readUpTo).toBe(true)
 })
 
-test('where no webhook has the trigger, nothing is among the events, and the mails are sent all the same', async () => {
+test('without a webhook for the trigger no event is stored, and the mails are still sent', async () => {
   await using at = await openTestOutbox()
   await at.webhook(everyUser)
   await noteIncidents(at.outbox.pool, [{ kind: 'capture.blocked', of: slotName }])

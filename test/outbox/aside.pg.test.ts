@@ -48,7 +48,7 @@ test('a row is behind where something older of its entity waits, and else due at
   ])
 })
 
-test('a row that came by hand stays as it is, and a webhook that is gone gets none', async () => {
+test('a manual row stays unchanged, and a deleted webhook gets none', async () => {
   await using at = await openTestOutbox()
   const [webhook, gone] = [await at.webhook(everyUser), await at.webhook(everyUser)]
   const me = await joined(at)
@@ -220,7 +220,7 @@ select count(*)::int as count from (
   order by webhook_id, entity_type, entity_id, event_id
 ) oldest where due_at = 'infinity' and taken_by is null and batch_id is null`
 
-test('at random: what waits is sent in the order of its events, and no row is left behind for ever', async () => {
+test('at random: pending events are sent in order, and no row stays forever', async () => {
   await using at = await openTestOutbox()
   const webhook = await at.webhook(everyUser)
   const me = await joined(at)

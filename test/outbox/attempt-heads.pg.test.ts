@@ -181,7 +181,7 @@ test('of two answers with the same names each keeps its own values, and so does 
   )
 })
 
-test('a receiver that says something else of its server in each answer has few heads, and each answer is shown', async () => {
+test('a receiver with a different server header in each response has few stored heads, and each response is shown', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser)
   const request = { url: 'https://many.example.com/', headers, body: '{}' }
@@ -250,7 +250,7 @@ test('a head is written once a day, and goes with the last attempt that has it',
   expect(await countAfter('delete from walhook.kept_attempts')).toBe(0)
 })
 
-test('two processes that note the same heads at once wait for each other, and both go on', async () => {
+test('two processes that store the same heads at once wait for each other, and both continue', async () => {
   await using at = await openTestOutbox()
   const webhooks = await Promise.all(Array.from({ length: 5 }, () => at.webhook(everyUser)))
   await at.append(...Array.from({ length: 20 }, (_, i) => `user ${i} new`))

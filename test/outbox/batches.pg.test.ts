@@ -401,7 +401,7 @@ test('a batch that waits for its retry is not sent earlier because something els
   expect((await take(at, webhookId, batch)).shipments.map(shown)).toEqual(['1 update, 2 update'])
 })
 
-test('a batch of which an event was asked for by hand goes at once, whichever it is', async () => {
+test('a batch with an event requested by hand is sent at once, whichever event it is', async () => {
   await using at = await openTestOutbox()
   const batch = { maxEvents: 2, maxWaitMs: 0 }
   const webhookId = await open(at, batch)
@@ -533,7 +533,7 @@ test('the same where the batch was in flight when batches were switched off', as
   expect((await pickOne(at, webhookId)).map(shown).sort()).toEqual(['1 new', '2 new', '3 new'])
 })
 
-test('a claim says when the next batch is due, also where other events are sent or wait for company meanwhile', async () => {
+test('a claim returns when the next batch is due, also while other events are sent or wait for their batch', async () => {
   await using at = await openTestOutbox()
   const batch = { maxEvents: 3, maxWaitMs: 0 }
   const webhookId = await open(at, batch)

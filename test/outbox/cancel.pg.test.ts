@@ -53,7 +53,7 @@ test.each(places)(
   },
 )
 
-test('of one entity, of one event; what is behind goes on, and waits where it waited', async () => {
+test('for one entity, for one event; blocked events continue, and others keep waiting', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser)
   await at.append('user 1 new', 'user 2 new')
@@ -123,7 +123,7 @@ test('an append and a cancellation wait for nothing of each other', async () => 
   expect(await claim(at, webhookId)).toMatchObject([{ actionType: 'update' }])
 })
 
-test('of what waits in the log one entity, or one event, and the others go on', async () => {
+test('in the log, one entity or one event is cancelled, and the others continue', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser)
   await leaveBehind(at, webhookId, 5)

@@ -60,7 +60,7 @@ test('a schema of any name gets the same tables as the main one, and nothing of 
   expect(bodies).toEqual([])
 })
 
-test('a cell in another database is found by its webhooks, one that is away says why, and neither hides main', async () => {
+test('a cell in another database is found by its webhooks, one that does not respond has a reason, and neither hides main', async () => {
   const other = await createTestDatabase({ hasOutbox: true })
   await using cells = openCells()
   await insertCell(at.outbox.pool, { name: 'b', schema: 'walhook', url: sealed('b', other.url) })

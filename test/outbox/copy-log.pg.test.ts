@@ -38,7 +38,7 @@ async function copyUntil(
   await running
 }
 
-test('the log is copied whole with its ids and values, and goes on where it ended', async () => {
+test('the whole log is copied with its ids and values, and copying resumes where it ended', async () => {
   await using at = await openTestOutbox()
   await using cell = await addTestCell(at, 'a')
   const [first] = await at.append('user 1 new acme', 'user 2 update acme bravo')
@@ -108,7 +108,7 @@ test('copiers that are killed again and again copy every event once, in order', 
   expect(await ids(cell.outbox)).toEqual(await ids(at.outbox))
 })
 
-test('of two copiers one follows the other, and copies on when that is gone', async () => {
+test('one of two copiers follows the other, and takes over when that one is gone', async () => {
   await using at = await openTestOutbox()
   await using cell = await addTestCell(at, 'a')
   const idsIn = async (outbox: Outbox) => (await logOf(outbox)).map(({ id }) => id)

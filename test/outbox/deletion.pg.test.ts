@@ -83,7 +83,7 @@ test('what is held of a webhook that is deleted is logged, and leaves nothing', 
   expect(await at.count('attempts')).toBe(3)
 })
 
-test('leftovers are those of webhooks that are gone, and of no others, in pages of any number', async () => {
+test('only rows of deleted webhooks are leftovers, in pages of any size', async () => {
   await using at = await openTestOutbox()
   const [gone, stays] = [await at.webhook(everyUser), await at.webhook(everyUser)]
   await at.append(...Array.from({ length: 30 }, (_, i) => `user ${i} new`))

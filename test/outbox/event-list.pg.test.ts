@@ -122,7 +122,7 @@ test('a dead letter, a retry and what waits as a row are found at once, however 
   expect((await list(at, { state: 'delivered' })).isPartial).toBe(true)
 })
 
-test('what a page looks at does not grow with the log, whatever is asked for and whatever Postgres knows of it', async () => {
+test('the rows that a page scans do not grow with the log, for any filter and any statistics', async () => {
   await using at = await openTestOutbox()
   const { pool } = at.outbox
   for (let i = 0; i < 20; i++) await at.webhook(['user.new'])

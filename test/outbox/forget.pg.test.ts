@@ -126,7 +126,7 @@ test('a request in flight while a person is forgotten does not write their data 
   ])
 })
 
-test('what waits of a person in the log, behind others, or was cancelled there is gone, and what is newer is sent', async () => {
+test('events of a forgotten person in the log, blocked or cancelled, are removed, and newer ones are sent', async () => {
   const id = await at.webhook(['user.new', 'user.update'])
   const [person, other] = [newPerson(), newPerson()]
   await at.append(`user ${person} new`, `user ${person} update`, `user ${other} new`)

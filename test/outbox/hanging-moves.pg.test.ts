@@ -74,7 +74,7 @@ const hasEnded = async ({ at, cells }: Awaited<ReturnType<typeof openFar>>) => {
 }
 const heldIn = (outbox: Outbox) => rowsIn(outbox, 'select moving_to from walhook.webhooks')
 
-test('a cell that hangs when a webhook is moved there: main goes on, and has the webhook back before the cell answers', async () => {
+test('a cell that hangs during a move to it: main continues, and has the webhook back before the cell responds', async () => {
   await using far = await openFar('west')
   const { at, cells, links } = far
   const id = await at.webhook(['user.new'])

@@ -129,7 +129,7 @@ test('activating a disabled webhook begins with a clean sheet', async () => {
   })
 })
 
-test('what came from a URL that the webhook no longer has says nothing of it', async () => {
+test('a response from a former URL does not count for the webhook', async () => {
   await using at = await openTestOutbox()
   const webhook = await at.webhook(everyUser)
   await at.append('user 1 new')

@@ -154,7 +154,7 @@ test.each([
   ['before its next statement', 'select', 'idle in transaction'],
   ['before it has taken an answer', `select repeat('x', 50000000)`, 'active'],
 ])(
-  'a process that was stopped in the middle of a transaction, %s, holds up nobody for ever: its session is ended',
+  'a process that is suspended inside a transaction, %s, does not block others: its session is ended',
   async (_, statement, state) => {
     await using at = await openTestOutbox()
     const { holderId: dead } = await join(at.outbox, { aliveMs })

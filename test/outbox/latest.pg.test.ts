@@ -206,7 +206,7 @@ test('what is in flight is not superseded, and whoever was taken over supersedes
   expect(await at.queue()).toEqual([`${webhook} user 1: update`])
 })
 
-test('an entity with more than is looked at once is sent only when all of it was looked at', async () => {
+test('an entity with more events than one scan is sent only after all were scanned', async () => {
   await using at = await openTestOutbox()
   const webhook = await latest(at)
   await at.append('user 1 new')

@@ -223,7 +223,7 @@ test('rows from before keys were compared by bytes stay, are found, and are not 
   expect(rows.map(row => row.entity_id)).toEqual(['B', 'a', 'a-b', 'é', '～', '😀'])
 })
 
-test('a process that is connected while a migration changes what its statements return fails once, and goes on', async () => {
+test("a process that is connected while a migration changes its statements' results fails once, and continues", async () => {
   await using at = await openTestOutbox()
   await using outbox = openOutbox({ url: at.database.url, maxConnections: 1, onError() {} })
   const statement = { name: 'positions', text: 'select slot_name from walhook.positions' }

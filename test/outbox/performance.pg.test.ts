@@ -73,7 +73,7 @@ test('of few requests the figures are exact: of one webhook, and of what its rec
   expect(found.buckets[59]).toEqual({ ...nobody, failed: 1 })
 })
 
-test('of many requests a sample says about how they went, whether they came evenly or in a burst of minutes', async () => {
+test('a sample of many requests estimates their outcomes, evenly spread or in a burst', async () => {
   const crm = await at.webhook(['user.new'])
   await sent(crm, 30_000, { minute: 0, minutes: 60 })
   await sent(crm, 10_000, { minute: 0, minutes: 60 }, { outcome: 'refused', status: 500 })

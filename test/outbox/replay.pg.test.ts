@@ -147,7 +147,7 @@ test('nothing of an entity is sent before all that is meant of it is queued', as
   expect(await at.queue()).toEqual([])
 })
 
-test('a call whose time is over says where it left off, and the next one goes on there', async () => {
+test('a call that runs out of time returns its position, and the next one continues there', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(['company.new'])
   for (const user of [1, 2, 3, 4, 5]) await at.append(`user ${user} new`, `company ${user} update`)

@@ -80,7 +80,7 @@ test('a delivered event is sent again, and the response says if the receiver has
   })
 })
 
-test('what the webhook does not want is sent all the same; one that does not send refuses', async () => {
+test('an unwanted event is sent too; an inactive webhook refuses', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(['company.new'])
   await at.append('user 1 new')

@@ -43,7 +43,7 @@ test('a failed row keeps its order, counts its attempt and waits; a request that
   expect(Math.max(...log.map(each => each.nextAttemptAt!.getTime() - Date.now()))).toBeGreaterThan(50_000)
 })
 
-test('a row that is given up is kept as dead, and the entity goes on', async () => {
+test('a row that is given up is kept as dead, and the entity continues', async () => {
   await using at = await openTestOutbox()
   const webhook = await at.webhook(everyUser)
   await at.append('user 1 new', 'user 1 update')

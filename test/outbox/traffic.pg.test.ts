@@ -63,7 +63,7 @@ test('few requests are counted exactly, of all webhooks together', async () => {
   })
 })
 
-test('of many requests a sample says about how many there were, and how many failed', async () => {
+test('a sample of many requests estimates their number and their failures', async () => {
   const [crm, erp] = [await at.webhook(['user.new']), await at.webhook(['user.new'])]
   const all = { fromMs: span.fromMs, lastingMs: 10 * minuteMs }
   await sent(crm, 60_000, all)

@@ -154,7 +154,7 @@ test.each(Object.keys(ofBefore))(
   },
 )
 
-test('where two slots filled an outbox, the one that was stored last goes on', async () => {
+test('if two slots filled an outbox, capture continues with the one stored last', async () => {
   await using at = await openOldOutbox()
   await at.outbox.pool.query(`
     insert into walhook.positions (slot_name, system_identifier, commit_lsn, last_event_id, updated_at)

@@ -35,7 +35,7 @@ test('records of the audit go when they are older than it is kept', async () => 
   expect(await auditAfter(30)).toEqual([0, 29])
 })
 
-test('where no bound is set they are kept for ever', async () => {
+test('without a limit they are kept forever', async () => {
   expect(await auditAfter(null)).toEqual([0, 29, 31, 90, 400])
 })
 

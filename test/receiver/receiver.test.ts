@@ -159,7 +159,7 @@ test('refuses a body over 1 MiB, other methods and other pages', async () => {
   expect((await fetch(`${receiver.url}/nothing`)).status).toBe(404)
 })
 
-test('nothing that came in becomes markup', async () => {
+test('received data never becomes markup', async () => {
   const receiver = await start()
   const evil = `<script>alert(1)</script>"'&<img src=x onerror=alert(2)>`
   const request = signed({

@@ -89,7 +89,7 @@ test('after five seconds of work a failure begins a new row of waits, from the s
   expect(at.failures[4]!.message).toBe('lost the link')
 })
 
-test('a failure after less than that goes on with the row', async () => {
+test('an earlier failure continues the series', async () => {
   const at = open(fail, fail, fail, failAfter(4_000), untilStopped)
   await vi.advanceTimersByTimeAsync(20_000)
   expect(waits(at)[3]! - 4_000).toBeGreaterThanOrEqual(799)

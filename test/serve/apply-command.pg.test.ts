@@ -192,7 +192,7 @@ test('a variable that is not set is an error that names it and where it is', asy
   expect(twice.stderr).toMatch(/line 3, column 3: .*unique/)
 })
 
-test('a name is the one that is written: none is lost behind another that YAML reads as the same, or becomes another', async () => {
+test('a name is read as written: none is lost to another that YAML reads as equal, or changes', async () => {
   const lost = await apply('webhooks:\n  1e3: { url: x }\n  "1000": { url: y }\n')
   expect(lost.stderr).toMatch(/line 3, column 3: .*unique/)
   const other = await apply('webhooks:\n  0x10: { url: x }\n  2026: { url: x }\n')
@@ -267,7 +267,7 @@ test('what another file manages is taken over by --force only', async () => {
   )
 })
 
-test('two that apply at once do it one after the other, or one of them says so', async () => {
+test('two simultaneous applies run one after the other, or one reports a conflict', async () => {
   const path = join(folder, 'webhooks.yaml')
   await writeFile(path, file)
   const settings = { WALHOOK_URL: url, WALHOOK_TOKEN: adminToken, ...withUrl() }

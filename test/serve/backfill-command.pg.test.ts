@@ -49,7 +49,7 @@ test('backfill shows its progress until it is done, describes one, lists and can
   })
 })
 
-test('where nobody captures it says so; Ctrl-C leaves it to go on, and a new pace is taken while it is followed', async () => {
+test('without a capturing process it says so; after Ctrl-C it continues, and its rate can be changed while it is followed', async () => {
   await using at = await openBackfills(database)
   await at.webhook('user.new')
   const env = { DATABASE_URL: database.url, WALHOOK_SLOT: database.name.slice(0, 63) }

@@ -220,7 +220,7 @@ test.each([
   ['token x --role viewer --role admin', '--role is given more than once'],
   ['backfill --entity user --entity company', '--entity is given more than once'],
   ['check --json --json', '--json is given more than once'],
-])('walhook %s is refused: nobody knows which one is meant', async (line, problem) => {
+])('walhook %s is refused as ambiguous', async (line, problem) => {
   const { code, stderr } = await runWalhook(null, line.split(' '))
   expect({ code, first: stderr.split('\n')[0] }).toEqual({ code: 2, first: `walhook: ${problem}` })
 })

@@ -23,7 +23,7 @@ const traces = `
          (select count(*)::int from pg_replication_slots where database = current_database()) as slots`
 const untouched = [{ publications: 0, schema: null, slots: 0 }]
 
-test('check says that a source can be captured, or what is in the way, and leaves no trace', async () => {
+test('check says whether a source can be captured, or what prevents it, and leaves no trace', async () => {
   const refused = await runWalhook(database, ['check'])
   expect(refused).toMatchObject({ code: 1, stderr: '' })
   expect(refused.stdout.split('\n').filter(line => line.startsWith('error'))).toEqual([
@@ -70,14 +70,14 @@ test('migrate makes the schema, and a second time finds nothing to do', async ()
   expect(await runWalhook(database, ['migrate'])).toEqual({ code: 0, stdout: 'up to date\n', stderr: '' })
 })
 
-test('serve brings an older schema, here one of nothing at all, up to date by itself, and says so', async () => {
+test('serve migrates an older schema, here an empty one, and logs it', async () => {
   await query(`${tables} create schema walhook`)
   await using walhook = startWalhook(database)
   expect((await walhook.logged('outbox.migrated')).applied).toContain('0001_outbox')
   await walhook.ready()
 })
 
-test('a token is printed alone, works at once, and stands for the account that it names', async () => {
+test('a token is printed alone, works at once, and belongs to the account that it names', async () => {
   await query(`${tables} insert into users values (41), (42)`)
   const made = await runWalhook(database, ['token', 'CI', '--user', '42', '--role', 'admin'])
   expect(made).toEqual({ code: 0, stdout: expect.stringMatching(/^whk_[\w-]+\n$/), stderr: '' })
@@ -174,7 +174,7 @@ test.each(['--help', '-h', 'help'])('%s shows every command, also where nothing 
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
 })
 
-test('a token may little, and not for ever, unless it is said', async () => {
+test("a token is a viewer's and expires, unless requested otherwise", async () => {
   await runWalhook(database, ['token', 'CI'])
   expect(
     await query(

@@ -86,7 +86,7 @@ test('an unknown role is named', async () => {
   expect(lines[0]).toContain('nobody_of_that_name')
 })
 
-test('a server that says nothing is given up, asked once where it has both databases', async () => {
+test('a silent server is given up, after one try if it has both databases', async () => {
   await using silent = await impostor(() => {})
   expect(await refusal(database, { DATABASE_URL: silent.url })).toEqual([
     expect.stringMatching(/^DATABASE_URL: no connection: .*timeout/),
@@ -94,7 +94,7 @@ test('a server that says nothing is given up, asked once where it has both datab
   expect(silent.connections).toHaveLength(1)
 })
 
-test('two servers that say nothing are given up together, each by its name', async () => {
+test('two silent servers are given up together, each by its name', async () => {
   await using silent = await impostor(() => {})
   await using other = await impostor(() => {})
   expect(await refusal(database, { DATABASE_URL: silent.url, OUTBOX_DATABASE_URL: other.url })).toEqual([

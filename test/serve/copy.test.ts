@@ -49,7 +49,7 @@ async function open() {
   }
 }
 
-test('a copy of production sends nothing, until a person says which of the two it is', async () => {
+test('a copy of production sends nothing until a person adopts it', async () => {
   await using at = await open()
   const sent = at.receiver.arrivals.length
   const copy = startWalhook(at.copy)
@@ -76,7 +76,7 @@ test('a copy of production sends nothing, until a person says which of the two i
   expect(await readQueue(original)).toMatchObject({ deliveries: 1 })
 }, 240_000)
 
-test('a database that another one was exchanged for by renaming is noticed, and goes on where it is adopted', async () => {
+test('a database swapped by renaming is noticed, and continues after adoption', async () => {
   await using at = await open()
   await at.admin.query(`alter database ${at.database.name} rename to ${at.database.name}_former`)
   await at.admin.query(`alter database ${at.copy.name} rename to ${at.database.name}`)

@@ -28,7 +28,7 @@ async function open() {
   }
 }
 
-test('a start that the database cuts off says so and begins again', async () => {
+test('a start that the database cuts off is logged and retried', async () => {
   await using at = await open()
   await using walhook = startWalhook(at.database)
   const isSaid = () => walhook.log.some(({ msg }) => msg === 'walhook.start_cut_off')
@@ -37,7 +37,7 @@ test('a start that the database cuts off says so and begins again', async () => 
   await walhook.ready()
 })
 
-test('a start whose link to the database is cut, whatever it was doing, says so and begins again', async () => {
+test('a start whose connection to the database is cut, in any step, is logged and retried', async () => {
   await using at = await open()
   for (let n = 0; n < 6; n++) {
     await using link = await openTestLink(at.database.url)

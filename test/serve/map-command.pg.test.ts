@@ -54,7 +54,7 @@ async function saved(text: string): Promise<Record<string, string>> {
   return { WALHOOK_CONFIG: file }
 }
 
-test('what walhook map writes is a mapping that sends nothing suspicious, and says why of each', async () => {
+test('walhook map writes a mapping that sends no suspicious column, each with the reason', async () => {
   const database = await createTestDatabase()
   await using psql = await connect(database.url)
   await psql.query(tables)

@@ -102,7 +102,7 @@ test('SIGHUP reloads the mapping between two transactions under writes: nothing 
   await walhook.logged('mapping.unchanged')
 })
 
-test('a SIGKILL right after SIGHUP loses nothing: the next start goes on with the file', async () => {
+test('a SIGKILL right after SIGHUP loses nothing: the next start continues with the file', async () => {
   await using at = await prepared()
   const file = await openMappingFile(mapped('id, name'))
   {
@@ -131,7 +131,7 @@ test('a SIGKILL right after SIGHUP loses nothing: the next start goes on with th
   expect(ids.toSorted()).toEqual(rows[0].ids.toSorted())
 })
 
-test('a mapping that is wrong is refused with all its reasons, by log and status, and the one before goes on', async () => {
+test('a wrong mapping is refused with all reasons, in log and status, and the previous one stays in effect', async () => {
   await using at = await prepared()
   const file = await openMappingFile(mapped('id, name'))
   await using walhook = startWalhook(at.database, file.env)

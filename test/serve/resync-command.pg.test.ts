@@ -54,7 +54,7 @@ async function open() {
   }
 }
 
-test('resync --force says what it gives up and changes nothing, then does it; without --force nothing is lost', async () => {
+test('resync --force first names what it skips, then does it; without --force nothing is lost', async () => {
   await using at = await open()
   expect(await at.run('resync', '--yes')).toMatchObject({
     code: 0,
@@ -86,7 +86,7 @@ test.each<[string, (at: Awaited<ReturnType<typeof open>>) => Promise<unknown>]>(
     at => at.psql.query(`update walhook.captured set facts = facts || '{"systemIdentifier": "7"}'`),
   ],
 ])(
-  '%s, while walhook was stopped: check and resync say it before a start has recorded it',
+  '%s, while walhook was stopped: check and resync report it before a start has recorded it',
   async (reason, lose) => {
     await using at = await open()
     await lose(at)
@@ -119,7 +119,7 @@ test('a loss during a resync is reported, and the next resync ends both', async 
   await until(async () => (await at.gaps()).every(({ is_over }) => is_over), { what: 'the resync' })
 })
 
-test('where nothing is captured yet, resync says so, and not that nothing is lost', async () => {
+test('before the first capture, resync says so, and not that nothing is lost', async () => {
   await using at = await open()
   expect(await at.run('adopt', '--discard')).toMatchObject({ code: 0, stderr: '' })
   const told = await at.run('resync', '--yes')
@@ -161,7 +161,7 @@ test.each<[string, string, string]>([
   expect(await at.run('resync', '--yes')).toMatchObject({ code: 0, stderr: '' })
 })
 
-test('a resync of a table that is not captured yet says what keeps it from being captured', async () => {
+test('a resync of a table that is not captured yet says what prevents its capture', async () => {
   await using at = await open()
   await at.psql.query(
     `insert into walhook.gaps (slot_name, entity_type, table_name, reason, detail, from_lsn)
@@ -177,7 +177,7 @@ test('a resync of a table that is not captured yet says what keeps it from being
   )
 })
 
-test('check says that it could not ask for gaps, and that they are not asked for where there is no outbox yet', async () => {
+test('check says if it could not read gaps, and skips them if there is no outbox yet', async () => {
   await using at = await open()
   await at.psql.query(`update walhook.captured set facts = facts - 'tables'`)
   expect((await at.check()).find(({ code }) => code === 'gaps_unread')).toMatchObject({ level: 'warning' })
@@ -185,7 +185,7 @@ test('check says that it could not ask for gaps, and that they are not asked for
   expect((await at.check()).filter(({ code }) => code === 'gaps_unread')).toEqual([])
 })
 
-test('check hangs behind no lock on the tables of walhook, and says that it could not ask them', async () => {
+test("check does not wait for locks on walhook's tables, and says that it could not read them", async () => {
   await using at = await open()
   await at.psql.query('begin; lock table walhook.gaps, walhook.captured')
   const said = await at.check()

@@ -21,7 +21,7 @@ async function open(mostConnections?: number) {
   return { database, link, sql, [Symbol.asyncDispose]: () => link[Symbol.asyncDispose]() }
 }
 
-test.concurrent('ops get answers over a stalled link, red ones, and all goes on when it heals', async () => {
+test.concurrent('probes get red responses over a stalled connection, and everything continues when it recovers', async () => {
   await using at = await open()
   const { database, link, sql } = at
   await using receiver = await startTestReceiver()
@@ -74,7 +74,7 @@ test.concurrent('silently dead connections are dropped, logged and replaced: del
   })
 }, 180_000)
 
-test.concurrent('while work is due and none is done, /readyz is red and the log says why', async () => {
+test.concurrent('if deliveries are due and none is attempted, /readyz is red and the log says why', async () => {
   await using at = await open()
   const { database, link, sql } = at
   await using receiver = await startTestReceiver()
@@ -110,7 +110,7 @@ test.concurrent('while work is due and none is done, /readyz is red and the log 
   await until(() => receiver.arrivals.length >= 2, { what: 'a delivery' })
 })
 
-test.concurrent('a pooler with too few connections stalls nothing in silence', async () => {
+test.concurrent('a pooler with too few connections does not stall silently', async () => {
   await using at = await open(4)
   const { database, link } = at
   await using receiver = await startTestReceiver()

@@ -130,7 +130,7 @@ spec:
     spec:
       serviceAccountName: {{ include "walhook.fullname" $root }}
       automountServiceAccountToken: false
-      # 5 s until no Service leads here, and 15 s at most for what is in flight.
+      # 5 s until no Service routes here, and at most 15 s for requests in flight.
       terminationGracePeriodSeconds: 30
       {{- with $root.Values.imagePullSecrets }}
       imagePullSecrets:
@@ -165,19 +165,19 @@ spec:
             {{- include "walhook.env" $root | trim | nindent 12 }}
           ports:
             - { name: http, containerPort: 8080 }
-          # Until every part has worked once: an upgrade whose mapping is wrong stops here, and the pods before it go on. A gap
-          # stays until a resync, and stops no upgrade.
+          # Until every part has worked once: an upgrade with a wrong mapping stops here, and the former pods continue. A gap
+          # lasts until a resync, and stops no upgrade.
           startupProbe:
             httpGet: { path: "/readyz?exclude=capture:gap&exclude=capture:lost", port: http }
             periodSeconds: 2
             timeoutSeconds: 5
             failureThreshold: 1800
-          # A Service leads to pods that can answer. One whose capture is blocked later can: its pages say why.
+          # A Service routes to pods that can respond. One whose capture is blocked later still can: its pages say why.
           readinessProbe:
             httpGet: { path: "/readyz?exclude=capture&exclude=delivery", port: http }
             periodSeconds: 5
             timeoutSeconds: 5
-          # Restarting brings neither a database nor a slot back: only a process that does not answer is restarted.
+          # A restart repairs neither a database nor a slot: only an unresponsive process is restarted.
           livenessProbe:
             httpGet: { path: /livez, port: http }
             periodSeconds: 10
