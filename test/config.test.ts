@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { readConfig } from '../src/config/config.ts'
-import { defaultScheduleMs } from '../src/domain/delivery/retry.ts'
 import { defaultMapping } from '../src/domain/mapping/mapping.ts'
+import { defaultScheduleMs } from './support/schedule.ts'
 
 const key = Buffer.alloc(32, 3).toString('base64')
 const url = 'postgres://walhook:secret@localhost:5432/app'

@@ -3,7 +3,6 @@ import { openSender } from '../../src/delivery/sending/attempt.ts'
 import { createDeliver } from '../../src/delivery/sending/deliver.ts'
 import { createGuard } from '../../src/delivery/sending/guard.ts'
 import { createDispatcher } from '../../src/delivery/turn/dispatcher.ts'
-import { defaultScheduleMs } from '../../src/domain/delivery/retry.ts'
 import { firstIdAt } from '../../src/domain/value/time-id.ts'
 import { parseSealKey, seal } from '../../src/domain/webhook/seal.ts'
 import { formatSecret } from '../../src/domain/webhook/signature.ts'
@@ -16,6 +15,7 @@ import { createPosition } from '../../src/outbox/log/position.ts'
 import { insertWebhook } from '../../src/outbox/records/webhooks.ts'
 import type { Settlement } from '../../src/outbox/settle/settle.ts'
 import type { Log } from '../../src/runtime/log.ts'
+import { defaultScheduleMs } from '../support/schedule.ts'
 
 const sealKey = parseSealKey(Buffer.alloc(32, 1).toString('base64'))!
 const secret = seal(sealKey, unboundPurpose, formatSecret(Buffer.alloc(32, 2)), Buffer.alloc(12, 3))

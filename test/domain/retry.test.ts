@@ -1,11 +1,6 @@
 import { afterEach, expect, test, vi } from 'vitest'
-import {
-  decideNext,
-  defaultScheduleMs,
-  earlyRetries,
-  parseRetryAfter,
-  parseSchedule,
-} from '../../src/domain/delivery/retry.ts'
+import { decideNext, earlyRetries, parseRetryAfter, parseSchedule } from '../../src/domain/delivery/retry.ts'
+import { defaultScheduleMs } from '../support/schedule.ts'
 
 const decide = (change: Partial<Parameters<typeof decideNext>[0]> = {}) =>
   decideNext({

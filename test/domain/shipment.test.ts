@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import type { Outcome } from '../../src/domain/delivery/outcome.ts'
-import { defaultScheduleMs } from '../../src/domain/delivery/retry.ts'
 import { batchBody, decideNextOfShipment, pack, splitInTwo } from '../../src/domain/delivery/shipment.ts'
+import { defaultScheduleMs } from '../support/schedule.ts'
 
 const minute = 60_000
 const decide = (input: {

@@ -1,19 +1,6 @@
 import { hourMs as hour, minuteMs as minute, parseDuration, secondMs as second } from '../value/duration.ts'
 import type { Outcome } from './outcome.ts'
 
-/** Waits after the first, second, … failed attempt, in ms: nine retries over about 75 hours. */
-export const defaultScheduleMs: readonly number[] = [
-  5 * second,
-  5 * minute,
-  30 * minute,
-  2 * hour,
-  5 * hour,
-  10 * hour,
-  14 * hour,
-  20 * hour,
-  24 * hour,
-]
-
 const maxRetries = 50
 
 /** Reads a schedule such as `5s, 5m, 2h, 1d`: 1 to 50 waits of 1 s to 7 d. Null for any other text. */
