@@ -15,7 +15,7 @@ export function read<Schema extends z.ZodType>(
   schema: Schema,
   value: unknown,
 ): Input<Read<z.output<Schema>>> {
-  const parsed = schema.safeParse(value)
+  const parsed = schema.safeParse(value, { error: messageOf })
   if (parsed.success) return { ok: true, value: toCode(schema, parsed.data) }
   const known = 'shape' in schema ? Object.keys(schema.shape as object) : []
   return {
@@ -26,6 +26,10 @@ export function read<Schema extends z.ZodType>(
     ),
   }
 }
+
+/** Where the schema has no message of its own. */
+const messageOf = (issue: z.core.$ZodRawIssue) =>
+  issue.code === 'invalid_value' ? `must be one of ${issue.values.join(', ')}` : undefined
 
 const wrong = (c: Context, errors: readonly WrongField[]) =>
   problem(c, 422, errors.map(({ detail }) => detail).join('. '), { errors })
