@@ -107,6 +107,7 @@ function fish(commands: Commands): string {
     `${first} -f -a '${namesOf(commands).join(' ')}'`,
     `${first} -l help`,
     `${first} -l version`,
+    `complete -c walhook -n '__fish_seen_subcommand_from help' -f -a '${Object.keys(commands).join(' ')}'`,
     ...lines,
   ].join('\n')
 }

@@ -65,7 +65,7 @@ export async function runCommand(
   if (name !== undefined && helpFlags.includes(name)) return print(usage)
   if (name !== undefined && versionFlags.includes(name)) return print(`walhook ${packageJson.version}`)
   const command = name === undefined ? bare : Object.hasOwn(commands, name) && commands[name]
-  if (!command) return misused(unknown(name!), usage)
+  if (!command) return misused(unknown(name!), 'walhook --help lists all commands.')
   if (rest.some(arg => helpFlags.includes(arg))) return print(command.usage)
   try {
     return await command.run(rest, openSignal())

@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { needs } from '../support/needs.ts'
 import { runWalhook } from '../support/walhook-process.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'walhook-completion-'))
@@ -35,6 +36,19 @@ test('a shell completes commands, their words and their options', () => {
   expect(complete('completion', '')).toEqual(['bash', 'zsh', 'fish', '--help'])
   expect(complete('help', 'resy')).toEqual(['resync'])
   expect(complete('resync', '--y')).toEqual(['--yes'])
+})
+
+test('fish completes them too', ({ skip }) => {
+  needs(skip, 'fish', 'the package fish of Debian brings it')
+  const completed = (line: string) => {
+    const args = ['--no-config', '-c', 'source $argv[1]; complete -C $argv[2]', join(folder, 'fish'), line]
+    return spawnSync('fish', args, { encoding: 'utf8' }).stdout.trim().split('\n').sort()
+  }
+  expect(completed('walhook web')).toEqual(['webhooks'])
+  expect(completed('walhook webhooks re')).toEqual(['replay', 'replays', 'resend'])
+  expect(completed('walhook webhooks log 7 --')).toEqual(['--failed', '--help', '--json', '--limit'])
+  expect(completed('walhook completion ')).toEqual(['bash', 'fish', 'zsh'])
+  expect(completed('walhook help resy')).toEqual(['resync'])
 })
 
 test.each(shells)('%s reads its script', shell => {
