@@ -183,9 +183,9 @@ function gaps(t: Texts, { status }: Health): Html | false {
   if (status.gaps.length === 0) return false
   const { columns } = t.health
   return html`<section class="gaps"><h2>${t.health.gaps}</h2><p class="hint">${t.health.gapsHint}</p>
-<div class="card flush"><table class="stacked"><thead><tr><th scope="col">${columns.found}</th><th scope="col">${columns.why}</th><th scope="col">${columns.mended}</th></tr></thead>
+<div class="card flush"><table class="stacked"><thead><tr><th scope="col">${columns.found}</th><th scope="col">${columns.why}</th><th scope="col">${columns.resynced}</th></tr></thead>
 <tbody>${status.gaps.map(
     gap =>
-      html`<tr><td data-label="${columns.found}">${moment(gap.foundAt)}</td><td data-label="${columns.why}">${original(t, gap.detail, gapText(t, gap))}</td><td data-label="${columns.mended}">${gap.resyncedAt ? moment(gap.resyncedAt) : html`<span class="badge bad">${t.health.notYet}</span>`}</td></tr>`,
+      html`<tr><td data-label="${columns.found}">${moment(gap.foundAt)}</td><td data-label="${columns.why}">${original(t, gap.detail, gapText(t, gap))}</td><td data-label="${columns.resynced}">${gap.resyncedAt ? moment(gap.resyncedAt) : html`<span class="badge bad">${t.health.notYet}</span>`}</td></tr>`,
   )}</tbody></table></div></section>`
 }

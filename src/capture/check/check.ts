@@ -75,7 +75,7 @@ function lostLine(lost: string): CheckLine {
   return warning(
     'mapping_lost',
     lost,
-    'walhook goes on with everything else, and takes no sent event back',
+    'walhook continues with everything else, and takes no sent event back',
     'remove it from the mapping (WALHOOK_CONFIG) once all earlier events are sent, and restart walhook',
   )
 }

@@ -31,7 +31,7 @@ export function createLearner(options: {
     const catalogue = await readCatalogue({ pool: db }, mapping)
     const known = await noteColumns(outbox, slotName, columnsOf(catalogue, mapping))
     const { lost } = await readLivingMapping(db, { ...catalogue, known }, mapping)
-    const because = 'the source has dropped it; everything else goes on'
+    const because = 'the source has dropped it; everything else continues'
     for (const what of lost.filter(each => !logged.has(each)))
       log.error('capture.mapping_lost', { what, because })
     logged = new Set(lost)

@@ -8,7 +8,7 @@ import type { Cell } from './table.ts'
 const json = { json: { type: 'boolean', default: false } } as const
 const text = { type: 'string' } as const
 const mostListed = 1_000
-/** Where few events fit, a page may be empty and the list goes on: so many are read. */
+/** With few matching events, a page may be empty although others follow: at most this many are read. */
 const mostPages = 50
 
 type Event = Readonly<Record<string, unknown>> & {

@@ -4,7 +4,7 @@ export type CellCursor = ReadonlyMap<string, bigint>
 const main = 'main'
 const form = /^(?=.)(\d{1,19})?(,?[a-z0-9][a-z0-9_-]{0,39}:\d{1,19})*$/
 
-/** The cursor behind `items`, which went on from `before`. */
+/** The cursor after `items`, a page that began at `before`. */
 export function cursorOf(
   items: readonly { readonly id: bigint | number; readonly cell: string }[],
   before: CellCursor | null,

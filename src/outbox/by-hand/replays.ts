@@ -110,7 +110,7 @@ export type FailedRest = {
   readonly versions: Versions
 }
 
-/** `lastOff`: the version in which the last time off began. Whoever stops the replay that goes on there has sent enough. */
+/** `lastOff`: the version in which the last time off began. A stopped continuation counts as sent. */
 export async function findFailedRest(
   { pool }: Pick<Outbox, 'pool'>,
   webhookId: number,

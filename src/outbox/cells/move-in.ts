@@ -23,7 +23,7 @@ async function store(db: Db, table: string, json: string): Promise<void> {
 }
 
 /**
- * Stores a webhook that is rows only, in the cell where it goes on. It wants the events behind this commit: whatever appends to the cell
+ * Stores a webhook that is rows only, in its new cell. It wants the events after this commit: whatever appends to the cell
  * waits for the transaction, which has locked its position, and is refused if it had read the webhooks before. So the events have a version
  * that knows the webhook.
  */
@@ -103,8 +103,8 @@ const attemptsAtOnce = 1_000
 const hourOfIds = 3_600_000n << 20n
 
 /**
- * Copies the log of a webhook's attempts from `after` on, page by page, with the events that it shows and the cell lacks. Returns where a
- * later call goes on.
+ * Copies the log of a webhook's attempts from `after` on, page by page, with the events that it shows and the cell lacks. Returns the
+ * position for a later call.
  */
 export async function copyAttempts(
   { pool: from }: Outbox,

@@ -19,7 +19,7 @@ import { giveBack, settleMove, withMoveLock } from './settle-move.ts'
  * |---|---|---|---|---|
  * | begun | as ever | – | old, moving to new | given back |
  * | held: what is in flight ends, the log of attempts is copied | `moving_to` | – | the same | given back |
- * | cut over: one commit there, then one here | `moving_to`, then – | as ever | the same, then new, moving to old | goes on |
+ * | cut over: one commit there, then one here | `moving_to`, then – | as ever | the same, then new, moving to old | continues |
  * | cleared up | – | as ever | new | – |
  */
 export type Step = 'held' | 'copied' | 'cut over' | 'settled'

@@ -14,8 +14,8 @@ import { guardParsing } from './guarded-parsing.ts'
 import { setUpSession } from './session-settings.ts'
 
 /**
- * The state shared by connections, also of several pools, to one database: where to ask about slow statements, and who is
- * told.
+ * The state shared by connections, also of several pools, to one database: where to ask about slow statements, and the
+ * callback for them.
  */
 export type Watch = {
   readonly url: string
@@ -40,7 +40,7 @@ const longestUnknownMs = 60_000
  * A connection that notices a dead link. A silent link gives no error for a quarter of an hour, and a time-out per statement
  * would also end long ones (a migration, a slot, a lock). So the server is asked about a slow statement over a new
  * connection: if it is working, `onSlow` gets what it waits for. If the server has nothing to do for it, or is unreachable,
- * the connection is destroyed: waiting code gets an error, and the pool replaces it. The server is also told to end its side,
+ * the connection is destroyed: waiting code gets an error, and the pool replaces it. The server is also asked to end its side,
  * which may hold locks.
  *
  * It connects to a suitable server of its URL.

@@ -296,7 +296,7 @@ export const system = {
     asTable: 'As a table',
     gaps: 'Lost changes',
     gapsHint: 'Periods in which changes could not be read.',
-    columns: { found: 'Found', why: 'Why', mended: 'Resynced' },
+    columns: { found: 'Found', why: 'Why', resynced: 'Resynced' },
     notYet: 'Not yet',
   },
   cells: {

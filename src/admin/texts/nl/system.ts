@@ -309,7 +309,7 @@ export const system: typeof english = {
     asTable: 'Als tabel',
     gaps: 'Verloren wijzigingen',
     gapsHint: 'Perioden waarin wijzigingen niet gelezen konden worden.',
-    columns: { found: 'Gevonden', why: 'Waarom', mended: 'Resync klaar' },
+    columns: { found: 'Gevonden', why: 'Waarom', resynced: 'Resync klaar' },
     notYet: 'Nog niet',
   },
   cells: {
