@@ -317,6 +317,54 @@ test('a variable that walhook does not have is warned of, with the name that was
   ])
 })
 
+const tenants = 'entities: { order: { table: orders, tenant: org } }'
+test.each<[string, Record<string, string>, string, string[]]>([
+  ['nothing', {}, '', []],
+  ['tenants without a public URL', {}, tenants, ['WALHOOK_URL']],
+  ['tenants with one', { WALHOOK_URL: 'https://hooks.example.com' }, tenants, []],
+  [
+    'a frame over http',
+    { WALHOOK_URL: 'http://hooks.example.com', WALHOOK_FRAME_ANCESTORS: 'https://app.example.com' },
+    '',
+    ['WALHOOK_FRAME_ANCESTORS'],
+  ],
+  [
+    'a frame over https',
+    { WALHOOK_URL: 'https://hooks.example.com', WALHOOK_FRAME_ANCESTORS: 'https://app.example.com' },
+    '',
+    [],
+  ],
+  ['a sender without a server', { WALHOOK_MAIL_FROM: 'a@b.c' }, '', ['WALHOOK_MAIL_FROM']],
+  [
+    'domains of mails, and neither server nor tenants',
+    { WALHOOK_MAIL_DOMAINS: 'b.c' },
+    '',
+    ['WALHOOK_MAIL_DOMAINS', 'WALHOOK_MAIL_DOMAINS'],
+  ],
+  ['an account of no token', { WALHOOK_ADMIN_USER: '7' }, '', ['WALHOOK_ADMIN_USER']],
+])('%s: a variable without effect is warned of', async (_what, env, text, expected) => {
+  const file = join(folder, 'tenants.yaml')
+  await writeFile(file, text)
+  const read = readConfig([], { ...env, ...(text !== '' && { WALHOOK_CONFIG: file }) })
+  expect(read.ok).toBe(true)
+  expect(read.warnings.map(({ what }) => what)).toEqual(expected)
+  for (const { code } of read.warnings) expect(code).toBe('variable_idle')
+})
+
+test('claims of tenants without tenants in the mapping, and all tenants without such a claim, are warned of', () => {
+  const url = { ...oidc, WALHOOK_OIDC_ROLES: 'staff=admin' }
+  const warned = (env: Record<string, string>) =>
+    readConfig([], { ...url, ...env }).warnings.map(({ what }) => what)
+  expect(warned({ WALHOOK_OIDC_TENANT_CLAIM: 'org' })).toEqual(['WALHOOK_OIDC_TENANT_CLAIM'])
+  expect(warned({ WALHOOK_OIDC_ALL_TENANTS: 'staff' })).toEqual(['WALHOOK_OIDC_ALL_TENANTS'])
+})
+
+test('a pattern is no domain of mails', () => {
+  expect(problemsOf({ WALHOOK_MAIL_DOMAINS: 'example.com, *.example.com' })).toMatchObject([
+    { what: 'WALHOOK_MAIL_DOMAINS', found: '"*.example.com"' },
+  ])
+})
+
 test('public URLs and trusted proxies are read, and errors are reported without a password', () => {
   const result = readConfig([], {
     WALHOOK_URL: 'https://walhook.example.com, http://walhook:8080',

@@ -70,7 +70,8 @@ function verdict(t: Texts, health: Health): Html {
   })}`
 }
 
-function whyOf(t: Texts, finding: Finding, { status, mails, webhooks }: Health): Html | Html[] {
+function whyOf(t: Texts, finding: Finding, { status, mails, asking, webhooks }: Health): Html | Html[] {
+  if (finding === 'recipients_unasked') return askTrouble(t, asking)
   if (finding === 'mails_failed') return mailTrouble(t, mails)
   if (finding === 'webhooks_unwell') return unwellWebhooks(t, webhooks)
   return reasonsOf(t, finding, status)
@@ -91,6 +92,11 @@ function unwellWebhooks(t: Texts, { counts, unwell }: Health['webhooks']): Html 
 
 function mailTrouble(t: Texts, { failed, givenUp, waiting, lastError }: Health['mails']): Html {
   return html`${failed + givenUp > 0 && html`<p>${t.alerts.mailsFailed(failed, givenUp, lastError ?? '')}</p>`}${waiting > 0 && html`<p>${t.alerts.mailsWait(waiting)}</p>`}`
+}
+
+function askTrouble(t: Texts, { noPublicUrl, noServer, failed, lastError }: Health['asking']): Html {
+  const a = t.alerts.unasked
+  return html`${noPublicUrl > 0 && html`<p>${a.noPublicUrl(noPublicUrl)}</p>`}${noServer > 0 && html`<p>${a.noServer(noServer)}</p>`}${failed > 0 && html`<p>${a.failed(failed, lastError ?? '')}</p>`}`
 }
 
 function reasonsOf(

@@ -8,13 +8,15 @@ import { readLockHolders, SourceLocked } from '../capture/source/source-locks.ts
 import { type Config, readConfig } from '../config/config.ts'
 import { problemOfConnecting } from '../databases.ts'
 import { type CheckLine, failure, warning, worstLevel } from '../domain/capture/check-line.ts'
+import type { ProblemCode } from '../domain/value/problem-codes.ts'
 import { citusLines } from '../outbox/cells/citus.ts'
 import { type Outbox, openOutbox } from '../outbox/database/database.ts'
 import { outboxLines } from '../outbox/database/inspect.ts'
 import { ConnectionRefused } from '../outbox/database/session-settings.ts'
 import { knownColumns as columnsOfSource } from '../outbox/source/source-columns.ts'
 import { describeError } from '../runtime/log.ts'
-import { type Command, Misuse, parseOnce, printLine, required } from './kit/command.ts'
+import { type Command, Misuse, parseOnce, printLine, report } from './kit/command.ts'
+import { useLines } from './kit/use-lines.ts'
 import { map, printSql } from './map.ts'
 
 /** The exit status, by the worst line. */
@@ -37,21 +39,20 @@ export const check: Command = {
     if (chosen.length > 1) throw new Misuse(`${chosen.join(' and ')} exclude each other: choose one`)
     if (values.map) return await map.run([], signal)
     if (values.sql) return await printSql()
-    const config = required(readConfig(['DATABASE_URL']))
-    if (!config) return 1
-    const { lines, worst } = await checkSource(config)
+    const read = readConfig(['DATABASE_URL'])
+    if (!read.ok) return report([...read.warnings, ...read.problems])
+    const ofVariables = read.warnings.map(({ code, what, found, mend }) => warning(code, what, found, mend))
+    const lines = [...ofVariables, ...(await checkSource(read.config))]
     if (values.json) printLine(JSON.stringify(lines, null, 2))
     else
       for (const { level, what, found, mend } of lines)
         printLine(`${level.padEnd(7)}  ${what}: ${found}${mend === null ? '' : `. Fix: ${mend}`}`)
-    return statusOf[worst]
+    return statusOf[worstLevel(lines)]
   },
 }
 
-type Checked = { readonly lines: readonly CheckLine[]; readonly worst: CheckLine['level'] }
-
 /** Checks everything that walhook needs to run; nothing created for trials remains. */
-async function checkSource(config: Config): Promise<Checked> {
+async function checkSource(config: Config): Promise<CheckLine[]> {
   await using source = openSource({ url: config.databaseUrl!, onError: () => {} })
   await using outbox = openOutbox({
     url: config.outboxUrl!,
@@ -65,14 +66,15 @@ async function checkSource(config: Config): Promise<Checked> {
     isOne ? null : problemOfConnecting('OUTBOX_DATABASE_URL', outbox),
   ])
   const known = (ofSource ?? ofOutbox) ? new Map() : await columnsKnown(config, outbox)
-  const lines = [
+  const isOutboxThere = !ofOutbox && !(isOne && ofSource)
+  return [
     ...(ofSource
       ? [failure(ofSource)]
       : await linesOfSource(source, ofOutbox ? null : outbox, config, known)),
-    ...(ofOutbox ? [failure(ofOutbox)] : isOne && ofSource ? [] : await outboxLines(outbox)),
-    ...(config.placing === 'citus' && !ofOutbox && !(isOne && ofSource) ? await citusLines(outbox) : []),
+    ...(ofOutbox ? [failure(ofOutbox)] : isOutboxThere ? await outboxLines(outbox) : []),
+    ...(config.placing === 'citus' && isOutboxThere ? await citusLines(outbox) : []),
+    ...(isOutboxThere ? await useLines(outbox, config).catch(useUnread) : []),
   ]
-  return { lines, worst: worstLevel(lines) }
 }
 
 type Known = Awaited<ReturnType<typeof knownColumns>>
@@ -111,12 +113,14 @@ async function linesOfSource(
  */
 const notThereYet = ['3F000', '42P01', '42703']
 
-/** Reports that gaps are unknown, unless there is no outbox yet. */
-function gapsUnread(error: unknown): CheckLine[] {
+/** Reports that something is unknown, unless there is no outbox yet. */
+const unread = (code: ProblemCode, what: string) => (error: unknown) => {
   if (notThereYet.includes((error as { code?: string }).code ?? '')) return []
   const found = `unknown: the outbox did not answer: ${describeError(error)}`
-  return [warning('gaps_unread', 'lost changes', found, 'fix the reason, then run: walhook check')]
+  return [warning(code, what, found, 'fix the reason, then run: walhook check')]
 }
+const gapsUnread = unread('gaps_unread', 'lost changes')
+const useUnread = unread('recipients', 'recipients of alerts')
 
 /** The columns known to walhook; none if its own tables can't be read, as before the first start. */
 async function columnsKnown(config: Config, outbox: Outbox): Promise<Known> {

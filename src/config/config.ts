@@ -5,6 +5,7 @@ import type { Problem } from '../domain/value/problem.ts'
 import { readMapping, usualFile } from './read-mapping.ts'
 import { readSignIn } from './sign-in-config.ts'
 import { readTracing, type TracingConfig } from './tracing-config.ts'
+import { idleVariables } from './idle-variables.ts'
 import { unknownVariables } from './unknown-variables.ts'
 import type { Variable } from './variable.ts'
 import { type Values, type VariableName, variables } from './variables.ts'
@@ -57,7 +58,8 @@ export function readConfig(
   if (values) problemsOfMail(values, add)
   const signIn = values && readSignIn(values, isSet, add)
   const tracing = readTracing(env, add)
-  const warnings = unknownVariables(env)
+  const idle = values ? idleVariables(values, without === 'mapping' ? null : mapping, isSet) : []
+  const warnings = [...unknownVariables(env), ...idle]
   if (problems.length > 0 || values === null) return { ok: false, problems, warnings }
   const file = mappingFile === null ? {} : { mappingFile }
   const config = configOf(values, {

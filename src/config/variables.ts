@@ -220,11 +220,13 @@ export const variables = {
     means:
       'Domains whose addresses get [alerts](../guide/alerts.md#by-email) about webhooks of tenants without a confirmation, separated by commas: `example.com`.',
     default: '',
-    mend: 'write domains, separated by commas: example.com, example.org',
+    mend: 'write domains without *, each subdomain by itself, separated by commas: example.com, mail.example.com',
     parse(text) {
       const all = text.split(',').map(one => one.trim().toLowerCase())
       const domains = all.filter(one => one !== '')
-      const wrong = domains.filter(one => !isMailAddress(`a@${one}`)).map(one => JSON.stringify(one))
+      // A pattern would match nothing.
+      const isDomain = (one: string) => isMailAddress(`a@${one}`) && !one.includes('*')
+      const wrong = domains.filter(one => !isDomain(one)).map(one => JSON.stringify(one))
       return wrong.length > 0 ? { wrong } : { value: [...new Set(domains)] }
     },
   } satisfies Given<readonly string[]>,

@@ -213,6 +213,27 @@ test('an address that cannot be asked without a setting says which', async () =>
     status: 409,
     json: { code: 'recipient.public_url', detail: expect.stringContaining('WALHOOK_URL') },
   })
+  const page = await at.get('/health')
+  expect(page.text).toContain('Addresses that wait for the public URL of walhook: 1.')
+})
+
+test('where walhook sends no emails, the form, the answer of the API and Health say so', async () => {
+  await using at = await openTestPages({ mailLacks: 'smtp_server' })
+  const form = await at.get('/couplings/new')
+  expect(form.text).toContain('walhook sends no emails now')
+  expect((await at.get('/health')).text).not.toContain('but walhook sends no emails')
+  const made = await at.call('POST', '/api/webhooks', {
+    ...{
+      name: 'CRM',
+      url: 'https://crm.example.com/',
+      triggers: ['user.new'],
+      alert_to: ['ops@example.com'],
+    },
+  })
+  expect(made.json.warnings).toEqual([
+    { pointer: '/alert_to', detail: expect.stringContaining('must set WALHOOK_SMTP_URL') },
+  ])
+  expect((await at.get('/health')).text).toContain('but walhook sends no emails')
 })
 
 test('an address that no process takes waits for a mail server', async () => {

@@ -1,14 +1,18 @@
+import type { MailLack } from '../../domain/alert/recipient.ts'
 import type { AlertTrigger } from '../../domain/event/alert.ts'
+import { because } from '../../domain/shown/reason.ts'
 import { errorAttributes, errorText, type FieldError } from '../kit/errors.ts'
 import { type Html, html } from '../kit/html.ts'
 import type { Texts } from '../texts/en.ts'
+import { sayTo } from '../texts/texts.ts'
 
-/** The alerts of a webhook and the recipients of its mails. Open unless empty. */
+/** The alerts of a webhook and the recipients of its mails. Open unless empty. `lacks`: what sending them lacks. */
 export function alertField(
   t: Texts,
   alerts: readonly AlertTrigger[],
   typed: { readonly triggers: readonly string[]; readonly alertTo: string | undefined },
   errors: readonly FieldError[],
+  lacks: MailLack | null,
 ): Html {
   const a = t.alerts
   const isUsed =
@@ -25,6 +29,7 @@ export function alertField(
 <div class="field"><label for="alert_to">${a.mail}</label>
 <input id="alert_to" name="alert_to" value="${typed.alertTo ?? ''}" autocomplete="off" spellcheck="false" placeholder="ops@example.com"${errorAttributes(errors, 'alert_to', 'alert_to-hint')}>
 <p class="hint" id="alert_to-hint">${a.mailHint}</p>
+${lacks !== null && html`<p class="notice warn">${sayTo(t, because(`mail.${lacks}`))}</p>`}
 ${errorText(errors, 'alert_to')}</div>
 </div></details>`
 }

@@ -52,9 +52,10 @@ const explaining = { en: explainTexts, nl: explainTextsNl } as const satisfies R
 
 export const explainTextsFor = (t: Texts): ExplainTexts => explaining[t.language.code as Language]
 
-/** A reason as a sentence of the reader's language, with a capital. */
+/** A reason as a sentence of the reader's language, with a capital; the name walhook has none. */
 export function reasonText(t: Texts, reason: Reason): string {
   const sentence = sentenceOf(reason, reasons[t.language.code as Language])
+  if (sentence.startsWith('walhook')) return sentence
   return sentence.charAt(0).toUpperCase() + sentence.slice(1)
 }
 

@@ -1,7 +1,7 @@
 import { type FilterPreview, previewFilter } from '../../control/webhooks/filter-preview.ts'
 import { previewDeliveries } from '../../control/webhooks/preview.ts'
 import { tryWebhook } from '../../control/webhooks/test-webhook.ts'
-import { readWithoutPrevious } from '../../control/webhooks/warnings.ts'
+import { mailLackOf, readWithoutPrevious } from '../../control/webhooks/warnings.ts'
 import type { Webhook } from '../../domain/webhook/webhook.ts'
 import { filterTyped, isIncomplete } from '../form/filter-field.ts'
 import {
@@ -78,6 +78,7 @@ export async function formPage(
     problems,
     entityTypes: control.entityTypes,
     alerts: control.alerts,
+    mailLacks: mailLackOf(control, { tenant: webhook ? webhook.tenant : caller.tenant }),
     choosesTenant: webhook === null && caller.tenant === null && control.tenantTypes.length > 0,
     fields,
     previews,

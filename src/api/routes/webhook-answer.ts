@@ -85,7 +85,7 @@ const warnings = z
   .optional()
   .meta({
     description:
-      'Saved settings that the tables do not support now, each with a JSON Pointer to its field. Absent if there are none.',
+      'Saved settings that have no effect now, since the tables or the configuration do not support them, each with a JSON Pointer to its field. Absent if there are none.',
   })
 export const missedSchema = z
   .object({

@@ -5,6 +5,8 @@ import { minuteMs } from '../../domain/value/duration.ts'
 import type { Outbox } from '../../outbox/database/database.ts'
 import { readTraffic } from '../../outbox/figures/traffic.ts'
 import { type MailTrouble, readMailTrouble } from '../../outbox/records/alert-mails.ts'
+import { type AskTrouble, readAskTrouble } from '../../outbox/records/mail-addresses.ts'
+import { hasRecipients } from '../../outbox/records/webhooks.ts'
 import { overCells } from '../kit/cells.ts'
 import type { Control } from '../kit/control.ts'
 import { areResyncing } from './alarm.ts'
@@ -20,6 +22,7 @@ export type Health = {
   /** The worst first. */
   readonly findings: readonly Finding[]
   readonly mails: MailTrouble
+  readonly asking: AskTrouble
   readonly webhooks: WebhookStates
 }
 
@@ -63,13 +66,22 @@ async function readMails(control: Pick<Control, 'cells'>): Promise<MailTrouble> 
   return sumMails(answers.map(({ value }) => value))
 }
 
+/** Whether webhooks have addresses for alerts, and this process, which would send them, has no SMTP server. */
+async function lacksMail(control: Pick<Control, 'cells' | 'mailLacks'>): Promise<boolean> {
+  if (control.mailLacks !== 'smtp_server') return false
+  const { answers } = await overCells(control, hasRecipients)
+  return answers.some(({ value }) => value)
+}
+
 /** The health of walhook for people: figures, traffic and findings. */
 export async function readHealth(control: Control, nowMs: number): Promise<Health> {
-  const [status, hour, day, mails, webhooks] = await Promise.all([
+  const [status, hour, day, mails, asking, isMailUnset, webhooks] = await Promise.all([
     readStatus(control),
     trafficUntil(control, nowMs, minuteMs, 60),
     trafficUntil(control, nowMs, 15 * minuteMs, 96),
     readMails(control),
+    readAskTrouble(control.cells.main.outbox),
+    lacksMail(control),
     webhookStates(control, null, nowMs),
   ])
   const delivered = hour.buckets.reduce((sum, bucket) => sum + bucket.delivered, 0)
@@ -88,9 +100,11 @@ export async function readHealth(control: Control, nowMs: number): Promise<Healt
     deliveriesWaiting: status.queue.deliveries,
     deliveriesDead: status.queue.deadDeliveries,
     hasMailTrouble: mails.failed + mails.givenUp + mails.waiting > 0,
+    hasUnsetMails: isMailUnset,
+    hasAskTrouble: asking.noPublicUrl + asking.noServer + asking.failed > 0,
     webhooksUnwell: countUnwell(webhooks),
     cellsAway: status.cells.filter(({ isAway }) => isAway).length,
     lastHour: { requests: delivered + failed, failed },
   })
-  return { status, hour, day, findings, mails, webhooks }
+  return { status, hour, day, findings, mails, asking, webhooks }
 }

@@ -1,8 +1,11 @@
+import type { MailLack } from '../../domain/alert/recipient.ts'
 import {
   previousWarnings,
   type Warning,
   type WithoutPrevious,
 } from '../../domain/mapping/without-previous.ts'
+import { because } from '../../domain/shown/reason.ts'
+import { sayInEnglish } from '../../domain/shown/reason-texts.ts'
 import type { Webhook } from '../../domain/webhook/webhook.ts'
 import type { Control } from '../kit/control.ts'
 
@@ -13,11 +16,22 @@ export async function readWithoutPrevious(
   return (await control.readWithoutPrevious?.().catch(() => null)) ?? new Map()
 }
 
-/** Settings of a webhook that the tables cannot support. Asks the source only where needed. */
+/** What emails about a webhook lack: a public URL only where addresses are asked to confirm. */
+export function mailLackOf(
+  { mailLacks }: Pick<Control, 'mailLacks'>,
+  { tenant }: Pick<Webhook, 'tenant'>,
+): MailLack | null {
+  return mailLacks === 'public_url' && tenant === null ? null : mailLacks
+}
+
+/** Settings of a webhook that have no effect now. Asks the source only where needed. */
 export async function warningsOf(
-  control: Pick<Control, 'readWithoutPrevious'>,
-  webhook: Pick<Webhook, 'triggers' | 'previous' | 'updateFields'>,
+  control: Pick<Control, 'readWithoutPrevious' | 'mailLacks'>,
+  webhook: Pick<Webhook, 'tenant' | 'alertTo' | 'triggers' | 'previous' | 'updateFields'>,
 ): Promise<Warning[]> {
-  if (!webhook.previous && webhook.updateFields === null) return []
-  return previousWarnings(webhook, await readWithoutPrevious(control))
+  const lack = webhook.alertTo.length === 0 ? null : mailLackOf(control, webhook)
+  const ofMail =
+    lack === null ? [] : [{ pointer: '/alert_to', detail: sayInEnglish(because(`mail.${lack}`)) }]
+  if (!webhook.previous && webhook.updateFields === null) return ofMail
+  return [...ofMail, ...previousWarnings(webhook, await readWithoutPrevious(control))]
 }

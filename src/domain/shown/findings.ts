@@ -23,6 +23,8 @@ export const findings = {
   many_failures: 'warn',
   webhooks_unwell: 'warn',
   mails_failed: 'warn',
+  mails_unset: 'warn',
+  recipients_unasked: 'warn',
   fanning_out: 'note',
   dead: 'note',
 } as const
@@ -47,6 +49,10 @@ export function findingsOf(now: {
   readonly deliveriesDead: number
   /** Whether mails of alerts fail, or wait without a server. */
   readonly hasMailTrouble?: boolean
+  /** Whether webhooks have addresses for alerts, and this process lacks the SMTP server to send them. */
+  readonly hasUnsetMails?: boolean
+  /** Whether addresses of tenants could not be asked. */
+  readonly hasAskTrouble?: boolean
   /** The number of failing or disabled webhooks. */
   readonly webhooksUnwell?: number
   /** The number of cells that do not answer. */
@@ -72,6 +78,8 @@ export function findingsOf(now: {
     many_failures: lastHour.requests >= leastRequests && lastHour.failed * 2 > lastHour.requests,
     webhooks_unwell: (now.webhooksUnwell ?? 0) > 0,
     mails_failed: now.hasMailTrouble ?? false,
+    mails_unset: now.hasUnsetMails ?? false,
+    recipients_unasked: now.hasAskTrouble ?? false,
     fanning_out: now.isFanningOut ?? false,
     dead: now.deliveriesDead > 0,
   }

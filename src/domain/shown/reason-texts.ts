@@ -88,6 +88,10 @@ export const reasonTexts = {
     'The owner of this address has stopped these emails. Only its owner can start them again, by the link in an earlier email.',
   'recipient.asked': ({ minutes }: { minutes: number }) =>
     `walhook sent this address an email less than ${minutes} minutes ago. Ask its owner to look for it, also among spam.`,
+  'mail.smtp_server': () =>
+    'walhook sends no emails now: the operator of walhook must set WALHOOK_SMTP_URL and WALHOOK_MAIL_FROM.',
+  'mail.public_url': () =>
+    'walhook cannot ask new addresses to confirm now: the operator of walhook must set WALHOOK_URL.',
   'recipient.smtp_server': () =>
     'walhook cannot send the email that asks the owner: no process has a mail server. The operator of walhook must set WALHOOK_SMTP_URL and WALHOOK_MAIL_FROM. walhook then asks by itself.',
   'recipient.public_url': () =>

@@ -6,6 +6,11 @@ export const problemCodes = {
   // Configuration
   variable: 'An environment variable is missing or wrong.',
   variable_unknown: 'An environment variable looks like one of walhook’s, but is unknown. A warning.',
+  variable_idle:
+    'An environment variable has no effect, or not all of it, because something else is missing. A warning.',
+  recipients: 'Whether walhook can send alerts to the addresses of webhooks.',
+  triggers: 'Whether the mapping has the entities of the triggers of webhooks.',
+  tenants: 'Whether the mapping has tenants, if webhooks belong to some.',
   mapping_file: 'The mapping file cannot be read, or is wrong at the named path.',
   secret_key: 'Something is encrypted with a key that is not set.',
   guide: 'The guide whose code examples the pages show is missing or changed.',

@@ -258,3 +258,11 @@ export async function deleteRowsOf(
     isMore = rowCount === rowsAtOnce
   }
 }
+
+/** Whether an active webhook has addresses for alerts. */
+export async function hasRecipients({ pool }: Pick<Outbox, 'pool'>): Promise<boolean> {
+  const { rows } = await pool.query(
+    `select exists (select from walhook.webhooks where alert_to <> '{}' and is_active) as has_any`,
+  )
+  return rows[0].has_any
+}

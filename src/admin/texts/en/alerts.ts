@@ -21,7 +21,16 @@ export const alerts = {
     about: { webhook: 'webhook', delivery: 'webhook', capture: 'slot' },
     mailsFailed: (failed: number, givenUp: number, error: string) =>
       `Retrying: ${failed}. Given up: ${givenUp}. Last error: ${error}.`,
-    mailsWait: (waiting: number) => `Pending: ${waiting}. WALHOOK_SMTP_URL is not set.`,
+    mailsWait: (waiting: number) =>
+      `Pending: ${waiting}. No process with an SMTP server runs: set WALHOOK_SMTP_URL and WALHOOK_MAIL_FROM.`,
+    unasked: {
+      noPublicUrl: (count: number) =>
+        `Addresses that wait for the public URL of walhook: ${count}. The email that asks has a link: set WALHOOK_URL.`,
+      noServer: (count: number) =>
+        `Addresses that wait for an SMTP server: ${count}. Set WALHOOK_SMTP_URL and WALHOOK_MAIL_FROM.`,
+      failed: (count: number, error: string) =>
+        `Emails that the SMTP server did not accept: ${count}. Last error: ${error}. Check WALHOOK_SMTP_URL and WALHOOK_MAIL_FROM.`,
+    },
   },
   recipients: {
     title: 'Recipients of emails',

@@ -250,6 +250,16 @@ export const system = {
         advice:
           'Check WALHOOK_SMTP_URL, WALHOOK_MAIL_FROM and the addresses of the webhooks. walhook retries an email for a day. This notice disappears after a week.',
       },
+      mails_unset: {
+        what: 'Webhooks have addresses for alerts, but walhook sends no emails.',
+        advice:
+          'Set WALHOOK_SMTP_URL and WALHOOK_MAIL_FROM and restart walhook, or remove the addresses from the webhooks.',
+      },
+      recipients_unasked: {
+        what: 'Addresses of tenants get no alerts: walhook could not ask their owners.',
+        advice:
+          'walhook asks by itself once this is fixed. The Settings page of a webhook shows the state of its addresses.',
+      },
       capture_starting: {
         what: 'Connecting to the database.',
         advice: 'This takes a few seconds. If it takes longer, the log of walhook says why.',

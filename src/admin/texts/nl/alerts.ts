@@ -23,7 +23,16 @@ export const alerts: Pick<Texts, 'alerts' | 'recipients' | 'managed'> = {
     about: { webhook: 'webhook', delivery: 'webhook', capture: 'slot' },
     mailsFailed: (failed, givenUp, error) =>
       `Wordt opnieuw geprobeerd: ${failed}. Opgegeven: ${givenUp}. Laatste fout: ${error}.`,
-    mailsWait: waiting => `In de wachtrij: ${waiting}. WALHOOK_SMTP_URL is niet ingesteld.`,
+    mailsWait: waiting =>
+      `In de wachtrij: ${waiting}. Er draait geen proces met een SMTP-server: stel WALHOOK_SMTP_URL en WALHOOK_MAIL_FROM in.`,
+    unasked: {
+      noPublicUrl: count =>
+        `Adressen die wachten op de publieke URL van walhook: ${count}. De e-mail die het vraagt heeft een link: stel WALHOOK_URL in.`,
+      noServer: count =>
+        `Adressen die wachten op een SMTP-server: ${count}. Stel WALHOOK_SMTP_URL en WALHOOK_MAIL_FROM in.`,
+      failed: (count, error) =>
+        `E-mails die de SMTP-server niet accepteerde: ${count}. Laatste fout: ${error}. Controleer WALHOOK_SMTP_URL en WALHOOK_MAIL_FROM.`,
+    },
   },
   recipients: {
     title: 'Ontvangers van e-mails',

@@ -81,6 +81,10 @@ export const reasonsNl: ReasonTexts = {
     'De eigenaar van dit adres heeft deze e-mails stopgezet. Alleen de eigenaar kan ze weer aanzetten, met de link in een eerdere e-mail.',
   'recipient.asked': ({ minutes }) =>
     `walhook stuurde dit adres minder dan ${minutes} minuten geleden een e-mail. Vraag de eigenaar om ernaar te zoeken, ook bij de spam.`,
+  'mail.smtp_server': () =>
+    'walhook stuurt nu geen e-mails: de beheerder van walhook moet WALHOOK_SMTP_URL en WALHOOK_MAIL_FROM instellen.',
+  'mail.public_url': () =>
+    'walhook kan nieuwe adressen nu niet om bevestiging vragen: de beheerder van walhook moet WALHOOK_URL instellen.',
   'recipient.smtp_server': () =>
     'walhook kan de e-mail die het de eigenaar vraagt niet sturen: geen proces heeft een mailserver. De beheerder van walhook moet WALHOOK_SMTP_URL en WALHOOK_MAIL_FROM instellen. Daarna vraagt walhook het vanzelf.',
   'recipient.public_url': () =>

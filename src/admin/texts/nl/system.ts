@@ -262,6 +262,16 @@ export const system: typeof english = {
         advice:
           'Controleer WALHOOK_SMTP_URL, WALHOOK_MAIL_FROM en de adressen van de webhooks. walhook probeert een e-mail een dag lang opnieuw. Deze waarschuwing verdwijnt na een week.',
       },
+      mails_unset: {
+        what: 'Webhooks hebben adressen voor waarschuwingen, maar walhook stuurt geen e-mails.',
+        advice:
+          'Stel WALHOOK_SMTP_URL en WALHOOK_MAIL_FROM in en herstart walhook, of haal de adressen weg bij de webhooks.',
+      },
+      recipients_unasked: {
+        what: 'Adressen van organisaties krijgen geen waarschuwingen: walhook kon het hun eigenaars niet vragen.',
+        advice:
+          'walhook vraagt het vanzelf zodra dit is hersteld. De pagina Instellingen van een webhook toont de status van de adressen.',
+      },
       capture_starting: {
         what: 'walhook maakt verbinding met de database.',
         advice: 'Dat duurt een paar seconden. Duurt het langer, dan staat in de log van walhook waarom.',
