@@ -28,8 +28,6 @@ async function find(c: Context<AdminEnv>, control: Control, key: string) {
 }
 
 async function shown(c: Context<AdminEnv>, control: Control, key: string): Promise<Response> {
-  // The address of this page contains the key.
-  c.header('referrer-policy', 'no-referrer')
   const t = textsOf(c)
   const r = t.recipients
   const found = await find(c, control, key)
@@ -43,5 +41,6 @@ async function shown(c: Context<AdminEnv>, control: Control, key: string): Promi
   const body = html`<form method="post" action="/recipients/${id}" class="card"><h1>${r.pageTitle}</h1>
 <p role="status">${r.decided[state === 'confirmed' || state === 'stopped' ? state : 'nothing'](address)}</p><input type="hidden" name="key" value="${key}">
 <div class="end">${state !== 'confirmed' && button(true, r.confirm)}${state !== 'stopped' && button(false, r.stop)}</div></form>`
-  return c.html(bareLayout(t, { title: r.pageTitle, path: '/', body })) as Response
+  const path = `/recipients/${id}?${new URLSearchParams({ key }).toString()}`
+  return c.html(bareLayout(t, { title: r.pageTitle, path, body })) as Response
 }

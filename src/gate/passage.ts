@@ -44,9 +44,9 @@ const forOps = /^\/(livez|readyz|metrics)$/
 const forPrograms = /^\/(api|livez|readyz|metrics)(\/|$)/
 const alwaysShared = /^\/(livez|metrics)$/
 const files = /^\/(assets\/.*|api\/openapi\.json|api\/docs)$/
-const openForms = /^\/(login|language)$/
+const openForms = /^\/(login|language|recipients\/\d+)$/
 /** Looking up a link needs a query. */
-const entrance = /^\/enter$/
+const links = /^\/(enter|recipients\/\d+)$/
 /** Queries the OpenID provider; the database only for a sign-in that this browser has begun. */
 const atProvider = /^\/login\/oidc(\/callback)?$/
 const large = /^\/(api\/webhooks\/\d+\/log|api\/events\/|couplings\/\d+\/log\/\d|events\/\d+$)/
@@ -86,7 +86,7 @@ export function passageOf(
   if (openForms.test(path) && method === 'POST')
     return { ...open, kind: 'stranger', maxBodyBytes: openFormBytes }
 
-  if (entrance.test(path)) return { ...open, kind: 'stranger' }
+  if (links.test(path)) return { ...open, kind: 'stranger' }
   if (atProvider.test(path)) return { ...open, kind: 'provider' }
 
   const text = forPrograms ? tokenIn(authorization) : (sessionIn(head.cookie, head)?.session ?? null)

@@ -30,6 +30,9 @@ test.each<[string, object, string, string, number]>([
   ['GET /login', {}, 'free', '192.0.2.1', 0],
   ['POST /login', {}, 'stranger', '192.0.2.1', 8_192],
   ['POST /language', session, 'stranger', '192.0.2.1', 8_192],
+  // The owner of an address has no session, and answers by a form.
+  ['GET /recipients/7', {}, 'stranger', '192.0.2.1', 0],
+  ['POST /recipients/7', {}, 'stranger', '192.0.2.1', 8_192],
   ['GET /login/oidc', {}, 'provider', '192.0.2.1', 0],
   ['GET /login/oidc/callback', session, 'provider', '192.0.2.1', 0],
   ['GET /login/oidc/out', {}, 'free', '192.0.2.1', 0],
