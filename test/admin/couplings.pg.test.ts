@@ -105,7 +105,7 @@ test('each webhook shows how it is: its state, its last request, what failed in 
   expect(text).toContain('1 of 4 requests failed')
   expect(text).toContain('25%')
   expect(text).toMatch(/<b>2<\/b>/)
-  expect(text).toContain('Will be disabled in 2 d 4 h unless the receiver accepts a request.')
+  expect(text).toContain('walhook disables the webhook in 2 d 4 h unless it accepts a request.')
   expect(text.match(/<rect class="(good|bad)"/g)).toEqual(['<rect class="good"', '<rect class="bad"'])
   await at.outbox.pool.query(
     `update walhook.webhooks set disabled_at = now(), disabled_reason = $2 where id = $1`,

@@ -58,7 +58,7 @@ test('an event shows its steps at each webhook, and why it was not sent', async 
   expect(steps(text, bad)).toEqual([
     'Changed in the application',
     'Attempt 1 of 10 Timed out The receiver did not respond in time.',
-    'The receiver has not accepted it yet. Next attempt: .',
+    'The receiver has not accepted it yet. walhook retries by itself; the last attempt says why it failed. Next attempt: .',
   ])
   expect(text).toMatch(
     new RegExp(`id="webhook-${other}".*?The webhook does not subscribe to this trigger.`, 's'),

@@ -22,7 +22,7 @@ export function alertField(
   return html`<details${isUsed && html` open`}><summary><h2>${a.title}</h2><span class="hint">${a.hint}</span></summary>
 <div class="grid">
 <fieldset class="plain"><legend>${a.triggers}</legend><p class="hint">${a.triggersHint}</p>
-<div class="names">${alerts.map(
+<div class="names alerts">${alerts.map(
     trigger =>
       html`<label><input type="checkbox" name="trigger" value="${trigger}"${typed.triggers.includes(trigger) && html` checked`}> ${a.of[trigger]} <code>${trigger}</code></label>`,
   )}</div></fieldset>

@@ -42,6 +42,8 @@ export type FormAt = {
   readonly withoutPrevious: WithoutPrevious
   /** The reader's own account, the default for tests. */
   readonly ownUserId: string | null
+  /** Whether there are accounts whose data a test may send. */
+  readonly hasAccounts: boolean
   /** The result of a test; empty before it. */
   readonly tried: Html
   /** Whether the reader may change anything; otherwise the form is read-only. */
@@ -235,20 +237,22 @@ function trySection(at: At): Html {
 <h2>${t.form.tryTitle}</h2>
 <p class="hint">${t.form.tryHint} ${id === null && t.form.tryUnsigned}</p>
 <div class="row">
-${userField(t, ownUserId, typed.userId, errors)}
+${userField(t, ownUserId, typed.userId, errors, at.hasAccounts)}
 <button class="busy" formaction="${address}" hx-post="${address}" hx-target="#tried" hx-disable="this">${t.form.try}</button>
 </div>
 <div id="tried" aria-live="polite">${at.tried}</div>
 </section>`
 }
 
-/** The account whose data a test sends. */
+/** The account whose data a test sends, where there are accounts. */
 export function userField(
   t: Texts,
   ownUserId: string | null,
   userId: string,
   errors: readonly FieldError[],
+  hasAccounts: boolean,
 ): Html {
+  if (!hasAccounts) return html`<p class="hint">${t.test.example}</p>`
   const placeholder = ownUserId === null ? t.test.noOwnAccount : t.test.ownAccount(ownUserId)
   return html`<div class="field"><label for="user_id">${t.test.userId}</label>
 <input id="user_id" name="user_id" value="${userId}" placeholder="${placeholder}" autocomplete="off"${errorAttributes(errors, 'user_id', 'user_id-hint')}>

@@ -1,6 +1,6 @@
 import { type FilterPreview, previewFilter } from '../../control/webhooks/filter-preview.ts'
 import { previewDeliveries } from '../../control/webhooks/preview.ts'
-import { tryWebhook } from '../../control/webhooks/test-webhook.ts'
+import { hasAccounts, tryWebhook } from '../../control/webhooks/test-webhook.ts'
 import { mailLackOf, readWithoutPrevious } from '../../control/webhooks/warnings.ts'
 import type { Webhook } from '../../domain/webhook/webhook.ts'
 import { filterTyped, isIncomplete } from '../form/filter-field.ts'
@@ -85,6 +85,7 @@ export async function formPage(
     filterPreview,
     withoutPrevious,
     ownUserId: caller.userId,
+    hasAccounts: hasAccounts(control, webhook ? webhook.tenant : caller.tenant),
     tried,
     mayChange,
     certificate: webhook?.clientCertificate ?? null,

@@ -45,12 +45,11 @@ export async function recipientsNotice(
   const isEachConfirmed = all.every(({ state }) => state === 'confirmed')
   const again = (to: string) =>
     html`<form method="post" action="/couplings/${webhook.id}/recipients"><input type="hidden" name="address" value="${to}"><button>${r.again}<span class="unseen"> ${to}</span></button></form>`
-  return html`${done}<section class="card" id="recipients"><h2>${r.title}</h2>${!isEachConfirmed && html`<p class="hint">${r.hint}</p>`}
-<table class="stacked"><thead><tr><th scope="col">${r.columns.address}</th><th scope="col">${r.columns.state}</th><th scope="col"><span class="unseen">${r.again}</span></th></tr></thead>
-<tbody>${all.map(
+  return html`${done}<section class="card recipients"><h2>${r.title}</h2>${!isEachConfirmed && html`<p class="hint">${r.hint}</p>`}
+<ul>${all.map(
     one =>
-      html`<tr><th scope="row">${may('admin') ? one.address : maskedAddress(one.address)}</th><td data-label="${r.columns.state}"><span class="badge ${kinds[one.state]}">${r.states[one.state].word}</span> ${whatIs(t, one)}</td><td>${(one.state === 'asked' || one.state === 'failed') && may('admin') && again(one.address)}</td></tr>`,
-  )}</tbody></table></section>`
+      html`<li><p><b>${may('admin') ? one.address : maskedAddress(one.address)}</b> <span class="badge ${kinds[one.state]}">${r.states[one.state].word}</span></p><p class="hint">${whatIs(t, one)}</p>${(one.state === 'asked' || one.state === 'failed') && may('admin') && again(one.address)}</li>`,
+  )}</ul></section>`
 }
 
 /** What the state of a recipient means, and what to do. */

@@ -1,4 +1,4 @@
-import { testWebhook } from '../../control/webhooks/test-webhook.ts'
+import { hasAccounts, testWebhook } from '../../control/webhooks/test-webhook.ts'
 import { shownUrl } from '../../domain/shown/shown.ts'
 import type { Webhook } from '../../domain/webhook/webhook.ts'
 import { fieldErrors } from '../form/error-fields.ts'
@@ -42,11 +42,11 @@ export const webhookTestPages = [
 
 function testPage(
   call: PageCall,
-  { id, url }: Webhook,
+  { id, url, tenant }: Webhook,
   result: Html,
   errors: readonly FieldError[] = [],
 ): PageAnswer {
-  const { t, caller, form } = call
+  const { t, control, caller, form } = call
   return {
     show: 'page',
     title: t.test.title,
@@ -54,7 +54,7 @@ function testPage(
     body: html`${webhookTabs(t, id, 'test', tabsFor(call))}
 <form method="post" action="/couplings/${id}/test" class="card grid" hx-post="/couplings/${id}/test" hx-target="#tried" hx-disable="find button">
 ${errorSummary(t.errors.someWrong, errors)}<p>${t.test.what(shownUrl(url, caller.role))}</p>
-<div class="row">${userField(t, caller.userId, form.get('user_id') ?? '', errors)}<button class="main busy">${t.test.send}</button></div>
+<div class="row">${userField(t, caller.userId, form.get('user_id') ?? '', errors, hasAccounts(control, tenant))}<button class="main busy">${t.test.send}</button></div>
 </form>
 <div id="tried" class="card tried" aria-live="polite">${result}</div>`,
   }

@@ -3,6 +3,7 @@ import type { Attempt } from '../../domain/delivery/attempt.ts'
 import { batchBody } from '../../domain/delivery/shipment.ts'
 import { isAlertTrigger, storedAlert } from '../../domain/event/alert.ts'
 import { writeBody } from '../../domain/event/event.ts'
+import { bodyExample, exampleKey } from '../../domain/event-types/event-schema.ts'
 import { because } from '../../domain/shown/reason.ts'
 import { changeHeaders, type HeaderChange, keepsHeaders } from '../../domain/webhook/custom-headers.ts'
 import { nonceBytes } from '../../domain/webhook/seal.ts'
@@ -144,6 +145,23 @@ async function unsavedSecrets(
   return { ok: true, value: { secrets, tenant: webhook?.tenant ?? caller.tenant } }
 }
 
+/** Whether there are user accounts that a test of a webhook of this tenant (null: of none) may send. */
+export const hasAccounts = (
+  { entityTypes, tenantTypes }: Pick<Control, 'entityTypes' | 'tenantTypes'>,
+  tenant: string | null,
+): boolean => (tenant === null ? entityTypes : tenantTypes).includes(entityType)
+
+/** The example of the first trigger, as the page shows it; null: there is none. */
+async function exampleOf({ readShapes }: Control, triggers: readonly string[]) {
+  const shapes = await readShapes().catch(() => [])
+  const entity = triggers.flatMap(trigger =>
+    shapes.filter(one => trigger.startsWith(`${one.entityType}.`)),
+  )[0]
+  if (!entity) return null
+  const body = bodyExample({ entity, action: 'test' })
+  return { entityType: entity.entityType, entityId: exampleKey(entity), body }
+}
+
 /** The test event of the account `userId`, or of the caller's own, within the webhook's tenant. */
 async function testMessage(
   control: Control,
@@ -158,8 +176,11 @@ async function testMessage(
     const body = inBatch(alertExample(alert, 'test'))
     return { ok: true, value: { entityType: storedAlert(alert).entityType, entityId: '1', body } }
   }
-  if (!control.entityTypes.includes(entityType))
-    return invalid(wrongField('', because('test.no_user_entity')))
+  if (!hasAccounts(control, tenant)) {
+    const example = userId === null ? await exampleOf(control, triggers) : null
+    if (!example) return invalid(wrongField('', because('test.no_user_entity')))
+    return { ok: true, value: { ...example, body: inBatch(example.body) } }
+  }
   const key = userId ?? caller.userId
   if (key === null)
     return invalid(wrongField('/user_id', because('test.no_account', { caller: caller.name })))

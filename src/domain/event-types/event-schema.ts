@@ -83,10 +83,12 @@ export function previousExample({ columns, key }: EntityShape): string | null {
   return field ? JSON.stringify({ [field.name]: exampleOf(field.shape, 1) }) : null
 }
 
-function exampleId({ key, hasNumberId }: EntityShape): string {
-  const id = joinKey(key.map(({ type }) => String(exampleOf(type))))
-  return hasNumberId ? id : JSON.stringify(id)
-}
+/** The key of an example. */
+export const exampleKey = ({ key }: Pick<EntityShape, 'key'>): string =>
+  joinKey(key.map(({ type }) => String(exampleOf(type))))
+
+const exampleId = (entity: EntityShape): string =>
+  entity.hasNumberId ? exampleKey(entity) : JSON.stringify(exampleKey(entity))
 
 function lastFields({ last, columns, others }: EntityShape): Field[] {
   return [...columns, ...others].filter(({ name }) => last?.includes(name))

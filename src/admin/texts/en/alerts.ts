@@ -35,7 +35,6 @@ export const alerts = {
   recipients: {
     title: 'Recipients of emails',
     hint: 'An address gets alerts about this webhook once its owner has confirmed it.',
-    columns: { address: 'Address', state: 'State' },
     states: {
       asking: { word: 'Asking', what: 'walhook is about to ask the owner by email.' },
       failed: { word: 'Failed', what: 'The mail server did not accept the email that asks the owner' },

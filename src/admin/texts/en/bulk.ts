@@ -39,7 +39,8 @@ export const bulk = {
     },
     progress: 'Progress',
     stop: 'Cancel',
-    switchedOff: 'The webhook was deactivated or disabled meanwhile.',
+    switchedOff:
+      'The webhook was deactivated or disabled meanwhile. Activate it, then start a replay of the rest.',
     missed: (count: string) => `Events missed while inactive: ${count}.`,
     missedRest: (count: string) =>
       `Events missed while inactive that the last replay did not reach: ${count}.`,

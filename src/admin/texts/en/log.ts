@@ -10,6 +10,7 @@ export const log = {
     ownAccount: (id: string) => `${id} (your own)`,
     noOwnAccount: 'Id of a user',
     userIdHint: 'The test sends the data of this account. Enter another id to send that user’s data.',
+    example: 'The test sends an example of the first trigger.',
     userIdNeeded: 'Your token has no user account. Enter the id of the user whose data to send.',
     send: 'Test webhook',
     busy: (wait: number) => `Too many tests are running. Nothing was sent. Try again in ${seconds(wait)}.`,
@@ -171,10 +172,13 @@ export const log = {
       cancelled: { word: 'Cancelled', what: 'It was cancelled while pending. You can resend it.' },
       in_flight: { word: 'In flight', what: 'walhook is sending it now.' },
       due: { word: 'Pending', what: 'walhook sends it as soon as this webhook has capacity.' },
-      retrying: { word: 'Retrying', what: 'The receiver has not accepted it yet.' },
+      retrying: {
+        word: 'Retrying',
+        what: 'The receiver has not accepted it yet. walhook retries by itself; the last attempt says why it failed.',
+      },
       blocked: {
         word: 'Blocked',
-        what: 'The address of the receiver is not allowed. walhook keeps retrying.',
+        what: 'The address of the receiver is not allowed: use another URL, or ask the operator of walhook to allow it. walhook keeps retrying.',
       },
       behind: {
         word: 'Pending',
@@ -186,7 +190,7 @@ export const log = {
       },
       disabled: {
         word: 'Pending',
-        what: 'The webhook was disabled after failing too long. walhook sends the event once it is active again.',
+        what: 'The webhook was disabled. Fix its receiver, then activate it: walhook then sends the event.',
       },
       made_later: { word: 'Not sent', what: 'The webhook was created after this event.' },
       inactive_then: { word: 'Not sent', what: 'The webhook was inactive then.' },

@@ -50,7 +50,7 @@ export const shared = {
     failed:
       'walhook failed, or its database is unreachable. The log of walhook says why. Try again in a moment.',
     tooOften: 'Too many requests. Wait a moment, then try again.',
-    tooLarge: 'The form is too large. Nothing was changed.',
+    tooLarge: 'The form is too large. Nothing was changed. Shorten its values, or use the API.',
     staleTitle: 'Changed in the meantime',
     stale:
       'Somebody else changed this webhook while you edited it. Nothing was saved. Your input is below: save again to overwrite their changes.',

@@ -16,8 +16,10 @@ export const tenants = {
     linkOverWhat: 'It was used before, or is too old. Open Couplings again from your application.',
     noWebhooks: 'You have no webhooks yet.',
     allWell: 'All webhooks work.',
-    disabled: 'Disabled: walhook sends nothing to these webhooks until somebody activates them.',
-    failing: 'Failing: the receivers of these webhooks accept no requests now.',
+    disabled:
+      'Disabled: walhook sends nothing to these webhooks. Fix their receivers, then activate them on the Couplings page.',
+    failing:
+      'Failing: the receivers of these webhooks accept no requests now. Open one to see the responses; walhook retries by itself.',
     figures: {
       webhooks: 'Webhooks',
       webhooksHint: 'Active and inactive.',

@@ -51,11 +51,14 @@ export const webhooks = {
       disabled: 'Disabled',
       failing: 'Failing',
       held: 'On hold',
-      willBeDisabled: (left: string) => `Will be disabled in ${left} unless the receiver accepts a request.`,
-      gone: 'The receiver answered 410 Gone: it wants no more requests.',
-      failedTooLong: 'The receiver accepted no request for five days.',
-      willBeDisabledSoon: 'The next dead letter disables this webhook.',
-      heldFor: (left: string) => `The receiver asked for a pause of ${left}.`,
+      willBeDisabled: (left: string) =>
+        `Fix the receiver: the log has its responses. walhook disables the webhook in ${left} unless it accepts a request.`,
+      gone: 'The receiver answered 410 Gone: it wants no more requests. Ask it for its new URL, then activate the webhook.',
+      failedTooLong:
+        'The receiver accepted no request for five days. Fix it, send a test, then activate the webhook.',
+      willBeDisabledSoon: 'The next dead letter disables this webhook: fix the receiver before.',
+      heldFor: (left: string) =>
+        `The receiver asked for a pause of ${left}. walhook then continues by itself.`,
     },
     pace: {
       paused: (wait: number) =>

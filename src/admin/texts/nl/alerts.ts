@@ -37,7 +37,6 @@ export const alerts: Pick<Texts, 'alerts' | 'recipients' | 'managed'> = {
   recipients: {
     title: 'Ontvangers van e-mails',
     hint: 'Een adres krijgt waarschuwingen over deze webhook zodra de eigenaar het heeft bevestigd.',
-    columns: { address: 'Adres', state: 'Status' },
     states: {
       asking: { word: 'Wordt gevraagd', what: 'walhook gaat het de eigenaar per e-mail vragen.' },
       failed: {

@@ -40,7 +40,8 @@ export const bulk: typeof english = {
     },
     progress: 'Voortgang',
     stop: 'Annuleren',
-    switchedOff: 'De webhook is intussen gedeactiveerd of uitgeschakeld.',
+    switchedOff:
+      'De webhook is intussen gedeactiveerd of uitgeschakeld. Activeer hem en start dan een herhaling van de rest.',
     missed: count => `Events gemist terwijl de webhook inactief was: ${count}.`,
     missedRest: count =>
       `Events gemist terwijl de webhook inactief was, die de vorige herhaling niet heeft bereikt: ${count}.`,

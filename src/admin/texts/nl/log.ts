@@ -11,6 +11,7 @@ export const log: typeof english = {
     noOwnAccount: 'Id van een gebruiker',
     userIdHint:
       'De test verstuurt de gegevens van dit account. Vul een ander id in om de gegevens van die gebruiker te versturen.',
+    example: 'De test verstuurt een voorbeeld van de eerste trigger.',
     userIdNeeded:
       'Je token heeft geen gebruikersaccount. Vul het id in van de gebruiker van wie je de gegevens verstuurt.',
     send: 'Webhook testen',
@@ -182,10 +183,13 @@ export const log: typeof english = {
         word: 'In de wachtrij',
         what: 'walhook verstuurt het event zodra deze webhook ruimte heeft voor een verzoek.',
       },
-      retrying: { word: 'Nieuwe poging volgt', what: 'De ontvanger heeft het event nog niet geaccepteerd.' },
+      retrying: {
+        word: 'Nieuwe poging volgt',
+        what: 'De ontvanger heeft het event nog niet geaccepteerd. walhook probeert het vanzelf opnieuw; de laatste poging zegt waarom het mislukte.',
+      },
       blocked: {
         word: 'Geblokkeerd',
-        what: 'Het adres van de ontvanger is niet toegestaan. walhook blijft het proberen.',
+        what: 'Het adres van de ontvanger is niet toegestaan: gebruik een andere URL, of vraag de beheerder van walhook om het toe te staan. walhook blijft het proberen.',
       },
       behind: {
         word: 'In de wachtrij',
@@ -197,7 +201,7 @@ export const log: typeof english = {
       },
       disabled: {
         word: 'In de wachtrij',
-        what: 'De webhook is uitgeschakeld na een te lange storing. walhook verstuurt het event zodra hij weer actief is.',
+        what: 'De webhook is uitgeschakeld. Herstel de ontvanger en activeer hem dan: walhook verstuurt dan het event.',
       },
       made_later: { word: 'Niet verstuurd', what: 'De webhook is na dit event aangemaakt.' },
       inactive_then: { word: 'Niet verstuurd', what: 'De webhook was toen inactief.' },

@@ -166,7 +166,7 @@ export const reasonsNl: ReasonTexts = {
   'test.foreign_account': ({ webhookId }) =>
     `Webhook ${webhookId} heeft geen trigger van gebruikers, dus hun gegevens zijn niet voor de ontvanger bedoeld: alleen een beheerder mag het account van een ander versturen. Laat het id leeg om je eigen account te versturen.`,
   'test.no_user_entity': () =>
-    'Een test verstuurt een gebruikersaccount, en de mapping heeft geen entiteit “user”.',
+    'Er zijn hier geen gebruikersaccounts waarvan een test de gegevens kan versturen. Kies een trigger en noem geen account: de test verstuurt dan een voorbeeld van de trigger.',
   'test.no_account': ({ caller }) =>
     `Een test verstuurt de gegevens van je gebruikersaccount, en bij het token “${caller}” hoort er geen. Vul het id van een account in.`,
   'test.other_tenant': ({ userId, tenant }) =>

@@ -51,7 +51,7 @@ export const shared: typeof english = {
     failed:
       'walhook heeft een storing, of de database is niet bereikbaar. In de log van walhook staat waarom. Probeer het zo opnieuw.',
     tooOften: 'Te veel verzoeken. Wacht even en probeer het dan opnieuw.',
-    tooLarge: 'Het formulier is te groot. Er is niets gewijzigd.',
+    tooLarge: 'Het formulier is te groot. Er is niets gewijzigd. Maak de waarden korter, of gebruik de API.',
     staleTitle: 'Intussen gewijzigd',
     stale:
       'Iemand anders heeft deze webhook intussen gewijzigd. Er is niets opgeslagen. Wat je hebt ingevuld, staat hieronder: sla het opnieuw op om die wijzigingen te overschrijven.',

@@ -15,8 +15,10 @@ export const tenants = {
     linkOverWhat: 'De link is al gebruikt, of te oud. Open Koppelingen opnieuw vanuit je applicatie.',
     noWebhooks: 'Je hebt nog geen webhooks.',
     allWell: 'Alle webhooks werken.',
-    disabled: 'Uitgeschakeld: walhook verstuurt niets naar deze webhooks tot iemand ze activeert.',
-    failing: 'Storing: de ontvangers van deze webhooks accepteren nu geen verzoeken.',
+    disabled:
+      'Uitgeschakeld: walhook verstuurt niets naar deze webhooks. Herstel hun ontvangers en activeer ze dan op de pagina Koppelingen.',
+    failing:
+      'Storing: de ontvangers van deze webhooks accepteren nu geen verzoeken. Open er een om de antwoorden te zien; walhook probeert het vanzelf opnieuw.',
     figures: {
       webhooks: 'Webhooks',
       webhooksHint: 'Actief en inactief.',

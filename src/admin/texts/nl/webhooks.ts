@@ -51,11 +51,14 @@ export const webhooks: typeof english = {
       disabled: 'Uitgeschakeld',
       failing: 'Storing',
       held: 'Gepauzeerd',
-      willBeDisabled: left => `Wordt over ${left} uitgeschakeld, tenzij de ontvanger een verzoek accepteert.`,
-      gone: 'De ontvanger antwoordde 410 Gone: hij wil geen verzoeken meer.',
-      failedTooLong: 'De ontvanger heeft vijf dagen lang geen verzoek geaccepteerd.',
-      willBeDisabledSoon: 'Het volgende onbestelbare event schakelt deze webhook uit.',
-      heldFor: left => `De ontvanger vroeg om een pauze van ${left}.`,
+      willBeDisabled: left =>
+        `Herstel de ontvanger: zijn antwoorden staan in de log. walhook schakelt de webhook over ${left} uit, tenzij hij een verzoek accepteert.`,
+      gone: 'De ontvanger antwoordde 410 Gone: hij wil geen verzoeken meer. Vraag hem om zijn nieuwe URL en activeer dan de webhook.',
+      failedTooLong:
+        'De ontvanger heeft vijf dagen lang geen verzoek geaccepteerd. Herstel hem, verstuur een test en activeer dan de webhook.',
+      willBeDisabledSoon:
+        'Het volgende onbestelbare event schakelt deze webhook uit: herstel de ontvanger eerst.',
+      heldFor: left => `De ontvanger vroeg om een pauze van ${left}. Daarna gaat walhook vanzelf verder.`,
     },
     pace: {
       paused: wait =>
