@@ -659,9 +659,11 @@ create table walhook.mail_addresses (
   taken_at timestamp with time zone,
   sent_at timestamp with time zone[] default '{}'::timestamp with time zone[] not null,
   waits_for text,
+  language text,
   PRIMARY KEY (id),
   UNIQUE (tenant, address),
   CHECK ((attempts >= 0)),
+  CHECK ((language = ANY (ARRAY['en'::text, 'nl'::text]))),
   CHECK ((num_nonnulls(ask_at, asked_at, error, confirmed_at, stopped_at) > 0)),
   CHECK ((waits_for = ANY (ARRAY['public_url'::text, 'daily_limit'::text])))
 );

@@ -81,14 +81,15 @@ export function servicesOf(
 
 /** Sends alerts to webhooks and by mail. */
 function openAlerts(
-  { mail, alertTo = [], publicUrls, mailDomains, sealKey }: Config,
+  { mail, mailLanguage, alertTo = [], publicUrls, mailDomains, sealKey }: Config,
   outboxes: { readonly outbox: Outbox; readonly main: Outbox },
   log: Log,
 ): Service[] {
   const [first] = publicUrls
   const publicUrl = first ? `${first.protocol}://${first.host}` : null
   const consent = { sealKey: sealKey!, trustedDomains: mailDomains }
-  return createAlerts({ ...outboxes, ...consent, mail: mail ?? null, toCapture: alertTo, publicUrl, log })
+  const to = { mail: mail ?? null, language: mailLanguage, toCapture: alertTo, publicUrl }
+  return createAlerts({ ...outboxes, ...consent, ...to, log })
 }
 
 /** Keeps services running, each restarted when it fails, until `signal` is aborted. */

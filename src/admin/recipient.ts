@@ -5,7 +5,7 @@ import { html } from './kit/html.ts'
 import { idParam } from './kit/ids.ts'
 import { bareLayout } from './kit/layout.ts'
 import type { AdminEnv } from './kit/session.ts'
-import { textsOf } from './texts/texts.ts'
+import { languageOf, textsOf } from './texts/texts.ts'
 
 /**
  * Where the owner of an address confirms or stops alerts by mail. The link is the proof: there is no log-in. Only a form decides, since
@@ -17,7 +17,10 @@ export function recipientRoutes(app: Hono<AdminEnv>, { control }: { control: Con
     const form = new URLSearchParams(await c.req.text())
     const key = form.get('key') ?? ''
     const found = await find(c, control, key)
-    if (found) await decideRecipient(control, found.id, form.get('mails') === 'true')
+    if (found) {
+      const wantsMails = form.get('mails') === 'true'
+      await decideRecipient(control, found.id, { wantsMails, language: languageOf(textsOf(c)) })
+    }
     return await shown(c, control, key)
   })
 }

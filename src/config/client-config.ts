@@ -1,6 +1,6 @@
 import type { Problem } from '../domain/value/problem.ts'
-import { unknownVariables } from './unknown-variables.ts'
 import type { Variable } from './variable.ts'
+import { unknownVariables } from './variable-warnings.ts'
 import { type VariableName, variables } from './variables.ts'
 
 /** A variable that a file refers to; undefined: not set. */

@@ -5,9 +5,8 @@ import type { Problem } from '../domain/value/problem.ts'
 import { readMapping, usualFile } from './read-mapping.ts'
 import { readSignIn } from './sign-in-config.ts'
 import { readTracing, type TracingConfig } from './tracing-config.ts'
-import { idleVariables } from './idle-variables.ts'
-import { unknownVariables } from './unknown-variables.ts'
 import type { Variable } from './variable.ts'
+import { idleVariables, unknownVariables } from './variable-warnings.ts'
 import { type Values, type VariableName, variables } from './variables.ts'
 
 /** The checked environment and mapping file; `variables` says what each value means. */
@@ -105,6 +104,7 @@ function configOf(
     ...(smtpUrl && from && { mail: { smtpUrl, from } }),
     ...(alertTo.length > 0 && { alertTo }),
     mailDomains: values.WALHOOK_MAIL_DOMAINS,
+    mailLanguage: values.WALHOOK_MAIL_LANGUAGE,
     host: values.HOST,
     publicUrls: values.WALHOOK_URL,
     frameAncestors: values.WALHOOK_FRAME_ANCESTORS,

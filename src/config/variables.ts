@@ -5,9 +5,9 @@ import { parseDatabaseUrl } from '../domain/database/database-url.ts'
 import { parseSchedule } from '../domain/delivery/retry.ts'
 import type { AddressRange } from '../domain/value/address.ts'
 import { parseEgressProxy } from '../domain/webhook/egress-proxy.ts'
-import { isMailAddress } from '../domain/webhook/mail-address.ts'
 import { parseSealKey, type SealKey } from '../domain/webhook/seal.ts'
 import { parseTargetList, type TargetList } from '../domain/webhook/target-list.ts'
+import { mailVariables } from './mail-variables.ts'
 import { signInVariables } from './sign-in-variables.ts'
 import { tracingVariables } from './tracing-variables.ts'
 import { type Given, optional, type Parsed, wholeNumber } from './variable.ts'
@@ -185,51 +185,7 @@ export const variables = {
     1_000,
     100,
   ),
-  WALHOOK_SMTP_URL: optional<string>({
-    means:
-      'The SMTP server for [alerts](../guide/alerts.md) by mail: `smtp://user:password@host:587`, or `smtps://` for TLS from the first byte.',
-    without: 'no mail is sent',
-    mend: 'write it as smtp://user:password@host:587, or smtps://user:password@host:465',
-    parse: text =>
-      /^smtps?:\/\/[^/]/i.test(text) && URL.canParse(text) && new URL(text).hostname !== ''
-        ? { value: text }
-        : { wrong: ['not an SMTP URL'] },
-  }),
-  WALHOOK_MAIL_FROM: optional<string>({
-    means: 'The sender of mails: an address, or a name with one in angle brackets.',
-    without: 'needed where `WALHOOK_SMTP_URL` is set',
-    mend: 'write one address: walhook@example.com, or walhook <walhook@example.com>',
-    parse(text) {
-      const [, address = text] = /^[^<>\r\n"]*<([^<>]*)>$/.exec(text) ?? []
-      return isMailAddress(address) ? { value: text } : { wrong: [JSON.stringify(text)] }
-    },
-  }),
-  WALHOOK_ALERT_TO: {
-    means:
-      'The recipients of mails about capture: addresses, separated by commas. Mails about a webhook go to the addresses of the webhook.',
-    default: '',
-    mend: 'write email addresses, separated by commas',
-    parse(text) {
-      const all = text.split(',').map(one => one.trim())
-      const addresses = all.filter(one => one !== '')
-      const wrong = addresses.filter(one => !isMailAddress(one)).map(one => JSON.stringify(one))
-      return wrong.length > 0 ? { wrong } : { value: [...new Set(addresses)] }
-    },
-  } satisfies Given<readonly string[]>,
-  WALHOOK_MAIL_DOMAINS: {
-    means:
-      'Domains whose addresses get [alerts](../guide/alerts.md#by-email) about webhooks of tenants without a confirmation, separated by commas: `example.com`.',
-    default: '',
-    mend: 'write domains without *, each subdomain by itself, separated by commas: example.com, mail.example.com',
-    parse(text) {
-      const all = text.split(',').map(one => one.trim().toLowerCase())
-      const domains = all.filter(one => one !== '')
-      // A pattern would match nothing.
-      const isDomain = (one: string) => isMailAddress(`a@${one}`) && !one.includes('*')
-      const wrong = domains.filter(one => !isDomain(one)).map(one => JSON.stringify(one))
-      return wrong.length > 0 ? { wrong } : { value: [...new Set(domains)] }
-    },
-  } satisfies Given<readonly string[]>,
+  ...mailVariables,
   WALHOOK_PROBE_INTERVAL: optional<number>({
     means:
       'The interval at which walhook measures capture latency, also while nothing changes: `30s`, `5m`. Each probe writes a little WAL.',

@@ -24,6 +24,7 @@ function run(at: TestOutbox, smtpUrl: string | null) {
     mail: smtpUrl === null ? null : { smtpUrl, from: 'walhook <walhook@example.com>' },
     toCapture: ['ops@example.com', 'chef@example.com'],
     publicUrl: 'https://walhook.example.com',
+    language: 'en',
     log,
   })
   const running = Promise.all(services.map(service => service.run(ending.signal)))

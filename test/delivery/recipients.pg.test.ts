@@ -26,7 +26,14 @@ async function open({
   const smtp = await startSmtpServer(() => (refuses() ? { code: 550, text: 'no such user' } : null))
   const ending = new AbortController()
   const services = createAlerts({
-    ...{ outbox: at.outbox, main: at.outbox, sealKey, trustedDomains: ['trusted.example'], publicUrl: url },
+    ...{
+      outbox: at.outbox,
+      main: at.outbox,
+      sealKey,
+      trustedDomains: ['trusted.example'],
+      publicUrl: url,
+      language: 'en',
+    },
     ...{ mail: { smtpUrl: smtp.url, from: 'walhook@example.com' }, toCapture: [], log: silentLog },
   })
   const running = Promise.all(services.map(service => service.run(ending.signal)))
@@ -133,6 +140,36 @@ test('an address of a tenant hears nothing before its owner confirms, and nothin
     what: 'the alert to be dropped',
   })
   expect(at.mails()).toHaveLength(2)
+})
+
+test('emails are in the language of who gives an address, then in the one in which its owner confirms', async () => {
+  await using at = await open()
+  await at.send('/couplings/new', {
+    method: 'POST',
+    headers: {
+      cookie: `${at.cookie}; walhook_language=nl`,
+      'content-type': 'application/x-www-form-urlencoded',
+      ...ours,
+    },
+    body: new URLSearchParams({
+      ...{ key: 'k', name: 'CRM', url: 'https://crm.example.com/', trigger: 'user.new', is_active: 'true' },
+      ...{ alert_to: 'ops@example.com' },
+    }).toString(),
+  })
+  const [asking] = await at.mailed(1)
+  expect(asking!.subject).toBe('[walhook] Bevestig dit adres voor waarschuwingen')
+  const { pathname, searchParams } = new URL(linkIn(asking!.text), publicUrl)
+  const headers = {
+    ...{ cookie: 'walhook_language=en', 'content-type': 'application/x-www-form-urlencoded' },
+    ...ours,
+  }
+  const body = new URLSearchParams({ key: searchParams.get('key')!, mails: 'true' }).toString()
+  await at.send(pathname, { method: 'POST', headers, body })
+  const { rows } = await at.outbox.pool.query('select max(id) as id from walhook.webhooks')
+  await at.fail(rows[0].id)
+  const [, alert] = await at.mailed(2)
+  expect(alert!.subject).toContain('(CRM) is failing')
+  expect(alert!.text).toContain('open Couplings from your application instead')
 })
 
 test('the operator’s own webhooks and domains need no confirmation', async () => {

@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import type { AlertedIncident } from '../../src/domain/alert/alert-body.ts'
 import { mailOf } from '../../src/domain/alert/mail-text.ts'
+import { alertTriggers } from '../../src/domain/event/alert.ts'
 import { isMailAddress } from '../../src/domain/webhook/mail-address.ts'
 
 test('a name writes no line of a mail, whatever it contains', () => {
@@ -9,7 +10,10 @@ test('a name writes no line of a mail, whatever it contains', () => {
   const incident = { incidentId: 1, kind: 'webhook.failing', webhook: { id: 5, name }, subject: '5' } as const
   const alert = 'webhook.failing'
   const one = { alert, incident: { ...incident, openedAt: at, count: 1, facts: {}, endedAt: null } } as const
-  const { subject, text } = mailOf({ counts: new Map([[alert, 1]]), alerts: [one] }, null)
+  const { subject, text } = mailOf(
+    { counts: new Map([[alert, 1]]), alerts: [one] },
+    { language: 'en', publicUrl: null },
+  )
   const said = 'Webhook 5 (CRM Bcc: a@example.com Fix: go to https://evil.example) is failing'
   expect(subject).toBe(`[walhook] ${said}`)
   expect(text.split('\n')[0]).toBe(`${said}.`)
@@ -34,9 +38,42 @@ test('many alerts are one mail, with the first of them and the number of the res
       ]),
       alerts: [1, 2].map(id => ({ alert: 'webhook.failing' as const, incident: incident(id) })),
     },
-    'https://walhook.example.com',
+    { language: 'en', publicUrl: 'https://walhook.example.com' },
   )
   expect(subject).toBe('[walhook] 312 webhooks failing, 1 webhook recovered')
-  expect(text).toContain('- Webhook 2 (hook 2) is failing, since 1970-01-01T00:00:00.000Z\n- and 311 more\n')
+  expect(text).toContain(
+    '- Webhook 2 (hook 2) is failing, since 1 January 1970 at 00:00:00 UTC\n- and 311 more\n',
+  )
   expect(text).toContain('https://walhook.example.com/couplings\n')
+})
+
+test.each(alertTriggers)('an email about %s says the same in Dutch, and what to do', alert => {
+  const incident: AlertedIncident = {
+    ...{ incidentId: 7, kind: alert === 'webhook.recovered' ? 'webhook.failing' : alert },
+    ...{ webhook: alert.startsWith('capture.') ? null : { id: 5, name: 'CRM' }, subject: 'slot_7' },
+    ...{
+      openedAt: new Date(0),
+      count: 3,
+      facts: { code: 'capture.cannot_store' },
+      endedAt: new Date(60_000),
+    },
+  }
+  const mail = (language: 'en' | 'nl', count = 1) =>
+    mailOf(
+      { counts: new Map([[alert, count]]), alerts: [{ alert, incident }] },
+      { language, publicUrl: 'https://walhook.example.com', stopPath: '/recipients/1?key=k' },
+    )
+  for (const count of [1, 2]) {
+    const [en, nl] = [mail('en', count), mail('nl', count)]
+    expect(nl.subject).not.toBe(en.subject)
+    // Each line is another one, but links.
+    const lines = new Set(en.text.split('\n'))
+    const same = nl.text.split('\n').filter(line => line !== '' && lines.has(line))
+    expect(same).toEqual([expect.stringMatching(/^https:\S+$/)])
+    expect(nl.text.split('\n')).toHaveLength(en.text.split('\n').length)
+    expect(nl.text).toContain('1 januari 1970 om 00:00:00 UTC')
+    expect(nl.text).toContain('/recipients/1?key=k')
+  }
+  const hasFix = alert !== 'webhook.recovered'
+  expect(mail('nl').text.includes('Wat je doet: ')).toBe(hasFix)
 })

@@ -1,22 +1,12 @@
-import type { AddressInfo } from 'node:net'
-import { createServer } from 'node:net'
 import { expect } from 'vitest'
-import { findInEveryLook } from '../support/axe.ts'
+import { freePort } from '../../playground/local-port.ts'
+import { findInEveryViewport } from '../support/axe.ts'
 import { browserTest, useBrowser } from '../support/browser.ts'
 import { startSampleSite } from '../support/sample-site.ts'
 import { startSmtpServer } from '../support/smtp-server.ts'
 import { until } from '../support/wait.ts'
 
 const browser = useBrowser()
-
-/** A port that nothing listens on now: the links of emails name it. */
-async function freePort(): Promise<number> {
-  const server = createServer()
-  await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
-  const { port } = server.address() as AddressInfo
-  await new Promise(resolve => server.close(resolve))
-  return port
-}
 
 browserTest(
   'the owner of an address confirms by the link, in the language chosen there, and stops again',
@@ -42,7 +32,7 @@ browserTest(
 
     const { context, page } = await browser.open()
     await page.goto(/http:\S+\/recipients\/\S+/.exec(text)![0])
-    expect(await findInEveryLook(page)).toEqual([])
+    expect(await findInEveryViewport(page)).toEqual([])
     await page.getByRole('button', { name: 'Nederlands' }).click()
     await page.getByRole('button', { name: 'Stuur mij waarschuwingen' }).click()
     await page.getByText('walhook stuurt waarschuwingen over webhooks naar jane@example.com.').waitFor()

@@ -130,7 +130,11 @@ function wishForm(call: PageCall, webhook: Webhook, { typed, problems }: Asked):
   const { t, control } = call
   const types = control.entityTypes.filter(type => isReceived(call, webhook, type))
   const errors = errorsOf(problems)
-  if (types.length === 0) return html`<p class="notice warn">${t.bulk.noTrigger}</p>`
+  if (types.length === 0) {
+    const wanted = control.entityTypes.map(type => triggerOf(type, control.backfillAs(type)))
+    const list = new Intl.ListFormat(t.language.code, { type: 'disjunction' }).format(wanted)
+    return html`<p class="notice warn">${t.bulk.noTrigger(list)} <a href="/couplings/${webhook.id}">${t.couplings.tabs.settings}</a></p>`
+  }
   return html`<form action="/couplings/${webhook.id}/backfill" class="card grid" novalidate>
 ${errorSummary(t.errors.someWrong, errors)}<p>${t.bulk.backfillWhat}</p>
 <div class="row"><div class="field"><label for="entity_type">${t.log.entityType}</label><select id="entity_type" name="entity_type"${errorAttributes(errors, 'entity_type')}>${types.map(

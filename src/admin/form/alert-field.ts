@@ -4,7 +4,7 @@ import { because } from '../../domain/shown/reason.ts'
 import { errorAttributes, errorText, type FieldError } from '../kit/errors.ts'
 import { type Html, html } from '../kit/html.ts'
 import type { Texts } from '../texts/en.ts'
-import { sayTo } from '../texts/texts.ts'
+import { reasonText } from '../texts/texts.ts'
 
 /** The alerts of a webhook and the recipients of its mails. Open unless empty. `lacks`: what sending them lacks. */
 export function alertField(
@@ -29,7 +29,7 @@ export function alertField(
 <div class="field"><label for="alert_to">${a.mail}</label>
 <input id="alert_to" name="alert_to" value="${typed.alertTo ?? ''}" autocomplete="off" spellcheck="false" placeholder="ops@example.com"${errorAttributes(errors, 'alert_to', 'alert_to-hint')}>
 <p class="hint" id="alert_to-hint">${a.mailHint}</p>
-${lacks !== null && html`<p class="notice warn">${sayTo(t, because(`mail.${lacks}`))}</p>`}
+${lacks !== null && html`<p class="notice warn">${reasonText(t, because(`mail.${lacks}`))}</p>`}
 ${errorText(errors, 'alert_to')}</div>
 </div></details>`
 }

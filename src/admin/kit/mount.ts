@@ -8,6 +8,7 @@ import { mayAct, type Role } from '../../domain/access/role.ts'
 import { attachment } from '../../domain/event-types/attachment.ts'
 import { countUnwell } from '../../domain/shown/webhook-states.ts'
 import type { Texts } from '../texts/en.ts'
+import { languageOf } from '../texts/texts.ts'
 import { failedAnswer } from './failed.ts'
 import { html, nothing } from './html.ts'
 import { layout } from './layout.ts'
@@ -64,11 +65,12 @@ async function readCall(
 ) {
   const caller = c.get('caller')
   const cells = await control.cells.forTenant(caller.tenant)
+  const t = textsOf(c)
   return {
     control: controlFor({ ...control, cells }, caller),
-    caller,
+    caller: { ...caller, language: languageOf(t) },
     may: (role: Role) => mayAct(caller.role, role),
-    t: textsOf(c),
+    t,
     params,
     query: new URL(c.req.url).searchParams,
     form: new URLSearchParams(c.req.method === 'POST' ? await c.req.text() : ''),

@@ -1,6 +1,7 @@
 import type { Context } from 'hono'
 import { type DetectorOptions, detectFromCookie, detectFromHeader } from 'hono/language'
 import type { Gap } from '../../control/status/status.ts'
+import type { LanguageCode } from '../../domain/access/language.ts'
 import type { CaptureCode } from '../../domain/capture/capture-code.ts'
 import { lostTexts } from '../../domain/capture/lost-texts.ts'
 import type { PageCode } from '../../domain/capture/page-failures.ts'
@@ -15,8 +16,10 @@ import { explainTextsNl } from './nl/explain.ts'
 import { reasonsNl } from './nl/reasons.ts'
 import { nl } from './nl.ts'
 
-export const languages = { en, nl } as const satisfies Record<string, Texts>
-export type Language = keyof typeof languages
+export const languages = { en, nl } as const satisfies Record<LanguageCode, Texts>
+export type Language = LanguageCode
+/** The language of texts. */
+export const languageOf = (t: Texts): Language => t.language.code as Language
 
 const detection: DetectorOptions = {
   order: ['cookie', 'header'],

@@ -1,11 +1,10 @@
 import { z } from 'zod'
 import { createLink, mostLinkMinutes, usualLinkMinutes } from '../../control/access/links.ts'
+import { languageCodes } from '../../domain/access/language.ts'
 import { roles } from '../../domain/access/role.ts'
 import { name, text, time } from '../kit/fields.ts'
 import { answer, route } from '../kit/route.ts'
 import { tenantField, tenantGiven } from '../kit/tenant-fields.ts'
-
-const languages = ['en', 'nl'] as const
 
 const newSession = z
   .strictObject({
@@ -20,7 +19,7 @@ const newSession = z
       .default(null)
       .meta({ description: 'The user account of that person, whose data their tests send.' }),
     language: z
-      .enum(languages, `must be one of ${languages.join(', ')}`)
+      .enum(languageCodes, `must be one of ${languageCodes.join(', ')}`)
       .nullable()
       .default(null)
       .meta({ description: 'The language of the pages. Null: the one of the browser.' }),

@@ -1,4 +1,5 @@
 import type { Actor } from '../../domain/access/audit.ts'
+import type { LanguageCode } from '../../domain/access/language.ts'
 import type { Role } from '../../domain/access/role.ts'
 import type { MailLack } from '../../domain/alert/recipient.ts'
 import type { Attempt } from '../../domain/delivery/attempt.ts'
@@ -122,6 +123,8 @@ export type Caller = Actor & {
   readonly role: Role
   /** Of a user of the OpenID provider: the subject there. */
   readonly subject?: string
+  /** The language of the pages; absent: a program calls. */
+  readonly language?: LanguageCode
 }
 
 /** The user of walhook's commands. */

@@ -124,7 +124,7 @@ async function carryOut(
   for (const { step, cell } of placed)
     if (step.action === 'delete' && cell !== main)
       await control.cells.place({ id: step.id!, tenant: tenantOf(caller, step) }, main)
-  await noteRecipients(control, heard)
+  await noteRecipients(control, caller, heard)
   for (const { cell, id } of back)
     if ((await bringForward(cell.outbox, id, control.earlyRetries)) > 0) await notifyWake(cell.outbox)
   return { ok: true, value: done }

@@ -1,3 +1,4 @@
+import type { LanguageCode } from '../../domain/access/language.ts'
 import {
   type AskWait,
   askAgainAfterMs,
@@ -36,6 +37,7 @@ type Of = Pick<Webhook, 'tenant' | 'alertTo'>
 /** The addresses of webhooks of tenants, which are asked if they are new. */
 export async function noteRecipients(
   { cells, trustedDomains }: Pick<Control, 'cells' | 'trustedDomains'>,
+  { language }: Pick<Caller, 'language'>,
   webhooks: readonly Of[],
 ): Promise<void> {
   const all = webhooks.flatMap(({ tenant, alertTo }) =>
@@ -44,6 +46,7 @@ export async function noteRecipients(
   await addresses.noteAddresses(
     cells.main.outbox,
     all.filter(({ address }) => !isOfDomain(address, trustedDomains)),
+    language ?? null,
   )
 }
 
@@ -90,7 +93,7 @@ export async function askRecipient(
   const { state, waitsFor } = recipient
   if (state === 'stopped') return conflict(because('recipient.stopped'))
   if (waitsFor !== null) return conflict(because(`recipient.${waitsFor}`))
-  if (state === 'asking') await noteRecipients(control, [webhook])
+  if (state === 'asking') await noteRecipients(control, caller, [webhook])
   if (state !== 'asked' && state !== 'failed') return { ok: true, value: null }
   const { outbox } = control.cells.main
   const tenant = webhook.tenant!
@@ -122,7 +125,7 @@ export async function openRecipient(
 export async function decideRecipient(
   { cells }: Pick<Control, 'cells'>,
   id: number,
-  wantsMails: boolean,
+  decided: { readonly wantsMails: boolean; readonly language: LanguageCode },
 ): Promise<void> {
-  await addresses.decideAddress(cells.main.outbox, id, wantsMails)
+  await addresses.decideAddress(cells.main.outbox, id, decided)
 }

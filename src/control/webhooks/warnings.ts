@@ -4,8 +4,7 @@ import {
   type Warning,
   type WithoutPrevious,
 } from '../../domain/mapping/without-previous.ts'
-import { because } from '../../domain/shown/reason.ts'
-import { sayInEnglish } from '../../domain/shown/reason-texts.ts'
+import { because, reasonInEnglish } from '../../domain/shown/reason.ts'
 import type { Webhook } from '../../domain/webhook/webhook.ts'
 import type { Control } from '../kit/control.ts'
 
@@ -31,7 +30,7 @@ export async function warningsOf(
 ): Promise<Warning[]> {
   const lack = webhook.alertTo.length === 0 ? null : mailLackOf(control, webhook)
   const ofMail =
-    lack === null ? [] : [{ pointer: '/alert_to', detail: sayInEnglish(because(`mail.${lack}`)) }]
+    lack === null ? [] : [{ pointer: '/alert_to', detail: reasonInEnglish(because(`mail.${lack}`)) }]
   if (!webhook.previous && webhook.updateFields === null) return ofMail
   return [...ofMail, ...previousWarnings(webhook, await readWithoutPrevious(control))]
 }

@@ -96,7 +96,7 @@ export async function createWebhook(
     await recordAudit(db, caller, 'webhook.created', { webhookId: made.id, to: audited(made) })
     return made
   })
-  if (!within) await noteRecipients(control, [webhook])
+  if (!within) await noteRecipients(control, caller, [webhook])
   return { ok: true, value: { webhook, secret } }
 }
 
@@ -189,7 +189,7 @@ export async function changeWebhook(
     isBack = isLikelyBack(before, after)
     return { ok: true, value: after }
   })
-  if (changed.ok && !within && change.alertTo) await noteRecipients(control, [changed.value])
+  if (changed.ok && !within && change.alertTo) await noteRecipients(control, caller, [changed.value])
   if (isBack && !within && (await bringForward(control.outbox, id, control.earlyRetries)) > 0)
     await notifyWake(control.outbox)
   return changed

@@ -1,3 +1,4 @@
+import type { LanguageCode } from '../../domain/access/language.ts'
 import { domainOf, mailOf, mailScheduleMs } from '../../domain/alert/mail-text.ts'
 import { isOfDomain, recipientKey, recipientPath, recipientState } from '../../domain/alert/recipient.ts'
 import type { SealKey } from '../../domain/webhook/seal.ts'
@@ -33,6 +34,8 @@ export type AlertOptions = {
   readonly toCapture: readonly string[]
   /** walhook's public URL, for links in mails; null: unknown. */
   readonly publicUrl: string | null
+  /** The language of emails to readers whose own is unknown. */
+  readonly language: LanguageCode
   readonly log: Log
 }
 
@@ -88,23 +91,26 @@ export function createAlerts(options: AlertOptions): Service[] {
       })
   }
 
-  /** Whether an address may get alerts of a tenant, and where its owner stops them (null: nobody was asked). */
+  /** Whether an address may get alerts of a tenant, in which language, and where its owner stops them (null: nobody was asked). */
   async function recipientOf({ recipient, tenant }: DueMail) {
-    if (tenant === null || isOfDomain(recipient, options.trustedDomains))
-      return { mayHear: true, stopPath: null }
+    const { publicUrl, language } = options
+    const to = { publicUrl, language, stopPath: null }
+    if (tenant === null || isOfDomain(recipient, options.trustedDomains)) return { mayHear: true, to }
     const row = (await findAddresses(main, tenant, [recipient])).get(recipientKey(recipient))
     const mayHear = row !== undefined && recipientState(row) === 'confirmed'
-    return { mayHear, stopPath: row ? recipientPath(options.sealKey, row) : null }
+    if (!mayHear) return { mayHear, to }
+    const own = { language: row.language ?? language, stopPath: recipientPath(options.sealKey, row) }
+    return { mayHear, to: { ...to, ...own } }
   }
 
   async function send(mail: MailSender, due: DueMail): Promise<void> {
-    const to = await recipientOf(due)
-    if (!to.mayHear) return await dropMail(outbox, due)
+    const { mayHear, to } = await recipientOf(due)
+    if (!mayHear) return await dropMail(outbox, due)
     const { id, lastId, number, counts } = due
     const alerts = [...counts.values()].reduce((sum, one) => sum + one, 0)
     const error = await mail.send({
       to: due.recipient,
-      ...mailOf(due, options.publicUrl, to.stopPath),
+      ...mailOf(due, to),
       messageId: `<walhook.${id}.${lastId}.${alerts}@${domainOf(options.mail!.from)}>`,
     })
     const facts = { alerts: Object.fromEntries(counts), mail_id: id, number }

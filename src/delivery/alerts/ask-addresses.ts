@@ -1,5 +1,6 @@
-import { domainOf, mailScheduleMs } from '../../domain/alert/mail-text.ts'
-import { askingMail, recipientPath } from '../../domain/alert/recipient.ts'
+import type { LanguageCode } from '../../domain/access/language.ts'
+import { askingMail, domainOf, mailScheduleMs } from '../../domain/alert/mail-text.ts'
+import { recipientPath } from '../../domain/alert/recipient.ts'
 import type { SealKey } from '../../domain/webhook/seal.ts'
 import type { Outbox } from '../../outbox/database/database.ts'
 import { awaitPublicUrl, settleAsk, takeToAsk } from '../../outbox/records/mail-addresses.ts'
@@ -15,6 +16,7 @@ export async function askAddresses({
   from,
   sealKey,
   publicUrl,
+  language,
   log,
 }: {
   readonly main: Outbox
@@ -22,6 +24,8 @@ export async function askAddresses({
   readonly from: string
   readonly sealKey: SealKey
   readonly publicUrl: string | null
+  /** Of those whose reader's is unknown. */
+  readonly language: LanguageCode
   readonly log: Log
 }): Promise<void> {
   if (publicUrl === null) return await awaitPublicUrl(main)
@@ -31,7 +35,7 @@ export async function askAddresses({
       const { id, address, attempts, takenAt } = one
       const error = await mail.send({
         to: address,
-        ...askingMail(publicUrl, recipientPath(sealKey, one)),
+        ...askingMail(recipientPath(sealKey, one), { publicUrl, language: one.language ?? language }),
         // Mail programs hide a mail whose id they know.
         messageId: `<walhook.address.${id}.${takenAt!.getTime()}@${domainOf(from)}>`,
       })

@@ -69,19 +69,3 @@ export function isRecipientLink(key: SealKey, recipient: Recipient, text: string
     return mac && mac.length === given.length && timingSafeEqual(mac, given)
   })
 }
-
-/** The mail that asks an address. It holds nothing that a tenant has written, which could be an advertisement. */
-export function askingMail(
-  publicUrl: string,
-  path: string,
-): { readonly subject: string; readonly text: string } {
-  const lines = [
-    `Somebody who uses walhook at ${publicUrl} wants it to send alerts about webhooks to this address.`,
-    '',
-    'To get them, open this page and confirm:',
-    `${publicUrl}${path}`,
-    '',
-    'If you do not expect this, do nothing: walhook sends no alerts to an address that is not confirmed. The same page stops such mails for good.',
-  ]
-  return { subject: '[walhook] Confirm this address for alerts', text: `${lines.join('\n')}\n` }
-}

@@ -181,7 +181,7 @@ export const reasonTexts = {
     `Webhook ${webhookId} has no trigger of user, so the data of users is not for its receiver: only an admin may send another user's account. Leave user_id out to send your own.`,
   'test.no_user_entity': () =>
     'There are no user accounts here whose data a test could send. Choose a trigger, and name no account: the test then sends an example of the trigger.',
-  'test.no_account': ({ caller }) =>
+  'test.no_account': ({ caller }: { caller: string }) =>
     `A test sends the data of your user account, and the token "${caller}" has none. Send {"user_id": …} with the id of an account, or create a token with one (walhook token NAME --user ID; for WALHOOK_ADMIN_TOKEN: WALHOOK_ADMIN_USER).`,
   'test.other_tenant': ({ userId, tenant }: { userId: string; tenant: string }) =>
     `the user account ${userId} does not belong to the tenant ${tenant} of this webhook: name one that does`,

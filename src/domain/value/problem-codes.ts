@@ -8,9 +8,6 @@ export const problemCodes = {
   variable_unknown: 'An environment variable looks like one of walhook’s, but is unknown. A warning.',
   variable_idle:
     'An environment variable has no effect, or not all of it, because something else is missing. A warning.',
-  recipients: 'Whether walhook can send alerts to the addresses of webhooks.',
-  triggers: 'Whether the mapping has the entities of the triggers of webhooks.',
-  tenants: 'Whether the mapping has tenants, if webhooks belong to some.',
   mapping_file: 'The mapping file cannot be read, or is wrong at the named path.',
   secret_key: 'Something is encrypted with a key that is not set.',
   guide: 'The guide whose code examples the pages show is missing or changed.',
@@ -123,6 +120,10 @@ export const problemCodes = {
   cell: 'walhook cannot add or use a cell, or cannot move a webhook to it.',
   citus: 'Whether Citus can place the schemas of cells, if WALHOOK_CELLS is `citus`.',
   outbox_copy: 'The outbox is a copy of another one: see walhook adopt.',
+  // Settings of webhooks
+  recipients: 'Whether walhook can send alerts to the addresses of webhooks.',
+  triggers: 'Whether the mapping has the entities of the triggers of webhooks.',
+  tenants: 'Whether the mapping has tenants, if webhooks belong to some.',
 } as const satisfies Record<string, string>
 
 export type ProblemCode = keyof typeof problemCodes

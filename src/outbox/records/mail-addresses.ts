@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import type { LanguageCode } from '../../domain/access/language.ts'
 import { type AskWait, mostAskedPerDay, recipientKey } from '../../domain/alert/recipient.ts'
 import { type Outbox, transaction } from '../database/database.ts'
 import { fields } from '../database/fields.ts'
@@ -24,24 +25,28 @@ export type MailAddress = {
   readonly error: string | null
   readonly confirmedAt: Date | null
   readonly stoppedAt: Date | null
+  /** Its reader's; null: unknown. */
+  readonly language: LanguageCode | null
 }
 
 const isOverdue = `coalesce(m.ask_at < now() - interval '2 minutes', false)`
 const columns = `m.id, m.tenant, m.address, m.ask_at, ${isOverdue} as is_overdue, m.waits_for, m.attempts, m.taken_at, m.asked_at, m.error,
-  m.confirmed_at, m.stopped_at`
+  m.confirmed_at, m.stopped_at, m.language`
 /** Neither confirmed nor stopped. */
 const isOpen = 'm.confirmed_at is null and m.stopped_at is null'
 type Main = Pick<Outbox, 'pool'>
 
-/** Notes addresses of tenants. New ones are asked. */
+/** Notes addresses of tenants, with the language of who gives them (null: unknown). New ones are asked. */
 export async function noteAddresses(
   { pool }: Main,
   all: readonly { readonly tenant: string; readonly address: string }[],
+  language: LanguageCode | null = null,
 ): Promise<void> {
   if (all.length === 0) return
   await pool.query(
-    `insert into walhook.mail_addresses (tenant, address) select * from unnest($1::text[], $2::text[]) on conflict do nothing`,
-    [all.map(({ tenant }) => tenant), all.map(({ address }) => recipientKey(address))],
+    `insert into walhook.mail_addresses (tenant, address, language) select *, $3 from unnest($1::text[], $2::text[])
+     on conflict do nothing`,
+    [all.map(({ tenant }) => tenant), all.map(({ address }) => recipientKey(address)), language],
   )
 }
 
@@ -144,14 +149,18 @@ export async function askAgain(client: pg.ClientBase, id: number, afterMs: numbe
   return rowCount === 1
 }
 
-/** What the owner of an address says. */
-export async function decideAddress({ pool }: Main, id: number, wantsMails: boolean): Promise<void> {
+/** What the owner of an address says, in which language. */
+export async function decideAddress(
+  { pool }: Main,
+  id: number,
+  { wantsMails, language }: { readonly wantsMails: boolean; readonly language: LanguageCode },
+): Promise<void> {
   await pool.query(
-    `update walhook.mail_addresses set ask_at = null,
+    `update walhook.mail_addresses set ask_at = null, language = $3,
             confirmed_at = case when $2 then coalesce(confirmed_at, now()) else confirmed_at end,
             stopped_at = case when $2 then null else now() end
      where id = $1`,
-    [id, wantsMails],
+    [id, wantsMails, language],
   )
 }
 

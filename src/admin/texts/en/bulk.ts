@@ -54,7 +54,8 @@ export const bulk = {
     pace: 'Maximum rows per second',
     paceHint: 'A backfill pauses while more than 10,000 deliveries of the webhook are pending.',
     wrongPace: (most: string) => `Use a whole number from 1 to ${most}.`,
-    noTrigger: 'This webhook has no trigger for rows of a table. Add one first.',
+    noTrigger: (triggers: string) =>
+      `A backfill sends rows as ${triggers}, and this webhook has no such trigger. Add it first:`,
     rows: (count: string) => `about ${count} rows, sent as`,
     rowsUnknown: 'Postgres has no statistics of this table. Its rows are sent as',
     atPace: (pace: string, time: string) => `At ${pace} rows per second: at least ${time}.`,

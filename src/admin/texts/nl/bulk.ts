@@ -55,7 +55,8 @@ export const bulk: typeof english = {
     pace: 'Maximumaantal rijen per seconde',
     paceHint: 'Een backfill pauzeert zolang er meer dan 10.000 events in de wachtrij van de webhook staan.',
     wrongPace: most => `Gebruik een geheel getal van 1 tot ${most}.`,
-    noTrigger: 'Deze webhook heeft geen trigger voor rijen van een tabel. Voeg er eerst een toe.',
+    noTrigger: triggers =>
+      `Een backfill verstuurt rijen als ${triggers}, en deze webhook heeft zo’n trigger niet. Voeg die eerst toe:`,
     rows: count => `ongeveer ${count} rijen, verstuurd als`,
     rowsUnknown: 'Postgres heeft geen statistieken van deze tabel. De rijen worden verstuurd als',
     atPace: (pace, time) => `Met ${pace} rijen per seconde: minstens ${time}.`,

@@ -1,6 +1,29 @@
 import { type EntityMapping, tenantTypes } from '../domain/mapping/mapping.ts'
+import { nearest } from '../domain/value/nearest.ts'
 import type { Problem } from '../domain/value/problem.ts'
 import { type Values, type VariableName, variables } from './variables.ts'
+
+/**
+ * Kubernetes sets these in every pod for a service whose name begins with walhook.
+ * https://kubernetes.io/docs/concepts/services-networking/service/#environment-variables
+ */
+const ofKubernetes = /_SERVICE_(HOST|PORT)(_|$)|_PORT($|_\d)/
+
+/** Unknown variables that look like walhook's: a warning, because another version may know them. */
+export function unknownVariables(env: Readonly<Record<string, string | undefined>>): Problem[] {
+  const names = Object.keys(env).filter(
+    name => name.startsWith('WALHOOK_') && !Object.hasOwn(variables, name) && !ofKubernetes.test(name),
+  )
+  return names.map(name => {
+    const meant = nearest(name, Object.keys(variables))
+    return {
+      code: 'variable_unknown',
+      what: name,
+      found: 'unknown variable, without effect',
+      mend: meant === null ? 'remove it' : `write ${meant}, or remove it`,
+    }
+  })
+}
 
 /**
  * Variables that are right, and have no effect, or not all of it, because another one is missing. `mapping` is null for commands that read
@@ -32,7 +55,8 @@ export function idleVariables(
       'without effect: browsers keep the cookie of a frame over https only, and the first WALHOOK_URL is not https',
       'set WALHOOK_URL to the public https URL of walhook',
     )
-  if (!values.WALHOOK_SMTP_URL) without(['WALHOOK_MAIL_FROM', 'WALHOOK_MAIL_DOMAINS'], 'WALHOOK_SMTP_URL')
+  if (!values.WALHOOK_SMTP_URL)
+    without(['WALHOOK_MAIL_FROM', 'WALHOOK_MAIL_DOMAINS', 'WALHOOK_MAIL_LANGUAGE'], 'WALHOOK_SMTP_URL')
   if (!values.WALHOOK_ADMIN_TOKEN) without(['WALHOOK_ADMIN_USER'], 'WALHOOK_ADMIN_TOKEN')
   if (!values.WALHOOK_OIDC_TENANT_CLAIM) without(['WALHOOK_OIDC_ALL_TENANTS'], 'WALHOOK_OIDC_TENANT_CLAIM')
   if (mapping !== null && !hasTenants)
