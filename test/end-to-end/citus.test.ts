@@ -196,7 +196,7 @@ step('a process is killed under load, and another one takes over', async at => {
     await at.killAndGoOn(other)
     await other.logged('delivery.taken_over')
   })
-  await at.untilNewest('/plain')
+  await at.untilEach('/plain')
   const once = new Set(at.arrivedAt('/plain').map(({ user, version }) => `${user} ${version}`))
   expect(once.size).toBeGreaterThan(100)
 })
@@ -209,15 +209,18 @@ step('Citus moves the schema to the other worker and back under load', async at 
         `select nodename, nodeport from pg_dist_node n where noderole = 'primary' and groupid <> 0 and nodeport <> (
            select max(nodeport) from citus_shards where table_name::text like 'walhook_west.%')`,
       )
-      await at.psql.query(`select citus_schema_move('walhook_west', $1, $2)`, [
+      await at.psql.query(`select citus_schema_move('walhook_west', $1::text, $2::int)`, [
         rows[0].nodename,
         rows[0].nodeport,
       ])
     }
   })
   await at.untilAll('/moved')
-  expect(await at.count('attempts', `webhook_id = ${id} and outcome = 'delivered'`)).toBe(
-    at.arrivedAt('/moved').length,
+  await until(
+    async () =>
+      (await at.count('attempts', `webhook_id = ${id} and outcome = 'delivered'`)) ===
+      at.arrivedAt('/moved').length,
+    { what: 'the log of all attempts' },
   )
 })
 
@@ -237,10 +240,8 @@ step('days are dropped', async at => {
     maxConnections: 3,
     onError() {},
   })
-  const inDays = (days: number) => Date.now() + days * 86_400_000
-  const { dropped } = await dropOldDays(cell, inDays(3), { logDays: 1, eventsDays: 1 })
-  expect(dropped.filter(name => name.startsWith('attempts_')).length).toBeGreaterThan(1)
-  expect(dropped.filter(name => name.startsWith('events_')).length).toBeGreaterThan(0)
+  const { dropped } = await dropOldDays(cell, Date.now(), { logDays: 0, eventsDays: 0 })
+  expect(dropped.map(name => name.slice(0, -9)).sort()).toEqual(['attempts', 'ended_deliveries', 'events'])
 })
 
 step('the cell is removed with its schema', async at => {
@@ -251,6 +252,10 @@ step('the cell is removed with its schema', async at => {
   expect(rows).toEqual([])
 })
 
+/** A process that waits for the slot of another one. */
+const planned = /replication slot "\w+" is active/
+
 step('no node has refused a statement', async at => {
-  expect((await at.errors()).map(line => line.slice(0, 1_000))).toEqual([])
+  const refused = (await at.errors()).filter(entry => !planned.test(entry))
+  expect(refused.map(entry => entry.slice(0, 1_000))).toEqual([])
 })

@@ -122,6 +122,16 @@ export async function openCitusTrial(url: string) {
       if (JSON.stringify(found) !== JSON.stringify(due))
         throw new Error(`at ${path}: ${found.filter(line => !due.includes(line)).join('; ')}`)
     },
+    /** The same where a request in flight may have been sent again: each at least once, and none for the first time after a newer one. */
+    async untilEach(path: string) {
+      const all = wanted.get(path)!.map(({ user, version }) => `${user} ${version}`)
+      const firsts = () => [...new Set(arrivedAt(path).map(({ user, version }) => `${user} ${version}`))]
+      await until(() => firsts().length >= all.length, { what: `${all.length} different events at ${path}` })
+      const byUser = (lines: readonly string[]) =>
+        lines.toSorted((a, b) => Number.parseInt(a, 10) - Number.parseInt(b, 10))
+      if (JSON.stringify(byUser(firsts())) !== JSON.stringify(byUser(all)))
+        throw new Error(`at ${path}: lost or out of order`)
+    },
     /** Waits until a webhook has accepted the newest version of each user, and none after a newer one. */
     async untilNewest(path: string) {
       const newest = new Map(wanted.get(path)!.map(({ user, version }) => [user, version]))
@@ -172,13 +182,11 @@ async function logOf(url: string) {
     async errors(name: string): Promise<string[]> {
       await using psql = await connect(url)
       const { rows } = await psql.query(`select pg_read_file($1, $2, 1000000000) as text`, [file, from])
-      const entries = (rows[0].text as string).split(/^(?=\d{4}-\d\d-\d\d )/m)
-      return entries.filter(
-        (line, i) =>
-          line.includes(name) &&
-          (/ ERROR: /.test(line) ||
-            (/ (DETAIL|STATEMENT): /.test(line) && / ERROR: /.test(entries[i - 1] ?? ''))),
+      // An error, with its details and its statement in the entries behind it.
+      const entries = (rows[0].text as string).split(
+        /^(?=\d{4}-\d\d-\d\d .*? (?:LOG|ERROR|FATAL|WARNING): )/m,
       )
+      return entries.filter(entry => / ERROR: /.test(entry) && entry.includes(` ${name} `))
     },
   }
 }
