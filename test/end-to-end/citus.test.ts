@@ -213,6 +213,14 @@ step('Citus moves the schema to the other worker and back under load', async at 
         rows[0].nodename,
         rows[0].nodeport,
       ])
+      // Citus deletes what a move leaves when nobody reads it any more, and moves nothing back there before.
+      await until(
+        async () => {
+          await at.psql.query('call citus_cleanup_orphaned_resources()')
+          return (await at.psql.query('select 1 from pg_dist_cleanup')).rows.length === 0
+        },
+        { what: 'the old tables to be gone' },
+      )
     }
   })
   await at.untilAll('/moved')
