@@ -34,7 +34,8 @@ test(
           await sleep(each.restMs)
         }
         await trial.conclude(round)
-        if (performance.now() > endAt) break
+        // A busy machine does less in the time.
+        if (performance.now() > endAt && trial.total.events > seconds) break
       }
     } catch (error) {
       throw new Error(

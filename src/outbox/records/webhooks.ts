@@ -262,7 +262,7 @@ export async function deleteRowsOf(
 /** Whether an active webhook has addresses for alerts. */
 export async function hasRecipients({ pool }: Pick<Outbox, 'pool'>): Promise<boolean> {
   const { rows } = await pool.query(
-    `select exists (select from walhook.webhooks where alert_to <> '{}' and is_active) as has_any`,
+    `select exists (select 1 from walhook.webhooks where alert_to <> '{}' and is_active) as has_any`,
   )
   return rows[0].has_any
 }
