@@ -79,7 +79,8 @@ export default defineConfig({
     globalSetup: ['test/support/global-setup.ts'],
     reporters: ['default', closingLines()],
     sequence: { sequencer: LongestFirst },
-    // Most tests wait, for processes and for time-outs that are real: a file at a time uses two fifths of a core.
-    maxWorkers: 5,
+    // Most tests wait, for processes and for time-outs that are real: a file at a time uses two fifths of a core. With five at a time
+    // pages move under the pointer, and waits end too early.
+    maxWorkers: 3,
   },
 })
