@@ -87,22 +87,16 @@ const recordDead = statement(
   p => recordEnded('dead', p.dead('s')),
 )
 
-/** Deletes rows that have ended, and records the dead among them, and those that had no row. Returns the dead. */
-async function endRows(
-  client: pg.ClientBase,
-  holderId: number,
+/** Those that are dead: without a row, or with one that was still the holder's, and is deleted. */
+function deadOf(
   ended: readonly EndedRow[],
-): Promise<readonly EndedRow[]> {
-  const itsRows = ended.filter(({ isRow }) => isRow)
-  const { rows: gone } =
-    itsRows.length > 0 ? await deleteStatement(client, { holderId, ended: itsRows }) : { rows: [] }
-  const wasIts = new Set(gone.map(row => `${row.webhook_id} ${row.event_id}`))
-  const dead = ended.filter(
+  deleted: readonly { readonly webhook_id: number; readonly event_id: TimeId }[],
+): EndedRow[] {
+  const wasIts = new Set(deleted.map(row => `${row.webhook_id} ${row.event_id}`))
+  return ended.filter(
     ({ state, isRow, webhookId, eventId }) =>
       state === 'dead' && (!isRow || wasIts.has(`${webhookId} ${eventId}`)),
   )
-  if (dead.length > 0) await recordDead(client, { dead })
-  return dead
 }
 
 const moveStatement = statement(
@@ -192,15 +186,19 @@ export async function settleRows(
   const { ended, moved, aside, batches } = what
   const endedBatches = batches.filter(({ dueInMs }) => dueInMs === null)
   const released = batches.filter(({ dueInMs }) => dueInMs !== null)
-  const [dead, movedRows, releasedBatches, , set, woken] = await Promise.all([
-    endRows(client, holderId, ended),
+  const itsRows = ended.filter(({ isRow }) => isRow)
+  const [deletedRows, movedRows, releasedBatches, , set, woken] = await Promise.all([
+    itsRows.length > 0 ? deleteStatement(client, { holderId, ended: itsRows }) : null,
     moved.length > 0 ? moveStatement(client, { holderId, moved }) : null,
     released.length > 0 ? releaseBatchesStatement(client, { batches: released }) : null,
     endedBatches.length > 0 && endBatchesStatement(client, { batches: endedBatches }),
     setAside(client, aside),
     // For retries too: an older row may have been requested by hand meanwhile.
-    wakeNext(client, [...ended.filter(({ isRow }) => isRow), ...moved]),
+    wakeNext(client, [...itsRows, ...moved]),
   ])
+  // After all of them: where one fails, nothing more is sent to a transaction that rolls back.
+  const dead = deadOf(ended, deletedRows?.rows ?? [])
+  if (dead.length > 0) await recordDead(client, { dead })
   return {
     left: [...dues(movedRows?.rows ?? []), ...dues(releasedBatches?.rows ?? []), ...set, ...woken],
     dead: countDead(dead),
