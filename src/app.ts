@@ -119,7 +119,7 @@ export async function openApp(config: Config, log: Log): Promise<Opened> {
     mappingLost,
   }
   const metrics = createMetrics(() => readGauges(parts))
-  const control = openControl(parts, { judgeTarget: guard.judge, deliver })
+  const control = openControl(parts, { checkTarget: guard.check, deliver })
 
   if (bound) {
     const closing = new AbortController()

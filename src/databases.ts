@@ -8,7 +8,7 @@ import type { Problem } from './domain/value/problem.ts'
 import type { SealKey } from './domain/webhook/seal.ts'
 import { type Clock, openClock } from './outbox/database/clock.ts'
 import { type Outbox, openOutbox } from './outbox/database/database.ts'
-import { judgeOutbox } from './outbox/database/inspect.ts'
+import { checkOutbox } from './outbox/database/inspect.ts'
 import { describeMigration, migrate } from './outbox/database/migrate.ts'
 import { NotReached, poolerProblem, sharesSessions } from './outbox/database/pooler.ts'
 import { ConnectionRefused } from './outbox/database/session-settings.ts'
@@ -114,7 +114,7 @@ export async function openDatabases(config: Config, log: Log, opened: Resources)
     const problems = isKnown ? found.problems.filter(problem => !isOfTables(problem)) : found.problems
     if (problems.length > 0) return { ok: false, problems }
   }
-  const ofOutbox = await judgeOutbox(upkeep)
+  const ofOutbox = await checkOutbox(upkeep)
   if (ofOutbox.length > 0) return { ok: false, problems: ofOutbox }
   const migrated = describeMigration(await migrate(upkeep))
   if (!migrated.ok) return { ok: false, problems: [migrated.problem] }

@@ -77,7 +77,8 @@ export function openHttp(
     originOf: c => originOf(c.req.header('host'), control.publicUrl, config),
   })
   gate.open({
-    passageOf: head => passageOf(head, { judgeToken: authenticate.judge, judgeSession: sessions.judge }),
+    passageOf: head =>
+      passageOf(head, { classifyToken: authenticate.classify, classifySession: sessions.classify }),
     fetch: (request, env) =>
       (isForPrograms(routedPath(new URL(request.url))) ? api : pages).fetch(request, env),
   })

@@ -43,7 +43,7 @@ export type Parts = {
 /** The interface of API, pages and commands to the other parts. */
 export function openControl(
   { config, databases, cells, runs, reloadable, nowMs, capture, dispatcher, mappingLost }: Parts,
-  { judgeTarget, deliver }: { judgeTarget: Control['judgeTarget']; deliver: Deliver },
+  { checkTarget, deliver }: { checkTarget: Control['checkTarget']; deliver: Deliver },
 ): Control {
   const { outbox, sourceOfCallers } = databases
   const { slotName, roles } = config
@@ -81,7 +81,7 @@ export function openControl(
     mappingState: () => ({ file: config.mappingFile ?? null, ...reloadable.state() }),
     readFields: async () => fieldNames(await catalogue(), mapping()),
     readShapes: async () => entityShapes(await catalogue(), mapping()),
-    judgeTarget,
+    checkTarget,
     async readRowsEstimate(entityType) {
       const entity = mapping().find(each => each.entityType === entityType)
       if (!entity) return null

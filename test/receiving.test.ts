@@ -116,7 +116,7 @@ function signedAt(offS: number, change: { secrets?: string[]; timestamp?: string
   })
 }
 
-async function judgedBy(language: Language, { secret, headers, body }: Case): Promise<boolean> {
+async function verifiedBy(language: Language, { secret, headers, body }: Case): Promise<boolean> {
   const { command, takes }: Program = programs[language]
   const at = join(folder, language)
   const file = join(at, 'body')
@@ -168,7 +168,7 @@ describe.each(Object.keys(programs) as Language[])('the snippet in %s', language
   test.for(cases)('%s: %j', async ([, isGood, make], { skip }) => {
     const reason = missing.get(language)
     if (reason) skip(reason)
-    expect(await judgedBy(language, make())).toBe(isGood)
+    expect(await verifiedBy(language, make())).toBe(isGood)
   })
 })
 

@@ -9,18 +9,18 @@ import { overviewPages } from './overview/overview.ts'
 import { tokenPages } from './tokens.ts'
 import { webhookAttemptPages } from './webhook/attempt.ts'
 import { webhookEditPages } from './webhook/edit.ts'
-import { webhookJudgePages } from './webhook/judge.ts'
 import { webhookListPages } from './webhook/list.ts'
 import { webhookLogPages } from './webhook/log.ts'
 import { webhookQueuePages } from './webhook/queue.ts'
 import { webhookRecipientPages } from './webhook/recipients.ts'
 import { webhookSecretPages } from './webhook/secret.ts'
 import { webhookTestPages } from './webhook/test.ts'
+import { webhookValidationPages } from './webhook/validate.ts'
 
 /** Every page behind the log-in. A literal path precedes one with an id. */
 export const pages: readonly Page[] = [
   ...webhookListPages,
-  ...webhookJudgePages,
+  ...webhookValidationPages,
   ...webhookEditPages,
   ...webhookTestPages,
   ...webhookSecretPages,

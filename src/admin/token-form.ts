@@ -46,7 +46,7 @@ export function readToken(form: URLSearchParams): TypedToken {
 }
 
 /** The typed form as input of `control/`, or its problems by field. */
-export function judgeToken(
+export function validateToken(
   t: Texts,
   typed: TypedToken,
   nowMs: number,
@@ -87,7 +87,7 @@ export function tokenForm(
   const f = t.tokens.form
   const errors = tokenErrors(problems)
   const attributes = (field: string, hint = '') => errorAttributes(errors, field, hint)
-  return html`<form method="post" action="/tokens/new" class="card grid" novalidate data-judge="/tokens/judge">
+  return html`<form method="post" action="/tokens/new" class="card grid" novalidate data-validate="/tokens/validate">
 <input type="hidden" name="key" value="${at.key}">
 ${errorSummary(f.someWrong, errors)}<div class="field"><label for="name">${f.name}</label>
 <input id="name" name="name" value="${typed.name}" autocomplete="off"${needed}${attributes('name', 'name-hint')}>

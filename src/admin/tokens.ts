@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { createToken, listTokens, revokeToken, type Token } from '../control/access/tokens.ts'
 import { once } from '../control/kit/once.ts'
 import type { Failed } from '../control/kit/result.ts'
-import { judgedPart } from './kit/errors.ts'
+import { errorsPart } from './kit/errors.ts'
 import { failedAnswer } from './kit/failed.ts'
 import { formKey } from './kit/given.ts'
 import { type Html, html, moment } from './kit/html.ts'
@@ -12,12 +12,12 @@ import { type PageAnswer, type PageCall, page } from './kit/page.ts'
 import { tenantBadge, tenantFilter, tenantWished } from './tenant/badge.ts'
 import {
   blankToken,
-  judgeToken,
   readToken,
   type TokenProblems,
   type TypedToken,
   tokenErrors,
   tokenForm,
+  validateToken,
 } from './token-form.ts'
 
 const section = 'tokens'
@@ -67,11 +67,11 @@ export const tokenPages = [
     async handle(call) {
       const { control, caller, form, t, nowMs } = call
       const typed = readToken(form)
-      const judged = judgeToken(t, typed, nowMs)
-      if (!judged.ok) return formPage(call, typed, judged.problems)
+      const validated = validateToken(t, typed, nowMs)
+      if (!validated.ok) return formPage(call, typed, validated.problems)
       let failure: Failed | null = null
       const made = await once(control, caller, formKey('new token', form), async () => {
-        const created = await createToken(control, caller, judged.token)
+        const created = await createToken(control, caller, validated.token)
         if (!created.ok) failure = created
         return created.ok ? created.value.text : null
       })
@@ -81,13 +81,13 @@ export const tokenPages = [
   }),
   page({
     method: 'post',
-    path: '/tokens/judge',
+    path: '/tokens/validate',
     role,
     section,
     tenants: 'own',
     async handle({ form, t, nowMs }) {
-      const judged = judgeToken(t, readToken(form), nowMs)
-      return { show: 'part', body: judgedPart(judged.ok ? [] : tokenErrors(judged.problems)) }
+      const validated = validateToken(t, readToken(form), nowMs)
+      return { show: 'part', body: errorsPart(validated.ok ? [] : tokenErrors(validated.problems)) }
     },
   }),
   page({

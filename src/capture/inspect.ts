@@ -13,7 +13,7 @@ export type Watch = ReturnType<typeof createWatch>
 const usualWatchMs = 2_500
 const thoroughEvery = 12
 
-/** Judges the source, and creates what is missing. Throws if capture can't continue. */
+/** Checks the source, and creates what is missing. Throws if capture can't continue. */
 export async function prepare({ options, status, noteNews }: Capturing) {
   const { source, outbox, slotName, publicationName, mapping } = options
   const setup = await setUp(source, outbox, {
@@ -34,11 +34,11 @@ export async function prepare({ options, status, noteNews }: Capturing) {
 /** Compares tables and publication with the mapping while streaming. */
 export function openWatch(
   { options, status }: Capturing,
-  { remembered, judgeRewrites }: Pick<Parameters<typeof createWatch>[0], 'remembered' | 'judgeRewrites'>,
+  { remembered, checkRewrites }: Pick<Parameters<typeof createWatch>[0], 'remembered' | 'checkRewrites'>,
 ): Watch {
   const { source, outbox, slotName, publicationName, mapping } = options
   return createWatch({
-    ...{ source, outbox, slotName, publicationName, mapping, remembered, judgeRewrites },
+    ...{ source, outbox, slotName, publicationName, mapping, remembered, checkRewrites },
     onFound: found => logFound(options, found),
     onGaps(open) {
       status.openGaps = open.filter(({ tableName }) => tableName !== null)

@@ -43,7 +43,7 @@ export async function openReloadable(options: CaptureOptions) {
   }
 
   /** Why the source can't be captured with this mapping. */
-  async function judge(next: readonly EntityMapping[]): Promise<readonly Problem[]> {
+  async function check(next: readonly EntityMapping[]): Promise<readonly Problem[]> {
     try {
       const { problems } = await preflight(source, { ...options, mapping: next })
       return problems.filter(isOfTables)
@@ -80,13 +80,13 @@ export async function openReloadable(options: CaptureOptions) {
     state: () => state,
     /** For an invalid file: the old mapping stays. */
     refuse,
-    /** Judges a mapping against the source; once accepted it applies everywhere, to capture from the next transaction on. */
+    /** Checks a mapping against the source; once accepted it applies everywhere, to capture from the next transaction on. */
     async reload(next: readonly EntityMapping[]): Promise<Reloaded> {
       if (isDeepStrictEqual(next, given)) {
         state = { ...state, refused: null }
         return 'unchanged'
       }
-      const problems = await judge(next)
+      const problems = await check(next)
       if (problems.length > 0) return refuse(problems)
       const known = await withKnownColumns(source, outbox, { slotName, mapping: next })
       given = next

@@ -4,10 +4,10 @@ import { createBackfills } from './backfill/backfill.ts'
 import { usualPagePace, workOffPages } from './backfill/paged-work.ts'
 import { createPageMerger, type PageMerger } from './backfill/pages.ts'
 import { createResyncs } from './backfill/resync-entity.ts'
-import { createRewriteJudge } from './backfill/rewrites.ts'
+import { createRewriteCheck } from './backfill/rewrites.ts'
 import type { Capturing } from './capturing.ts'
 import { consume } from './consume.ts'
-import { createJudge } from './continuity/judged-tables.ts'
+import { createEntityCheck } from './continuity/check-entity.ts'
 import { inspect, inspectRegularly, openWatch, prepare, type Watch } from './inspect.ts'
 import { connect, noteAlive } from './link.ts'
 import { createMapper } from './map/map.ts'
@@ -60,7 +60,7 @@ export async function captureOnce(capturing: Capturing, signal: AbortSignal): Pr
     // Checked again: the slot's previous reader may have moved it, which is impossible from now on.
     const { remembered } = await prepare(capturing)
     const merger = createPageMerger({ source })
-    watch = openWatch(capturing, { remembered, judgeRewrites: createRewriteJudge({ source, merger, log }) })
+    watch = openWatch(capturing, { remembered, checkRewrites: createRewriteCheck({ source, merger, log }) })
     await inspect(capturing, watch, true)
     const receivedRows = openReceivedRows(options.mapping, source, merger)
     await receivedRows?.renew()
@@ -100,9 +100,9 @@ function openReceivedRows(
 function workBeside({ options, status }: Capturing, merger: PageMerger, signal: AbortSignal): void {
   const { source, outbox, slotName, publicationName, mapping, receiversOf, nowMs, log } = options
   void sendProbes({ source, slotName, intervalMs: options.probeIntervalMs ?? null, nowMs, log }, signal)
-  const judge = createJudge({ source, outbox, slotName, publicationName, nowMs })
+  const checkEntity = createEntityCheck({ source, outbox, slotName, publicationName, nowMs })
   const pace = options.pagePace ?? usualPagePace
-  const work = { source, outbox, slotName, mapping, merger, receiversOf, judge, nowMs, log, pace }
+  const work = { source, outbox, slotName, mapping, merger, receiversOf, checkEntity, nowMs, log, pace }
   const { overdue } = status
   void workOffPages([createResyncs(work), createBackfills(work)], { ...work, overdue }, signal)
 }

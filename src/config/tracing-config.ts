@@ -4,7 +4,7 @@ import { ratioOf, samplers, tracesUrl } from '../domain/shown/trace.ts'
 export type TracingConfig = { readonly url: string; readonly ratio: number }
 
 /**
- * The standard variables of tracing, judged only if they turn it on: other programs use them too. The library reads the rest.
+ * The standard variables of tracing, checked only if they turn it on: other programs use them too. The library reads the rest.
  * https://opentelemetry.io/docs/specs/otel/configuration/sdk-environment-variables/
  */
 export function readTracing(

@@ -1,6 +1,6 @@
 import { optional } from './variable.ts'
 
-/** A variable of OpenTelemetry, shared with other programs: `tracing-config.ts` judges it if tracing is on. */
+/** A variable of OpenTelemetry, shared with other programs: `tracing-config.ts` checks it if tracing is on. */
 const standard = (means: string, without: string) =>
   optional<string>({ means, without, mend: 'see the guide to tracing', parse: text => ({ value: text }) })
 

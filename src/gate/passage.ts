@@ -50,7 +50,7 @@ const links = /^\/(enter|recipients\/\d+)$/
 /** Queries the OpenID provider; the database only for a sign-in that this browser has begun. */
 const atProvider = /^\/login\/oidc(\/callback)?$/
 const large = /^\/(api\/webhooks\/\d+\/log|api\/events\/|couplings\/\d+\/log\/\d|events\/\d+$)/
-const slow = /^\/(api\/webhooks\/\d+\/test|couplings\/(\d+\/)?(test|try|judge-url)|logout|logout-everywhere)$/
+const slow = /^\/(api\/webhooks\/\d+\/test|couplings\/(\d+\/)?(test|try|check-url)|logout|logout-everywhere)$/
 /** Its name is resolved before the URL is saved. */
 const keepsUrl = /^\/(api\/webhooks(\/\d+)?|api\/apply|couplings\/(new|\d+))$/
 const isSlow = (method: string, path: string) =>
@@ -72,12 +72,12 @@ export const isForOps = (path: string) => forOps.test(path)
 export const isForPrograms = (path: string) => forPrograms.test(path)
 
 /**
- * Decides the resources of a request. Without a plausible token or session (`judgeToken`, `judgeSession`: no query), it gets
+ * Decides the resources of a request. Without a plausible token or session (`classifyToken`, `classifySession`: no query), it gets
  * an answer without a database: a refusal, or the log-in.
  */
 export function passageOf(
   { method, path, authorization, address, ...head }: RequestHead,
-  judges: Readonly<Record<'judgeToken' | 'judgeSession', (text: string) => Claim>>,
+  classifiers: Readonly<Record<'classifyToken' | 'classifySession', (text: string) => Claim>>,
 ): Passage {
   const forPrograms = isForPrograms(path)
   const open = { kind: 'free', key: address, maxBodyBytes: 0, isForPrograms: forPrograms } as const
@@ -90,9 +90,9 @@ export function passageOf(
   if (atProvider.test(path)) return { ...open, kind: 'provider' }
 
   const text = forPrograms ? tokenIn(authorization) : (sessionIn(head.cookie, head)?.session ?? null)
-  const { judgeToken, judgeSession } = judges
+  const { classifyToken, classifySession } = classifiers
   const found =
-    text === null ? ({ is: 'invented' } as const) : (forPrograms ? judgeToken : judgeSession)(text)
+    text === null ? ({ is: 'invented' } as const) : (forPrograms ? classifyToken : classifySession)(text)
   if (found.is === 'invented') return isForOps(path) ? { ...open, kind: 'ops' } : open
   const maxBodyBytes = forPrograms ? mostJsonBytes(path) : formBytes
   if (found.is === 'perhaps') return { ...open, kind: 'stranger', maxBodyBytes }

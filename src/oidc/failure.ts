@@ -18,14 +18,14 @@ type ClientError = Error & {
  */
 export function failureOf(error: unknown, secrets: readonly string[] = []): ProviderFailure {
   const failure = error as ClientError
-  const [problem, text] = judge(failure)
+  const [problem, text] = classify(failure)
   const plain = secrets
     .filter(one => one.length > 3)
     .reduce((reason, secret) => reason.replaceAll(secret, '…'), text)
   return { ok: false, problem, reason: plain.slice(0, longestReason) }
 }
 
-function judge(error: ClientError): [SignInProblem, string] {
+function classify(error: ClientError): [SignInProblem, string] {
   const { code, cause } = error
   const because = cause instanceof Error ? `${error.message}: ${cause.message}` : error.message
   if (typeof error.error === 'string') return ofProvider(error, error.error)

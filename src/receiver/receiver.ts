@@ -98,7 +98,7 @@ type Box = Required<Pick<ReceiverOptions, 'secrets' | 'status' | 'delayMs' | 'on
 async function take(box: Box, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const bytes = await readBody(request)
   if (bytes === null) return answer(response, 413, `A webhook may have at most ${maxBodyBytes} bytes here.\n`)
-  const one = judge(box, request, bytes.toString('utf8'))
+  const one = receive(box, request, bytes.toString('utf8'))
   box.received.push(one)
   if (box.received.length > keptRequests) box.received.shift()
   for (const viewer of box.viewers) show(viewer, one)
@@ -109,7 +109,7 @@ async function take(box: Box, request: IncomingMessage, response: ServerResponse
 }
 
 /** The facts of a webhook request, with its signature. */
-function judge(box: Box, request: IncomingMessage, body: string): Received {
+function receive(box: Box, request: IncomingMessage, body: string): Received {
   const headers = Object.fromEntries(
     Object.entries(request.headersDistinct).map(([name, values]) => [name, values!.join(', ')]),
   )

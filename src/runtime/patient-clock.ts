@@ -1,5 +1,5 @@
 /**
- * A clock by which others are judged slow: it leaves out the time by which this process' own checks came late. Without enough CPU
+ * A clock by which others count as slow: it leaves out the time by which this process' own checks came late. Without enough CPU
  * everybody looks slow, and it is this process that is. In ms, by `clockMs`; it never goes back.
  */
 export function createPatientClock(clockMs: () => number) {

@@ -193,14 +193,14 @@ test('an error is at its field, and the input stays', async () => {
   expect(text).toContain('Use a whole number from 2 to 1000.')
   expect(text).not.toContain('<img')
   expect(text).toContain('value="&quot;&gt;&lt;img src=x onerror=alert(1)&gt;"')
-  const judged = await at.post('/couplings/new', [
+  const checked = await at.post('/couplings/new', [
     ...Object.entries(filled({ url: 'https://10.0.0.1/' })),
     ['header_name', 'content-type'],
     ['header_value', 'typed'],
   ])
-  expect(judged.text).toContain('add 10.0.0.1 to WALHOOK_ALLOW_TARGETS')
-  expect(judged.text).toContain('The header content-type is reserved for walhook or HTTP')
-  expect(judged.text).toContain('value="typed"')
+  expect(checked.text).toContain('add 10.0.0.1 to WALHOOK_ALLOW_TARGETS')
+  expect(checked.text).toContain('The header content-type is reserved for walhook or HTTP')
+  expect(checked.text).toContain('value="typed"')
   expect((await at.call('GET', '/api/webhooks')).json.data).toEqual([])
 })
 

@@ -5,7 +5,12 @@ import { failureText } from '../../src/admin/texts/failure.ts'
 import { failuresNl } from '../../src/admin/texts/nl/failures.ts'
 import { nl } from '../../src/admin/texts/nl.ts'
 import type { Attempt } from '../../src/domain/delivery/attempt.ts'
-import { judgeDeadline, judgeError, judgeStatus, type Verdict } from '../../src/domain/delivery/outcome.ts'
+import {
+  classifyDeadline,
+  classifyError,
+  classifyStatus,
+  type Verdict,
+} from '../../src/domain/delivery/outcome.ts'
 import { type FailureCode, failureTexts } from '../../src/domain/failure/failure-texts.ts'
 import { formerTexts } from '../../src/domain/failure/former-texts.ts'
 import { readerOf } from '../../src/domain/failure/read-back.ts'
@@ -39,19 +44,19 @@ const resolved = refusals
   .map(reason => because('address.resolved', { host: 'intern.example', because: reason }))
 
 const verdicts: [string, Verdict][] = [
-  ...codes.split(/\s+/).map((code): [string, Verdict] => [code, judgeError(code, theirs)]),
+  ...codes.split(/\s+/).map((code): [string, Verdict] => [code, classifyError(code, theirs)]),
   ...Array.from({ length: 900 }, (_, i) => 100 + i)
     .filter(status => status < 200 || status > 299)
     .flatMap((status): [string, Verdict][] => [
-      [`${status}`, judgeStatus(status, null)],
-      [`${status} with a Location`, judgeStatus(status, 'https://elsewhere.example/')],
+      [`${status}`, classifyStatus(status, null)],
+      [`${status} with a Location`, classifyStatus(status, 'https://elsewhere.example/')],
     ]),
-  ['deadline', judgeDeadline(10_000)],
+  ['deadline', classifyDeadline(10_000)],
   ...[...refusals, ...resolved].map((reason): [string, Verdict] => [
     JSON.stringify(reason),
-    judgeError('EBLOCKED', reasonInEnglish(reason)),
+    classifyError('EBLOCKED', reasonInEnglish(reason)),
   ]),
-  ['proxy', judgeError('EPROXY', failureTexts['proxy.status']({ status: 502, target: '192.0.2.1:443' }))],
+  ['proxy', classifyError('EPROXY', failureTexts['proxy.status']({ status: 502, target: '192.0.2.1:443' }))],
 ]
 
 /** Words that no Dutch sentence has. */

@@ -63,24 +63,24 @@ test.each(['new', 'stored'])('every wrong field of a %s webhook is named at once
   // Of a group each box says so.
   expect(text.match(/name="trigger"[^>]*aria-invalid="true"/g)!.length).toBeGreaterThanOrEqual(6)
   const rest = which === 'new' ? '/couplings' : `/couplings/${of}`
-  const judged = await at.post(`${rest}/judge`, form)
-  expect(judged.status).toBe(200)
-  expect(linksOf(judged.text)).toEqual(linksOf(text))
+  const checked = await at.post(`${rest}/validate`, form)
+  expect(checked.status).toBe(200)
+  expect(linksOf(checked.text)).toEqual(linksOf(text))
 })
 
 test('a fixed field has no error any more, and checking saves nothing', async () => {
   const mended = allWrong
     .filter(([name]) => !/^(filter|update_field|client|header|alert|batch)/.test(name))
     .map(([name, value]) => [name, name === 'name' ? 'Renamed' : value] as const)
-  const judged = await at.post(`/couplings/${id}/judge`, [...mended, ['trigger', 'user.update']])
-  expect(linksOf(judged.text)).toEqual(['url'])
+  const checked = await at.post(`/couplings/${id}/validate`, [...mended, ['trigger', 'user.update']])
+  expect(linksOf(checked.text)).toEqual(['url'])
   expect((await at.call('GET', `/api/webhooks/${id}`)).json).toMatchObject({
     name: 'CRM',
     triggers: ['user.new'],
   })
-  const unknown = await at.post(`/couplings/${id}/judge`, [['nothing', 'x']])
+  const unknown = await at.post(`/couplings/${id}/validate`, [['nothing', 'x']])
   expect(unknown.status).toBe(422)
-  for (const path of ['/couplings/judge', `/couplings/${id}/judge`])
+  for (const path of ['/couplings/validate', `/couplings/${id}/validate`])
     expect((await at.post(path, allWrong, 'operator')).status).toBe(403)
 })
 
@@ -121,9 +121,9 @@ test.each([
   expect(new Set(linksOf(answer.text))).toEqual(new Set(fields))
   expectTied(answer.text)
   if (path !== '/tokens/new') return
-  expect(linksOf((await at.post('/tokens/judge', form as unknown as Record<string, string>)).text)).toEqual(
-    linksOf(answer.text),
-  )
+  expect(
+    linksOf((await at.post('/tokens/validate', form as unknown as Record<string, string>)).text),
+  ).toEqual(linksOf(answer.text))
 })
 
 test.each([

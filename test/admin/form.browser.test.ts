@@ -44,7 +44,7 @@ browserTest(
       expect(await focused(page)).toBe(field)
     }
 
-    // What the browser can judge goes while one types, without a request.
+    // What the browser can check goes while one types, without a request.
     await page.route('**/couplings/**', route => route.abort())
     await page.locator('#name').fill('C')
     await page.locator('#errors').getByText('Enter a name').waitFor({ state: 'detached' })
@@ -56,7 +56,7 @@ browserTest(
     await errors.nth(2).waitFor({ state: 'detached' })
     expect(await page.locator('[name=trigger][aria-invalid]').count()).toBe(0)
 
-    // What walhook judges goes when the field is left; another error takes its place where it is still wrong.
+    // What walhook checks goes when the field is left; another error takes its place where it is still wrong.
     await page.locator('#url').fill('https://10.0.0.1/')
     await page.locator('#name').focus()
     await page.locator('#errors').getByText('WALHOOK_ALLOW_TARGETS').waitFor()

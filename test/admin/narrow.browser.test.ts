@@ -87,7 +87,7 @@ const outside = `(() => {
   const found = []
   const isUnseen = element => element.closest('.unseen, .skip, [hidden], option, script, style, title') || !element.checkVisibility()
   const scrolls = element => ['auto', 'scroll'].includes(getComputedStyle(element).overflowX) || getComputedStyle(element).textOverflow === 'ellipsis'
-  const judge = (element, rects, said) => {
+  const check = (element, rects, said) => {
     if (isUnseen(element)) return
     let edge = { left: 0, right: document.documentElement.clientWidth }
     for (let one = element; one && one !== document.body; one = one.parentElement) {
@@ -107,10 +107,10 @@ const outside = `(() => {
     if (!text.data.trim()) continue
     const range = document.createRange()
     range.selectNodeContents(text)
-    judge(text.parentElement, range.getClientRects(), text.data)
+    check(text.parentElement, range.getClientRects(), text.data)
   }
   for (const one of document.querySelectorAll('input:not([type=hidden]), select, textarea, button, .button, svg, progress, img'))
-    judge(one.parentElement, [one.getBoundingClientRect()], one.outerHTML)
+    check(one.parentElement, [one.getBoundingClientRect()], one.outerHTML)
   return [...new Set(found)]
 })()`
 

@@ -117,18 +117,20 @@ test('all sessions of a token count as one holder, with the token itself, also a
   const { session, caller } = await logIn(sessions, token)
   const { session: another } = await logIn(sessions, token)
   const key = `token ${caller.tokenId}`
-  expect([sessions.judge(session), sessions.judge(another)]).toEqual(Array(2).fill({ is: 'holder', key }))
+  expect([sessions.classify(session), sessions.classify(another)]).toEqual(
+    Array(2).fill({ is: 'holder', key }),
+  )
   // The log-in has used another authenticator: by this one it has not been found yet.
-  expect(authenticate.judge(token)).toEqual({ is: 'perhaps' })
+  expect(authenticate.classify(token)).toEqual({ is: 'perhaps' })
   await authenticate(token, '192.0.2.1')
-  expect(authenticate.judge(token)).toEqual({ is: 'holder', key })
-  expect(authenticate.judge(adminToken)).toEqual({ is: 'holder', key: 'token of the configuration' })
-  expect(authenticate.judge('whk_invented')).toEqual({ is: 'invented' })
+  expect(authenticate.classify(token)).toEqual({ is: 'holder', key })
+  expect(authenticate.classify(adminToken)).toEqual({ is: 'holder', key: 'token of the configuration' })
+  expect(authenticate.classify('whk_invented')).toEqual({ is: 'invented' })
 
   const restarted = open()
-  expect(restarted.judge(session)).toEqual({ is: 'perhaps' })
+  expect(restarted.classify(session)).toEqual({ is: 'perhaps' })
   await restarted.find(session)
-  expect([restarted.judge(session), restarted.judge(another)]).toEqual([
+  expect([restarted.classify(session), restarted.classify(another)]).toEqual([
     { is: 'holder', key },
     { is: 'holder', key: another },
   ])

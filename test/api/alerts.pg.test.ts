@@ -18,7 +18,7 @@ afterAll(() => at[Symbol.asyncDispose]())
 
 const wanted = { name: 'Watch', url: 'https://watch.example.com/hooks', triggers: ['capture.blocked'] }
 
-test('alerts are triggers, and addresses are judged one by one', async () => {
+test('alerts are triggers, and addresses are checked one by one', async () => {
   const created = await at.call('POST', '/api/webhooks', {
     ...wanted,
     triggers: ['user.new', ...alertTriggers],

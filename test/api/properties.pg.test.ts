@@ -8,7 +8,7 @@ import { adminToken, openTestApi } from '../support/open-api.ts'
 
 /**
  * Requests made from the document, right ones and spoilt ones. Whatever comes in: no failure of ours, an answer as
- * the document says (`check-answer.ts` judges each), and no secret but where it belongs.
+ * the document says (`check-answer.ts` checks each), and no secret but where it belongs.
  */
 let at: Awaited<ReturnType<typeof openTestApi>>
 const known = { ids: [] as number[], secrets: [] as string[], tokens: [adminToken], events: [] as string[] }

@@ -88,7 +88,7 @@ test('activated by hand, or with another URL, a webhook is sent at once what wai
   await at.call('DELETE', `/api/webhooks/${id}`)
 })
 
-test('a URL is kept and shown as it was judged, whatever was typed', async () => {
+test('a URL is kept and shown as it was checked, whatever was typed', async () => {
   const typed = 'http://127.0.0.1:9\\@crm.example.com'
   const created = await create({ url: typed })
   expect(created.url).toBe('http://127.0.0.1:9/@crm.example.com')

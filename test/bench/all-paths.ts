@@ -41,7 +41,7 @@ export function otherPaths(): Asked[] {
   const api = createApi({
     control,
     authenticate: Object.assign(async () => ({ ok: false, isHeld: false, waitMs: 0 }) as const, {
-      judge: () => ({ is: 'invented' }) as const,
+      classify: () => ({ is: 'invented' }) as const,
     }),
     rates,
     health: async () => ({}),

@@ -2,7 +2,7 @@ import { sentAction, type Wantable, type WebhookState } from '../../src/domain/e
 
 /**
  * What a filter costs for each event and webhook, in microseconds of the processor: `node test/bench/filters.ts`. Each event is a new object, as the stream
- * brings it, with twenty fields (about 500 bytes), and is judged for as many webhooks as stand in front of the line. The second figure is of a
+ * brings it, with twenty fields (about 500 bytes), and is checked for as many webhooks as stand in front of the line. The second figure is of a
  * result that holds objects, too (about 900 bytes): one before the field that is asked for, and a list of them behind it.
  */
 const runs = 200_000

@@ -5,7 +5,7 @@ import { openSource } from '../../src/capture/source/source.ts'
 import type { CheckLine } from '../../src/domain/capture/check-line.ts'
 import { defaultMapping, type EntityMapping, type RelatedList } from '../../src/domain/mapping/mapping.ts'
 import { openOutbox } from '../../src/outbox/database/database.ts'
-import { judgeOutbox, outboxLines } from '../../src/outbox/database/inspect.ts'
+import { checkOutbox, outboxLines } from '../../src/outbox/database/inspect.ts'
 import { connect } from '../support/connect.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { openLimitedRole } from '../support/limited-role.ts'
@@ -233,7 +233,7 @@ test('an outbox that cannot store every text, or that the role may not create, i
     const url = new URL(at.database.url)
     url.pathname = `/${latin}`
     await using outbox = openOutbox({ url: url.href, maxConnections: 1, onError() {} })
-    expect(await judgeOutbox(outbox)).toEqual([expect.objectContaining({ code: 'outbox_encoding' })])
+    expect(await checkOutbox(outbox)).toEqual([expect.objectContaining({ code: 'outbox_encoding' })])
     const rights = async () => (await outboxLines(outbox)).find(({ code }) => code === 'outbox_rights')
     const refused = await rights()
     expect(refused).toMatchObject({

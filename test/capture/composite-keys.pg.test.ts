@@ -5,7 +5,7 @@ import { beginResync, occasionOf } from '../../src/capture/backfill/resync.ts'
 import { relationLines, uniqueLine } from '../../src/capture/check/check-tables.ts'
 import { readCatalogue } from '../../src/capture/source/read-catalogue.ts'
 import { openSource } from '../../src/capture/source/source.ts'
-import { judgeMapping } from '../../src/capture/verdict/mapping-verdict.ts'
+import { checkMapping } from '../../src/capture/verdict/mapping-verdict.ts'
 import { joinKey } from '../../src/domain/mapping/entity-key.ts'
 import type { EntityMapping } from '../../src/domain/mapping/mapping.ts'
 import { readMappingFile } from '../../src/domain/mapping/mapping-file.ts'
@@ -353,7 +353,7 @@ test.each(['full', 'default'])(
   120_000,
 )
 
-test('check and start judge each part of the key, and of the columns that hold it', async () => {
+test('check and start check each part of the key, and of the columns that hold it', async () => {
   await using database = await createTestDatabase()
   await using psql = await connect(database.url)
   await psql.query(`create table users (tenant integer not null, code text not null, name text, id serial primary key);
@@ -366,7 +366,7 @@ test('check and start judge each part of the key, and of the columns that hold i
   const [user] = mapping
   const facts = { role: 'me', serverVersion: 180_000, publication: null }
   const problems = async () =>
-    judgeMapping(await readCatalogue(source, mapping), mapping, facts).map(
+    checkMapping(await readCatalogue(source, mapping), mapping, facts).map(
       ({ code, what }) => `${code} ${what}`,
     )
   expect(await problems()).toEqual([

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { type ContinuityFacts, judgeContinuity } from '../../src/capture/continuity/continuity.ts'
+import { type ContinuityFacts, checkContinuity } from '../../src/capture/continuity/continuity.ts'
 
 const facts: ContinuityFacts = {
   slotName: 'walhook',
@@ -19,7 +19,7 @@ test.each<[string, Partial<ContinuityFacts>]>([
   ['a failover that brought everything along', { forkLsn: 115n }],
   ['a position whose confirmation was not noted', { stored: { ...facts.stored, confirmedLsn: null } }],
 ])('%s goes on', (_what, change) => {
-  expect(judgeContinuity({ ...facts, ...change })).toBeNull()
+  expect(checkContinuity({ ...facts, ...change })).toBeNull()
 })
 
 test.each<[string, Partial<ContinuityFacts>]>([
@@ -33,6 +33,6 @@ test.each<[string, Partial<ContinuityFacts>]>([
   ['other history', { forkLsn: 'unrelated' }],
   ['slot moved', { forkLsn: 105n }],
 ])('%s is a gap, with its reason', (reason, change) => {
-  const gap = judgeContinuity({ ...facts, ...change })
+  const gap = checkContinuity({ ...facts, ...change })
   expect(gap).toEqual({ reason, detail: expect.stringMatching(/.{20}/) })
 })

@@ -3,7 +3,7 @@ import { conditionLine, lastLine } from '../../src/capture/check/check-tables.ts
 import { entityShapes } from '../../src/capture/event-types/entity-shapes.ts'
 import { readCatalogue } from '../../src/capture/source/read-catalogue.ts'
 import { openSource } from '../../src/capture/source/source.ts'
-import { judgeMapping } from '../../src/capture/verdict/mapping-verdict.ts'
+import { checkMapping } from '../../src/capture/verdict/mapping-verdict.ts'
 import type { EntityMapping } from '../../src/domain/mapping/mapping.ts'
 import { readMappingFile } from '../../src/domain/mapping/mapping-file.ts'
 import { connect } from '../support/connect.ts'
@@ -156,11 +156,11 @@ test('check says where the identity does not give them, and the form knows which
   const [user] = mapping
   const facts = { role: 'me', serverVersion: 180_000, publication: null }
   const catalogue = await readCatalogue(source, mapping)
-  expect(judgeMapping(catalogue, mapping, facts).map(({ what, mend }) => `${what}: ${mend}`)).toEqual([
+  expect(checkMapping(catalogue, mapping, facts).map(({ what, mend }) => `${what}: ${mend}`)).toEqual([
     'entity user: column nme: correct the mapping: did you mean name?',
   ])
   const labelled = mappingOf({ label: ['n', 'name', 'bioo'], fields: { rename: { name: 'n' } } })
-  expect(judgeMapping(catalogue, labelled, facts).map(({ code, what, mend }) => [code, what, mend])).toEqual([
+  expect(checkMapping(catalogue, labelled, facts).map(({ code, what, mend }) => [code, what, mend])).toEqual([
     ['label', 'entity user: label name', 'correct the mapping'],
     ['label', 'entity user: label bioo', 'correct the mapping: did you mean bio?'],
   ])

@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest'
 import type { Catalogue, Table } from '../../src/capture/verdict/catalogue.ts'
-import { judgeMapping } from '../../src/capture/verdict/mapping-verdict.ts'
+import { checkMapping } from '../../src/capture/verdict/mapping-verdict.ts'
 import {
-  judgeServer,
+  checkServer,
   type PublicationFacts,
   type SourceFacts,
 } from '../../src/capture/verdict/preflight-verdict.ts'
-import { createPublication, judgePublication } from '../../src/capture/verdict/publication-verdict.ts'
+import { checkPublication, createPublication } from '../../src/capture/verdict/publication-verdict.ts'
 import { columnKind } from '../../src/domain/mapping/credentials.ts'
 import { defaultMapping, type EntityMapping, tableKey } from '../../src/domain/mapping/mapping.ts'
 import { formatProblem } from '../../src/domain/value/problem.ts'
@@ -125,12 +125,12 @@ const names = { slotName: 'walhook' }
 test('a source that has all that is needed has no problems, before anything is made and after', () => {
   const made = { ...facts, slot, publication, usedSlots: 10 }
   for (const each of [facts, made]) {
-    expect(judgeServer(each, names)).toEqual([])
+    expect(checkServer(each, names)).toEqual([])
     expect(
-      judgePublication(each, catalogue, { mapping: defaultMapping, publicationName: 'walhook' }),
+      checkPublication(each, catalogue, { mapping: defaultMapping, publicationName: 'walhook' }),
     ).toEqual([])
   }
-  expect(judgeMapping(catalogue, defaultMapping, facts)).toEqual([])
+  expect(checkMapping(catalogue, defaultMapping, facts)).toEqual([])
 })
 
 test.each<[Partial<SourceFacts>, string]>([
@@ -153,12 +153,12 @@ test.each<[Partial<SourceFacts>, string]>([
   ],
   [{ slot: { ...slot, plugin: null, database: null } }, 'replication slot walhook: a physical slot.'],
 ])('%j is one problem of the server, with what to do', (change, expected) => {
-  const problems = judgeServer({ ...facts, ...change }, names).map(formatProblem)
+  const problems = checkServer({ ...facts, ...change }, names).map(formatProblem)
   expect(problems).toEqual([expect.stringContaining(expected)])
 })
 
-test('a slot that has lost its WAL is no problem of the server: it is judged as a gap', () => {
-  expect(judgeServer({ ...facts, slot: { ...slot, walStatus: 'lost' } }, names)).toEqual([])
+test('a slot that has lost its WAL is no problem of the server: it is checked as a gap', () => {
+  expect(checkServer({ ...facts, slot: { ...slot, walStatus: 'lost' } }, names)).toEqual([])
 })
 
 const [user] = defaultMapping as [EntityMapping]
@@ -335,33 +335,33 @@ test.each<[string, Table[], EntityMapping, string]>([
     'entity user, related companies: column user_id: not in the replica identity of "public"."user_companies" (id).',
   ],
 ])('a mapped table that %s is one problem', (_what, tables, entity, expected) => {
-  const problems = judgeMapping(catalogueOf(...tables), [entity], facts).map(formatProblem)
+  const problems = checkMapping(catalogueOf(...tables), [entity], facts).map(formatProblem)
   expect(problems).toEqual([expect.stringContaining(expected)])
 })
 
 test('generated columns in a replica identity harm from PostgreSQL 18 on, virtual ones whatever is published', () => {
   const virtual = { ...users, identity: 'f', generatedInIdentity: 'virtual' } as const
   const partitioned = { ...users, kind: 'p', leaves: [{ ...leaf, generatedInIdentity: 'virtual' }] } as const
-  const judge = (table: Table, serverVersion: number) =>
-    judgeMapping(catalogueOf(table), [user], { ...facts, serverVersion }).map(formatProblem)
+  const check = (table: Table, serverVersion: number) =>
+    checkMapping(catalogueOf(table), [user], { ...facts, serverVersion }).map(formatProblem)
   for (const [table, what] of [
     [virtual, 'table "public"."users"'],
     [partitioned, 'table "public"."users", partition "public"."p1"'],
   ] as const) {
-    expect(judge(table, 180000)).toEqual([
+    expect(check(table, 180000)).toEqual([
       expect.stringMatching(
         `^${what}: .*virtual generated columns.*own UPDATE and DELETE would fail. Run: alter table .* replica identity default;`,
       ),
     ])
-    expect(judge(table, 170009)).toEqual([])
+    expect(check(table, 170009)).toEqual([])
   }
-  expect(judge({ ...users, generatedInIdentity: 'stored' }, 180000)).toEqual([])
+  expect(check({ ...users, generatedInIdentity: 'stored' }, 180000)).toEqual([])
   const left = { ...publication.tables[0]!, generatedInIdentity: 'stored' } as const
   const before = {
     publication: { ...publication, publishesGenerated: false, tables: [left, publication.tables[1]!] },
   }
   expect(
-    judgePublication({ ...facts, ...before }, catalogue, {
+    checkPublication({ ...facts, ...before }, catalogue, {
       mapping: defaultMapping,
       publicationName: 'walhook',
     }),
@@ -370,15 +370,15 @@ test('generated columns in a replica identity harm from PostgreSQL 18 on, virtua
 
 test('a partitioned table, and related rows that name their owner, are fine', () => {
   const tables = catalogueOf({ ...users, kind: 'p' }, userCompanies({}))
-  expect(judgeMapping(tables, [withRelated], facts)).toEqual([])
+  expect(checkMapping(tables, [withRelated], facts)).toEqual([])
 })
 
 const create =
   'create publication walhook for table "public"."users", "public"."companies" with (publish_via_partition_root = true);'
 
-function judge(change: Partial<SourceFacts>, tables = catalogue) {
+function check(change: Partial<SourceFacts>, tables = catalogue) {
   const options = { mapping: defaultMapping, publicationName: 'walhook' }
-  return judgePublication({ ...facts, ...change }, tables, options).map(formatProblem)
+  return checkPublication({ ...facts, ...change }, tables, options).map(formatProblem)
 }
 
 test('the publication is made of the mapped tables by name, each once', () => {
@@ -477,36 +477,36 @@ test.each<[string, Partial<SourceFacts>, string[]]>([
     ['table "public"."orders": not mapped, and with virtual generated columns in its replica identity.'],
   ],
 ])('a publication that %s is refused', (_what, change, expected) => {
-  expect(judge(change)).toEqual(expected.map(part => expect.stringContaining(part)))
+  expect(check(change)).toEqual(expected.map(part => expect.stringContaining(part)))
 })
 
 test('a publication that names partitions is refused where a partitioned table is mapped', () => {
   const change = { publication: { ...publication, viaRoot: false, tables: publication.tables.slice(1) } }
-  expect(judge(change, catalogueOf({ ...users, kind: 'p' }, companies))).toEqual([
+  expect(check(change, catalogueOf({ ...users, kind: 'p' }, companies))).toEqual([
     expect.stringContaining('run: alter publication walhook set (publish_via_partition_root = true);'),
   ])
-  expect(judge({ publication: { ...publication, viaRoot: false } })).toEqual([])
+  expect(check({ publication: { ...publication, viaRoot: false } })).toEqual([])
 })
 
 test('where a partition is mapped and its table published, the table is to be mapped', () => {
   const change = { publication: { ...publication, tables: publication.tables.slice(1) } }
-  expect(judge(change, catalogueOf({ ...users, isPartition: true }, companies))).toEqual([
+  expect(check(change, catalogueOf({ ...users, isPartition: true }, companies))).toEqual([
     expect.stringContaining('as those of its published table: map that table instead of "public"."users"'),
   ])
 })
 
 test('a sender that reads our own slot is not missing', () => {
   const full = { ...facts, usedSenders: 10 }
-  expect(judgeServer({ ...full, slot: { ...slot, isActive: true } }, names)).toEqual([])
-  expect(judgeServer({ ...full, slot }, names)).toHaveLength(1)
+  expect(checkServer({ ...full, slot: { ...slot, isActive: true } }, names)).toEqual([])
+  expect(checkServer({ ...full, slot }, names)).toHaveLength(1)
 })
 
-test('a publication that is gone while its slot is there is judged as a gap, not here', () => {
-  expect(judge({ slot, mayCreate: false })).toEqual([])
+test('a publication that is gone while its slot is there is checked as a gap, not here', () => {
+  expect(check({ slot, mayCreate: false })).toEqual([])
 })
 
 test('a publication that may not be made, because the tables are of others, names them', () => {
-  expect(judge({}, catalogueOf(users, { ...companies, isOwned: false }))).toEqual([
+  expect(check({}, catalogueOf(users, { ...companies, isOwned: false }))).toEqual([
     expect.stringContaining('because it does not own "public"."companies".'),
   ])
 })
@@ -514,10 +514,10 @@ test('a publication that may not be made, because the tables are of others, name
 test('a table that is not there is not asked for in the publication, where it could not be added', () => {
   const renamed = { ...publication.tables[0]!, name: 'people' }
   const change = { publication: { ...publication, tables: [renamed, ...publication.tables.slice(1)] } }
-  expect(judge(change, catalogueOf(companies))).toEqual([])
+  expect(check(change, catalogueOf(companies))).toEqual([])
 })
 
 test('a publication may hold tables that are not mapped', () => {
   const more = { ...publication.tables[0]!, name: 'orders' }
-  expect(judge({ publication: { ...publication, tables: [...publication.tables, more] } })).toEqual([])
+  expect(check({ publication: { ...publication, tables: [...publication.tables, more] } })).toEqual([])
 })

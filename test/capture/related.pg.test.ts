@@ -4,7 +4,7 @@ import { parse } from 'yaml'
 import { relationLines } from '../../src/capture/check/check-tables.ts'
 import { readCatalogue } from '../../src/capture/source/read-catalogue.ts'
 import { openSource } from '../../src/capture/source/source.ts'
-import { judgeMapping } from '../../src/capture/verdict/mapping-verdict.ts'
+import { checkMapping } from '../../src/capture/verdict/mapping-verdict.ts'
 import type { EntityMapping, RelatedList } from '../../src/domain/mapping/mapping.ts'
 import { readMappingFile } from '../../src/domain/mapping/mapping-file.ts'
 import { isDone, openBackfills } from '../support/backfill.ts'
@@ -536,7 +536,7 @@ test('check and start name wrong columns and values of where, all at once, each 
     },
   })
   const catalogue = await readCatalogue(source, wrong)
-  const problems = judgeMapping(catalogue, wrong, { role: 'me', serverVersion: 180_000, publication: null })
+  const problems = checkMapping(catalogue, wrong, { role: 'me', serverVersion: 180_000, publication: null })
   expect(
     problems
       .filter(({ code }) => code === 'column_missing' || code === 'condition')

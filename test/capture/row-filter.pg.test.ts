@@ -3,7 +3,7 @@ import { beginResync, occasionOf } from '../../src/capture/backfill/resync.ts'
 import { conditionLine } from '../../src/capture/check/check-tables.ts'
 import { readCatalogue } from '../../src/capture/source/read-catalogue.ts'
 import { openSource } from '../../src/capture/source/source.ts'
-import { judgeMapping } from '../../src/capture/verdict/mapping-verdict.ts'
+import { checkMapping } from '../../src/capture/verdict/mapping-verdict.ts'
 import type { EntityMapping } from '../../src/domain/mapping/mapping.ts'
 import { readMappingFile } from '../../src/domain/mapping/mapping-file.ts'
 import { openOutbox } from '../../src/outbox/database/database.ts'
@@ -260,7 +260,7 @@ test('check and start name wrong columns and values, and what must be known of t
   const catalogue = await readCatalogue(source, wrong)
   const facts = { role: 'me', serverVersion: 180_000, publication: null }
   expect(
-    judgeMapping(catalogue, wrong, facts).map(({ what, found, mend }) => `${what}: ${found}. ${mend}`),
+    checkMapping(catalogue, wrong, facts).map(({ what, found, mend }) => `${what}: ${found}. ${mend}`),
   ).toEqual([
     'entity user: column relm: "public"."users" has id, realm, kind, made. correct the mapping: did you mean realm?',
     'entity user: condition of column kind: "gest" is not a value of its type kind (staff, guest). correct the mapping: did you mean guest?',

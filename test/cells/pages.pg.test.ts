@@ -69,7 +69,7 @@ function formOf({ path }: Page, { webhookId }: Webhook): Record<string, string> 
   const forms: Record<string, Record<string, string>> = {
     '/couplings/:id': form,
     '/couplings/:id/try': form,
-    '/couplings/:id/judge': form,
+    '/couplings/:id/validate': form,
     '/couplings/:id/active': { is_active: 'true' },
     '/couplings/:id/resend-failed': { from: '1000' },
     '/couplings/:id/resend': { event_id: String(events[0]), key },

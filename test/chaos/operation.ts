@@ -20,11 +20,11 @@ export type At = {
 export type Done = {
   /** What was done, for the log. */
   readonly did: string
-  /** Ends what must not last: a lock that is held, a process that is stopped. Called before anything is judged. */
+  /** Ends what must not last: a lock that is held, a process that is stopped. Called before anything is checked. */
   readonly release?: () => Promise<unknown>
   /** How the people who did it would take it back. */
   readonly undo?: () => Promise<unknown>
-  /** True of what is undone after it was judged, if it was not before: walhook goes on as it is. */
+  /** True of what is undone after it was checked, if it was not before: walhook goes on as it is. */
   readonly isTemporary?: boolean
 }
 

@@ -52,11 +52,11 @@ const lists = ['companies']
 const withheld = ['pin']
 
 /**
- * Judges a period: every change is told once, in the order of its entity's commits, with values that the entity had
+ * Checks a period: every change is told once, in the order of its entity's commits, with values that the entity had
  * then or later; or a gap covers it, or it is parked. Receivers end with what the tables have. Moves `truth` and
  * `received` on to the end of the period.
  */
-export function judge(period: Period, truth: Truth, received: Received): Verdict {
+export function check(period: Period, truth: Truth, received: Received): Verdict {
   const faults: string[] = []
   const { byEntity, touches, emptied, known, start } = stepsOf(period.entries, truth)
   const told = Map.groupBy(period.told, ({ entity }) => entity)

@@ -8,7 +8,7 @@ import { randomFrom } from '../support/random.ts'
 import { openFleet } from './fleet.ts'
 import type { At, Done } from './operation.ts'
 import { keepUsual } from './operations/settings.ts'
-import { judge, type Received } from './oracle.ts'
+import { check, type Received } from './oracle.ts'
 import { operationOf, type Planned } from './plan.ts'
 import { settle } from './settle.ts'
 import { readGaps, readParked, readPresent, readTold } from './state.ts'
@@ -79,7 +79,7 @@ export async function openTrial(server: OwnServer, seed: number) {
     undoes = left
   }
 
-  async function judgeRound(round: number, mends: readonly string[]): Promise<void> {
+  async function checkRound(round: number, mends: readonly string[]): Promise<void> {
     await using client = await at.connect()
     const told = await readTold(client, last.id)
     last.id = told.at(-1)?.id ?? last.id
@@ -97,7 +97,7 @@ export async function openTrial(server: OwnServer, seed: number) {
       present: await readPresent(client, names),
     }
     wasReshaped = false
-    const { faults, ...counts } = judge(period, truth, received)
+    const { faults, ...counts } = check(period, truth, received)
     const leaks = told.filter(({ result }) => JSON.stringify(result).includes(secretMark))
     faults.push(...leaks.map(({ id, entity }) => `event ${id} of ${entity} has what the mapping omits`))
     trail.add({ round, mends, ...counts, faults: faults.slice(0, 20) })
@@ -112,13 +112,13 @@ export async function openTrial(server: OwnServer, seed: number) {
     trail: trail.lines,
     lastLines: fleet.lastLines,
     operate,
-    /** Ends a round: everything comes to rest, and is judged. Returns what was done because walhook asked for it. */
+    /** Ends a round: everything comes to rest, and is checked. Returns what was done because walhook asked for it. */
     async conclude(round: number): Promise<readonly string[]> {
       const random = randomFrom(seed + round)
       await workload.pause()
       await release(round, random)
       const { mends } = await settle({ ...at, random }, [...undoes], line => trail.add({ round, ...line }))
-      await judgeRound(round, mends)
+      await checkRound(round, mends)
       // Names, rights and settings are the usual ones again, so that each round begins alike.
       for (const done of undoes.splice(0).reverse()) await Promise.resolve(done.undo?.()).catch(() => {})
       await fleet.setClock(0)

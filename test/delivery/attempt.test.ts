@@ -106,7 +106,7 @@ test('a new connection that ends before an answer is the receiver refusing, and 
   expect(receiver.requests()).toBe(1)
 })
 
-test('a name that leads elsewhere later is judged again before every connection', async () => {
+test('a name that leads elsewhere later is checked again before every connection', async () => {
   await using receiver = await startRawReceiver({
     onRequest: socket => answer(socket, '204 No Content\r\nconnection: close'),
   })
@@ -569,7 +569,7 @@ test('certificates are checked, whatever the environment of Node.js says', async
   }
 })
 
-test('of several addresses, all judged, the first that accepts is the one', async () => {
+test('of several addresses, all checked, the first that accepts is the one', async () => {
   await using receiver = await startRawReceiver({ onRequest: socket => answer(socket), host: '127.0.0.2' })
   await using sender = openTestSender(async () => ['127.0.0.1', '127.0.0.2'])
   expect(await sender.post(requestTo(`http://hook.test:${receiver.port}/`), never)).toMatchObject({

@@ -2,7 +2,7 @@ import { Webhook } from 'standardwebhooks'
 import { expect, test } from 'vitest'
 import type { HttpRequest, HttpResult } from '../../src/delivery/sending/attempt.ts'
 import { createDeliver, type Target } from '../../src/delivery/sending/deliver.ts'
-import { judgeStatus } from '../../src/domain/delivery/outcome.ts'
+import { classifyStatus } from '../../src/domain/delivery/outcome.ts'
 import { parseSealKey, seal } from '../../src/domain/webhook/seal.ts'
 import { formatSecret } from '../../src/domain/webhook/signature.ts'
 import { sealHeaders, sealSecret, unboundPurpose } from '../../src/domain/webhook/webhook-secrets.ts'
@@ -111,7 +111,7 @@ test('the secrets of more webhooks than ten thousand are each opened once', asyn
 })
 
 test('an attempt that failed is logged with its sentence and class', async () => {
-  const refused = judgeStatus(503, null)
+  const refused = classifyStatus(503, null)
   const attempt = await open(keyOf(1), { ...delivered, ...refused }).deliver()
   expect(attempt).toMatchObject({
     trigger: 'schedule',

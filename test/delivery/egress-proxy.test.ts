@@ -65,7 +65,7 @@ beforeAll(async () => {
 })
 afterAll(() => setDefaultCACertificates(usual))
 
-test('the proxy is asked for a judged address, and TLS through it has the name of the URL', async () => {
+test('the proxy is asked for a checked address, and TLS through it has the name of the URL', async () => {
   let name: string | undefined
   await using receiver = await startRawReceiver({
     identity: await authority.certify('hook.test'),
@@ -112,7 +112,7 @@ test('a forbidden address is never asked for, as a name or as itself', async () 
   expect(proxy.heads).toEqual([])
 })
 
-test('an address literal is asked for as it was judged', async () => {
+test('an address literal is asked for as it was checked', async () => {
   await using proxy = await startProxy(socket => {
     socket.end('HTTP/1.1 403 Forbidden\r\n\r\n')
     return false

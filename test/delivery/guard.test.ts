@@ -44,10 +44,10 @@ function lookedUp(guard: Guard, hostname: string, options: LookupOptions): Promi
 
 const notFound = Object.assign(new Error('getaddrinfo ENOTFOUND a.example'), { code: 'ENOTFOUND' })
 
-describe('judge', () => {
-  test('gives the judged URL and every address', async () => {
+describe('check', () => {
+  test('gives the checked URL and every address', async () => {
     const { guard, asked } = guardWith([['1.1.1.1', '2606:4700::1111']])
-    const verdict = await guard.judge('https://A.example/x')
+    const verdict = await guard.check('https://A.example/x')
     expect(verdict).toMatchObject({ ok: true, addresses: ['1.1.1.1', '2606:4700::1111'] })
     expect(verdict.ok && verdict.url.href).toBe('https://a.example/x')
     expect(asked).toEqual(['a.example'])
@@ -61,17 +61,17 @@ describe('judge', () => {
     [['1.1.1.1', '169.254.169.254']],
   ])('one forbidden answer refuses: %j', async answers => {
     const { guard } = guardWith([answers])
-    const verdict = await guard.judge('https://a.example/')
+    const verdict = await guard.check('https://a.example/')
     expect(verdict).toMatchObject({ ok: false, code: 'blocked_target' })
     expect(!verdict.ok && verdict.reason).toContain('a.example resolves to')
   })
 
   test('a refused URL is not resolved at all, and neither is an IP literal', async () => {
     const { guard, asked } = guardWith([['1.1.1.1']])
-    expect(await guard.judge('http://a.example/')).toMatchObject({ ok: false, code: 'blocked_target' })
-    expect(await guard.judge('https://127.0.0.1/')).toMatchObject({ ok: false, code: 'blocked_target' })
-    expect(await guard.judge('https://8.8.8.8/')).toMatchObject({ ok: true, addresses: ['8.8.8.8'] })
-    expect(await guard.judge('https://[2606:4700::1]/')).toMatchObject({
+    expect(await guard.check('http://a.example/')).toMatchObject({ ok: false, code: 'blocked_target' })
+    expect(await guard.check('https://127.0.0.1/')).toMatchObject({ ok: false, code: 'blocked_target' })
+    expect(await guard.check('https://8.8.8.8/')).toMatchObject({ ok: true, addresses: ['8.8.8.8'] })
+    expect(await guard.check('https://[2606:4700::1]/')).toMatchObject({
       ok: true,
       addresses: ['2606:4700::1'],
     })
@@ -80,45 +80,45 @@ describe('judge', () => {
 
   test('a listed name opens its addresses, except cloud metadata', async () => {
     const { guard } = guardWith([['10.0.0.5'], ['10.0.0.5', '169.254.169.254']], 'app.internal')
-    expect(await guard.judge('http://app.internal./')).toMatchObject({ ok: true, addresses: ['10.0.0.5'] })
-    expect(await guard.judge('http://app.internal/')).toMatchObject({ ok: false, code: 'blocked_target' })
+    expect(await guard.check('http://app.internal./')).toMatchObject({ ok: true, addresses: ['10.0.0.5'] })
+    expect(await guard.check('http://app.internal/')).toMatchObject({ ok: false, code: 'blocked_target' })
   })
 
   test('a name in an allowed range is open over https, and refused over http', async () => {
     const { guard } = guardWith([['10.0.0.5']], '10.0.0.0/8')
-    expect(await guard.judge('https://app.internal/')).toMatchObject({ ok: true })
-    expect(await guard.judge('http://app.internal/')).toMatchObject({ ok: false, code: 'blocked_target' })
+    expect(await guard.check('https://app.internal/')).toMatchObject({ ok: true })
+    expect(await guard.check('http://app.internal/')).toMatchObject({ ok: false, code: 'blocked_target' })
   })
 
   test('a resolver that fails is a dns_error with its code', async () => {
-    const verdict = await failingGuard(notFound).judge('https://a.example/')
+    const verdict = await failingGuard(notFound).check('https://a.example/')
     expect(verdict).toMatchObject({ ok: false, code: 'dns_error' })
     expect(!verdict.ok && verdict.reason).toContain('a.example could not be resolved (ENOTFOUND)')
   })
 
   test('no answer at all is a dns_error', async () => {
     const { guard } = guardWith([[]])
-    expect(await guard.judge('https://a.example/')).toMatchObject({ ok: false, code: 'dns_error' })
+    expect(await guard.check('https://a.example/')).toMatchObject({ ok: false, code: 'dns_error' })
   })
 
   test('a resolver that hangs is bounded', async () => {
-    const verdict = await hangingGuard().judge('https://a.example/')
+    const verdict = await hangingGuard().check('https://a.example/')
     expect(verdict).toMatchObject({ ok: false, code: 'dns_error' })
     expect(!verdict.ok && verdict.reason).toContain('in time')
   })
 
   test("the system's resolver answers for localhost", async () => {
-    const refused = await createGuard({ allow: allowing('') }).judge('https://localhost/')
+    const refused = await createGuard({ allow: allowing('') }).check('https://localhost/')
     expect(refused).toMatchObject({ ok: false, code: 'blocked_target' })
-    const opened = await createGuard({ allow: allowing('localhost') }).judge('http://localhost/')
+    const opened = await createGuard({ allow: allowing('localhost') }).check('http://localhost/')
     expect(opened.ok && opened.addresses.join()).toMatch(/127\.0\.0\.1|::1/)
   })
 })
 
 test('a port in the allow list opens that port only, also of what a name resolves to', async () => {
   const { guard } = guardWith([['10.0.0.5']], '10.0.0.5:8443')
-  expect(await guard.judge('https://a.example:8443/')).toMatchObject({ ok: true })
-  expect(await guard.judge('https://a.example/')).toMatchObject({ ok: false, code: 'blocked_target' })
+  expect(await guard.check('https://a.example:8443/')).toMatchObject({ ok: true })
+  expect(await guard.check('https://a.example/')).toMatchObject({ ok: false, code: 'blocked_target' })
   expect((await lookedUp(guard, 'a.example', { all: true, port: 8443 } as LookupOptions)).error).toBeNull()
   expect((await lookedUp(guard, 'a.example', { all: true })).error).toBeInstanceOf(TargetBlocked)
 })
@@ -129,17 +129,17 @@ test('what is denied is closed before what is allowed', async () => {
     deny: allowing('10.0.0.5,b.example'),
     resolve: async () => ['10.0.0.5'],
   })
-  expect(await guard.judge('https://a.example/')).toMatchObject({ ok: false, code: 'blocked_target' })
-  expect(guard.judgeTarget('https://b.example/')).toMatchObject({ ok: false })
-  expect(guard.judgeTarget('http://10.0.0.6/').ok).toBe(true)
+  expect(await guard.check('https://a.example/')).toMatchObject({ ok: false, code: 'blocked_target' })
+  expect(guard.checkUrl('https://b.example/')).toMatchObject({ ok: false })
+  expect(guard.checkUrl('http://10.0.0.6/').ok).toBe(true)
 })
 
-test('each URL is judged once, of thousands of webhooks too', () => {
+test('each URL is checked once, of thousands of webhooks too', () => {
   const guard = createGuard({ allow: allowing('') })
   const urls = Array.from({ length: 20_000 }, (_, i) => `https://8.8.8.7/${i}?webhook=${i}`)
-  const judged = urls.map(url => guard.judgeTarget(url))
-  expect(judged[7]).toEqual({ ok: true, origin: 'https://8.8.8.7', path: '/7?webhook=7' })
-  expect(urls.every((url, i) => guard.judgeTarget(url) === judged[i])).toBe(true)
+  const checked = urls.map(url => guard.checkUrl(url))
+  expect(checked[7]).toEqual({ ok: true, origin: 'https://8.8.8.7', path: '/7?webhook=7' })
+  expect(urls.every((url, i) => guard.checkUrl(url) === checked[i])).toBe(true)
 })
 
 test("the machine's networks are read and checked again", async () => {
@@ -150,12 +150,12 @@ test("the machine's networks are read and checked again", async () => {
     () => cidrs,
   )
   const guard = createGuard({ allow: allowing(''), ownNetworks: read, resolve: async () => ['8.8.8.7'] })
-  expect(guard.judgeTarget('https://8.8.4.7/').ok).toBe(false)
-  expect(guard.judgeTarget('https://8.8.8.7/').ok).toBe(true)
+  expect(guard.checkUrl('https://8.8.4.7/').ok).toBe(false)
+  expect(guard.checkUrl('https://8.8.8.7/').ok).toBe(true)
   cidrs = ['8.8.8.7/24']
   now = 6_000
-  expect(guard.judgeTarget('https://8.8.4.7/').ok).toBe(true)
-  expect(guard.judgeTarget('https://8.8.8.7/').ok).toBe(false)
+  expect(guard.checkUrl('https://8.8.4.7/').ok).toBe(true)
+  expect(guard.checkUrl('https://8.8.8.7/').ok).toBe(false)
   expect((await lookedUp(guard, 'a.example', { all: true })).error).toBeInstanceOf(TargetBlocked)
 })
 
@@ -178,26 +178,26 @@ test.each(['EAI_AGAIN', 'ESERVFAIL', 'ECONNREFUSED'])(
   '%s at create is DNS that failed, and no spelling',
   async code => {
     const failed = Object.assign(new Error(`queryA ${code} a.example`), { code, syscall: 'queryA' })
-    const verdict = await failingGuard(failed).judge('https://a.example/')
+    const verdict = await failingGuard(failed).check('https://a.example/')
     expect(verdict).toMatchObject({ ok: false, code: 'dns_error' })
     expect(!verdict.ok && verdict.reason).toMatch(/for now .* try again/)
     expect(!verdict.ok && verdict.reason).not.toContain('spelling')
   },
 )
 
-test('judgeTarget judges the URL without asking the resolver', () => {
+test('checkUrl checks the URL without asking the resolver', () => {
   const { guard, asked } = guardWith([['10.0.0.5']], '10.0.0.5')
-  expect(guard.judgeTarget('https://a.example/').ok).toBe(true)
-  expect(guard.judgeTarget('http://10.0.0.5/').ok).toBe(true)
-  expect(guard.judgeTarget('http://a.example/').ok).toBe(false)
-  expect(guard.judgeTarget('https://127.1/').ok).toBe(false)
+  expect(guard.checkUrl('https://a.example/').ok).toBe(true)
+  expect(guard.checkUrl('http://10.0.0.5/').ok).toBe(true)
+  expect(guard.checkUrl('http://a.example/').ok).toBe(false)
+  expect(guard.checkUrl('https://127.1/').ok).toBe(false)
   expect(asked).toEqual([])
 })
 
 describe('lookup', () => {
   const answers = ['2606:4700::1111', '1.1.1.1', '8.8.8.8']
 
-  test('all: true passes exactly the judged addresses, in order, from one resolution', async () => {
+  test('all: true passes exactly the checked addresses, in order, from one resolution', async () => {
     const { guard, asked } = guardWith([answers])
     expect(await lookedUp(guard, 'a.example', { all: true })).toEqual({
       error: null,
@@ -244,7 +244,7 @@ describe('lookup', () => {
 
   test('a DNS answer that changes after creation is checked again', async () => {
     const { guard, asked } = guardWith([['1.1.1.1'], ['127.0.0.1']])
-    expect(await guard.judge('https://a.example/')).toMatchObject({ ok: true })
+    expect(await guard.check('https://a.example/')).toMatchObject({ ok: true })
     expect((await lookedUp(guard, 'a.example', { all: true })).error).toBeInstanceOf(TargetBlocked)
     expect(asked).toHaveLength(2)
   })
@@ -265,7 +265,7 @@ describe('lookup', () => {
     expect(error).toMatchObject({ code: 'ETIMEOUT', syscall: 'getaddrinfo' })
   })
 
-  test('a real socket connects to the judged address, and to none when blocked', async () => {
+  test('a real socket connects to the checked address, and to none when blocked', async () => {
     let accepted = 0
     const server = createServer(socket => {
       accepted++

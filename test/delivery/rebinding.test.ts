@@ -8,7 +8,7 @@ import { answer, startRawReceiver } from '../support/raw-receiver.ts'
 
 /**
  * A DNS server that answers the nth question for an A record with the nth of `answers`, as one does that wants to be
- * judged by its first answer and connected to by its second. https://www.rfc-editor.org/rfc/rfc1035#section-4
+ * checked by its first answer and connected to by its second. https://www.rfc-editor.org/rfc/rfc1035#section-4
  */
 async function startDns(answers: readonly (readonly string[])[]) {
   const asked: string[] = []
@@ -50,18 +50,18 @@ const inner = '127.0.0.1'
 const outer = '127.0.0.9' // stands for a public address: a test has no other than loopback
 
 function openTestSender(resolve: (hostname: string) => Promise<string[]>) {
-  // Open is one address of loopback and no other; http is allowed by the name, so the judging is done on ranges here.
+  // Open is one address of loopback and no other; http is allowed by the name, so the checking is done on ranges here.
   const guard = createGuard({ allow: allowing(`${outer}/32`), resolve })
   const sender = openSender({ guard, deadlineMs: 2_000, connectTimeoutMs: 500, maxResponseBytes: 1_024 })
   return { guard, ...sender, [Symbol.asyncDispose]: sender.close }
 }
 
-test('a name that was judged at create and leads inside at delivery is blocked before a connection', async () => {
+test('a name that was checked at create and leads inside at delivery is blocked before a connection', async () => {
   await using inside = await startRawReceiver({ onRequest: socket => answer(socket), host: inner })
   await using dns = await startDns([[outer], [inner]])
   await using sender = openTestSender(dns.resolve)
   const url = `https://rebind.test:${inside.port}/`
-  expect(await sender.guard.judge(url)).toMatchObject({ ok: true, addresses: [outer] })
+  expect(await sender.guard.check(url)).toMatchObject({ ok: true, addresses: [outer] })
   expect(await sender.post(requestTo(url), never)).toMatchObject({
     outcome: 'blocked',
     failure: { errorClass: 'blocked_target', message: expect.stringContaining(`${inner} is a loopback`) },
@@ -70,12 +70,12 @@ test('a name that was judged at create and leads inside at delivery is blocked b
   expect(inside.sockets).toEqual([])
 })
 
-test('one resolution is judged and connected to: a second answer is never asked for', async () => {
+test('one resolution is checked and connected to: a second answer is never asked for', async () => {
   await using inside = await startRawReceiver({ host: inner })
   await using dns = await startDns([[outer], [inner]])
   await using sender = openTestSender(dns.resolve)
   const result = await sender.post(requestTo(`https://rebind.test:${inside.port}/`), never)
-  // Nothing listens at the judged address; at the other one somebody does.
+  // Nothing listens at the checked address; at the other one somebody does.
   expect(result).toMatchObject({
     outcome: 'unreachable',
     failure: { errorClass: 'connection_refused' },

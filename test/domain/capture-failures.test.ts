@@ -3,8 +3,8 @@ import { captureCodes } from '../../src/domain/capture/capture-code.ts'
 import {
   addFailure,
   type CaptureFailure,
+  classifyFailures,
   type FailureRow,
-  judgeFailures,
   kindOfError,
 } from '../../src/domain/capture/capture-failures.ts'
 
@@ -15,7 +15,7 @@ function after(...failures: [CaptureFailure, number][]) {
     (so, [failure, atMs]) => addFailure(so, failure, atMs),
     null,
   )!
-  return judgeFailures(row, failures.at(-1)![1])
+  return classifyFailures(row, failures.at(-1)![1])
 }
 
 test('three failures of one kind at one position have a code, and progress has none', () => {

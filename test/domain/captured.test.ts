@@ -3,7 +3,7 @@ import {
   type Captured,
   type CapturedTable,
   compareCaptured,
-  judgeSource,
+  compareSource,
 } from '../../src/domain/capture/captured.ts'
 
 const users: CapturedTable = { oid: 1, isLogged: true, publishedBy: ['table 10 5'], parts: {} }
@@ -53,7 +53,7 @@ test.each<[string, Partial<Captured>]>([
   ['a table that is not to be seen for now', { tables: { users } }],
 ])('%s loses nothing', (_what, now) => {
   expect(lossesOf(now)).toEqual([])
-  expect(judgeSource(before, { ...before, ...now }, 'walhook')).toBeNull()
+  expect(compareSource(before, { ...before, ...now }, 'walhook')).toBeNull()
 })
 
 test.each<[string, Partial<Captured>, string[]]>([
@@ -133,7 +133,7 @@ test.each<[string, Partial<Captured>]>([
   ['publication missing', { publication: null }],
   ['publication remade', publication({ oid: 4 })],
 ])('%s is a loss of everything', (reason, now) => {
-  expect(judgeSource(before, { ...before, ...now }, 'walhook')).toEqual({
+  expect(compareSource(before, { ...before, ...now }, 'walhook')).toEqual({
     reason,
     detail: expect.stringMatching(/.{20}/),
   })

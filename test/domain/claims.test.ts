@@ -2,8 +2,8 @@ import { expect, test } from 'vitest'
 import {
   type ClaimMapping,
   claimAt,
-  judgeClaims,
   lacksClaims,
+  mapClaims,
   parseRoleValues,
 } from '../../src/domain/access/claims.ts'
 import { parseIssuer, sessionEndOf } from '../../src/domain/access/sign-in.ts'
@@ -30,13 +30,13 @@ test.each([
   ['support', 'viewer'],
 ])('the values %j give the role %s', (values, role) => {
   const claims = { sub: 's', realm_access: { roles: values } }
-  expect(judgeClaims(mapping, claims)).toMatchObject({ ok: true, user: { role, tenant: null } })
+  expect(mapClaims(mapping, claims)).toMatchObject({ ok: true, user: { role, tenant: null } })
 })
 
 test.each([[[]], [['Support']], [['support ']], [[{ support: true }]], [[null]], [[true]]])(
   'the values %j give no role',
   values => {
-    expect(judgeClaims(mapping, roles(...values))).toMatchObject({ ok: false, refusal: 'no_role' })
+    expect(mapClaims(mapping, roles(...values))).toMatchObject({ ok: false, refusal: 'no_role' })
   },
 )
 
@@ -48,7 +48,7 @@ test.each([
   [' acme', ' acme'],
 ])('the claim %j is the tenant %j, also of who may know of all', (org, tenant) => {
   for (const value of ['support', 'staff'])
-    expect(judgeClaims(withTenants, { ...roles(value), org })).toMatchObject({ ok: true, user: { tenant } })
+    expect(mapClaims(withTenants, { ...roles(value), org })).toMatchObject({ ok: true, user: { tenant } })
 })
 
 test.each([
@@ -64,8 +64,8 @@ test.each([
   ['\ud800', 'unclear_tenant'],
   ['a'.repeat(201), 'unclear_tenant'],
 ])('whoever has %j as a tenant is not let in', (org, refusal) => {
-  expect(judgeClaims(withTenants, { ...roles('support'), org })).toMatchObject({ ok: false, refusal })
-  const staff = judgeClaims(withTenants, { ...roles('staff'), org })
+  expect(mapClaims(withTenants, { ...roles('support'), org })).toMatchObject({ ok: false, refusal })
+  const staff = mapClaims(withTenants, { ...roles('staff'), org })
   expect(staff).toMatchObject(refusal === 'no_tenant' ? { ok: true, user: { tenant: null } } : { ok: false })
 })
 
@@ -87,14 +87,14 @@ test.each([
   [{ email: 'a\nb\u202e' }, 'a b'],
   [{ email: 'x'.repeat(300) }, 'x'.repeat(200)],
 ])('of %j the name is shown', (claims, name) => {
-  const judged = judgeClaims(mapping, { ...roles('ops'), ...claims })
-  expect(judged).toMatchObject({ user: { name, subject: 's' } })
+  const checked = mapClaims(mapping, { ...roles('ops'), ...claims })
+  expect(checked).toMatchObject({ user: { name, subject: 's' } })
 })
 
 test('the id of the user account is a claim of its own', () => {
-  const with7 = judgeClaims({ ...mapping, userClaim: 'account' }, { ...roles('ops'), account: 7 })
+  const with7 = mapClaims({ ...mapping, userClaim: 'account' }, { ...roles('ops'), account: 7 })
   expect(with7).toMatchObject({ user: { userId: '7' } })
-  expect(judgeClaims(mapping, roles('ops'))).toMatchObject({ user: { userId: null } })
+  expect(mapClaims(mapping, roles('ops'))).toMatchObject({ user: { userId: null } })
 })
 
 test('the provider is asked for more only where a claim that counts is not there', () => {

@@ -1,7 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto'
 import { beforeAll, expect, test } from 'vitest'
 import { reasonInEnglish } from '../../src/domain/shown/reason.ts'
-import { judgeClientIdentity } from '../../src/domain/webhook/client-certificate.ts'
+import { validateClientIdentity } from '../../src/domain/webhook/client-certificate.ts'
 import { type Identity, makeAuthority } from '../support/certificates.ts'
 
 const now = new Date()
@@ -16,14 +16,14 @@ beforeAll(async () => {
 })
 
 const problemsOf = (certificate: string, key: string, at = now) => {
-  const judged = judgeClientIdentity({ certificate, key }, at)
-  return judged.ok ? [] : judged.problems.map(({ field, reason }) => `${field}: ${reasonInEnglish(reason)}`)
+  const checked = validateClientIdentity({ certificate, key }, at)
+  return checked.ok ? [] : checked.problems.map(({ field, reason }) => `${field}: ${reasonInEnglish(reason)}`)
 }
 
 test('a certificate and its key are shown by subject, fingerprint and end', () => {
   const chain = `${valid.cert}\n${other.cert}`
   for (const certificate of [valid.cert, chain])
-    expect(judgeClientIdentity({ certificate, key: valid.key }, now)).toEqual({
+    expect(validateClientIdentity({ certificate, key: valid.key }, now)).toEqual({
       ok: true,
       shown: {
         subject: 'CN=client.test',

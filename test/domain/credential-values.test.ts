@@ -48,7 +48,7 @@ test.each([
   expect(suspectValues(values)).toBeNull()
 })
 
-test('names within JSON are judged by the same rule, and their texts too', () => {
+test('names within JSON are checked by the same rule, and their texts too', () => {
   const values = [
     '{"name": "Ada", "mfa": {"secret": "abc"}, "devices": [{"push_token": "x"}]}',
     '{"password": "p", "token_count": 3, "bio": "-----BEGIN PRIVATE KEY-----"}',

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { expect, test } from 'vitest'
 import {
-  judgeCredential,
+  classifyCredential,
   randomBytesOfCredential,
   writeCredential,
 } from '../../src/domain/access/credential.ts'
@@ -11,20 +11,22 @@ const made = writeCredential('whk_', randomBytes(randomBytesOfCredential), key)
 
 test('what was made is known again, by its key and prefix only', () => {
   expect(made).toMatch(/^whk_[\w-]{43}$/)
-  expect(judgeCredential('whk_', made, key)).toBe('ours')
-  expect(judgeCredential('whk_', made, Buffer.alloc(32, 2))).toBe('perhaps old')
-  expect(judgeCredential('whs_', made, key)).toBe('not ours')
-  expect(judgeCredential('whs_', made.replace('whk_', 'whs_'), key)).toBe('perhaps old')
+  expect(classifyCredential('whk_', made, key)).toBe('ours')
+  expect(classifyCredential('whk_', made, Buffer.alloc(32, 2))).toBe('perhaps old')
+  expect(classifyCredential('whs_', made, key)).toBe('not ours')
+  expect(classifyCredential('whs_', made.replace('whk_', 'whs_'), key)).toBe('perhaps old')
 })
 
 test('of a thousand that are made up, none passes', () => {
   for (let i = 0; i < 1_000; i++)
-    expect(judgeCredential('whk_', `whk_${randomBytes(32).toString('base64url')}`, key)).toBe('perhaps old')
+    expect(classifyCredential('whk_', `whk_${randomBytes(32).toString('base64url')}`, key)).toBe(
+      'perhaps old',
+    )
 })
 
 test.each(['', 'whk_', 'whk_wrong', `${made}x`, made.slice(0, -1), ` ${made}`, made.replace(/.$/, '%')])(
   '%j is nothing of walhook',
   text => {
-    expect(judgeCredential('whk_', text, key)).toBe('not ours')
+    expect(classifyCredential('whk_', text, key)).toBe('not ours')
   },
 )

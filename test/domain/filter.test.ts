@@ -131,7 +131,7 @@ test('a name within another object is no field, wherever the field itself stands
   expect(is('{"custom": [ {"x":7} , "{" ] , "x" : 5 }')).toBe(true)
 })
 
-test('a delete is judged by its last values, where it has them', () => {
+test('a delete is checked by its last values, where it has them', () => {
   const filter = filterOf({ 'user.x': 5 })
   const state = { version: 1, isActive: true, triggers, updateFields: null, filter }
   const told = (values: string, rest: Partial<Wantable> = {}) => {

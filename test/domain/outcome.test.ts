@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { judgeDeadline, judgeError, judgeStatus } from '../../src/domain/delivery/outcome.ts'
+import { classifyDeadline, classifyError, classifyStatus } from '../../src/domain/delivery/outcome.ts'
 
 test.each([
   [200, 'delivered', undefined],
@@ -18,7 +18,7 @@ test.each([
   [503, 'refused', 'http_error'],
   [999, 'refused', 'http_error'],
 ])('%d is %s (%s)', (status, outcome, errorClass) => {
-  const verdict = judgeStatus(status, null)
+  const verdict = classifyStatus(status, null)
   expect(verdict.outcome).toBe(outcome)
   expect(verdict.failure?.errorClass).toBe(errorClass)
   if (verdict.failure) expect(verdict.failure.message).toContain(String(status))
@@ -35,11 +35,11 @@ test.each([
   [301, 'names no other address (Location)'],
   [500, 'Only 200 to 299 counts as received'],
 ])('%d is explained, or has a hint: %s', (status, part) => {
-  expect(judgeStatus(status, null).failure!.message).toContain(part)
+  expect(classifyStatus(status, null).failure!.message).toContain(part)
 })
 
 test('a redirect is shown with where it leads to, and what to do', () => {
-  expect(judgeStatus(302, 'https://elsewhere.example/').failure!.message).toMatch(
+  expect(classifyStatus(302, 'https://elsewhere.example/').failure!.message).toMatch(
     /https:\/\/elsewhere\.example\/.*set the webhook's URL/,
   )
 })
@@ -65,13 +65,13 @@ test.each([
   ['UND_ERR_HEADERS_OVERFLOW', 'unreachable', 'invalid_response'],
   ['EWHATEVER', 'unreachable', 'connection_reset'],
 ])('%s is %s (%s), in a sentence', (code, outcome, errorClass) => {
-  const verdict = judgeError(code, 'The reason')
+  const verdict = classifyError(code, 'The reason')
   expect(verdict).toMatchObject({ outcome, failure: { errorClass } })
   expect(verdict.failure!.message.length).toBeGreaterThan(9)
 })
 
 test('the deadline is shown in seconds', () => {
-  expect(judgeDeadline(15_000)).toMatchObject({
+  expect(classifyDeadline(15_000)).toMatchObject({
     outcome: 'unreachable',
     failure: { errorClass: 'timeout', message: expect.stringContaining('15 s') },
   })

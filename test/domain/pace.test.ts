@@ -2,9 +2,9 @@ import { expect, test } from 'vitest'
 import {
   type Answer,
   afterAnswer,
+  classifyResponse,
   firstPace,
   freeByPace,
-  judgeAnswer,
   type Pace,
 } from '../../src/domain/delivery/pace.ts'
 
@@ -40,7 +40,7 @@ test.each([
   ['unreachable', null, 'tls_error', 'silent'],
   ['blocked', null, 'blocked_target', 'silent'],
 ] as const)('%s with status %s and error %s says: %s', (outcome, status, errorClass, answer) => {
-  expect(judgeAnswer({ outcome, status, errorClass })).toBe(answer)
+  expect(classifyResponse({ outcome, status, errorClass })).toBe(answer)
 })
 
 test.each<[string, Pace, Answer, object, Partial<Pace>]>([

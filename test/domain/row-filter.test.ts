@@ -26,7 +26,7 @@ function rowsOf(words: object) {
   return read.mapping[0]!.rows!
 }
 
-const judge = (words: object, type: keyof typeof oids, value: string | null | undefined) =>
+const verdictOf = (words: object, type: keyof typeof oids, value: string | null | undefined) =>
   createMatcher(rowsOf(words), () => typeOf(type))(() => value)
 
 test.each<[unknown, keyof typeof oids, string | null, boolean]>([
@@ -74,8 +74,8 @@ test.each<[unknown, keyof typeof oids, string | null, boolean]>([
   ['not null', 'json', '{}', true],
 ])('%j of a column of type %s, which holds %j: %s', (condition, type, value, is) => {
   const shown = is ? 'yes' : 'no'
-  expect(judge({ where: { x: condition } }, type, value)).toBe(shown)
-  expect(judge({ deleted_when: { x: condition } }, type, value)).toBe(is ? 'no' : 'yes')
+  expect(verdictOf({ where: { x: condition } }, type, value)).toBe(shown)
+  expect(verdictOf({ deleted_when: { x: condition } }, type, value)).toBe(is ? 'no' : 'yes')
 })
 
 test('a value that is not known leaves the verdict open, unless another one decides', () => {
@@ -88,7 +88,7 @@ test('a value that is not known leaves the verdict open, unless another one deci
   expect(of({ a: '3', b: undefined, c: undefined })).toBe('no')
   expect(of({ a: '1', b: '2', c: undefined })).toBe('unknown')
   expect(of({ a: '1', b: undefined, c: 't' })).toBe('no')
-  expect(judge({ where: { x: 5 } }, 'int', 'no number any more')).toBe('unknown')
+  expect(verdictOf({ where: { x: 5 } }, 'int', 'no number any more')).toBe('unknown')
 })
 
 test('the action follows from whether the row matched before and matches now', () => {

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { ownNetworks } from '../../src/domain/webhook/own-networks.ts'
-import { judgeAddress, judgeResolvedAddress } from '../../src/domain/webhook/target.ts'
+import { checkAddress, checkResolvedAddress } from '../../src/domain/webhook/target.ts'
 import { allowing, reasonOf } from './allowing.ts'
 
 const nothing = allowing('')
@@ -122,24 +122,24 @@ const cloudMetadata = [
   'fd00:ec2::254',
 ]
 
-describe('judgeAddress', () => {
+describe('checkAddress', () => {
   test.each(ranges)('%s: refuses its first and last address, and not its neighbours', (...row) => {
     const [, first, last, before, after] = row
     const edges: Edge[] = [[first, false], [last, false], before, after]
     for (const edge of edges) {
       if (edge === null) continue
       const [address, isAllowed] = edge
-      expect([address, judgeAddress(address, nothing).ok]).toEqual([address, isAllowed])
+      expect([address, checkAddress(address, nothing).ok]).toEqual([address, isAllowed])
     }
   })
 
   test.each(ranges)('%s: named in the allow list, it is open from first to last and no further', (...row) => {
     const [cidr, first, last, before, after] = row
     const allow = allowing(cidr)
-    expect(judgeAddress(first, allow)).toEqual({ ok: true })
-    expect(judgeAddress(last, allow)).toEqual({ ok: true })
+    expect(checkAddress(first, allow)).toEqual({ ok: true })
+    expect(checkAddress(last, allow)).toEqual({ ok: true })
     for (const edge of [before, after]) {
-      if (edge !== null) expect([edge[0], judgeAddress(edge[0], allow).ok]).toEqual(edge)
+      if (edge !== null) expect([edge[0], checkAddress(edge[0], allow).ok]).toEqual(edge)
     }
   })
 
@@ -161,13 +161,13 @@ describe('judgeAddress', () => {
     'FE80::1',
     '255.255.255.255',
   ])('refuses %s', address => {
-    expect(judgeAddress(address, nothing).ok).toBe(false)
+    expect(checkAddress(address, nothing).ok).toBe(false)
   })
 
   test.each(['1.1.1.1', '8.8.8.8', '93.184.215.14', '2606:4700::1111', '2a00:1450:4001:81b::200e'])(
     'lets %s through',
     address => {
-      expect(judgeAddress(address, nothing)).toEqual({ ok: true })
+      expect(checkAddress(address, nothing)).toEqual({ ok: true })
     },
   )
 
@@ -183,7 +183,7 @@ describe('judgeAddress', () => {
     ':::',
   ])('refuses %j, which is no address, whatever the allow list says', address => {
     const allow = allowing('0.0.0.0/0,::/0')
-    expect(reasonOf(judgeAddress(address, allow))).toBe(`${JSON.stringify(address)} is not an IP address`)
+    expect(reasonOf(checkAddress(address, allow))).toBe(`${JSON.stringify(address)} is not an IP address`)
   })
 
   test.each([
@@ -194,7 +194,7 @@ describe('judgeAddress', () => {
     ['64:ff9b::1', '64:ff9b::1 is a NAT64 address (64:ff9b::/32)'],
     ['255.255.255.255', '255.255.255.255 is the broadcast address (255.255.255.255/32)'],
   ])('says of %s what it is and how to allow it', (address, beginning) => {
-    expect(reasonOf(judgeAddress(address, nothing))).toBe(
+    expect(reasonOf(checkAddress(address, nothing))).toBe(
       `${beginning}, which webhooks may not reach; to allow it, add ${address} to WALHOOK_ALLOW_TARGETS`,
     )
   })
@@ -202,15 +202,15 @@ describe('judgeAddress', () => {
   test.each(cloudMetadata)('opens cloud metadata %s only if it is named exactly', address => {
     const bits = address.includes(':') ? 128 : 32
     const wider = address.includes(':') ? 'fd00:ec2::254/127' : `${address.replace(/\d+$/, '0')}/24`
-    expect(reasonOf(judgeAddress(address, nothing))).toContain(
+    expect(reasonOf(checkAddress(address, nothing))).toContain(
       `${address} is a cloud metadata address (${address}/${bits})`,
     )
-    expect(judgeAddress(address, allowing(wider)).ok).toBe(false)
-    expect(judgeAddress(address, allowing('0.0.0.0/0,::/0')).ok).toBe(false)
-    expect(judgeAddress(address, allowing(address))).toEqual({ ok: true })
-    expect(judgeAddress(address, allowing(`${address}/${bits}`))).toEqual({ ok: true })
-    expect(judgeResolvedAddress('meta.internal', address, allowing('meta.internal')).ok).toBe(false)
-    expect(judgeResolvedAddress('meta.internal', address, allowing(address))).toEqual({ ok: true })
+    expect(checkAddress(address, allowing(wider)).ok).toBe(false)
+    expect(checkAddress(address, allowing('0.0.0.0/0,::/0')).ok).toBe(false)
+    expect(checkAddress(address, allowing(address))).toEqual({ ok: true })
+    expect(checkAddress(address, allowing(`${address}/${bits}`))).toEqual({ ok: true })
+    expect(checkResolvedAddress('meta.internal', address, allowing('meta.internal')).ok).toBe(false)
+    expect(checkResolvedAddress('meta.internal', address, allowing(address))).toEqual({ ok: true })
   })
 
   test.each([
@@ -221,15 +221,15 @@ describe('judgeAddress', () => {
     '64:ff9b:1:a9fe:a9:fe00::',
     '2002:a9fe:a9fe::1',
   ])('does not open the metadata address inside %s by a range', address => {
-    expect(judgeAddress(address, allowing('::/0,0.0.0.0/0,169.254.169.254')).ok).toBe(false)
-    expect(judgeAddress(address, allowing(address))).toEqual({ ok: true })
+    expect(checkAddress(address, allowing('::/0,0.0.0.0/0,169.254.169.254')).ok).toBe(false)
+    expect(checkAddress(address, allowing(address))).toEqual({ ok: true })
   })
 
   test('an allowed IPv4 range opens no IPv6 form of it', () => {
     const allow = allowing('127.0.0.0/8')
-    expect(judgeAddress('127.9.9.9', allow)).toEqual({ ok: true })
-    expect(judgeAddress('::ffff:127.0.0.1', allow).ok).toBe(false)
-    expect(judgeAddress('::1', allow).ok).toBe(false)
+    expect(checkAddress('127.9.9.9', allow)).toEqual({ ok: true })
+    expect(checkAddress('::ffff:127.0.0.1', allow).ok).toBe(false)
+    expect(checkAddress('::1', allow).ok).toBe(false)
   })
 
   test('4,000 random IPv4 addresses: refused in every IPv6 disguise, plain ones as the ranges say', () => {
@@ -256,11 +256,11 @@ describe('judgeAddress', () => {
         `2002:${groups}::`,
         `2002:${groups}::1`,
       ]
-      wrong.push(...disguises.filter(disguise => judgeAddress(disguise, nothing).ok))
+      wrong.push(...disguises.filter(disguise => checkAddress(disguise, nothing).ok))
       const value = asNumber(dotted)
       const isAllowed = !spans.some(({ from, to }) => value >= from && value <= to)
       if (isAllowed) allowedCount++
-      if (judgeAddress(dotted, nothing).ok !== isAllowed) wrong.push(dotted)
+      if (checkAddress(dotted, nothing).ok !== isAllowed) wrong.push(dotted)
     }
     expect(wrong).toEqual([])
     expect(allowedCount).toBeGreaterThan(3000)
@@ -271,18 +271,18 @@ function asNumber(dotted: string): number {
   return dotted.split('.').reduce((sum, part) => sum * 256 + Number(part), 0)
 }
 
-describe('judgeResolvedAddress', () => {
+describe('checkResolvedAddress', () => {
   test('a listed name opens what it resolves to, and only for that name', () => {
     const allow = allowing('Hooks.Internal')
-    expect(judgeResolvedAddress('hooks.internal', '10.0.0.5', allow)).toEqual({ ok: true })
-    expect(judgeResolvedAddress('HOOKS.internal.', '::1', allow)).toEqual({ ok: true })
-    expect(judgeResolvedAddress('x.hooks.internal', '10.0.0.5', allow).ok).toBe(false)
-    expect(judgeResolvedAddress('internal', '10.0.0.5', allow).ok).toBe(false)
-    expect(judgeResolvedAddress('hooks.internal', 'fe80::1%eth0', allow).ok).toBe(false)
+    expect(checkResolvedAddress('hooks.internal', '10.0.0.5', allow)).toEqual({ ok: true })
+    expect(checkResolvedAddress('HOOKS.internal.', '::1', allow)).toEqual({ ok: true })
+    expect(checkResolvedAddress('x.hooks.internal', '10.0.0.5', allow).ok).toBe(false)
+    expect(checkResolvedAddress('internal', '10.0.0.5', allow).ok).toBe(false)
+    expect(checkResolvedAddress('hooks.internal', 'fe80::1%eth0', allow).ok).toBe(false)
   })
 
   test('names the host and the address', () => {
-    expect(reasonOf(judgeResolvedAddress('a.example', '10.0.0.5', nothing))).toMatch(
+    expect(reasonOf(checkResolvedAddress('a.example', '10.0.0.5', nothing))).toMatch(
       /^a\.example resolves to an address that is not allowed: 10\.0\.0\.5 is a private address \(10\.0\.0\.0\/8\)/,
     )
   })
@@ -299,18 +299,18 @@ test('the machine itself and its neighbours are closed, unless they are allowed'
   ])
   const rules = { ...nothing, own }
   for (const address of ['8.8.4.7', '8.8.4.200', '2606:4700::7', '2606:4700::ffff', '9.9.9.9', '1.1.1.1'])
-    expect(reasonOf(judgeAddress(address, rules))).toContain('an address of this machine, or of a network')
+    expect(reasonOf(checkAddress(address, rules))).toContain('an address of this machine, or of a network')
   for (const address of ['8.8.5.7', '2606:4700:0:1::7', '9.9.9.8', '1.1.1.2'])
-    expect([address, judgeAddress(address, rules).ok]).toEqual([address, true])
+    expect([address, checkAddress(address, rules).ok]).toEqual([address, true])
   const allowed = { ...allowing('8.8.4.7:8443,hook.example'), own }
-  expect(judgeAddress('8.8.4.7', allowed, 8443).ok).toBe(true)
-  expect(judgeAddress('8.8.4.7', allowed, 443).ok).toBe(false)
-  expect(judgeResolvedAddress('hook.example', '2606:4700::7', allowed, 443).ok).toBe(true)
+  expect(checkAddress('8.8.4.7', allowed, 8443).ok).toBe(true)
+  expect(checkAddress('8.8.4.7', allowed, 443).ok).toBe(false)
+  expect(checkResolvedAddress('hook.example', '2606:4700::7', allowed, 443).ok).toBe(true)
 })
 
 test('a denied range closes what a listed name resolves to', () => {
   const rules = { ...allowing('hook.internal'), denied: allowing('10.0.0.0/8,192.168.0.1:22') }
-  expect(judgeResolvedAddress('hook.internal', '10.0.0.5', rules, 443).ok).toBe(false)
-  expect(judgeResolvedAddress('hook.internal', '192.168.0.1', rules, 22).ok).toBe(false)
-  expect(judgeResolvedAddress('hook.internal', '192.168.0.1', rules, 443).ok).toBe(true)
+  expect(checkResolvedAddress('hook.internal', '10.0.0.5', rules, 443).ok).toBe(false)
+  expect(checkResolvedAddress('hook.internal', '192.168.0.1', rules, 22).ok).toBe(false)
+  expect(checkResolvedAddress('hook.internal', '192.168.0.1', rules, 443).ok).toBe(true)
 })

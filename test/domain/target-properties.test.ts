@@ -1,7 +1,7 @@
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
 import { parseAddress } from '../../src/domain/value/address.ts'
-import { judgeAddress, judgeResolvedAddress, judgeUrl } from '../../src/domain/webhook/target.ts'
+import { checkAddress, checkResolvedAddress, checkTargetUrl } from '../../src/domain/webhook/target.ts'
 import { allowing } from './allowing.ts'
 
 const nothing = allowing('')
@@ -99,7 +99,7 @@ const many = { numRuns: 5_000 }
 
 test('an IPv4 address is open exactly where no documented range holds it', () => {
   fc.assert(
-    fc.property(ipv4, value => judgeAddress(dotted(value), nothing).ok === !isRefused4(value)),
+    fc.property(ipv4, value => checkAddress(dotted(value), nothing).ok === !isRefused4(value)),
     many,
   )
 })
@@ -110,10 +110,10 @@ test('no IPv4 address gets through inside an IPv6 one, also where all of IPv4 is
       disguises(value).every(
         text =>
           parseAddress(text) !== null &&
-          !judgeAddress(text, nothing).ok &&
-          !judgeAddress(text, everyRange).ok &&
-          !judgeResolvedAddress('a.example', text, everyRange).ok &&
-          !judgeUrl(`https://[${text}]/`, everyRange).ok,
+          !checkAddress(text, nothing).ok &&
+          !checkAddress(text, everyRange).ok &&
+          !checkResolvedAddress('a.example', text, everyRange).ok &&
+          !checkTargetUrl(`https://[${text}]/`, everyRange).ok,
       ),
     ),
     many,
@@ -136,7 +136,8 @@ test('an IPv6 address is open exactly where no documented range holds it, howeve
       return [full, short, isUpper ? short.toUpperCase() : short].every(
         text =>
           // Of the metadata addresses, those of IPv6 lie in a refused range.
-          judgeAddress(text, nothing).ok === isOpen && judgeUrl(`https://[${text}]/`, nothing).ok === isOpen,
+          checkAddress(text, nothing).ok === isOpen &&
+          checkTargetUrl(`https://[${text}]/`, nothing).ok === isOpen,
       )
     }),
     many,
@@ -154,7 +155,7 @@ test('every spelling of an IPv4 address that URLs know has the verdict of the ad
       const rest = bytes.slice(cut).reduce((sum, byte) => sum * 256 + byte, 0)
       const parts = [...bytes.slice(0, cut), rest].map((one, i) => part(one, [a, b, c, d][i]!))
       const spelled = parts.join('.') + (hasDot ? '.' : '')
-      const verdict = judgeUrl(`https://${spelled}/`, nothing)
+      const verdict = checkTargetUrl(`https://${spelled}/`, nothing)
       return verdict.ok === !isRefused4(value) && (!verdict.ok || verdict.url.hostname === dotted(value))
     }),
     many,
@@ -175,7 +176,7 @@ test('whatever text stands for a URL, what is let through is https, without user
   )
   fc.assert(
     fc.property(text, ([scheme, user, name, rest]) => {
-      const verdict = judgeUrl(`${scheme}${user ?? ''}${name}/${rest ?? ''}`, nothing)
+      const verdict = checkTargetUrl(`${scheme}${user ?? ''}${name}/${rest ?? ''}`, nothing)
       if (!verdict.ok) return
       const { protocol, username, password, hostname } = verdict.url
       expect({ protocol, username, password }).toEqual({ protocol: 'https:', username: '', password: '' })

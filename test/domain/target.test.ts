@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { hostIsAllowedByName, judgeUrl } from '../../src/domain/webhook/target.ts'
+import { checkTargetUrl, hostIsAllowedByName } from '../../src/domain/webhook/target.ts'
 import { parseTargetList } from '../../src/domain/webhook/target-list.ts'
 import { allowing, reasonOf } from './allowing.ts'
 
@@ -75,7 +75,7 @@ describe('parseTargetList', () => {
   })
 })
 
-describe('judgeUrl', () => {
+describe('checkTargetUrl', () => {
   test.each([
     ['https://example.com', 'https://example.com/'],
     ['HTTPS://EXAMPLE.com:443/Hook?a=B', 'https://example.com/Hook?a=B'],
@@ -89,7 +89,7 @@ describe('judgeUrl', () => {
     ['https:\\\\example.com\\a', 'https://example.com/a'],
     ['https:example.com', 'https://example.com/'],
   ])('lets %s through, as %s', (text, href) => {
-    const verdict = judgeUrl(text, nothing)
+    const verdict = checkTargetUrl(text, nothing)
     expect(verdict.ok && verdict.url.href).toBe(href)
   })
 
@@ -112,10 +112,10 @@ describe('judgeUrl', () => {
     'https:////127.0.0.1/',
     'https://127.0.0.1:8443/',
   ])('%s is loopback in disguise', text => {
-    expect(reasonOf(judgeUrl(text, nothing))).toMatch(
+    expect(reasonOf(checkTargetUrl(text, nothing))).toMatch(
       /^127\.0\.0\.1 is a loopback address \(127\.0\.0\.0\/8\)/,
     )
-    expect(judgeUrl(text, allowing('127.0.0.1')).ok).toBe(true)
+    expect(checkTargetUrl(text, allowing('127.0.0.1')).ok).toBe(true)
   })
 
   test.each([
@@ -128,7 +128,7 @@ describe('judgeUrl', () => {
     ['https://0xa9fea9fe/', '169.254.169.254 is a cloud metadata'],
     ['http://169.254.169.254/', '169.254.169.254 is a cloud metadata'],
   ])('%s: %s', (text, beginning) => {
-    expect(reasonOf(judgeUrl(text, nothing)).startsWith(beginning)).toBe(true)
+    expect(reasonOf(checkTargetUrl(text, nothing)).startsWith(beginning)).toBe(true)
   })
 
   test.each([
@@ -157,15 +157,15 @@ describe('judgeUrl', () => {
     ['https://example.com/a\tb', 'a space or a control character'],
     ['https://example.com/\u0000', 'a space or a control character'],
   ])('refuses %j: %s', (text, part) => {
-    expect(reasonOf(judgeUrl(text, allowing('0.0.0.0/0,::/0,localhost')))).toContain(part)
+    expect(reasonOf(checkTargetUrl(text, allowing('0.0.0.0/0,::/0,localhost')))).toContain(part)
   })
 
   test('at most 2,048 characters, in what was typed and in what is sent', () => {
     const start = 'https://example.com/'
-    expect(judgeUrl(start.padEnd(2048, 'a'), nothing).ok).toBe(true)
-    expect(reasonOf(judgeUrl(start.padEnd(2049, 'a'), nothing))).toContain('2049 characters')
-    expect(reasonOf(judgeUrl(start.padEnd(2000, 'ä'), nothing))).toContain('at most 2048')
-    expect(reasonOf(judgeUrl(start + './'.repeat(1_020), nothing))).toContain('at most 2048')
+    expect(checkTargetUrl(start.padEnd(2048, 'a'), nothing).ok).toBe(true)
+    expect(reasonOf(checkTargetUrl(start.padEnd(2049, 'a'), nothing))).toContain('2049 characters')
+    expect(reasonOf(checkTargetUrl(start.padEnd(2000, 'ä'), nothing))).toContain('at most 2048')
+    expect(reasonOf(checkTargetUrl(start + './'.repeat(1_020), nothing))).toContain('at most 2048')
   })
 
   test.each([
@@ -184,7 +184,7 @@ describe('judgeUrl', () => {
     'https://127.0.0.1/joe?key=hunter2',
     'http://example.com/joe?key=hunter2',
   ])('refuses %s without repeating a secret', text => {
-    const verdict = judgeUrl(text, nothing)
+    const verdict = checkTargetUrl(text, nothing)
     expect(verdict.ok).toBe(false)
     expect(reasonOf(verdict)).not.toMatch(/joe|hunter2/)
   })
@@ -192,9 +192,10 @@ describe('judgeUrl', () => {
   test('http only for listed names, and for addresses inside listed ranges', () => {
     const allow = allowing('localhost,10.0.0.0/8,::1,203.0.114.7')
     const oks = ['localhost', 'LOCALHOST.:8080', '10.9.8.7', '[::1]', '203.0.114.7', '0x0a.1']
-    for (const host of oks) expect([host, judgeUrl(`http://${host}/`, allow).ok]).toEqual([host, true])
+    for (const host of oks) expect([host, checkTargetUrl(`http://${host}/`, allow).ok]).toEqual([host, true])
     const noes = ['example.com', 'x.localhost', 'localhost.example', '8.8.8.8', '127.0.0.1', '[2606:4700::1]']
-    for (const host of noes) expect([host, judgeUrl(`http://${host}/`, allow).ok]).toEqual([host, false])
+    for (const host of noes)
+      expect([host, checkTargetUrl(`http://${host}/`, allow).ok]).toEqual([host, false])
   })
 
   test('an address or a name that is allowed at one port is closed at every other', () => {
@@ -206,7 +207,7 @@ describe('judgeUrl', () => {
       'http://hooks.internal:8080/',
       'http://169.254.169.254/',
     ])
-      expect([url, judgeUrl(url, allow).ok]).toEqual([url, true])
+      expect([url, checkTargetUrl(url, allow).ok]).toEqual([url, true])
     for (const url of [
       'https://10.0.0.5/',
       'https://10.0.0.5:8444/',
@@ -214,7 +215,7 @@ describe('judgeUrl', () => {
       'http://hooks.internal/',
       'https://169.254.169.254/',
     ])
-      expect([url, judgeUrl(url, allow).ok]).toEqual([url, false])
+      expect([url, checkTargetUrl(url, allow).ok]).toEqual([url, false])
   })
 
   test('what is denied is closed, whatever is allowed', () => {
@@ -228,26 +229,26 @@ describe('judgeUrl', () => {
       'http://a.internal./',
       'https://b.example:8443/',
     ])
-      expect(reasonOf(judgeUrl(url, rules))).toContain('closed to webhooks by WALHOOK_DENY_TARGETS')
+      expect(reasonOf(checkTargetUrl(url, rules))).toContain('closed to webhooks by WALHOOK_DENY_TARGETS')
     for (const url of ['https://11.1.2.3/', 'https://b.example/'])
-      expect([url, judgeUrl(url, rules).ok]).toEqual([url, true])
+      expect([url, checkTargetUrl(url, rules).ok]).toEqual([url, true])
   })
 
   test('port 0 is refused, also where everything is allowed', () => {
-    expect(reasonOf(judgeUrl('https://8.8.8.8:0/', allowing('0.0.0.0/0')))).toContain('port 0')
+    expect(reasonOf(checkTargetUrl('https://8.8.8.8:0/', allowing('0.0.0.0/0')))).toContain('port 0')
   })
 
-  test('what comes out is what was judged, however it was written', () => {
-    const verdict = judgeUrl('http://127.0.0.1:9\\@evil.test', allowing('127.0.0.1'))
+  test('what comes out is what was checked, however it was written', () => {
+    const verdict = checkTargetUrl('http://127.0.0.1:9\\@evil.test', allowing('127.0.0.1'))
     expect(verdict.ok && verdict.url.href).toBe('http://127.0.0.1:9/@evil.test')
   })
 
   test('http says what to do', () => {
-    expect(reasonOf(judgeUrl('http://app.internal./x', allowing('10.0.0.0/8')))).toBe(
+    expect(reasonOf(checkTargetUrl('http://app.internal./x', allowing('10.0.0.0/8')))).toBe(
       'http:// is refused for app.internal: use https://, or add app.internal to WALHOOK_ALLOW_TARGETS' +
         ' by name (a range that it resolves into is not enough)',
     )
-    expect(reasonOf(judgeUrl('http://8.8.8.8/', nothing))).toBe(
+    expect(reasonOf(checkTargetUrl('http://8.8.8.8/', nothing))).toBe(
       'http:// is refused for 8.8.8.8: use https://, or add 8.8.8.8 to WALHOOK_ALLOW_TARGETS',
     )
   })

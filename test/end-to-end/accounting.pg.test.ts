@@ -3,7 +3,7 @@ import type { Client } from 'pg'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { timeOf } from '../../src/domain/value/time-id.ts'
 import { connect } from '../support/connect.ts'
-import { judgeAccount, startFaultyReceiver } from '../support/faulty-receiver.ts'
+import { checkAccount, startFaultyReceiver } from '../support/faulty-receiver.ts'
 import { type OwnServer, openOwnServer } from '../support/own-database.ts'
 import { readQueue } from '../support/read-outbox.ts'
 import { openTestLink } from '../support/test-link.ts'
@@ -136,7 +136,7 @@ test(
       { what: 'all events to be delivered', timeoutMs: 400_000, intervalMs: 500 },
     )
 
-    const { breaches, repetitions } = judgeAccount(receiver.account, expected, versionOf)
+    const { breaches, repetitions } = checkAccount(receiver.account, expected, versionOf)
     expect(breaches).toEqual([])
     const { rows } = await psql.query('select count(*)::int as n from walhook.ended_deliveries')
     expect(rows).toEqual([{ n: 0 }])
@@ -216,7 +216,7 @@ test('a rolling restart under load repeats nothing, and nothing waits as long as
     what: 'all changes to arrive and be answered',
     timeoutMs: 60_000,
   })
-  const { breaches, repetitions } = judgeAccount(receiver.account, expected, versionOf)
+  const { breaches, repetitions } = checkAccount(receiver.account, expected, versionOf)
   expect(breaches).toEqual([])
   expect(repetitions.map(({ entry }) => entry.messageId)).toEqual([])
   expect(receiver.account.length).toBe(sumOf(expected))

@@ -2,7 +2,7 @@ import { appendFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { connect } from '../support/connect.ts'
-import { judgeAccount, startFaultyReceiver } from '../support/faulty-receiver.ts'
+import { checkAccount, startFaultyReceiver } from '../support/faulty-receiver.ts'
 import { hangServer } from '../support/hanging-server.ts'
 import { openNetwork, type TestNetwork, whyNoDelays, whyNoNetwork } from '../support/network.ts'
 import { openOwnServer } from '../support/own-database.ts'
@@ -240,7 +240,7 @@ test('between processes, main, cells and the receiver links are cut, servers han
 
   const expected = await load.end(paths)
   await at.upToDate(...paths)
-  const { breaches, repetitions } = judgeAccount(at.receiver.account, expected, versionOf)
+  const { breaches, repetitions } = checkAccount(at.receiver.account, expected, versionOf)
   expect(breaches).toEqual([])
   const isExplained = (path: string, acceptedAtMs: number) =>
     harms.some(
@@ -261,6 +261,6 @@ test('links that are slow and lose packets delay events, and lose, repeat and re
   await at.load.reached(at.load.made() + 300)
   const expected = await at.load.end(paths)
   await at.upToDate(...paths)
-  const { breaches, repetitions } = judgeAccount(at.receiver.account, expected, versionOf)
+  const { breaches, repetitions } = checkAccount(at.receiver.account, expected, versionOf)
   expect([breaches, repetitions]).toEqual([[], []])
 })

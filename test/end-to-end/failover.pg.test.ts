@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { connect } from '../support/connect.ts'
 import { createTestDatabase } from '../support/database.ts'
-import { judgeAccount, startFaultyReceiver } from '../support/faulty-receiver.ts'
+import { checkAccount, startFaultyReceiver } from '../support/faulty-receiver.ts'
 import { readQueue } from '../support/read-outbox.ts'
 import { openServerPair, type ServerPair } from '../support/server-pair.ts'
 import { startVersionsLoad, versionsTables, versionsTriggers } from '../support/versions-load.ts'
@@ -92,7 +92,7 @@ test('a primary is killed under load, and its synchronous standby takes over: no
     },
     { what: 'all events to be delivered', timeoutMs: 90_000, intervalMs: 200 },
   )
-  expect(judgeAccount(at.receiver.account, expected, versionOf).breaches).toEqual([])
+  expect(checkAccount(at.receiver.account, expected, versionOf).breaches).toEqual([])
   expect((await standby.query('select * from walhook.gaps')).rows).toEqual([])
 }, 240_000)
 
@@ -114,7 +114,7 @@ test('where slots do not survive a failover, a gap says so, and what was stored 
     'select entity_id, count(*)::int as versions from walhook.events group by entity_id',
   )
   const stored = new Map(rows.map(row => [`/crm user ${row.entity_id}`, row.versions]))
-  expect(judgeAccount(at.receiver.account, stored, versionOf).breaches).toEqual([])
+  expect(checkAccount(at.receiver.account, stored, versionOf).breaches).toEqual([])
   const gaps = await standby.query('select reason, to_lsn from walhook.gaps')
   expect(gaps.rows).toEqual([{ reason: 'slot missing', to_lsn: null }])
 }, 240_000)

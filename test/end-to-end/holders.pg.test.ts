@@ -5,7 +5,7 @@ import { pathToFileURL } from 'node:url'
 import { expect, test } from 'vitest'
 import { connect } from '../support/connect.ts'
 import { createTestDatabase } from '../support/database.ts'
-import { type FaultyReceiver, judgeAccount, startFaultyReceiver } from '../support/faulty-receiver.ts'
+import { checkAccount, type FaultyReceiver, startFaultyReceiver } from '../support/faulty-receiver.ts'
 import { readQueue } from '../support/read-outbox.ts'
 import { startVersionsLoad, versionsTables, versionsTriggers } from '../support/versions-load.ts'
 import { until } from '../support/wait.ts'
@@ -93,7 +93,7 @@ test.concurrent('a process that is stopped for longer than it counts as alive se
     })
     await victim!.logged('delivery.taken_over_from')
     expect(receiver.account.length).toBe(before)
-    const { breaches, repetitions } = judgeAccount(receiver.account, expected, versionOf)
+    const { breaches, repetitions } = checkAccount(receiver.account, expected, versionOf)
     expect(breaches).toEqual([])
     // What it had under way when it was stopped may have arrived, and is sent again, and nothing else.
     expect(repetitions.length).toBeLessThan(200)
@@ -159,5 +159,5 @@ test.concurrent('with clocks that are two hours apart, processes share the work,
   await next.ready()
   await until(() => at.answered() >= sumOf(expected), { what: 'all to arrive', timeoutMs: 90_000 })
   await at.allSettled()
-  expect(judgeAccount(receiver.account, expected, versionOf).breaches).toEqual([])
+  expect(checkAccount(receiver.account, expected, versionOf).breaches).toEqual([])
 }, 180_000)

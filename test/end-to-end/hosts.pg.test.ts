@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { expect, test } from 'vitest'
 import { connect } from '../support/connect.ts'
-import { judgeAccount, startFaultyReceiver } from '../support/faulty-receiver.ts'
+import { checkAccount, startFaultyReceiver } from '../support/faulty-receiver.ts'
 import { openNetwork, type TestNetwork, whyNoNetwork } from '../support/network.ts'
 import { openOwnServer } from '../support/own-database.ts'
 import { readQueue } from '../support/read-outbox.ts'
@@ -178,7 +178,7 @@ test('hosts are cut off, paused, killed and come back: shares move, nothing is l
   })
   const expected = await load.end(['/crm'])
   await at.allArrive(expected)
-  const { breaches, repetitions } = judgeAccount(at.receiver.account, expected, versionOf)
+  const { breaches, repetitions } = checkAccount(at.receiver.account, expected, versionOf)
   expect(breaches).toEqual([])
   const isExplained = (acceptedAtMs: number) =>
     harm.some(({ fromMs, toMs }) => acceptedAtMs > fromMs - settleMs && acceptedAtMs < toMs)

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { connect } from '../support/connect.ts'
 import { createTestDatabase } from '../support/database.ts'
-import { judgeAccount, startFaultyReceiver } from '../support/faulty-receiver.ts'
+import { checkAccount, startFaultyReceiver } from '../support/faulty-receiver.ts'
 import { moveNow } from '../support/move-process.ts'
 import { startVersionsLoad, versionsTables, versionsTriggers } from '../support/versions-load.ts'
 import { until } from '../support/wait.ts'
@@ -69,7 +69,7 @@ test('delivering processes are killed while a webhook moves: nothing is lost or 
         ),
       ).size
     await until(() => accepted() >= total, { what: 'all to arrive', timeoutMs: 90_000 })
-    const { breaches, repetitions } = judgeAccount(receiver.account, expected, body => body.result.version)
+    const { breaches, repetitions } = checkAccount(receiver.account, expected, body => body.result.version)
     expect(breaches).toEqual([])
     // Under way when a process was killed: accepted around then, and not known.
     const isExplained = (acceptedAtMs: number) =>

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { connect } from '../support/connect.ts'
 import { createTestDatabase } from '../support/database.ts'
-import { type Entry, judgeAccount, startFaultyReceiver } from '../support/faulty-receiver.ts'
+import { checkAccount, type Entry, startFaultyReceiver } from '../support/faulty-receiver.ts'
 import { readQueue } from '../support/read-outbox.ts'
 import { startVersionsLoad, versionsTables, versionsTriggers } from '../support/versions-load.ts'
 import { until } from '../support/wait.ts'
@@ -68,7 +68,7 @@ test('an upgrade under load, two processes of each version, with what waits, ret
     intervalMs: 500,
   })
   const ofEach = receiver.account.filter(({ path }) => path === '/crm' || path === '/shop')
-  const { breaches, repetitions } = judgeAccount(ofEach, expected, body => body.result.version)
+  const { breaches, repetitions } = checkAccount(ofEach, expected, body => body.result.version)
   expect(breaches.slice(0, 10)).toEqual([])
   // What a process of before had sent, or was about to send, and could not settle any more.
   const unexplained = repetitions.filter(

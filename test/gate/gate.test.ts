@@ -24,8 +24,8 @@ async function open(
     fetch: (request, env) => answer(request, (env as { visit: Visit }).visit),
     passageOf: head =>
       passageOf(head, {
-        judgeToken: text => (text === token ? { is: 'holder', key: text } : { is: 'invented' }),
-        judgeSession: text => ({ is: text === 'old' ? 'perhaps' : 'invented' }),
+        classifyToken: text => (text === token ? { is: 'holder', key: text } : { is: 'invented' }),
+        classifySession: text => ({ is: text === 'old' ? 'perhaps' : 'invented' }),
       }),
   }
   if (!settings.isStarting) gate.open(handler)

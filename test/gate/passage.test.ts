@@ -13,10 +13,10 @@ const known = (text: string): Claim =>
     : /old/.test(text)
       ? { is: 'perhaps' }
       : { is: 'invented' }
-const judges = { judgeToken: known, judgeSession: known }
+const classifiers = { classifyToken: known, classifySession: known }
 const of = (request: string, more: object = {}) => {
   const [method, path] = request.split(' ') as [string, string]
-  return passageOf({ ...head, method, path, ...more }, judges)
+  return passageOf({ ...head, method, path, ...more }, classifiers)
 }
 const token = { authorization: 'Bearer right' }
 const session = { cookie: 'a=b; walhook_session=whs_right; c=d' }

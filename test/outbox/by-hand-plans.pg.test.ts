@@ -102,13 +102,13 @@ test.each(Object.keys(ages))(
     await at.fill(waiting, { fromEntity: 10_000 })
     if (age === 'of today') await at.outbox.pool.query('analyze')
     const counted = countRows(at.outbox)
-    const judged = await latestOf(counted.outbox, {
+    const checked = await latestOf(counted.outbox, {
       holderId,
       webhookId,
       deliveries,
       readUpTo: () => first.last,
     })
-    expect(judged.superseded.length).toBeGreaterThanOrEqual(59)
+    expect(checked.superseded.length).toBeGreaterThanOrEqual(59)
     const [worst, most] = [...counted.rows].sort(([, a], [, b]) => b - a)[0]!
     expect(most, worst).toBeLessThan(8_000)
   },

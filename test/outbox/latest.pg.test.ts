@@ -16,12 +16,12 @@ async function claimLatest(at: TestOutbox, webhookId: number, limit = 100): Prom
   const send: Delivery[] = []
   for (;;) {
     const deliveries = await claim(at, webhookId, limit)
-    const judged = await latestOf(at.outbox, {
+    const checked = await latestOf(at.outbox, {
       ...{ webhookId, deliveries, readUpTo: () => 2n ** 62n },
       holderId: await holderOf(at),
     })
-    send.push(...judged.send)
-    if (judged.superseded.length === 0) return send
+    send.push(...checked.send)
+    if (checked.superseded.length === 0) return send
   }
 }
 
@@ -33,13 +33,13 @@ async function readLatest(at: TestOutbox, webhookId: number, after: bigint, coun
     ...{ scan: count, maxBytes: 1_000_000 },
   })
   const form = { attempts: 0, isManual: false, asNew: false, asDelete: false, withPrevious: false }
-  const judged = await latestOf(at.outbox, {
+  const checked = await latestOf(at.outbox, {
     webhookId,
     holderId: await holderOf(at),
     deliveries: page.events.map(event => toDelivery(event, webhookId, form)),
     readUpTo: () => page.readUpTo,
   })
-  return { ...judged, readUpTo: page.readUpTo }
+  return { ...checked, readUpTo: page.readUpTo }
 }
 
 const shown = (deliveries: readonly Delivery[]) =>

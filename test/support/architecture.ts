@@ -156,18 +156,18 @@ export function violations(files: Readonly<Record<string, string>>): string[] {
   for (const [path, text] of Object.entries(files)) {
     const nodes = nodesOf(path, text)
     const imports = nodes.flatMap(importOf)
-    found.push(...judgeFile(path, text, nodes), ...imports.flatMap(one => judgeImport(path, one)))
+    found.push(...checkFile(path, text, nodes), ...imports.flatMap(one => checkImport(path, one)))
     graph.set(
       path,
       imports.flatMap(({ from }) => (from?.startsWith('.') ? [join(dirname(path), from)] : [])),
     )
   }
-  return [...found, ...judgeFolders(Object.keys(files)), ...cycles(graph)]
+  return [...found, ...checkFolders(Object.keys(files)), ...cycles(graph)]
 }
 
 const partOf = (path: string) => path.split('/')[0]!
 
-function judgeFile(path: string, text: string, nodes: readonly Node[]): string[] {
+function checkFile(path: string, text: string, nodes: readonly Node[]): string[] {
   const found: string[] = []
   const lines = text.trimEnd().split('\n').length
   const most = path.startsWith('admin/texts/') ? maxLinesOfTexts : maxLines
@@ -188,7 +188,7 @@ function judgeFile(path: string, text: string, nodes: readonly Node[]): string[]
   return found
 }
 
-function judgeImport(path: string, { from, names }: Import): string[] {
+function checkImport(path: string, { from, names }: Import): string[] {
   const part = partOf(path)
   if (from === null) {
     return [`${path} imports something that is only known at run time`]
@@ -200,7 +200,7 @@ function judgeImport(path: string, { from, names }: Import): string[] {
       const isAllowed = file === '../package.json' || mayImport[part]?.includes(file)
       return isAllowed ? [] : [`${path} imports ${from}, outside of src`]
     }
-    if (part === target && path.includes('/')) return judgeRooms(part, path, file)
+    if (part === target && path.includes('/')) return checkRooms(part, path, file)
     return mayImport[part]?.includes(target)
       ? []
       : [`${path} imports ${from}: ${part} may not import ${target}`]
@@ -223,7 +223,7 @@ function judgeImport(path: string, { from, names }: Import): string[] {
 
 const capacityOf = (path: string) => path.split('/').slice(1, -1)[0] ?? null
 
-function judgeRooms(part: string, path: string, target: string): string[] {
+function checkRooms(part: string, path: string, target: string): string[] {
   const order = rooms[part] ?? []
   const [from, to] = [capacityOf(path), capacityOf(target)]
   if (from === null || from === to) return []
@@ -234,7 +234,7 @@ function judgeRooms(part: string, path: string, target: string): string[] {
 }
 
 /** Rooms that nobody has named, and those that hold too much to be looked through. */
-function judgeFolders(paths: readonly string[]): string[] {
+function checkFolders(paths: readonly string[]): string[] {
   const folders = Map.groupBy(paths, path => dirname(path))
   return [...folders].flatMap(([folder, files]) => {
     const [part, room] = folder.split('/')

@@ -26,7 +26,7 @@ export async function readShapes(url: string, mapping: readonly EntityMapping[])
 export async function refusedEvents(url: string, mapping: readonly EntityMapping[]): Promise<string[]> {
   const validators = new Map<string, ValidateFunction>()
   const refused: string[] = []
-  const judge = (trigger: string, body: string) => {
+  const check = (trigger: string, body: string) => {
     const validate = validators.get(trigger)!
     if (!validate(JSON.parse(body))) refused.push(`${body}: ${JSON.stringify(validate.errors)}`)
   }
@@ -34,7 +34,7 @@ export async function refusedEvents(url: string, mapping: readonly EntityMapping
     for (const action of actionTypes) {
       const trigger = `${entity.entityType}.${action}`
       validators.set(trigger, compileSchema(triggerSchema({ entity, action })))
-      judge(trigger, bodyExample({ entity, action }))
+      check(trigger, bodyExample({ entity, action }))
     }
   await using outbox = openOutbox({ url, maxConnections: 1, onError() {} })
   const { rows } = await outbox.pool.query(
@@ -42,6 +42,6 @@ export async function refusedEvents(url: string, mapping: readonly EntityMapping
   )
   const asItIs = { asNew: false, asDelete: false, withPrevious: true }
   for (const { entity_type, action_type, body, previous, omitted } of rows)
-    judge(`${entity_type}.${action_type}`, bodySent({ body, previous, omitted }, asItIs))
+    check(`${entity_type}.${action_type}`, bodySent({ body, previous, omitted }, asItIs))
   return refused
 }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import { type Entry, judgeAccount, type Reaction } from './faulty-receiver.ts'
+import { checkAccount, type Entry, type Reaction } from './faulty-receiver.ts'
 
 /** An account like `1 2:500 2 3`: versions of one lane, with the status that each got. */
 function entries(story: string): Entry[] {
@@ -18,8 +18,8 @@ function entries(story: string): Entry[] {
     }
   })
 }
-const judge = (story: string, versions = 3) =>
-  judgeAccount(entries(story), new Map([['lane', versions]]), body => body)
+const check = (story: string, versions = 3) =>
+  checkAccount(entries(story), new Map([['lane', versions]]), body => body)
 
 test.each([
   ['1 2 3', []],
@@ -30,16 +30,16 @@ test.each([
   ['1 2:500 3 2', ['lane: 3 came before 2 was accepted', 'lane: 2 came after 3 was accepted']],
   ['1 2 3 4', ['lane: more was accepted than 3 versions']],
 ])('of %j it says %j', (story, breaches) => {
-  expect(judge(story).breaches).toEqual(breaches)
+  expect(check(story).breaches).toEqual(breaches)
 })
 
 test('what was accepted and comes again is a repetition, not a breach, as long as nothing newer was accepted', () => {
-  const { breaches, repetitions } = judge('1 2 2 3')
+  const { breaches, repetitions } = check('1 2 2 3')
   expect(breaches).toEqual([])
   expect(repetitions).toMatchObject([{ entry: { body: 2 }, acceptedAtMs: 1 }])
-  expect(judge('1 2 3 2').breaches).toHaveLength(1)
+  expect(check('1 2 3 2').breaches).toHaveLength(1)
 })
 
 test('an unexpected lane is reported', () => {
-  expect(judgeAccount(entries('1'), new Map(), body => body).breaches).toEqual(['lane: was not expected'])
+  expect(checkAccount(entries('1'), new Map(), body => body).breaches).toEqual(['lane: was not expected'])
 })

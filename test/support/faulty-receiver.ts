@@ -117,11 +117,11 @@ const isAccepted = ({ reaction: { status = 204, fault }, answeredAtMs }: Entry) 
   answeredAtMs !== null && fault === undefined && status >= 200 && status <= 299
 
 /**
- * Judges an account against what should have come: of each lane every version from 1 to `expected`, each accepted,
+ * Compares an account with what is expected: of each lane every version from 1 to `expected`, each accepted,
  * and none that is older than one that was accepted before. Returns every breach in a sentence, and the repetitions:
  * entries whose message had been accepted already, each with the moment of that acceptance.
  */
-export function judgeAccount(
+export function checkAccount(
   account: readonly Entry[],
   expected: ReadonlyMap<string, number>,
   versionOf: (body: Entry['body']) => number,

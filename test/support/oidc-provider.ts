@@ -5,7 +5,7 @@ import type { AddressInfo } from 'node:net'
 type Claims = Record<string, unknown>
 type Json = (response: ServerResponse, status: number, body: object) => void
 
-/** How a provider misbehaves; each is judged anew at every request. */
+/** How a provider misbehaves; each is checked again at every request. */
 export type Misbehaviour = {
   /** Instead of the ID token's own. */
   claims?: Claims

@@ -76,7 +76,7 @@ export async function openTestApi(
         ['company', ['id', 'name']],
       ]),
     readShapes: async () => shapes,
-    judgeTarget: guard.judge,
+    checkTarget: guard.check,
     readEntity: async (_entityType, key) =>
       ['7', '8'].includes(key)
         ? { entityId: key, entityIdJson: key, resultJson: `{"id":${key}}`, tenant: tenantOfUser(key) }
@@ -124,7 +124,7 @@ export async function openTestApi(
     })),
     log: silentLog,
   })
-  /** Calls the API as any client; every answer is judged by the document. */
+  /** Calls the API as any client; every response is validated by the document. */
   async function request(path: string, init: RequestInit, address = '192.0.2.1'): Promise<Response> {
     const socket = { remoteAddress: address, remoteFamily: address.includes(':') ? 'IPv6' : 'IPv4' }
     const response = await api.request(path, init, { incoming: { socket } })

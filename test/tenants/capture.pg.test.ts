@@ -3,7 +3,7 @@ import { tenantLine } from '../../src/capture/check/check-tables.ts'
 import { setupSql } from '../../src/capture/check/setup-sql.ts'
 import { readCatalogue } from '../../src/capture/source/read-catalogue.ts'
 import { openSource } from '../../src/capture/source/source.ts'
-import { judgeMapping } from '../../src/capture/verdict/mapping-verdict.ts'
+import { checkMapping } from '../../src/capture/verdict/mapping-verdict.ts'
 import type { EntityMapping } from '../../src/domain/mapping/mapping.ts'
 import { readMappingFile } from '../../src/domain/mapping/mapping-file.ts'
 import { connect } from '../support/connect.ts'
@@ -157,7 +157,7 @@ test.each([
   await using source = openSource({ url: database.url, onError() {} })
   const mapping = mappingOf(words)
   const facts = { role: 'r', serverVersion: 180000, publication: null }
-  const problems = judgeMapping(await readCatalogue(source, mapping), mapping, facts)
+  const problems = checkMapping(await readCatalogue(source, mapping), mapping, facts)
   expect(problems.map(problem => problem.code)).toContain(code)
   expect(problems.map(({ what, mend }) => `${what} ${mend}`).join()).toMatch(mend)
 })

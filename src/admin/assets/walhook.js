@@ -243,9 +243,9 @@ for (const input of document.querySelectorAll('input[data-utc]')) {
 }
 
 // A field with an error (aria-invalid; its text is in the element FIELD-problem): the error goes when the field is mended. What the browser can
-// judge (data-local) goes while one types; a form with data-judge="address" asks there what is left.
+// decide (data-local) goes while one types; a form with data-validate="address" asks there what is left.
 
-const judgeSoonMs = 150
+const validateSoonMs = 150
 
 /** The id that links of the summary lead to; fields of one group share it. */
 const errorOf = field =>
@@ -276,25 +276,25 @@ document.addEventListener('input', ({ target }) => {
     mend(target.form, errorOf(target))
 })
 
-let judgeSoon
-let judged = 0
+let validateSoon
+let asks = 0
 document.addEventListener('change', ({ target }) => {
   const form = target.form
-  if (!form?.dataset.judge || !document.getElementById('errors')) return
-  clearTimeout(judgeSoon)
-  judgeSoon = setTimeout(() => void judge(form), judgeSoonMs)
+  if (!form?.dataset.validate || !document.getElementById('errors')) return
+  clearTimeout(validateSoon)
+  validateSoon = setTimeout(() => void validate(form), validateSoonMs)
 })
 
-async function judge(form) {
-  const asked = ++judged
-  const response = await fetch(form.dataset.judge, {
+async function validate(form) {
+  const asked = ++asks
+  const response = await fetch(form.dataset.validate, {
     method: 'POST',
     headers: { accept: 'text/html', 'hx-request': 'true', 'hx-request-type': 'partial', ...framed },
     body: new URLSearchParams(new FormData(form)),
   })
-  if (!response.ok || asked !== judged) return
+  if (!response.ok || asked !== asks) return
   const answer = new DOMParser().parseFromString(await response.text(), 'text/html')
-  if (!answer.querySelector('[data-judged]')) return
+  if (!answer.querySelector('[data-validated]')) return
   for (const id of new Set([...document.querySelectorAll('#errors a')].map(a => a.hash.slice(1)))) {
     const left = linksTo(answer, id).map(a => a.textContent)
     if (left.length === 0) mend(form, id)
@@ -319,7 +319,7 @@ document.addEventListener('click', event => {
   field.focus()
 })
 
-// <… data-verdict="field">: what was judged of a field meanwhile says whether it is wrong.
+// <… data-verdict="field">: the latest check of the field says whether it is wrong.
 
 for (const verdict of document.querySelectorAll('[data-verdict]'))
   new MutationObserver(() => {

@@ -215,14 +215,14 @@ export function shownProblems(t: Texts, problems: readonly FieldProblem[]): Show
 }
 
 /** The problems that the form itself finds; `control/` finds the others. */
-export function judgeTyped(t: Texts, typed: Typed): ShownProblem[] {
+export function validateTyped(t: Texts, typed: Typed): ShownProblem[] {
   const { wrong } = t.form
   const problems: ShownProblem[] = []
   const add = (pointer: string, detail: string) => problems.push({ pointer, detail })
   if (typed.name === '') add('/name', wrong.noName)
   if (typed.name.length > 200) add('/name', wrong.longName)
   if (/\0/.test(typed.name) || !typed.name.isWellFormed()) add('/name', wrong.strangeName)
-  const urlProblem = judgeUrl(t, typed.url)
+  const urlProblem = validateUrl(t, typed.url)
   if (urlProblem !== null) add('/url', urlProblem)
   if (typed.triggers.length === 0) add('/triggers', wrong.noTriggers)
   if (typed.filter?.rows.some(isIncomplete)) add('/filter', wrong.filter)
@@ -233,8 +233,8 @@ export function judgeTyped(t: Texts, typed: Typed): ShownProblem[] {
   return problems
 }
 
-/** What is wrong with a URL before it is judged as a target, or null. */
-export function judgeUrl(t: Texts, url: string): string | null {
+/** What is wrong with a URL before it is checked as a target, or null. */
+export function validateUrl(t: Texts, url: string): string | null {
   if (url === '') return t.form.wrong.noUrl
   return url.length > 2_048 ? t.form.wrong.longUrl : null
 }

@@ -60,7 +60,7 @@ export function webhookForm(given: FormAt): Html {
   const { t, id, typed, errors } = at
   const base = id === null ? '/couplings/new' : `/couplings/${id}`
   const f = t.form
-  return html`<form method="post" action="${base}" class="coupling-form" novalidate${at.mayChange && html` data-judge="${id === null ? '/couplings/judge' : `/couplings/${id}/judge`}"`}>
+  return html`<form method="post" action="${base}" class="coupling-form" novalidate${at.mayChange && html` data-validate="${id === null ? '/couplings/validate' : `/couplings/${id}/validate`}"`}>
 <input type="hidden" name="version" value="${at.version}"><input type="hidden" name="key" value="${at.key}">
 ${at.mayChange && defaultButton(id === null ? f.create : f.save)}
 ${errorSummary(f.someWrong, errors)}<fieldset class="plain"${!at.mayChange && html` disabled`}>
@@ -73,7 +73,7 @@ ${id === null && tenantField(at, { isChosen: at.choosesTenant, tenant: typed.ten
 </fieldset>
 <div class="field">
 <label for="url">${f.url}</label>
-<input id="url" name="url" type="url" inputmode="url" value="${typed.url}" placeholder="https://" autocomplete="off" spellcheck="false" aria-describedby="url-hint url-problem"${errors.some(({ field }) => field === 'url') && html` aria-invalid="true"`} hx-post="/couplings/judge-url" hx-trigger="change" hx-target="#url-problem">
+<input id="url" name="url" type="url" inputmode="url" value="${typed.url}" placeholder="https://" autocomplete="off" spellcheck="false" aria-describedby="url-hint url-problem"${errors.some(({ field }) => field === 'url') && html` aria-invalid="true"`} hx-post="/couplings/check-url" hx-trigger="change" hx-target="#url-problem">
 <p class="hint" id="url-hint">${f.urlHint}</p>
 <div id="url-problem" aria-live="polite" data-verdict="url">${errors.filter(({ field }) => field === 'url').map(({ detail }) => problemText(detail))}</div>
 </div>

@@ -31,5 +31,5 @@ export const errorsOf = (problems: Readonly<Record<string, string | undefined>>)
   Object.entries(problems).flatMap(([field, detail]) => (detail === undefined ? [] : [{ field, detail }]))
 
 /** The remaining errors of a form, for the script that shows them. */
-export const judgedPart = (errors: readonly FieldError[]): Html =>
-  html`<div data-judged>${errorSummary('', errors)}</div>`
+export const errorsPart = (errors: readonly FieldError[]): Html =>
+  html`<div data-validated>${errorSummary('', errors)}</div>`

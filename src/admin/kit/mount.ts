@@ -31,7 +31,7 @@ export type Mounted = {
 
 const isOfWebhook = ({ tenants, cells }: Page) => tenants === 'webhook' || cells === 'webhook'
 
-/** Serves pages at their paths: judges tenant and role, chooses the cell, parses the input, and renders the answer. */
+/** Serves pages at their paths: checks tenant and role, chooses the cell, parses the input, and renders the answer. */
 export function mount(app: Hono<AdminEnv>, mounted: Mounted): void {
   for (const page of mounted.pages)
     app.on(page.method.toUpperCase(), page.path, async c => {

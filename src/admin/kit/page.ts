@@ -56,9 +56,9 @@ export type Definition<Params extends z.ZodObject> = {
   readonly method: 'get' | 'post'
   /** As Hono writes it: `/couplings/:id`. */
   readonly path: `/${string}`
-  /** The lowest permitted role, judged in `mount.ts` only. */
+  /** The lowest permitted role, enforced in `mount.ts` only. */
   readonly role: Role
-  /** Absent: callers with a tenant get 404, judged in `mount.ts` only. */
+  /** Absent: callers with a tenant get 404, enforced in `mount.ts` only. */
   readonly tenants?: TenantScope
   /** It is about the webhook `id` of its path, also without `tenants`: its `Control` is that of the webhook's cell. */
   readonly cells?: 'webhook'

@@ -7,11 +7,11 @@ import { filterTyped, isIncomplete } from '../form/filter-field.ts'
 import {
   certificateChange,
   headerChange,
-  judgeUrl,
   readTyped,
   type ShownProblem,
   shownProblems,
   type Typed,
+  validateUrl,
   wrongFieldOf,
 } from '../form/input.ts'
 import { testProblems, webhookForm } from '../form/webhook-form.ts'
@@ -108,7 +108,7 @@ export async function tryUnsaved(call: PageCall, webhook: Webhook | null): Promi
   const field = wrongFieldOf(form, control.entityTypes)
   if (field !== null) return wrongField(t, field)
   const typed = typedIn(call, webhook)
-  const urlProblem = judgeUrl(t, typed.url)
+  const urlProblem = validateUrl(t, typed.url)
   const unsaved = {
     url: typed.url,
     isBatch: typed.isBatch,

@@ -8,10 +8,10 @@ import { filterPreviewPart } from '../form/filter-field.ts'
 import {
   blank,
   chosen,
-  judgeTyped,
   type ShownProblem,
   shownProblems,
   typedOf,
+  validateTyped,
   wrongFieldOf,
 } from '../form/input.ts'
 import { previewParts } from '../form/webhook-form.ts'
@@ -21,8 +21,8 @@ import { html } from '../kit/html.ts'
 import { idParam } from '../kit/ids.ts'
 import { page } from '../kit/page.ts'
 import { createdPage, filterPreviewOf, formPage, previewsOf, tryUnsaved, typedIn } from './edit-form.ts'
-import { allProblems, tenantOf } from './judge.ts'
 import { webhookPage } from './page.ts'
+import { allProblems, tenantOf } from './validate.ts'
 
 const section = 'couplings'
 const params = z.object({ id: idParam })
@@ -47,7 +47,7 @@ export const webhookEditPages = [
       const field = wrongFieldOf(form, control.entityTypes)
       if (field !== null) return wrongField(t, field)
       const typed = typedIn(call, null)
-      if (judgeTyped(t, typed).length > 0)
+      if (validateTyped(t, typed).length > 0)
         return await formPage(call, null, typed, { problems: await allProblems(call, typed, null) })
       // A repeated form, by a double click or reload, gives the same webhook and shows its secret again. Another form has
       // another `key`.
@@ -112,7 +112,7 @@ export const webhookEditPages = [
       const field = wrongFieldOf(form, control.entityTypes)
       if (field !== null) return wrongField(t, field)
       const typed = typedIn(call, webhook)
-      if (judgeTyped(t, typed).length > 0)
+      if (validateTyped(t, typed).length > 0)
         return await formPage(call, webhook, typed, { problems: await allProblems(call, typed, webhook) })
       const isCurrent = ({ version }: Webhook) => String(version) === form.get('version')
       const changed = await changeWebhook(control, caller, params.id, chosen(typed, stored), isCurrent)

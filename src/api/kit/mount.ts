@@ -11,7 +11,7 @@ import { failed, nothingAt, problem } from './problem.ts'
 import type { ApiEnv, Route } from './route.ts'
 
 /**
- * Serves routes at their paths: judges tenant and role of an admitted caller, chooses the cell of the webhook, parses the
+ * Serves routes at their paths: checks tenant and role of an admitted caller, chooses the cell of the webhook, parses the
  * input, and writes the response.
  * Other methods of a path get a 405.
  */

@@ -6,7 +6,7 @@ import { countByWebhook } from './of-webhooks.ts'
 
 /** Measured on each request; null: unknown at present. */
 export type Gauges = {
-  /** The parts of this process, as `/readyz` judges them. */
+  /** The parts of this process, as `/readyz` checks them. */
   readonly health: Readonly<Record<string, { readonly ok: boolean }>>
   readonly queue: {
     readonly deliveries: number

@@ -23,7 +23,7 @@ type Counts = WeakMap<Turn, { atMs: number; rows: number }>
 
 /** Finds the slot's open backfills. */
 export function createBackfills(options: PagedWork): () => Promise<Piece[]> {
-  const { outbox, slotName, mapping, judge, nowMs } = options
+  const { outbox, slotName, mapping, checkEntity, nowMs } = options
   const counts: Counts = new WeakMap()
 
   async function takeTurn(backfill: Backfill, turn: Turn, signal: AbortSignal): Promise<TurnEnd> {
@@ -39,7 +39,7 @@ export function createBackfills(options: PagedWork): () => Promise<Piece[]> {
     if (obstacle) return { waitsFor: obstacle }
 
     const { actionType, webhookId, rowsPerSecond } = backfill
-    const of = await judge(mapped)
+    const of = await checkEntity(mapped)
     if (of.kind === 'gone')
       return await fail(options, backfill, { reason: of.reason, code: 'page.entity_gone' })
     const { entity, catalogue } = of

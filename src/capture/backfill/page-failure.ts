@@ -1,7 +1,7 @@
 import { kindOfError } from '../../domain/capture/capture-failures.ts'
 import {
   addPageFailure,
-  judgePageFailures,
+  classifyPageFailures,
   type PageCode,
   type PageFailureKind,
   type PageFailures,
@@ -13,19 +13,23 @@ import { describeError } from '../../runtime/log.ts'
 export class PageRefused extends Error {}
 
 /** The meaning of a page's failure, together with earlier ones. */
-export type JudgedFailure = {
+export type ClassifiedFailure = {
   readonly failures: PageFailures
   readonly reason: string
   readonly code: PageCode | null
   readonly isFinal: boolean
 }
 
-/** Judges the error of a page. `position`: the key that the page begins after. */
-export function judgePageError(error: unknown, before: PageFailures | null, position: string): JudgedFailure {
+/** Classifies the error of a page. `position`: the key that the page begins after. */
+export function classifyPageError(
+  error: unknown,
+  before: PageFailures | null,
+  position: string,
+): ClassifiedFailure {
   const failures = addPageFailure(before, { kind: kindOf(error), position })
   const what = error instanceof PageRefused ? 'could not be stored' : 'could not be read'
   const reason = `the next page ${what}: ${describeError(error)}`.slice(0, 1_000)
-  return { failures, reason, ...judgePageFailures(failures) }
+  return { failures, reason, ...classifyPageFailures(failures) }
 }
 
 function kindOf(error: unknown): PageFailureKind {

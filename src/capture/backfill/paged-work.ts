@@ -16,12 +16,12 @@ import {
 } from '../../outbox/source/paged-work.ts'
 import { describeError, type Log } from '../../runtime/log.ts'
 import { sleep } from '../../runtime/sleep.ts'
-import type { Judged } from '../continuity/judged-tables.ts'
+import type { CheckedEntity } from '../continuity/check-entity.ts'
 import type { Source } from '../source/source.ts'
 import type { Catalogue } from '../verdict/catalogue.ts'
 import { bytesOf, type Page, readPageOf } from './backfill-page.ts'
 import type { PageStep, PageTask } from './backfill-window.ts'
-import { judgePageError } from './page-failure.ts'
+import { classifyPageError } from './page-failure.ts'
 import type { PageMerger, PageOutcome } from './pages.ts'
 import { readFanOutPageOf, readPartPageOf } from './part-page.ts'
 
@@ -86,7 +86,7 @@ export type PagedWork = {
   /** The receivers of a backfill in all cells; absent: there is main alone. */
   readonly receiversOf?: ((wanted: WantedReceivers) => Promise<Receivers>) | undefined
   /** An entity as the source has it now; throws if its tables can't be captured. */
-  readonly judge: (entity: EntityMapping) => Promise<Judged>
+  readonly checkEntity: (entity: EntityMapping) => Promise<CheckedEntity>
   readonly nowMs: () => number
   readonly log: Log
 }
@@ -142,7 +142,7 @@ export async function workOffPages(
   }
 
   async function onFailure(piece: Piece, turn: Turn, error: unknown): Promise<TurnEnd> {
-    const { failures, reason, code, isFinal } = judgePageError(error, turn.failures, piece.position)
+    const { failures, reason, code, isFinal } = classifyPageError(error, turn.failures, piece.position)
     turn.failures = failures
     if (!isFinal || !code || !piece.giveUp) return { waitsFor: { reason, code }, isHopeless: isFinal }
     await piece.giveUp({ reason, code })

@@ -62,12 +62,12 @@ export async function showRows(
   if (rows.size > 0)
     for (const related of entity.related) lists.set(related, await readList(related, [...rows.keys()]))
   const write = createResultWriter(catalogue)
-  const judge = createRowFilters(catalogue)
+  const matchRow = createRowFilters(catalogue)
   const entities: PresentEntity[] = []
   const unreadable: UnreadableRow[] = []
   for (const [entityId, row] of rows) {
     const shown = tryTwice(() => {
-      if (!isShown(entity, row, judge)) return null
+      if (!isShown(entity, row, matchRow)) return null
       const { json, omitted } = write(entity, row, list => {
         const read = lists.get(list)
         const value = read === null ? null : read?.get(entityId)

@@ -11,7 +11,7 @@ import {
   type ResyncStep,
   unsentEntities,
 } from '../../outbox/source/resyncs.ts'
-import type { Judged } from '../continuity/judged-tables.ts'
+import type { CheckedEntity } from '../continuity/check-entity.ts'
 import { writeDeletion } from '../map/write-event.ts'
 import type { Catalogue } from '../verdict/catalogue.ts'
 import { type KeysPage, type Page, readKeysOf } from './backfill-page.ts'
@@ -45,7 +45,7 @@ function kindOf({ tableName }: Part, { table }: EntityMapping): ResyncStep['part
  * for. A delete is sent only if its table was read completely, and did not contain the entity.
  */
 export function createResyncs(options: PagedWork): () => Promise<Piece[]> {
-  const { outbox, slotName, mapping, merger, judge, log } = options
+  const { outbox, slotName, mapping, merger, checkEntity, log } = options
   /** The resyncs of this stream, and whether it has delivered everything written before them. */
   const met = new Map<string, { hasCaughtUp: boolean }>()
 
@@ -72,7 +72,7 @@ export function createResyncs(options: PagedWork): () => Promise<Piece[]> {
   async function takeTurn(resync: Resync, turn: Turn, signal: AbortSignal): Promise<TurnEnd> {
     const entity = mapping.find(({ entityType }) => entityType === resync.entityType)
     const unmapped = `the mapping has no entity ${JSON.stringify(resync.entityType)} any more`
-    const of: Judged = entity ? await judge(entity) : { kind: 'gone', reason: unmapped }
+    const of: CheckedEntity = entity ? await checkEntity(entity) : { kind: 'gone', reason: unmapped }
     if (of.kind === 'gone') {
       const { reason } = of
       await cancelResync(outbox.pool, resync.id, { reason, code: 'page.entity_gone' })

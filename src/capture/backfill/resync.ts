@@ -19,7 +19,7 @@ import type { Queryable, Source } from '../source/source.ts'
 import { publish } from '../start/publish.ts'
 import { slotLock } from '../start/setup.ts'
 import type { Catalogue } from '../verdict/catalogue.ts'
-import { judgePublication } from '../verdict/publication-verdict.ts'
+import { checkPublication } from '../verdict/publication-verdict.ts'
 
 export type ResyncOptions = {
   slotName: string
@@ -86,7 +86,7 @@ export async function beginResync(
   const { mapping } = living
   // With a slot, a missing publication is a gap rather than a problem; here it must be created.
   if (facts.slot && !facts.publication)
-    problems.push(...judgePublication({ ...facts, slot: null }, catalogue, { ...options, mapping }))
+    problems.push(...checkPublication({ ...facts, slot: null }, catalogue, { ...options, mapping }))
   const { rows } = await lock.query('select active_pid from pg_replication_slots where slot_name = $1', [
     slotName,
   ])

@@ -11,7 +11,7 @@ const limits = `set local lock_timeout = '1s'; set local statement_timeout = '10
 const queryCanceled = '57014'
 
 /**
- * Creates the function that judges partitions with a replaced file. Postgres reports neither TRUNCATE of a single partition
+ * Creates the function that checks partitions with a replaced file. Postgres reports neither TRUNCATE of a single partition
  * nor writes to an unlogged one; VACUUM FULL and CLUSTER replace the file too.
  *
  * - kept: it has a row of a transaction that had ended at the last look. TRUNCATE leaves no row, SET LOGGED rewrites each
@@ -21,7 +21,7 @@ const queryCanceled = '57014'
  * - unknown: the stream may still bring that, which a mark will show.
  * - lost: otherwise.
  */
-export function createRewriteJudge(options: {
+export function createRewriteCheck(options: {
   source: Source
   merger: Pick<PageMerger, 'caughtUp' | 'hasTruncated'>
   log: Log

@@ -5,7 +5,7 @@ import { type EntityMapping, quoteIdentifier, tableKey } from '../../domain/mapp
 import type { Conditions } from '../../domain/mapping/row-filter.ts'
 import { type Catalogue, givesPrevious, type Table } from '../verdict/catalogue.ts'
 import { refusesUnpublished, type SourceFacts } from '../verdict/preflight-verdict.ts'
-import { judgeStop } from '../verdict/relation-verdict.ts'
+import { checkStop } from '../verdict/relation-verdict.ts'
 import { conditionsWithoutBefore, lastWithoutBefore, withoutBefore } from '../verdict/rows-before.ts'
 import { futureFailure } from '../verdict/table-verdict.ts'
 
@@ -154,7 +154,7 @@ export function relationLines(
         at === 0 &&
         tableKey(stop.table) === tableKey(entity.table) &&
         keyName(stop.owner) === keyName(entity.key)
-      const verdict = judgeStop(catalogue, { entity, related, at }, facts)
+      const verdict = checkStop(catalogue, { entity, related, at }, facts)
       const of = `entity ${entity.entityType}, related ${related.field}`
       const what = `${of}: column ${keyName(stop.owner)}${at === 0 ? '' : ` of ${tableKey(stop.table)}`}`
       const line: CheckLine =

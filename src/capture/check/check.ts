@@ -9,9 +9,9 @@ import type { Problem } from '../../domain/value/problem.ts'
 import { type LockHolder, lockedProblem } from '../source/source-locks.ts'
 import type { ReplicationTrial } from '../source/try-replication.ts'
 import type { Catalogue } from '../verdict/catalogue.ts'
-import { judgeMapping } from '../verdict/mapping-verdict.ts'
-import { judgeServer, type PublicationFacts, type SourceFacts } from '../verdict/preflight-verdict.ts'
-import { judgePublication } from '../verdict/publication-verdict.ts'
+import { checkMapping } from '../verdict/mapping-verdict.ts'
+import { checkServer, type PublicationFacts, type SourceFacts } from '../verdict/preflight-verdict.ts'
+import { checkPublication } from '../verdict/publication-verdict.ts'
 import { columnsLine } from './check-columns.ts'
 import { serverLines, slotLine } from './check-server.ts'
 import { conditionLine, lastLine, relationLines, tableLines, tenantLine, uniqueLine } from './check-tables.ts'
@@ -42,10 +42,10 @@ export function checkLines(
 ): CheckLine[] {
   const { mapping, slotName, publicationName, trial = null, lockHolders = [] } = options
   const problems: Problem[] = [
-    ...judgeServer(facts, options),
+    ...checkServer(facts, options),
     ...(trial && !trial.ok ? [trial.problem] : []),
-    ...judgeMapping(catalogue, mapping, facts, options.moved),
-    ...judgePublication(facts, catalogue, options),
+    ...checkMapping(catalogue, mapping, facts, options.moved),
+    ...checkPublication(facts, catalogue, options),
   ]
   const lines = [
     ...serverLines(facts, trial, options.nowMs),

@@ -31,10 +31,10 @@ export type ContinuityFacts = {
 }
 
 /**
- * Judges whether the slot continues exactly where the outbox ends. Otherwise changes are lost, which is a gap with a reason
+ * Checks whether the slot continues exactly where the outbox ends. Otherwise changes are lost, which is a gap with a reason
  * and a description.
  */
-export function judgeContinuity(facts: ContinuityFacts): { reason: GapReason; detail: string } | null {
+export function checkContinuity(facts: ContinuityFacts): { reason: GapReason; detail: string } | null {
   const { stored, slot, slotName } = facts
   if (facts.systemIdentifier !== stored.systemIdentifier)
     return {

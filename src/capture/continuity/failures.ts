@@ -1,8 +1,8 @@
 import { type CaptureCode, mendOf } from '../../domain/capture/capture-code.ts'
 import {
   addFailure,
+  classifyFailures,
   type FailureRow,
-  judgeFailures,
   kindOfError,
 } from '../../domain/capture/capture-failures.ts'
 import { formatLsn } from '../../domain/value/lsn.ts'
@@ -68,7 +68,7 @@ export function createFailures({
     if (error instanceof CaptureFailure) return stateAt('blocked', reason, await positionText(), error.code)
     if (ranMs > steadyMs) row = null
     row = addFailure(row, { kind: await kindOf(error), reason, position: await positionText() }, nowMs())
-    const verdict = judgeFailures(row, nowMs())
+    const verdict = classifyFailures(row, nowMs())
     if (!verdict) return { state: 'starting', reason }
     return stateAt(verdict.isBlocked ? 'blocked' : 'starting', reason, row.position, verdict.code)
   }

@@ -2,7 +2,7 @@ import { isDeepStrictEqual } from 'node:util'
 import {
   capturedTables,
   compareCaptured,
-  judgeSource,
+  compareSource,
   type PartArrival,
   type RewriteVerdict,
   type SourceLoss,
@@ -42,7 +42,7 @@ export async function recordInterruptions(
     await remember(outbox.pool, slotName, first)
     return { ...nothing, remembered: first }
   }
-  const lost = judgeSource(remembered.captured, now.captured, options.publicationName)
+  const lost = compareSource(remembered.captured, now.captured, options.publicationName)
   if (lost) return { ...nothing, lost, remembered }
   const mapped = publishedTables(mapping).map(tableKey)
   const { losses, next, ...compared } = compareCaptured(remembered.captured, now.captured, {

@@ -1,4 +1,4 @@
-import { judgeSource } from '../../domain/capture/captured.ts'
+import { compareSource } from '../../domain/capture/captured.ts'
 import type { EntityMapping } from '../../domain/mapping/mapping.ts'
 import { type Lsn, parseLsn } from '../../domain/value/lsn.ts'
 import type { Outbox } from '../../outbox/database/database.ts'
@@ -6,7 +6,7 @@ import type { Position } from '../../outbox/log/position.ts'
 import { type Remembered, readRemembered } from '../../outbox/source/captured.ts'
 import type { Source } from '../source/source.ts'
 import type { SourceFacts } from '../verdict/preflight-verdict.ts'
-import { judgeContinuity } from './continuity.ts'
+import { checkContinuity } from './continuity.ts'
 import { lastGood } from './last-good.ts'
 import { type CapturedNow, readCaptured } from './read-captured.ts'
 import { readFork } from './timeline.ts'
@@ -41,12 +41,12 @@ export async function findLoss(
   const { slotName, publicationName, mapping } = options
   const remembered = await readRemembered(outbox, slotName)
   const now = await readCaptured(source.pool, { ...options, ...facts, before: remembered?.captured ?? null })
-  const bySource = remembered && judgeSource(remembered.captured, now.captured, publicationName)
+  const bySource = remembered && compareSource(remembered.captured, now.captured, publicationName)
   const forkLsn = bySource ? null : await forkSince(source, { remembered, now })
   const { slot, systemIdentifier } = facts
   const found =
     bySource ??
-    judgeContinuity({
+    checkContinuity({
       ...{ slotName, publicationName, systemIdentifier, forkLsn, stored: position },
       // Read after the position: what is stored meanwhile lies beyond it.
       walEnd: now.beforeLsn,

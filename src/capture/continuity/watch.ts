@@ -7,7 +7,7 @@ import type { Outbox } from '../../outbox/database/database.ts'
 import { readPosition } from '../../outbox/log/position.ts'
 import { noteSeen, type Remembered } from '../../outbox/source/captured.ts'
 import { type Gap, listOpenGaps, openGap } from '../../outbox/source/gaps.ts'
-import { judgeTables } from '../source/preflight.ts'
+import { checkTablesAndPublication } from '../source/preflight.ts'
 import type { Source } from '../source/source.ts'
 import { type Interruptions, recordInterruptions } from './interruptions.ts'
 import { type CapturedNow, readCaptured } from './read-captured.ts'
@@ -20,7 +20,7 @@ export type Inspection =
 
 /**
  * Checks while streaming whether the tables are still captured completely: the stream does not report that a table left the
- * publication, or was replaced. An inspection is one statement; only a change, or a thorough one, judges everything again.
+ * publication, or was replaced. An inspection is one statement; only a change, or a thorough one, checks everything again.
  */
 export function createWatch(options: {
   source: Source
@@ -29,7 +29,7 @@ export function createWatch(options: {
   publicationName: string
   mapping: readonly EntityMapping[]
   remembered: Remembered
-  judgeRewrites: (remembered: Remembered, now: CapturedNow) => Promise<RewriteVerdict>
+  checkRewrites: (remembered: Remembered, now: CapturedNow) => Promise<RewriteVerdict>
   onFound: (found: Pick<Interruptions, 'losses' | 'arrivals'>) => void
   onGaps: (open: readonly Gap[]) => void
 }) {
@@ -47,9 +47,9 @@ export function createWatch(options: {
       remembered = { ...remembered, seenLsn: now.beforeLsn, seenXid: now.endedXid }
       return { kind: 'well', isNews: false }
     }
-    const problems = await judgeTables(source, options)
+    const problems = await checkTablesAndPublication(source, options)
     const isSound = problems.length === 0
-    const verdict = await options.judgeRewrites(remembered, now)
+    const verdict = await options.checkRewrites(remembered, now)
     const found = await recordInterruptions(outbox, options, { remembered, now, isSound, verdict })
     if (found.lost) {
       const position = await readPosition(outbox, slotName)

@@ -137,9 +137,9 @@ export function createMapper(options: {
 function readingBy(catalogue: Catalogue, mapping: readonly EntityMapping[]) {
   const plans = new WeakMap<Relation, Plan>()
   const shapes = createShapes(catalogue)
-  const judgeRow = createRowFilters(catalogue)
+  const matchRow = createRowFilters(catalogue)
   const findFacts = createFactsFinder(catalogue)
-  const writeEvent = createEventWriter(catalogue, { shapes, judgeRow })
+  const writeEvent = createEventWriter(catalogue, { shapes, matchRow })
 
   function planOf(relation: Relation): Plan {
     const known = plans.get(relation)
@@ -149,7 +149,7 @@ function readingBy(catalogue: Catalogue, mapping: readonly EntityMapping[]) {
     return plan
   }
 
-  return { catalogue, shapes, judgeRow, findFacts, writeEvent, planOf }
+  return { catalogue, shapes, matchRow, findFacts, writeEvent, planOf }
 }
 
 type Reading = ReturnType<typeof readingBy>
@@ -176,9 +176,9 @@ function noteTruncations(catalogue: Catalogue) {
   return { truncated, emptied, onTruncate }
 }
 
-function compare(named: ChangedEntity, { judgeRow, findFacts }: Reading): Compared {
-  const judged = tryTwice(() => filtered(named, judgeRow))
-  const item = judged.ok ? judged.value : { ...named, matchedBefore: 'unknown' as const }
+function compare(named: ChangedEntity, { matchRow, findFacts }: Reading): Compared {
+  const matched = tryTwice(() => filtered(named, matchRow))
+  const item = matched.ok ? matched.value : { ...named, matchedBefore: 'unknown' as const }
   const found = tryTwice(() => findFacts(item.entity, item.relation, item.folded))
   const facts = found.ok ? found.value : { previous: null, changed: null }
   // A row that may begin to match is sent, whatever changed.

@@ -3,7 +3,7 @@ import type { IsSameRow } from '../../domain/capture/fold.ts'
 import { columnsOfKey, type KeyColumns } from '../../domain/mapping/entity-key.ts'
 import { columnsOf, type Stop, stopsOf } from '../../domain/mapping/hops.ts'
 import { type EntityMapping, type TableName, tableKey } from '../../domain/mapping/mapping.ts'
-import { judgeOf, listColumns, type OwnerPlan } from '../related/owners.ts'
+import { listColumns, matcherOf, type OwnerPlan } from '../related/owners.ts'
 import type { Catalogue, Table } from '../verdict/catalogue.ts'
 import { mapColumns, namedOf } from './mapped-columns.ts'
 
@@ -54,7 +54,7 @@ export function makePlan(relation: Relation, mapping: readonly EntityMapping[], 
             ...plan,
             shown: shownIndexes(mapped, stop, catalogue),
             identity: indexesBeside([], isOfIdentity),
-            judge: judgeOf(mapped, stop.rows, catalogue),
+            matches: matcherOf(mapped, stop.rows, catalogue),
             columns: listColumns(mapped, stop, catalogue),
           },
         ]

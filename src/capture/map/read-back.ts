@@ -13,8 +13,8 @@ import {
 } from '../../domain/mapping/mapping.ts'
 import type { JsonWriter } from '../../domain/value/json-text.ts'
 import { hasKeyOf, undefinedColumn } from '../related/column-type.ts'
-import { judgeOfRows } from '../related/judge-rows.ts'
 import { listQuery } from '../related/list-query.ts'
+import { createRowMatcher } from '../related/match-rows.ts'
 import type { Queryable } from '../source/source.ts'
 import { readUpTo } from '../stream/read-up-to.ts'
 import type { Catalogue } from '../verdict/catalogue.ts'
@@ -95,7 +95,7 @@ export async function readRelated(
   owners: readonly string[],
   mostBytes = Number.POSITIVE_INFINITY,
 ): Promise<Map<string, RelatedValue | null>> {
-  const { select, from, order, sized, living, judged } = listQuery(catalogue, related)
+  const { select, from, order, sized, living, filters } = listQuery(catalogue, related)
   const firstOwner = stopsOf(related)[0]!.owner
   const { rows, fields } = await readUpTo(db, {
     columns: select.join(', '),
@@ -114,9 +114,9 @@ export async function readRelated(
   const byOwner = new Map<string, Map<string, string>>()
   const counts = new Map<string, number>()
   const broken = new Set<string>()
-  const judge = judgeOfRows(catalogue, judged, fields)
+  const matches = createRowMatcher(catalogue, filters, fields)
   for (const row of rows) {
-    const verdict = judge(readable(catalogue, row))
+    const verdict = matches(readable(catalogue, row))
     if (verdict === 'no') continue
     const key = idAt(row, ofKey)!
     counts.set(key, (counts.get(key) ?? 0) + 1)
@@ -159,13 +159,13 @@ function addItem(related: RelatedList, writers: readonly JsonWriter[]): AddRow {
 
 /**
  * Of two rows with one name the last counts, unless the mapping wants lists; a row without a name is skipped. Unnamed names
- * are judged like columns.
+ * are suspected like columns.
  */
 function addMember(related: RelatedList, write: JsonWriter, kind: ColumnKind): AddRow {
-  const judged = new Map<string, boolean>()
+  const known = new Map<string, boolean>()
   const isSent = (name: string) => {
-    const is = judged.get(name) ?? sendsName(related, name, kind)
-    judged.set(name, is)
+    const is = known.get(name) ?? sendsName(related, name, kind)
+    known.set(name, is)
     return is
   }
   return (items, [name, value]) => {

@@ -8,11 +8,11 @@ import type { ChangedEntity } from './changed-entities.ts'
 import type { Shape, ShapedRow } from './result.ts'
 
 /**
- * Creates the function that judges whether a row is sent, for stream, backfills and resyncs alike. It finds columns by name;
+ * Creates the function that decides whether a row is sent, for stream, backfills and resyncs alike. It finds columns by name;
  * missing ones are unknown.
  */
 export function createRowFilters(types: Types) {
-  const judgeOf = perPair((shape: Shape, filter: RowFilter) => {
+  const matcherOf = perPair((shape: Shape, filter: RowFilter) => {
     const indexes = new Map(shape.map(({ name }, i) => [name, i]))
     const matcher = createMatcher(filter, column => {
       const index = indexes.get(column)
@@ -28,7 +28,7 @@ export function createRowFilters(types: Types) {
     known: readonly { readonly column: string; readonly value: Value }[] = [],
   ): Verdict => {
     if (!filter) return 'yes'
-    const { matcher, indexes } = judgeOf(shape, filter)
+    const { matcher, indexes } = matcherOf(shape, filter)
     return matcher(column => {
       const index = indexes.get(column)
       const value = index === undefined ? undefined : values[index]
@@ -51,7 +51,7 @@ export type RowFilters = ReturnType<typeof createRowFilters>
  */
 export function filtered(
   item: ChangedEntity,
-  judge: RowFilters,
+  matchRow: RowFilters,
 ): ChangedEntity & { readonly matchedBefore: Verdict } {
   const { entity, folded, relation, key } = item
   const { before, row, existed, present } = folded
@@ -63,18 +63,18 @@ export function filtered(
   const names = columnsOfKey(entity.key)
   const parts = key === null ? null : splitKey(key, names.length)
   const byKey = (parts ?? []).map((value, i) => ({ column: names[i]!, value }))
-  const judged = (values: ShapedRow['values'] | null) =>
+  const match = (values: ShapedRow['values'] | null) =>
     values === null || relation === null
       ? 'unknown'
-      : judge(filter, { shape: relation.columns, values }, byKey)
-  const was = !existed ? 'no' : judged(before === 'unknown' ? null : before)
-  const is = present.length === 0 ? 'no' : judged(row)
+      : matchRow(filter, { shape: relation.columns, values }, byKey)
+  const was = !existed ? 'no' : match(before === 'unknown' ? null : before)
+  const is = present.length === 0 ? 'no' : match(row)
   return { ...item, matchedBefore: was, folded: { ...folded, state: actionOf(was, is) ?? 'nothing' } }
 }
 
 /** Whether the row to be sent matches. Throws if that is unknown. */
-export function isShown(entity: EntityMapping, row: ShapedRow, judge: RowFilters): boolean {
-  const verdict = judge(entity.rows, row)
+export function isShown(entity: EntityMapping, row: ShapedRow, matchRow: RowFilters): boolean {
+  const verdict = matchRow(entity.rows, row)
   if (verdict !== 'unknown') return verdict === 'yes'
   throw new Error('whether it matches `where` and `deleted_when` is unknown: one of its values is unknown')
 }

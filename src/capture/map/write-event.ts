@@ -24,7 +24,7 @@ export type EventText = Pick<WebhookEvent, 'entityType' | 'entityId' | 'actionTy
 /** Creates the function that writes an entity's event; null: none. */
 export function createEventWriter(
   catalogue: Catalogue,
-  { shapes, judgeRow }: { shapes: Shapes; judgeRow: RowFilters },
+  { shapes, matchRow }: { shapes: Shapes; matchRow: RowFilters },
 ) {
   const writeResult = createResultWriter(catalogue)
   const writeLast = createLastWriter(catalogue)
@@ -42,12 +42,12 @@ export function createEventWriter(
     const { entity, key, folded, facts } = item
     if (folded.state === 'nothing' || key === null) return null
     const read = item.mayRemain ? missing.rowOf(item) : null
-    const remaining = read && isShown(entity, read, judgeRow) ? read : null
+    const remaining = read && isShown(entity, read, matchRow) ? read : null
     const state = remaining ? 'update' : folded.state
     const isDelete = state === 'delete'
     const row = isDelete ? null : (remaining ?? missing.rowOf(item))
     // Already gone, or no longer matching: a later transaction brings its `delete`.
-    if (!isDelete && (row === null || !isShown(entity, row, judgeRow))) return null
+    if (!isDelete && (row === null || !isShown(entity, row, matchRow))) return null
     const of = tenantsOf(item, state, row)
     const result = row && writeResult(entity, row, list => jsonOf(missing.relatedOf(list, key)))
     const last = isDelete ? lastOf(item) : null

@@ -10,8 +10,8 @@ import {
 import type { Queryable } from '../source/source.ts'
 import type { Catalogue } from '../verdict/catalogue.ts'
 import { typeOf } from './column-type.ts'
-import { judgeOfRows } from './judge-rows.ts'
 import { addDeciding, alias, joined, leadsTo, type ReadColumn } from './list-query.ts'
+import { createRowMatcher } from './match-rows.ts'
 import type { IsReceived } from './received-rows.ts'
 
 /** The keys of entities that a value leads to. `isMore`: others are sent page by page. */
@@ -40,7 +40,7 @@ export async function findOwners(
   const sqlOf = (i: number, column: string) => `${alias(i)}.${quoteIdentifier(column)}`
   const owner = columnsOfKey(stops[0]!.owner)
   const read: ReadColumn[] = owner.map(column => ({ at: 0, column }))
-  const judged = addDeciding(read, stops.slice(0, at))
+  const filters = addDeciding(read, stops.slice(0, at))
   const columns = read.map(({ at, column }, i) => `${sqlOf(at, column)} as c${i}`)
   const own = tableKey(entity.table)
   const isComparable = haveSameValues(catalogue, entity, stops[0]!)
@@ -62,7 +62,7 @@ export async function findOwners(
     rowMode: 'array',
   })
   if (rows.length > mostRows.together) return new Map(values.map(value => [value, many]))
-  const judge = judgeOfRows(catalogue, judged, fields.slice(2))
+  const matches = createRowMatcher(catalogue, filters, fields.slice(2))
   const found = new Map<string, { count: number; keys: Set<string>; isMore: boolean }>()
   for (const [ordinal, xmin, ...row] of rows as (string | null)[][]) {
     const value = values[Number(ordinal) - 1]!
@@ -70,7 +70,7 @@ export async function findOwners(
     found.set(value, of)
     of.count++
     // A row that begins or ceases to lead on has its own change.
-    if (judge(row) === 'no') continue
+    if (matches(row) === 'no') continue
     if (xmin != null && isReceived(xmin)) of.keys.add(idAt(row, [...owner.keys()])!)
     else of.isMore = true
   }

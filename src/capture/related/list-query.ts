@@ -5,7 +5,7 @@ import { filterColumns } from '../../domain/mapping/row-filter.ts'
 import type { Catalogue } from '../verdict/catalogue.ts'
 import { haveOperator } from '../verdict/relation-verdict.ts'
 import { hasKeyOf } from './column-type.ts'
-import type { Judged } from './judge-rows.ts'
+import type { FoundFilters } from './match-rows.ts'
 
 /** The query of a related field for the keys $1 (or $1, $2 and so on), and its deciding columns. */
 export type ListQuery = {
@@ -17,7 +17,7 @@ export type ListQuery = {
   /** The field without columns that its table no longer has. */
   readonly living: RelatedList
   /** The filters of its tables. */
-  readonly judged: Judged
+  readonly filters: FoundFilters
 }
 
 /** Builds the query of a related field: one for all owners, with a join per table. */
@@ -36,7 +36,7 @@ export function listQuery(catalogue: Catalogue, list: RelatedList): ListQuery {
     ...living.columns.map(column => ({ at: last, column })),
   ]
   const shown = read.slice(owner.length).map(({ column }) => sqlOf(last, column))
-  const judged = addDeciding(read, stops)
+  const filters = addDeciding(read, stops)
   const asked = stops.flatMap(({ order }, at) =>
     order
       .filter(({ column }) => has(at, column))
@@ -59,7 +59,7 @@ export function listQuery(catalogue: Catalogue, list: RelatedList): ListQuery {
       const known = knownOf(at)?.columns.find(({ name }) => name === column)
       return known ? [{ sql: sqlOf(at, column), typeOid: known.typeOid }] : []
     }),
-    ...{ living, judged },
+    ...{ living, filters },
   }
 }
 
@@ -67,7 +67,7 @@ export function listQuery(catalogue: Catalogue, list: RelatedList): ListQuery {
 export type ReadColumn = { readonly at: number; readonly column: string }
 
 /** Adds the deciding columns to those to read; returns their positions. */
-export function addDeciding(read: ReadColumn[], stops: readonly Stop[]): Judged {
+export function addDeciding(read: ReadColumn[], stops: readonly Stop[]): FoundFilters {
   return stops.flatMap(({ rows }, at) => {
     if (!rows) return []
     const indexes = filterColumns(rows).map((column): [string, number] => {

@@ -21,7 +21,7 @@ export type OwnerPlan = {
   /** The positions of the identity's columns. */
   readonly identity: readonly number[]
   /** Whether the field shows a row. */
-  readonly judge: (row: Row) => Verdict
+  readonly matches: (row: Row) => Verdict
   /** The columns that it shows or orders by; null: some are missing. */
   readonly columns: ListColumns | null
 }
@@ -53,7 +53,7 @@ export function listColumns(mapped: Relation, stop: Stop, catalogue: Catalogue):
 }
 
 /** Whether a related field shows a row: `unknown` if it depends on an unknown value. */
-export function judgeOf(
+export function matcherOf(
   mapped: Relation,
   rows: RowFilter | undefined,
   catalogue: Catalogue,
@@ -79,10 +79,10 @@ export function ownersOf(
   change: Exclude<Change, { kind: 'truncate' | 'unreadable' }>,
   { row, isFull, owner }: { row: Row | null; isFull: boolean; owner: OwnerPlan },
 ): Map<string, ListChange> {
-  const { entity, ownerIndexes, shown, identity, judge } = owner
+  const { entity, ownerIndexes, shown, identity, matches } = owner
   const before = change.kind === 'insert' ? null : knownBefore(change, isFull, identity)
-  const was = change.kind === 'insert' ? 'no' : before === null ? 'unknown' : judge(before)
-  const is = row === null ? 'no' : judge(row)
+  const was = change.kind === 'insert' ? 'no' : before === null ? 'unknown' : matches(before)
+  const is = row === null ? 'no' : matches(row)
   const isShownAsBefore = was === 'yes' && is === 'yes' && !entity.sendsUnchanged
   if (isShownAsBefore && change.kind === 'update' && isKnownUnchanged(change, isFull, shown)) return new Map()
   const now = idAt(row, ownerIndexes)

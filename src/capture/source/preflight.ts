@@ -6,9 +6,9 @@ import type { Outbox } from '../../outbox/database/database.ts'
 import { ConnectionRefused } from '../../outbox/database/session-settings.ts'
 import { knownColumns } from '../../outbox/source/source-columns.ts'
 import type { Catalogue } from '../verdict/catalogue.ts'
-import { judgeMapping } from '../verdict/mapping-verdict.ts'
-import { isOfTables, judgeServer, type SourceFacts } from '../verdict/preflight-verdict.ts'
-import { judgePublication } from '../verdict/publication-verdict.ts'
+import { checkMapping } from '../verdict/mapping-verdict.ts'
+import { checkServer, isOfTables, type SourceFacts } from '../verdict/preflight-verdict.ts'
+import { checkPublication } from '../verdict/publication-verdict.ts'
 import { type Living, readLivingMapping } from './learn-catalogue.ts'
 import { readPublication } from './publication-facts.ts'
 import { readCatalogue } from './read-catalogue.ts'
@@ -116,10 +116,10 @@ export async function preflight(
     const living = await readLivingMapping(db, catalogue, options.mapping)
     const { mapping } = living
     const problems = [
-      ...judgeServer(facts, options),
-      ...judgeMapping(catalogue, mapping, facts, living.moved),
+      ...checkServer(facts, options),
+      ...checkMapping(catalogue, mapping, facts, living.moved),
     ]
-    const publication = judgePublication(facts, catalogue, { ...options, mapping })
+    const publication = checkPublication(facts, catalogue, { ...options, mapping })
     return { problems: [...problems, ...publication], facts, catalogue, living }
   })
 }
@@ -139,7 +139,10 @@ export async function preflightAndTry(source: Source, options: Parameters<typeof
 }
 
 /** Problems of tables or publication during capture. */
-export async function judgeTables(source: Source, options: PreflightOptions): Promise<Problem[]> {
+export async function checkTablesAndPublication(
+  source: Source,
+  options: PreflightOptions,
+): Promise<Problem[]> {
   const { problems, facts } = await preflight(source, options)
   const isMissing = facts.publication === null
   const what = `publication ${options.publicationName}`

@@ -34,7 +34,7 @@ type Options = {
   onWaiting: (forWhat: string) => void
 }
 
-/** Held while a slot is created, judged or replaced. */
+/** Held while a slot is created, checked or replaced. */
 export const slotLock = 0x77616c68
 
 /**
@@ -56,7 +56,7 @@ export async function setUp(source: Source, outbox: Outbox, options: Options): P
     }
     const checked = await findLoss(source, outbox, { facts, position }, options)
     const { remembered, now } = checked
-    const lost = await judge(outbox, checked, options)
+    const lost = await recordLoss(outbox, checked, options)
     if (lost) return { kind: 'lost', ...lost }
     const isSound = problems.length === 0
     const found = await recordInterruptions(outbox, options, { remembered, now, isSound })
@@ -69,7 +69,7 @@ export async function setUp(source: Source, outbox: Outbox, options: Options): P
 }
 
 /** Why everything is lost, or null; records a new gap. */
-async function judge(
+async function recordLoss(
   outbox: Outbox,
   { loss, forkLsn }: LossFound,
   { slotName }: Options,

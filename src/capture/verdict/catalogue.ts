@@ -118,7 +118,7 @@ export function givesPrevious(table: Table): boolean {
   return table.identity === 'f' && table.leaves.every(({ identity }) => identity === 'f')
 }
 
-/** The columns of a table or a relation, as `chooseFields` judges them. */
+/** The columns of a table or a relation, as `chooseFields` takes them. */
 export function choosable(
   { kindOf }: Pick<Catalogue, 'kindOf'>,
   columns: readonly { readonly name: string; readonly typeOid: number }[],

@@ -17,8 +17,8 @@ import { formats } from '../../domain/value/format.ts'
 import { nearest } from '../../domain/value/nearest.ts'
 import { type Catalogue, chosenFields, type Table } from './catalogue.ts'
 import type { SourceFacts, TableProblem } from './preflight-verdict.ts'
-import { judgeStop } from './relation-verdict.ts'
-import { judgeTable } from './table-verdict.ts'
+import { checkStop } from './relation-verdict.ts'
+import { checkTable } from './table-verdict.ts'
 
 function mendOf(column: string, names: readonly string[]): string {
   const meant = nearest(column, names)
@@ -37,7 +37,7 @@ function mendOfMoved(was: TableName, now: TableName): string {
 type Facts = Pick<SourceFacts, 'role' | 'serverVersion' | 'publication'>
 
 /** The mapped tables must exist, be readable, have the named columns, and an identity with which no statement fails. */
-export function judgeMapping(
+export function checkMapping(
   catalogue: Catalogue,
   mapping: readonly EntityMapping[],
   facts: Facts,
@@ -47,11 +47,11 @@ export function judgeMapping(
   return [
     ...publishedTables(mapping).flatMap(name => {
       const table = catalogue.tables.get(tableKey(name))
-      return table ? judgeTable(table, facts) : missingTable(name, moved.get(tableKey(name)), catalogue)
+      return table ? checkTable(table, facts) : missingTable(name, moved.get(tableKey(name)), catalogue)
     }),
     ...mapping.flatMap(entity => [
-      ...judgeEntity(catalogue, entity),
-      ...entity.related.flatMap(related => judgeRelated(catalogue, entity, related, facts)),
+      ...checkEntity(catalogue, entity),
+      ...entity.related.flatMap(related => checkRelated(catalogue, entity, related, facts)),
     ]),
   ]
 }
@@ -74,7 +74,7 @@ function missingTable(
   return [{ code: 'table_missing', what, found: 'missing', mend }]
 }
 
-function judgeEntity(catalogue: Catalogue, entity: EntityMapping): TableProblem[] {
+function checkEntity(catalogue: Catalogue, entity: EntityMapping): TableProblem[] {
   const table = catalogue.tables.get(tableKey(entity.table))
   if (!table) return []
   const { fields: rules, key, last, tenant, label } = entity
@@ -101,7 +101,7 @@ function judgeEntity(catalogue: Catalogue, entity: EntityMapping): TableProblem[
   ]
 }
 
-function judgeRelated(
+function checkRelated(
   catalogue: Catalogue,
   entity: EntityMapping,
   related: RelatedList,
@@ -115,7 +115,7 @@ function judgeRelated(
     const of = isLast ? what : `${what}, through ${tableKey(stop.table)}`
     const { where: through = [] } = stop.rows ?? {}
     const conditions = at < (related.through ?? []).length ? through : (related.where ?? [])
-    const verdict = judgeStop(catalogue, { entity, related, at }, facts)
+    const verdict = checkStop(catalogue, { entity, related, at }, facts)
     const fields = related.columns.map(column => ({
       field: ruleOf(related.rename, column) ?? column,
       from: `column ${column}`,

@@ -70,7 +70,7 @@ export type PublishedTable = TableName & {
 }
 
 /** The server: version, settings, the role's rights, and whether a slot exists or can be created. */
-export function judgeServer(facts: SourceFacts, names: { slotName: string }): Problem[] {
+export function checkServer(facts: SourceFacts, names: { slotName: string }): Problem[] {
   const problems: Problem[] = []
   const add = (code: ProblemCode, what: string, found: string, mend: string) =>
     problems.push({ code, what, found, mend })
@@ -156,7 +156,7 @@ const tableProblems = [
   ...(['publication_generated', 'publication_filter', 'publication_gone'] as const),
 ] satisfies ProblemCode[]
 
-/** A problem of mapped tables or publication: their judges return no other. */
+/** A problem of mapped tables or publication: their checks return no other. */
 export type TableProblem = Problem & { readonly code: (typeof tableProblems)[number] }
 
 const ofTables: ReadonlySet<ProblemCode> = new Set(tableProblems)

@@ -7,8 +7,7 @@ import {
 import type { Catalogue } from './catalogue.ts'
 import { refusesUnpublished, type SourceFacts, type TableProblem, wouldFail } from './preflight-verdict.ts'
 
-/** The input of judging a publication. */
-type Judged = {
+type Input = {
   readonly facts: SourceFacts
   readonly publication: NonNullable<SourceFacts['publication']>
   readonly catalogue: Catalogue
@@ -21,7 +20,7 @@ type Judged = {
 }
 
 /** The publication, if it exists; otherwise whether this role can create it. */
-export function judgePublication(
+export function checkPublication(
   facts: SourceFacts,
   catalogue: Catalogue,
   options: { mapping: readonly EntityMapping[]; publicationName: string },
@@ -30,11 +29,11 @@ export function judgePublication(
   const { mapping, publicationName } = options
   const wanted = publishedTables(mapping)
   const create = createPublication(publicationName, mapping, facts)
-  if (!publication) return judgeMissing(facts, catalogue, { wanted, publicationName, create })
+  if (!publication) return checkMissing(facts, catalogue, { wanted, publicationName, create })
   const there = wanted.filter(table => catalogue.tables.has(tableKey(table)))
   const setTables = `alter publication ${publicationName} set table ${there.map(tableKey).join(', ')};`
   const what = `publication ${publicationName}`
-  const judged = { facts, publication, catalogue, wanted, what, publicationName, setTables }
+  const input = { facts, publication, catalogue, wanted, what, publicationName, setTables }
   const problems: TableProblem[] = []
   if (publication.isForAllTables)
     problems.push({
@@ -43,11 +42,11 @@ export function judgePublication(
       found: 'FOR ALL TABLES',
       mend: `walhook would capture its own tables. Run: drop publication ${publicationName}; ${create}`,
     })
-  return [...problems, ...judgeOptions(judged), ...judgeWanted(judged), ...judgeOthers(judged)]
+  return [...problems, ...checkOptions(input), ...checkWanted(input), ...checkOthers(input)]
 }
 
 /** Whether this role can create the publication with all tables. */
-function judgeMissing(
+function checkMissing(
   facts: SourceFacts,
   catalogue: Catalogue,
   {
@@ -56,7 +55,7 @@ function judgeMissing(
     create,
   }: { wanted: readonly TableName[]; publicationName: string; create: string },
 ): TableProblem[] {
-  // With a slot, its publication was dropped: a gap, and judged as one.
+  // With a slot, its publication was dropped: a gap, and checked as one.
   if (facts.slot) return []
   const notOwned = wanted.map(tableKey).filter(table => catalogue.tables.get(table)?.isOwned === false)
   if (facts.mayCreate && notOwned.length === 0) return []
@@ -73,12 +72,12 @@ function judgeMissing(
   ]
 }
 
-const isPartitioned = ({ catalogue }: Judged, table: TableName) =>
+const isPartitioned = ({ catalogue }: Input, table: TableName) =>
   catalogue.tables.get(tableKey(table))?.kind === 'p'
 
 /** The published kinds of changes, and under which names. */
-function judgeOptions(judged: Judged): TableProblem[] {
-  const { publication, wanted, what, publicationName } = judged
+function checkOptions(input: Input): TableProblem[] {
+  const { publication, wanted, what, publicationName } = input
   const problems: TableProblem[] = []
   if (!publication.publishesAll)
     problems.push({
@@ -87,7 +86,7 @@ function judgeOptions(judged: Judged): TableProblem[] {
       found: 'does not publish all of insert, update, delete and truncate',
       mend: `run: alter publication ${publicationName} set (publish = 'insert, update, delete, truncate');`,
     })
-  const partitioned = wanted.filter(table => isPartitioned(judged, table))
+  const partitioned = wanted.filter(table => isPartitioned(input, table))
   if (!publication.viaRoot && partitioned.length > 0)
     problems.push({
       code: 'publication_via_root',
@@ -99,12 +98,12 @@ function judgeOptions(judged: Judged): TableProblem[] {
 }
 
 /** The mapped tables: a missing table is reported as such, and can't be added. */
-function judgeWanted(judged: Judged): TableProblem[] {
-  const { publication, catalogue, wanted, what, publicationName } = judged
+function checkWanted(input: Input): TableProblem[] {
+  const { publication, catalogue, wanted, what, publicationName } = input
   const published = new Set(publication.tables.map(tableKey))
   const missing = wanted
     .filter(table => catalogue.tables.has(tableKey(table)))
-    .filter(table => publication.viaRoot || !isPartitioned(judged, table))
+    .filter(table => publication.viaRoot || !isPartitioned(input, table))
     .map(tableKey)
     .filter(table => !published.has(table))
   if (missing.length === 0 || publication.isForAllTables) return []
@@ -120,14 +119,14 @@ function judgeWanted(judged: Judged): TableProblem[] {
 }
 
 /** Published tables that make statements of the application fail, or add or omit changes. */
-function judgeOthers({
+function checkOthers({
   facts,
   publication,
   wanted,
   what,
   publicationName,
   setTables,
-}: Judged): TableProblem[] {
+}: Input): TableProblem[] {
   const problems: TableProblem[] = []
   if (publication.schemas.length > 0)
     problems.push({

@@ -21,16 +21,16 @@ type Verdict = RelationVerdict & {
 }
 
 /**
- * Judges the path to the table `at` of a related field. A contradicting foreign key alone is an error before the table is
+ * Checks the path to the table `at` of a related field. A contradicting foreign key alone is an error before the table is
  * published, and a warning later, so that a migration does not stop the whole capture.
  */
-export function judgeStop(
+export function checkStop(
   catalogue: Catalogue,
   { entity, related, at }: { entity: EntityMapping; related: RelatedList; at: number },
   { publication }: Pick<SourceFacts, 'publication'>,
 ): RelationVerdict {
   const { isByReference, ...verdict }: Verdict =
-    at === 0 ? judgeRelation(catalogue, entity, related) : judgeHop(catalogue, related, at)
+    at === 0 ? checkRelation(catalogue, entity, related) : checkHop(catalogue, related, at)
   const table = tableKey(stopsOf(related)[at]!.table)
   const isPublished = publication?.tables.some(name => tableKey(name) === table)
   return verdict.level === 'error' && isByReference && isPublished
@@ -39,10 +39,10 @@ export function judgeStop(
 }
 
 /**
- * Judges by the types of both columns, and by foreign keys. A wrong owner column gives empty lists without any error. For a
+ * Compares the types of both columns, and foreign keys. A wrong owner column gives empty lists without any error. For a
  * composite key, the worst column counts.
  */
-function judgeRelation(catalogue: Catalogue, entity: EntityMapping, related: RelatedList): Verdict {
+function checkRelation(catalogue: Catalogue, entity: EntityMapping, related: RelatedList): Verdict {
   const first = stopsOf(related)[0]!
   const [keys, owners] = [columnsOfKey(entity.key), columnsOfKey(first.owner)]
   if (keys.length !== owners.length)
@@ -52,13 +52,13 @@ function judgeRelation(catalogue: Catalogue, entity: EntityMapping, related: Rel
       mend: `in the mapping, name as owner the columns of ${tableKey(first.table)} that contain ${keys.join(', ')}, in this order`,
     }
   const verdicts = keys.map((key, i) =>
-    judgeColumn(catalogue, entity, first.table, { key, owner: owners[i]! }),
+    checkColumn(catalogue, entity, first.table, { key, owner: owners[i]! }),
   )
   const of = (level: RelationVerdict['level']) => verdicts.find(verdict => verdict.level === level)
   return of('error') ?? of('warning') ?? verdicts[0]!
 }
 
-function judgeColumn(
+function checkColumn(
   catalogue: Catalogue,
   entity: EntityMapping,
   relatedName: TableName,
@@ -101,10 +101,10 @@ function judgeColumn(
 }
 
 /**
- * Judges whether the rows of a related field's table `at` (after the first) can be those that the table before refers to: by
- * types, and by foreign keys of either.
+ * Checks whether the rows of a related field's table `at` (after the first) can be those that the table before refers to: by
+ * types, and foreign keys of either.
  */
-function judgeHop(catalogue: Catalogue, list: RelatedList, at: number): RelationVerdict {
+function checkHop(catalogue: Catalogue, list: RelatedList, at: number): RelationVerdict {
   const [before, stop] = [stopsOf(list)[at - 1]!, stopsOf(list)[at]!]
   const [from, table] = [before, stop].map(each => catalogue.tables.get(tableKey(each.table)))
   const to = from?.columns.find(({ name }) => name === before.to)

@@ -3,7 +3,7 @@ import type { Table } from './catalogue.ts'
 import { refusesUnpublished, type SourceFacts, type TableProblem, wouldFail } from './preflight-verdict.ts'
 
 /** An existing table must be in the WAL, show all its rows, and make no statement fail. */
-export function judgeTable(
+export function checkTable(
   table: Table,
   facts: Pick<SourceFacts, 'role' | 'serverVersion' | 'publication'>,
 ): TableProblem[] {
@@ -20,14 +20,14 @@ export function judgeTable(
   // If it is published already, `check` warns: a future harm does not stop capture.
   const future = facts.publication === null ? futureFailure(table) : null
   return [
-    ...judgeReading(table, facts.role),
-    ...judgeIdentity(table),
+    ...checkReading(table, facts.role),
+    ...checkIdentity(table),
     ...(future ? [future] : []),
-    ...judgeParts(table, facts),
+    ...checkParts(table, facts),
   ]
 }
 
-function judgeReading(table: Table, role: string): TableProblem[] {
+function checkReading(table: Table, role: string): TableProblem[] {
   const key = tableKey(table.name)
   const what = `table ${key}`
   const problems: TableProblem[] = []
@@ -57,7 +57,7 @@ function insteadOfBypass(table: Table, role: string): string {
   return steps.length === 0 ? '' : `  Or, which gives it all rights of the owner: ${steps.join(' ')}`
 }
 
-function judgeIdentity(table: Table): TableProblem[] {
+function checkIdentity(table: Table): TableProblem[] {
   const key = tableKey(table.name)
   const problems: TableProblem[] = []
   if (table.identityColumns.length === 0)
@@ -101,7 +101,7 @@ export function futureFailure(table: Table): TableProblem | null {
   }
 }
 
-function judgeParts(table: Table, facts: Pick<SourceFacts, 'serverVersion'>): TableProblem[] {
+function checkParts(table: Table, facts: Pick<SourceFacts, 'serverVersion'>): TableProblem[] {
   const key = tableKey(table.name)
   const parts = table.leaves.map(leaf => ({
     ...leaf,

@@ -9,10 +9,10 @@ import { type AskTrouble, readAskTrouble } from '../../outbox/records/mail-addre
 /** What admins have set on webhooks, and what has no effect because of the configuration or the mapping. */
 export async function useLines(outbox: Outbox, config: Config): Promise<CheckLine[]> {
   const [used, asking] = await Promise.all([settingsInUse(outbox), readAskTrouble(outbox)])
-  return judgeUse(used, asking, config)
+  return checkUse(used, asking, config)
 }
 
-export function judgeUse(
+export function checkUse(
   { withRecipients, ofTenants, triggers }: SettingsInUse,
   asking: AskTrouble,
   { mail, mapping }: Pick<Config, 'mail' | 'mapping'>,

@@ -4,7 +4,7 @@ import { type Failures, fail, networkOf, waitMs } from '../../domain/value/back-
 import type { Outbox } from '../../outbox/database/database.ts'
 import { useToken } from '../../outbox/records/tokens.ts'
 import type { Caller } from '../kit/control.ts'
-import { createCredentialJudge, hashOf, holderKey } from './credentials.ts'
+import { createKnownCredentials, hashOf, holderKey } from './credentials.ts'
 
 /** The caller; or none, and how long this address must wait before its next attempt (0: no wait). */
 export type Authenticated =
@@ -14,7 +14,7 @@ export type Authenticated =
 export type Authenticator = {
   (token: string, address: string): Promise<Authenticated>
   /** What a token's text shows without a query. */
-  readonly judge: (token: string) => Claim
+  readonly classify: (token: string) => Claim
 }
 
 /** The number of addresses with stored failures; the oldest are dropped first. */
@@ -37,15 +37,15 @@ export function createAuthenticator(options: {
   const { outbox, admin, nowMs } = options
   const adminHash = admin.token === null ? null : hashOf(admin.token)
   const failures = new Map<string, Failures>()
-  const judge = createCredentialJudge(outbox, 'whk_')
+  const known = createKnownCredentials(outbox, 'whk_')
   const isAdmins = (token: string) => adminHash !== null && timingSafeEqual(adminHash, hashOf(token))
 
   async function holderOf(token: string): Promise<Caller | null> {
     if (isAdmins(token)) return configured(admin.userId)
-    const stored = (await judge.isWorthAQuery(token)) ? await useToken(outbox, hashOf(token)) : null
+    const stored = (await known.isWorthAQuery(token)) ? await useToken(outbox, hashOf(token)) : null
     if (!stored) return null
     const caller = holder(stored)
-    judge.note(token, caller)
+    known.note(token, caller)
     return caller
   }
 
@@ -64,8 +64,8 @@ export function createAuthenticator(options: {
   }
 
   return Object.assign(authenticate, {
-    judge: (token: string): Claim =>
-      isAdmins(token) ? { is: 'holder', key: holderKey(configured(null)) } : judge.judge(token),
+    classify: (token: string): Claim =>
+      isAdmins(token) ? { is: 'holder', key: holderKey(configured(null)) } : known.classify(token),
   })
 }
 

@@ -2,7 +2,7 @@ import { createHash, createHmac } from 'node:crypto'
 import {
   type Claim,
   type CredentialPrefix,
-  judgeCredential,
+  classifyCredential,
   randomBytesOfCredential,
   writeCredential,
 } from '../../domain/access/credential.ts'
@@ -45,9 +45,9 @@ export async function newCredential(
   return writeCredential(prefix, randomBytes(randomBytesOfCredential), await readChecksumKey(outbox))
 }
 
-export type CredentialJudge = {
+export type KnownCredentials = {
   /** What the text shows: possibly one of ours, and its last known holder. */
-  readonly judge: (text: string) => Claim
+  readonly classify: (text: string) => Claim
   /** Stores that a text belongs to a holder: from now on it counts as theirs. */
   readonly note: (text: string, holder: Pick<Caller, 'tokenId' | 'tenant' | 'subject'>) => void
   /** Whether a text is worth a query: it has our checksum, or may be an old one without. */
@@ -58,7 +58,7 @@ export type CredentialJudge = {
  * Separates issued tokens and session ids from invented ones, for the price of a hash. Old ones without a checksum are known
  * by their hashes, which are read at most once a second.
  */
-export function createCredentialJudge(outbox: Outbox, prefix: CredentialPrefix): CredentialJudge {
+export function createKnownCredentials(outbox: Outbox, prefix: CredentialPrefix): KnownCredentials {
   const readOld = prefix === 'whk_' ? tokensWithoutChecksum : sessionsWithoutChecksum
   const oldHashes = shared(
     oldKeptMs,
@@ -79,8 +79,8 @@ export function createCredentialJudge(outbox: Outbox, prefix: CredentialPrefix):
   const known = new Map<string, string>()
 
   return {
-    judge(text) {
-      const verdict = key === null ? 'perhaps old' : judgeCredential(prefix, text, key)
+    classify(text) {
+      const verdict = key === null ? 'perhaps old' : classifyCredential(prefix, text, key)
       if (verdict === 'not ours' || !text.startsWith(prefix)) return { is: 'invented' }
       const holder = known.get(text)
       if (holder !== undefined) return { is: 'holder', key: holder }
@@ -95,7 +95,7 @@ export function createCredentialJudge(outbox: Outbox, prefix: CredentialPrefix):
 
     async isWorthAQuery(text) {
       if (!text.startsWith(prefix)) return false
-      const verdict = judgeCredential(prefix, text, await readKey())
+      const verdict = classifyCredential(prefix, text, await readKey())
       if (verdict !== 'perhaps old') return verdict === 'ours'
       return (await oldHashes()).has(hashOf(text).toString('base64'))
     },

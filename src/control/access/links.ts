@@ -7,7 +7,7 @@ import { recordAudit } from '../../outbox/records/audit.ts'
 import { insertLink, pruneLinks } from '../../outbox/records/links.ts'
 import type { Caller, Control } from '../kit/control.ts'
 import { invalid, type Result, wrongField } from '../kit/result.ts'
-import { judgeTenant } from '../webhooks/tenant.ts'
+import { chooseTenant } from '../webhooks/tenant.ts'
 import { hashOf, newCredential } from './credentials.ts'
 
 export const usualLinkMinutes = 5
@@ -36,7 +36,7 @@ export async function createLink(
   caller: Caller,
   wish: LinkWish,
 ): Promise<Result<{ url: string; expiresAt: Date }>> {
-  const { tenant, problems } = judgeTenant(caller, wish.tenant)
+  const { tenant, problems } = chooseTenant(caller, wish.tenant)
   const wrong = [
     ...problems,
     ...(tenant === null && problems.length === 0 ? [wrongField('/tenant', because('link.no_tenant'))] : []),

@@ -13,7 +13,7 @@ import {
 } from '../../outbox/records/sessions.ts'
 import type { Caller, Control } from '../kit/control.ts'
 import { type Authenticated, configured, holder } from './authenticate.ts'
-import { createCredentialJudge, hashOf, macOf } from './credentials.ts'
+import { createKnownCredentials, hashOf, macOf } from './credentials.ts'
 import { createLogInAudit } from './log-in-audit.ts'
 import {
   byLink,
@@ -56,14 +56,14 @@ export function createSessions(options: {
   const { outbox, sealKey } = options.control
   const adminMac = macOf(sealKey, admin.token)
 
-  const judge = createCredentialJudge(outbox, 'whs_')
+  const known = createKnownCredentials(outbox, 'whs_')
   const audit = createLogInAudit({ outbox, nowMs })
   /** By token. */
   const logIns = new Map<number | null, Bucket>()
 
   return {
     /** What a session id's text shows without a query. */
-    judge: judge.judge,
+    classify: known.classify,
 
     /** Starts a session for a token; failures slow down `address` like those of calls. Both are recorded. */
     async logIn(token: string, address: string): Promise<LoggedIn> {
@@ -82,14 +82,14 @@ export function createSessions(options: {
         ...{ caller, address },
         session: { tokenMac: tokenId === null ? adminMac : null, forMs: sessionMs, person: null },
       })
-      judge.note(session, caller)
+      known.note(session, caller)
       return { ok: true, caller, session, expiresAt }
     },
 
     /** Starts a session for a link, and uses it up. Null: it is used, expired or unknown. */
     async enter(text: string, address: string): Promise<Entered | null> {
       const entered = await enterBy(options.control, adminMac, text, address)
-      if (entered) judge.note(entered.session, entered.caller)
+      if (entered) known.note(entered.session, entered.caller)
       return entered
     },
 
@@ -97,7 +97,7 @@ export function createSessions(options: {
     async signedIn(user: SignedInUser, idToken: string, endsAtMs: number, address: string) {
       const forMs = endsAtMs - nowMs()
       const started = await startByProvider(options.control, { user, idToken, providerMac, forMs, address })
-      judge.note(started.session, started.caller)
+      known.note(started.session, started.caller)
       return started
     },
 
@@ -109,11 +109,11 @@ export function createSessions(options: {
 
     /** The caller of a session; null: it has ended or is unknown. */
     async find(session: string): Promise<Caller | null> {
-      if (!(await judge.isWorthAQuery(session))) return null
+      if (!(await known.isWorthAQuery(session))) return null
       const owner = await findSession(outbox, hashOf(session))
       if (!owner) return null
       const caller = callerOf(owner, { adminMac, providerMac, userId: admin.userId })
-      if (caller) judge.note(session, caller)
+      if (caller) known.note(session, caller)
       return caller
     },
 

@@ -1,5 +1,5 @@
 import { createHmac } from 'node:crypto'
-import { judgeClaims } from '../../domain/access/claims.ts'
+import { mapClaims } from '../../domain/access/claims.ts'
 import { type Bucket, type RatePolicy, take } from '../../domain/access/rate.ts'
 import {
   type Provider,
@@ -115,15 +115,15 @@ export function createSignIn(options: {
       const finished = await provider.finish(opened.pending, search)
       if (!finished.ok) return fail(finished.problem, address, finished.reason)
       const { claims, idToken } = finished
-      const judged = judgeClaims(config.mapping, claims)
-      if (!judged.ok) {
-        const { refusal, subject, name } = judged
+      const mapped = mapClaims(config.mapping, claims)
+      if (!mapped.ok) {
+        const { refusal, subject, name } = mapped
         await sessions.refused(address, { subject, name, problem: refusal })
         return { ...fail(refusal, address), name }
       }
       const endsAtMs = Math.min(nowMs() + config.sessionMs, sessionEndOf(claims) ?? Number.POSITIVE_INFINITY)
       if (endsAtMs <= nowMs()) return fail('clock', address, 'the session at the provider has ended')
-      const started = await sessions.signedIn(judged.user, idToken, endsAtMs, address)
+      const started = await sessions.signedIn(mapped.user, idToken, endsAtMs, address)
       return { ok: true, ...started, to: opened.to }
     },
   }

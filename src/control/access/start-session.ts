@@ -1,6 +1,6 @@
 import { timingSafeEqual } from 'node:crypto'
 import type { SignedInUser } from '../../domain/access/claims.ts'
-import { judgeCredential } from '../../domain/access/credential.ts'
+import { classifyCredential } from '../../domain/access/credential.ts'
 import { hourMs } from '../../domain/value/duration.ts'
 import { nonceBytes, seal, unseal } from '../../domain/webhook/seal.ts'
 import { transaction } from '../../outbox/database/database.ts'
@@ -100,7 +100,7 @@ export async function enterBy(
   text: string,
   address: string,
 ): Promise<Entered | null> {
-  if (judgeCredential('whl_', text, await readChecksumKey(outbox)) !== 'ours') return null
+  if (classifyCredential('whl_', text, await readChecksumKey(outbox)) !== 'ours') return null
   const session = await newCredential({ outbox, randomBytes }, 'whs_')
   await pruneSessions(outbox)
   return await transaction(outbox.pool, async client => {

@@ -9,7 +9,7 @@ import type { Caller, Control } from '../kit/control.ts'
 import { firstOf, type Page } from '../kit/page.ts'
 import { invalid, notFound, type Result, wrongField } from '../kit/result.ts'
 import { mayKnow, tenantAsked } from '../kit/tenants.ts'
-import { judgeTenant } from '../webhooks/tenant.ts'
+import { chooseTenant } from '../webhooks/tenant.ts'
 import { hashOf, newCredential } from './credentials.ts'
 
 export type { Token }
@@ -32,7 +32,7 @@ export async function createToken(
     tenant?: string | null | undefined
   },
 ): Promise<Result<{ token: Token; text: string }>> {
-  const { tenant, problems } = judgeTenant(caller, input.tenant)
+  const { tenant, problems } = chooseTenant(caller, input.tenant)
   if (problems.length > 0) return invalid(...problems)
   if (input.expiresAt !== null && input.expiresAt.getTime() <= (await databaseNow(control.outbox)))
     return invalid(wrongField('/expires_at', because('token.past', { at: input.expiresAt.toISOString() })))

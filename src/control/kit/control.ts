@@ -45,7 +45,7 @@ export type MappingState = {
 }
 
 /**
- * What an admin's operations work with. Functions of other folders (judging a target, reading the source, sending) are passed
+ * What an admin's operations work with. Functions of other folders (checking a target, reading the source, sending) are passed
  * in.
  */
 export type Control = {
@@ -75,8 +75,8 @@ export type Control = {
   readonly readFields: () => Promise<ReadonlyMap<string, readonly string[]>>
   /** The shape of each entity type's events, by the source's present tables. */
   readonly readShapes: () => Promise<readonly EntityShape[]>
-  /** Judges a target by the rule of every delivery. */
-  readonly judgeTarget: (
+  /** Checks a target by the rules of every delivery. */
+  readonly checkTarget: (
     url: string,
   ) => Promise<{ ok: true; url: URL } | { ok: false; reason: string; why: Reason }>
   /** The row count of an entity's table by Postgres' statistics; null: unknown. */

@@ -43,7 +43,7 @@ export function controlFor(control: Control, { tenant }: Pick<Caller, 'tenant'>)
     slotName,
     backfillAs,
     readWithoutPrevious,
-    judgeTarget,
+    checkTarget,
   } = control
   const { sendTest, tryTest, testLimiter, paceOf, mostInFlight, earlyRetries, randomBytes } = control
   const { adminMac, publicUrl, trustedDomains, mailLacks } = control
@@ -51,7 +51,7 @@ export function controlFor(control: Control, { tenant }: Pick<Caller, 'tenant'>)
     throw new Error('this is not for tenants')
   }
   return {
-    ...{ outbox, cells, nowMs, sealKey, mostAttempts, slotName, backfillAs, judgeTarget },
+    ...{ outbox, cells, nowMs, sealKey, mostAttempts, slotName, backfillAs, checkTarget },
     ...{
       sendTest,
       tryTest,

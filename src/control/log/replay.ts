@@ -58,7 +58,7 @@ export async function replayEvents(
   { beyondTriggers = false }: { beyondTriggers?: boolean | undefined } = {},
 ): Promise<Result<ReplayResult>> {
   if (beyondTriggers && caller.role !== 'admin') return beyondForAdmins(caller)
-  const problems = beyondTriggers ? judge(wish) : await judgeReplay(control, webhookId, wish)
+  const problems = beyondTriggers ? validateWish(wish) : await validateReplay(control, webhookId, wish)
   if (problems.length > 0) return invalid(...problems)
   const wishedTo = wish.of === 'ids' ? null : wish.to
   const toMs = cursor?.toMs ?? (await endOf(control, wishedTo))
@@ -130,16 +130,20 @@ function recorded(wish: ReplayWish): object {
 }
 
 /** What is wrong with a replay of events that the webhook has triggers for. */
-export async function judgeReplay(
+export async function validateReplay(
   control: Control,
   webhookId: number,
   wish: ReplayWish,
 ): Promise<FieldProblem[]> {
-  return [...judge(wish), ...(await judgeWanted(control, webhookId, wish))]
+  return [...validateWish(wish), ...(await validateWanted(control, webhookId, wish))]
 }
 
 /** A trigger that the webhook does not have would send nothing. */
-async function judgeWanted(control: Control, webhookId: number, wish: ReplayWish): Promise<FieldProblem[]> {
+async function validateWanted(
+  control: Control,
+  webhookId: number,
+  wish: ReplayWish,
+): Promise<FieldProblem[]> {
   if (wish.of !== 'range' || !wish.triggers) return []
   const webhook = await findWebhook(control.outbox, webhookId)
   if (!webhook) return []
@@ -151,7 +155,7 @@ async function judgeWanted(control: Control, webhookId: number, wish: ReplayWish
   )
 }
 
-function judge(wish: ReplayWish): FieldProblem[] {
+function validateWish(wish: ReplayWish): FieldProblem[] {
   const problems: FieldProblem[] = []
   if (wish.of !== 'ids' && wish.to && wish.from >= wish.to)
     problems.push(wrongField('/to', because('range.order')))

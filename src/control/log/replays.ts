@@ -12,7 +12,7 @@ import type { Caller, Control } from '../kit/control.ts'
 import { firstOf, type Page } from '../kit/page.ts'
 import { conflict, invalid, notFound, type Result } from '../kit/result.ts'
 import type { Count } from './cancel.ts'
-import { endOf, judgeReplay } from './replay.ts'
+import { endOf, validateReplay } from './replay.ts'
 import { notActive } from './resend.ts'
 
 export type { ReplayJob }
@@ -97,7 +97,7 @@ async function meantBy(
     if (last?.isSent) return wasSent(webhookId, last)
     return { ok: true, value: { ...meant, afterEntity: last?.after ?? null } }
   }
-  const problems = await judgeReplay(control, webhookId, wish)
+  const problems = await validateReplay(control, webhookId, wish)
   if (problems.length > 0) return invalid(...problems)
   const { from, to, triggers } = wish
   const fromMs = from.getTime()

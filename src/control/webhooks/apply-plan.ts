@@ -6,11 +6,11 @@ import { overCells } from '../kit/cells.ts'
 import type { Caller, Control } from '../kit/control.ts'
 import { type FieldProblem, wrongField } from '../kit/result.ts'
 import { controlFor } from '../kit/tenants.ts'
-import { type Judged, judgeFields } from './judge-fields.ts'
 import { type Present, planOne, type Step, type WrittenWebhook } from './plan-webhook.ts'
-import { judgeTenant } from './tenant.ts'
+import { chooseTenant } from './tenant.ts'
+import { type ValidatedFields, validateFields } from './validate-fields.ts'
 
-/** The readable parts of a webhook with errors: they are judged too. */
+/** The readable parts of a webhook with errors: they are checked too. */
 export type Unreadable = {
   readonly readable: Partial<WrittenWebhook>
   readonly problems: readonly FieldProblem[]
@@ -54,12 +54,12 @@ export async function planApply(
   const problems: FieldProblem[] = []
   const steps: Step[] = []
   for (const [name, { readable, problems: wrong }] of wish.unreadable) {
-    const { problems: others } = await judgeFields(control, readable)
+    const { problems: others } = await validateFields(control, readable)
     problems.push(...wrong, ...atWebhook(name, others))
   }
   for (const [name, written] of wish.webhooks) {
     // Two tenants may have webhooks of the same name.
-    const of = judgeTenant(caller, written.tenant)
+    const of = chooseTenant(caller, written.tenant)
     const found = (present.get(name) ?? []).filter(({ webhook }) => webhook.tenant === of.tenant)
     const [there = null] = found
     const before = there?.webhook ?? null
@@ -91,7 +91,7 @@ export async function planApply(
   }
   const isNamed = ({ name, tenant }: Webhook) =>
     wish.unreadable.has(name) ||
-    (wish.webhooks.has(name) && judgeTenant(caller, wish.webhooks.get(name)!.tenant).tenant === tenant)
+    (wish.webhooks.has(name) && chooseTenant(caller, wish.webhooks.get(name)!.tenant).tenant === tenant)
   for (const there of all)
     if (there.webhook.managedBy === source && !isNamed(there.webhook)) steps.push(gone(there, wish.prunes))
   return { steps, problems, away }
@@ -103,7 +103,7 @@ const sourceOf = ({ tenant }: Caller, source: string) => (tenant === null ? sour
 const atWebhook = (name: string, problems: readonly FieldProblem[]): FieldProblem[] =>
   problems.map(each => ({ ...each, pointer: `${pointerOf(name)}${each.pointer}` }))
 
-const nothingWrong: Judged = { problems: [] }
+const nothingWrong: ValidatedFields = { problems: [] }
 
 function gone({ webhook: before, cell }: Present, prunes: boolean): Step {
   return {
@@ -113,7 +113,7 @@ function gone({ webhook: before, cell }: Present, prunes: boolean): Step {
     differences: [],
     before,
     cell,
-    judged: nothingWrong,
+    validated: nothingWrong,
     fields: null,
   }
 }

@@ -191,8 +191,8 @@ async function carryOutOne(
   db: Client,
   { step, id: newId }: Placed,
 ): Promise<Result<{ webhook: Webhook | null; secret?: string }>> {
-  const { name, id, before, judged, secret } = step
-  const within = { db, judged, id: newId }
+  const { name, id, before, validated, secret } = step
+  const within = { db, validated, id: newId }
   const isCurrent = ({ version }: Webhook) => version === before?.version
   if (step.action === 'delete') {
     const deleted = await deleteWebhook(control, caller, id!, isCurrent, { within })

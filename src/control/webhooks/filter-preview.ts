@@ -4,7 +4,7 @@ import { recentEvents } from '../../outbox/reading/recent-events.ts'
 import type { Caller, Control } from '../kit/control.ts'
 import type { Result } from '../kit/result.ts'
 import { invalid } from '../kit/result.ts'
-import { judgeFilter, judgeUpdateFields } from './judge-fields.ts'
+import { validateFilter, validateUpdateFields } from './validate-fields.ts'
 
 /** What these settings would have sent of the newest events. */
 export type FilterPreview = {
@@ -28,7 +28,7 @@ export async function previewFilter(
 ): Promise<Result<FilterPreview>> {
   const { triggers, updateFields, fields, entering, leaving } = settings
   const known = await control.readFields()
-  const problems = [...judgeUpdateFields(known, updateFields ?? []), ...judgeFilter(known, fields)]
+  const problems = [...validateUpdateFields(known, updateFields ?? []), ...validateFilter(known, fields)]
   if (problems.length > 0) return invalid(...problems)
   const filter = { fields, entering, leaving }
   const state = { version: 0, isActive: true, triggers, updateFields, filter }

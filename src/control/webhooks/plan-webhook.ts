@@ -15,12 +15,12 @@ import type { Control } from '../kit/control.ts'
 import { type FieldProblem, wrongField } from '../kit/result.ts'
 import {
   headerProblems,
-  type Judged,
-  judgeFields,
-  judgeFilterForms,
-  judgeIdentity,
+  type ValidatedFields,
+  validateFields,
+  validateFilterForms,
+  validateIdentity,
   type WebhookFields,
-} from './judge-fields.ts'
+} from './validate-fields.ts'
 
 /** A webhook of a file, by name. `secret`: one that the receiver has already. */
 export type WrittenWebhook = Omit<WebhookFields, 'name' | 'managedBy'> & {
@@ -37,7 +37,7 @@ export type Step = {
   readonly before: Webhook | null
   /** Null: it is new. */
   readonly cell: Cell | null
-  readonly judged: Judged
+  readonly validated: ValidatedFields
   /** The fields to write: all of a new webhook, the changed ones of another. */
   readonly fields: Partial<WebhookFields> | null
   readonly secret?: string | undefined
@@ -56,10 +56,10 @@ export async function planOne(
   there: Present | null,
 ): Promise<{ step: Step | null; problems: readonly FieldProblem[] }> {
   const { webhook: before, cell } = there ?? { webhook: null, cell: null }
-  // Each request judges a stored URL anyway; the file stays applicable while its name does not resolve.
+  // Each request checks a stored URL anyway; the file stays applicable while its name does not resolve.
   const isUrlKept = before !== null && URL.parse(rest.url)?.href === before.url
-  const judged = await judgeFields(control, { ...rest, ...(isUrlKept && { url: undefined }) })
-  const identity = judgeIdentity(clientCertificate, clientKey)
+  const validated = await validateFields(control, { ...rest, ...(isUrlKept && { url: undefined }) })
+  const identity = validateIdentity(clientCertificate, clientKey)
   const sealed = before && (await findSealed(cell.outbox.pool, before.id))
   const stored = before && sealed ? openAll(control, before, sealed) : null
   const wantedHeaders = headers as Readonly<Record<string, string>>
@@ -69,12 +69,12 @@ export async function planOne(
     stored?.headers ?? (before ? null : {}),
     headerChange,
   )
-  const settings = settingsOf(rest, judged.url ?? (isUrlKept ? before.url : rest.url), source)
+  const settings = settingsOf(rest, validated.url ?? (isUrlKept ? before.url : rest.url), source)
   const problems = [
-    ...judged.problems,
+    ...validated.problems,
     ...identity.problems,
     ...headerProblems(headersNow),
-    ...judgeFilterForms(settings),
+    ...validateFilterForms(settings),
     ...(secret === undefined || isSecret(secret)
       ? []
       : [wrongField('/secret', because('webhook.bad_secret'))]),
@@ -106,7 +106,7 @@ export async function planOne(
     id: before?.id ?? null,
     before,
     cell,
-    judged,
+    validated,
     differences: all,
     secret,
     isSecretAnother,

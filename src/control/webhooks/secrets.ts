@@ -26,7 +26,7 @@ import {
 import type { Caller, Control } from '../kit/control.ts'
 import { answerPurpose, sealAnswer } from '../kit/once.ts'
 import { conflict, notFound, type Result } from '../kit/result.ts'
-import type { GivenIdentity } from './judge-fields.ts'
+import type { GivenIdentity } from './validate-fields.ts'
 
 const secretBytes = 32
 

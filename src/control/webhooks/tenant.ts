@@ -4,7 +4,7 @@ import type { Caller } from '../kit/control.ts'
 import { type FieldProblem, wrongField } from '../kit/result.ts'
 
 /** The tenant of a new object: the caller's own; without one, the requested tenant (undefined or null: none). */
-export function judgeTenant(
+export function chooseTenant(
   caller: Pick<Caller, 'tenant'>,
   wanted: string | null | undefined,
 ): { readonly tenant: string | null; readonly problems: readonly FieldProblem[] } {

@@ -21,8 +21,8 @@ import { findSealed } from '../../outbox/records/secrets.ts'
 import { findWebhook } from '../../outbox/records/webhooks.ts'
 import type { Caller, Control } from '../kit/control.ts'
 import { forbidden, invalid, notFound, type Result, wrongField } from '../kit/result.ts'
-import { headerProblems, judgeIdentity } from './judge-fields.ts'
 import { newSecret } from './secrets.ts'
+import { headerProblems, validateIdentity } from './validate-fields.ts'
 
 const entityType = 'user'
 
@@ -84,7 +84,7 @@ export async function tryWebhook(
   unsaved: Unsaved,
   userId: string | null,
 ): Promise<Result<Attempt>> {
-  const verdict = await control.judgeTarget(unsaved.url)
+  const verdict = await control.checkTarget(unsaved.url)
   if (!verdict.ok) return invalid(wrongField('/url', verdict.why))
   const sealed = await unsavedSecrets(control, caller, id, verdict.url.href, unsaved)
   if (!sealed.ok) return sealed
@@ -118,7 +118,7 @@ async function unsavedSecrets(
   url: string,
   { headers: change, clientCertificate, clientKey }: Unsaved,
 ): Promise<Result<{ secrets: Sealed; tenant: string | null }>> {
-  const client = judgeIdentity(clientCertificate, clientKey)
+  const client = validateIdentity(clientCertificate, clientKey)
   if (client.problems.length > 0) return invalid(...client.problems)
   const { sealKey, randomBytes } = control
   const webhook = id === null ? null : await findWebhook(control.outbox, id)

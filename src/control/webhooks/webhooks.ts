@@ -21,17 +21,17 @@ import type { Caller, Control } from '../kit/control.ts'
 import { firstOf, type Page } from '../kit/page.ts'
 import { conflict, type Failed, invalid, notFound, type Result, stale, wrongField } from '../kit/result.ts'
 import { controlFor, tenantAsked } from '../kit/tenants.ts'
-import {
-  headerProblems,
-  type Judged,
-  judgeFields,
-  judgeFilterForms,
-  judgeIdentity,
-  type WebhookFields,
-} from './judge-fields.ts'
 import { noteRecipients } from './recipients.ts'
 import { changedHeaders, newSecret, sealedHeaders, sealedIdentity } from './secrets.ts'
-import { judgeTenant } from './tenant.ts'
+import { chooseTenant } from './tenant.ts'
+import {
+  headerProblems,
+  type ValidatedFields,
+  validateFields,
+  validateFilterForms,
+  validateIdentity,
+  type WebhookFields,
+} from './validate-fields.ts'
 
 export type { WebhookFields }
 
@@ -48,8 +48,8 @@ export type Within = {
   readonly db: PoolClient
   /** The id of a new webhook, which is noted in its cell. */
   readonly id: number | null
-  /** The judgement from before the transaction. */
-  readonly judged: Judged
+  /** Validated before the transaction. */
+  readonly validated: ValidatedFields
 }
 
 const inTransaction = <T>(
@@ -66,15 +66,16 @@ export async function createWebhook(
   { within, given }: { within?: Within; given?: string | undefined } = {},
 ): Promise<Result<{ webhook: Webhook; secret: string }>> {
   const { headers: wantedHeaders = {}, clientCertificate, clientKey, tenant: wantedTenant, ...rest } = fields
-  const of = judgeTenant(caller, wantedTenant)
-  const client = judgeIdentity(clientCertificate, clientKey)
+  const of = chooseTenant(caller, wantedTenant)
+  const client = validateIdentity(clientCertificate, clientKey)
   const headers = changeHeaders([], {}, wantedHeaders)
-  const judged =
-    within?.judged ?? (await judgeFields(of.tenant === null ? control : controlFor(control, of), fields))
-  const forms = judgeFilterForms({ ...noFilter, ...onlyGiven(rest) } as Pick<Webhook, FilterField>)
+  const validated =
+    within?.validated ??
+    (await validateFields(of.tenant === null ? control : controlFor(control, of), fields))
+  const forms = validateFilterForms({ ...noFilter, ...onlyGiven(rest) } as Pick<Webhook, FilterField>)
   const problems = [
     ...of.problems,
-    ...judged.problems,
+    ...validated.problems,
     ...forms,
     ...headerProblems(headers),
     ...client.problems,
@@ -86,7 +87,7 @@ export async function createWebhook(
   const id = cell ? await newIdIn(control, cell, tenant) : within!.id!
   const webhook = await inTransaction(cell ?? control, within, async db => {
     const made = await webhooks.insertWebhook(db, {
-      ...normalized(rest, judged.url),
+      ...normalized(rest, validated.url),
       id,
       tenant,
       secret: sealSecret(control.sealKey, id, secret, control.randomBytes(nonceBytes)),
@@ -150,9 +151,9 @@ export async function changeWebhook(
   { within, isForced = false }: { within?: Within; isForced?: boolean } = {},
 ): Promise<Result<Webhook>> {
   const { headers: headerChange, clientCertificate, clientKey, tenant: wantedTenant, ...rest } = change
-  const client = judgeIdentity(clientCertificate, clientKey)
-  const { url, ...judged } = within?.judged ?? (await judgeFields(control, change))
-  const problems = [...judged.problems, ...client.problems]
+  const client = validateIdentity(clientCertificate, clientKey)
+  const { url, ...validated } = within?.validated ?? (await validateFields(control, change))
+  const problems = [...validated.problems, ...client.problems]
   if (problems.length > 0 && !headerChange) return invalid(...problems)
   let isBack = false
   const changed = await inTransaction<Result<Webhook>>(control, within, async db => {
@@ -168,7 +169,7 @@ export async function changeWebhook(
       headerChange || !isKept
         ? await changedHeaders(control, db, before, headerChange ?? {}, isKept)
         : { ok: true as const, sealedHeaders: undefined, changed: [] }
-    const forms = judgeFilterForms({ ...before, ...onlyGiven(rest) } as Pick<Webhook, FilterField>)
+    const forms = validateFilterForms({ ...before, ...onlyGiven(rest) } as Pick<Webhook, FilterField>)
     const isOther = wantedTenant !== undefined && wantedTenant !== before.tenant
     const kept = isOther ? [wrongField('/tenant', because('tenant.kept'))] : []
     const wrong = [...kept, ...problems, ...forms, ...headerProblems(headers)]
@@ -239,7 +240,7 @@ export async function deleteWebhook(
   return deleted
 }
 
-/** Triggers and fields once each, and the URL as it was judged. */
+/** Triggers and fields once each, and the URL as it was checked. */
 function normalized<T extends { readonly [Field in keyof WebhookFields]?: WebhookFields[Field] | undefined }>(
   fields: T,
   url: string | undefined,

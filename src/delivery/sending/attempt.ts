@@ -1,10 +1,10 @@
 import { errors } from 'undici'
 import type { Attempt } from '../../domain/delivery/attempt.ts'
 import {
+  classifyDeadline,
+  classifyError,
+  classifyStatus,
   isUnknownName,
-  judgeDeadline,
-  judgeError,
-  judgeStatus,
   type Verdict,
 } from '../../domain/delivery/outcome.ts'
 import type { Moment } from '../../domain/value/elapsed.ts'
@@ -31,7 +31,7 @@ export type HttpRequest = {
  * cancels requests (`cancelled`).
  *
  * - One deadline covers everything from DNS to the last byte read.
- * - The guard judges the URL before each request, and every address before each connection.
+ * - The guard checks the URL before each request, and every address before each connection.
  * - Redirects are not followed. At most `maxResponseBytes` of the body are read as UTF-8; then the connection is destroyed.
  * - A kept connection that turns out to be closed before a byte was written is replaced within the same attempt. After a byte
  *   was written, the receiver may have read it, and it is not repeated.
@@ -41,7 +41,7 @@ export type HttpRequest = {
  */
 export function openSender(
   options: OpeningOptions & {
-    guard: Pick<Guard, 'judgeTarget' | 'lookup'>
+    guard: Pick<Guard, 'checkUrl' | 'lookup'>
     deadlineMs: number
     maxResponseBytes: number
   },
@@ -56,10 +56,10 @@ export function openSender(
   ): Promise<HttpResult> {
     const startedAt = new Date()
     const start: Moment = { monotonicMs: performance.now(), wallMs: startedAt.getTime() }
-    const target = guard.judgeTarget(request.url)
+    const target = guard.checkUrl(request.url)
     let exchanged = notExchanged
     let verdict: Verdict
-    if (!target.ok) verdict = judgeError('EBLOCKED', target.reason)
+    if (!target.ok) verdict = classifyError('EBLOCKED', target.reason)
     else {
       const { origin, path } = target
       const asked = { request, path, start, deadlineMs, maxResponseBytes, signal, mayBegin }
@@ -69,7 +69,7 @@ export function openSender(
       const isLost = exchanged.isKept && !exchanged.isSent && isLostConnection(exchanged.error)
       if (isLost && !connections.isClosed())
         exchanged = await exchange(connections, connections.take(origin, true, identity), asked)
-      verdict = judge(exchanged, signal)
+      verdict = classify(exchanged, signal)
     }
     const { phases, remoteAddress, response } = exchanged
     return {
@@ -83,13 +83,13 @@ export function openSender(
     }
   }
 
-  function judge({ response, error }: Exchanged, signal: AbortSignal): Verdict {
-    if (error === undefined) return judgeStatus(response!.status, response!.headers.location ?? null)
+  function classify({ response, error }: Exchanged, signal: AbortSignal): Verdict {
+    if (error === undefined) return classifyStatus(response!.status, response!.headers.location ?? null)
     if (error === lapsed || (error === cutOff && signal.aborted))
       return { outcome: 'cancelled', failure: null }
-    if (error === overdue) return judgeDeadline(deadlineMs)
-    if (response !== null && isLostConnection(error)) return judgeError('ANSWER_CUT', error.message)
-    return judgeError(codeOf(error as NodeJS.ErrnoException), reasonOf(error as Error))
+    if (error === overdue) return classifyDeadline(deadlineMs)
+    if (response !== null && isLostConnection(error)) return classifyError('ANSWER_CUT', error.message)
+    return classifyError(codeOf(error as NodeJS.ErrnoException), reasonOf(error as Error))
   }
 
   return { post, close: connections.close }

@@ -32,7 +32,7 @@ export type Connections = ReturnType<typeof openConnections>
 /** The default and maximum idle time: shorter than servers usually keep a connection. */
 const idleMs = 4_000
 const longestIdleMs = 30_000
-/** Names are resolved and judged again at least this often, however busy a connection is. */
+/** Names are resolved and checked again at least this often, however busy a connection is. */
 const oldestMs = 60_000
 const maxHeaderBytes = 16_384
 
@@ -43,7 +43,7 @@ const idleForMs = ({ idleSinceMs }: Connection) => (idleSinceMs === null ? 0 : n
  * Keeps connections to receivers between requests, HTTP/1.1 only. One request takes a connection and returns it, so that each
  * attempt knows whether it opened one, where to, and how long it took. `createHabits` learns how long a receiver keeps them.
  *
- * The guard's `lookup` resolves every name to judged addresses only. A connection serves one host, for at most a minute so
+ * The guard's `lookup` resolves every name to checked addresses only. A connection serves one host, for at most a minute so
  * that it follows DNS. Idle ones are limited, per origin and in all, and closed after seconds.
  */
 export function openConnections(options: OpeningOptions) {
@@ -82,7 +82,7 @@ export function openConnections(options: OpeningOptions) {
   }
 
   return {
-    /** A connection to a judged URL's origin: a kept one, or a new one (`isNew`), not open yet. */
+    /** A connection to a checked URL's origin: a kept one, or a new one (`isNew`), not open yet. */
     take,
 
     /** As `take`, once the connection is safe to use, mostly at once: a new receiver may be closing its first one. */

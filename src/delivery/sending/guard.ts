@@ -4,8 +4,8 @@ import { isUnknownName } from '../../domain/delivery/outcome.ts'
 import { because, type Reason, reasonInEnglish } from '../../domain/shown/reason.ts'
 import { withoutBrackets } from '../../domain/value/address.ts'
 import {
-  judgeResolvedAddress,
-  judgeUrl,
+  checkResolvedAddress,
+  checkTargetUrl,
   portOf,
   type Refused,
   type TargetRules,
@@ -13,7 +13,7 @@ import {
 import { emptyList, type TargetList } from '../../domain/webhook/target-list.ts'
 import { readOwnNetworks } from './own-networks.ts'
 
-/** `addresses`: the host's judged addresses (at least one): connect to no others. */
+/** `addresses`: the host's checked addresses (at least one): connect to no others. */
 export type GuardVerdict =
   | { ok: true; url: URL; addresses: string[] }
   | { ok: false; code: 'blocked_target' | 'dns_error'; reason: string; why: Reason }
@@ -30,11 +30,11 @@ export class TargetBlocked extends Error {
   }
 }
 
-/** More URLs than a process serves: with one beyond it, each request would judge its URL again, which takes as long as signing. */
-const mostJudged = 100_000
+/** More URLs than a process serves: with one beyond it, each request would check its URL again, which takes as long as signing. */
+const mostChecked = 100_000
 
 /** A URL that may be sent to, in the parts that a request needs: `URL` computes each part again whenever it is read. */
-export type JudgedTarget = { readonly ok: true; readonly origin: string; readonly path: string } | Refused
+export type CheckedTarget = { readonly ok: true; readonly origin: string; readonly path: string } | Refused
 
 export type Guard = ReturnType<typeof createGuard>
 
@@ -51,24 +51,24 @@ export function createGuard(options: {
   resolveTimeoutMs?: number
 }) {
   const { allow, deny: denied = emptyList, resolve = systemResolve, resolveTimeoutMs = 5000 } = options
-  const { currentRules, judgeTarget } = createUrlJudge(
+  const { currentRules, checkUrl } = createUrlCheck(
     { ...allow, denied },
     options.ownNetworks ?? readOwnNetworks(),
   )
   const resolveOnce = onePerName(resolve)
 
   /**
-   * For create and change: judges the URL, and every present address of its host; one forbidden address refuses. A later
-   * connection may resolve differently, which `lookup` judges.
+   * For create and change: checks the URL, and every present address of its host; one forbidden address refuses. A later
+   * connection may resolve differently, which `lookup` checks.
    */
-  async function judge(urlText: string): Promise<GuardVerdict> {
-    const verdict = judgeUrl(urlText, currentRules())
+  async function check(urlText: string): Promise<GuardVerdict> {
+    const verdict = checkTargetUrl(urlText, currentRules())
     if (!verdict.ok) return { ok: false, code: 'blocked_target', reason: verdict.reason, why: verdict.why }
     const { url } = verdict
     const host = withoutBrackets(url.hostname)
     if (isIP(host) !== 0) return { ok: true, url, addresses: [host] }
     try {
-      return { ok: true, url, addresses: await judgedAddresses(host, portOf(url)) }
+      return { ok: true, url, addresses: await checkedAddresses(host, portOf(url)) }
     } catch (error) {
       if (error instanceof TargetBlocked)
         return { ok: false, code: 'blocked_target', reason: error.message, why: error.why }
@@ -78,8 +78,8 @@ export function createGuard(options: {
   }
 
   /**
-   * The `lookup` of a socket (https://nodejs.org/api/net.html#socketconnectoptions-connectlistener): resolves once, judges
-   * every address, also of other families, and returns judged ones only (`port`: the port to reach, if known). Fails with
+   * The `lookup` of a socket (https://nodejs.org/api/net.html#socketconnectoptions-connectlistener): resolves once, checks
+   * every address, also of other families, and returns checked ones only (`port`: the port to reach, if known). Fails with
    * TargetBlocked, the resolver's own error, or ETIMEOUT.
    */
   const lookup = (
@@ -87,7 +87,7 @@ export function createGuard(options: {
     lookupOptions: Parameters<LookupFunction>[1] & { readonly port?: number },
     callback: Parameters<LookupFunction>[2],
   ): void => {
-    judgedAddresses(hostname, lookupOptions.port ?? null, familyNumber(lookupOptions.family)).then(
+    checkedAddresses(hostname, lookupOptions.port ?? null, familyNumber(lookupOptions.family)).then(
       addresses => {
         const answers = addresses.map(address => ({ address, family: isIP(address) }))
         if (lookupOptions.all) callback(null, answers)
@@ -97,11 +97,11 @@ export function createGuard(options: {
     )
   }
 
-  async function judgedAddresses(hostname: string, port: number | null, family = 0): Promise<string[]> {
+  async function checkedAddresses(hostname: string, port: number | null, family = 0): Promise<string[]> {
     const answers = await withinBound(hostname, resolveOnce, resolveTimeoutMs)
     const rules = currentRules()
     for (const address of answers) {
-      const verdict = judgeResolvedAddress(hostname, address, rules, port)
+      const verdict = checkResolvedAddress(hostname, address, rules, port)
       if (!verdict.ok) throw new TargetBlocked(verdict.why)
     }
     const addresses = family === 0 ? answers : answers.filter(address => isIP(address) === family)
@@ -109,42 +109,42 @@ export function createGuard(options: {
     return addresses
   }
 
-  return { judge, judgeTarget, lookup }
+  return { check, checkUrl, lookup }
 }
 
-/** Judges URLs by the rules and the machine's present networks. */
-function createUrlJudge(fixed: TargetRules, ownNetworks: () => TargetRules['own']) {
-  /** A verdict depends on text and rules only, so each URL is judged once. */
-  const judged = new Map<string, JudgedTarget>()
+/** Checks URLs by the rules and the machine's present networks. */
+function createUrlCheck(fixed: TargetRules, ownNetworks: () => TargetRules['own']) {
+  /** A verdict depends on text and rules only, so each URL is checked once. */
+  const checked = new Map<string, CheckedTarget>()
   let rules = fixed
 
   function currentRules(): TargetRules {
     const own = ownNetworks()
     if (own === rules.own) return rules
-    judged.clear()
+    checked.clear()
     rules = { ...fixed, ...(own && { own }) }
     return rules
   }
 
   /**
-   * For every attempt, before connecting: judges the URL itself, since sockets do not call `lookup` for IP literals, and it
+   * For every attempt, before connecting: checks the URL itself, since sockets do not call `lookup` for IP literals, and it
    * does not see the scheme.
    */
-  function judgeTarget(urlText: string): JudgedTarget {
+  function checkUrl(urlText: string): CheckedTarget {
     const rules = currentRules()
-    const known = judged.get(urlText)
+    const known = checked.get(urlText)
     if (known) return known
-    if (judged.size >= mostJudged) judged.clear()
-    const verdict = judgeUrl(urlText, rules)
+    if (checked.size >= mostChecked) checked.clear()
+    const verdict = checkTargetUrl(urlText, rules)
     const target = verdict.ok ? partsOf(verdict.url) : verdict
-    judged.set(urlText, target)
+    checked.set(urlText, target)
     return target
   }
 
-  return { currentRules, judgeTarget }
+  return { currentRules, checkUrl }
 }
 
-const partsOf = (url: URL): JudgedTarget => ({
+const partsOf = (url: URL): CheckedTarget => ({
   ok: true,
   origin: url.origin,
   path: url.pathname + url.search,

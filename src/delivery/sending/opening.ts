@@ -13,7 +13,7 @@ export type OpeningOptions = {
   proxy?: EgressProxy | null
 }
 
-/** Scheme, host and port of a judged URL; IPv6 without brackets. */
+/** Scheme, host and port of a checked URL; IPv6 without brackets. */
 export type Peer = {
   readonly protocol: string
   readonly hostname: string
@@ -47,11 +47,11 @@ class ProxyError extends Error {
 const maxProxyHeadBytes = 16_384
 
 /**
- * Opens a connection to a receiver: the guard's `lookup` resolves its name, TCP goes to judged addresses only
+ * Opens a connection to a receiver: the guard's `lookup` resolves its name, TCP goes to checked addresses only
  * (`raceAddresses`), and TLS verifies the URL's name. Calls `done` once, with a socket or an error of Node (or EPROXY, or the
  * guard's EBLOCKED). Resolving has the guard's time limit, TCP `connectTimeoutMs`, the handshake the caller's deadline.
  *
- * With a proxy, walhook still resolves and judges; the proxy gets CONNECT for a judged address
+ * With a proxy, walhook still resolves and checks; the proxy gets CONNECT for a checked address
  * (https://www.rfc-editor.org/rfc/rfc9110#CONNECT). The proxy itself may have a private address: the operator sets it.
  */
 export function openSocket(

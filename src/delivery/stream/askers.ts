@@ -7,7 +7,7 @@ import type { Queue } from './queue.ts'
 type ByTrigger = Map<string, Set<Queue>>
 
 /**
- * The webhooks that want, or once wanted, events of a trigger, by tenant (null: without one). An event is judged for webhooks
+ * The webhooks that want, or once wanted, events of a trigger, by tenant (null: without one). An event is matched for webhooks
  * of its tenant and without one only, so its cost does not depend on the number of tenants.
  */
 export function createAskers() {

@@ -12,7 +12,7 @@ export type ToSetAside = { readonly queue: Queue; readonly task: Task; readonly 
  */
 export type Machine = {
   readonly clockMs: () => number
-  /** By which webhooks are judged slow. */
+  /** The clock that measures how slow a webhook is. */
   readonly patientMs: () => number
   /** The version of the webhooks' settings; -1: not read yet. */
   version: number

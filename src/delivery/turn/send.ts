@@ -1,6 +1,6 @@
 import type { Attempt } from '../../domain/delivery/attempt.ts'
 import { isOverdue } from '../../domain/delivery/health.ts'
-import { isPressed, judgeAnswer } from '../../domain/delivery/pace.ts'
+import { classifyResponse, isPressed } from '../../domain/delivery/pace.ts'
 import { longestRetryAfterMs, parseRetryAfter } from '../../domain/delivery/retry.ts'
 import { decideNextOfShipment, type NextOfShipment } from '../../domain/delivery/shipment.ts'
 import { timeOf } from '../../domain/value/time-id.ts'
@@ -39,7 +39,7 @@ export function createSend(options: {
     const retryAfter = attempt.response?.headers['retry-after']
     const retryAfterMs = retryAfter === undefined ? null : parseRetryAfter(retryAfter, nowMs())
     const isFailing = capacity.end(target.webhookId, target.url, {
-      answer: judgeAnswer({ outcome: attempt.outcome, status, errorClass: attempt.errorClass }),
+      answer: classifyResponse({ outcome: attempt.outcome, status, errorClass: attempt.errorClass }),
       startedAtMs,
       retryAfterMs,
     })

@@ -31,7 +31,7 @@ export type SignedInUser = {
 export const claimRefusals = ['no_role', 'no_tenant', 'unclear_tenant'] as const
 export type ClaimRefusal = (typeof claimRefusals)[number]
 
-export type JudgedClaims =
+export type MappedClaims =
   | { readonly ok: true; readonly user: SignedInUser }
   | { readonly ok: false; readonly refusal: ClaimRefusal; readonly subject: string; readonly name: string }
 
@@ -43,7 +43,7 @@ const longestUserId = 200
  * The rights that claims give: the highest role of any value, for one tenant. A user without a role is refused, and so is one
  * whose tenant is required but missing, or ambiguous.
  */
-export function judgeClaims(mapping: ClaimMapping, claims: Claims & { readonly sub: string }): JudgedClaims {
+export function mapClaims(mapping: ClaimMapping, claims: Claims & { readonly sub: string }): MappedClaims {
   const { sub: subject } = claims
   const name = nameOf(mapping, claims)
   const no = (refusal: ClaimRefusal) => ({ ok: false, refusal, subject, name }) as const

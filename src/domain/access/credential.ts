@@ -24,8 +24,8 @@ export function writeCredential(prefix: CredentialPrefix, random: Buffer, checks
   return start + checksumOf(start, checksumKey).toString('base64url')
 }
 
-/** Judges a credential by its text alone, never its validity. */
-export function judgeCredential(
+/** Classifies a credential by its text alone, never its validity. */
+export function classifyCredential(
   prefix: CredentialPrefix,
   text: string,
   checksumKey: Buffer,

@@ -15,7 +15,7 @@ export type SignInConfig = {
 }
 
 /**
- * Why a sign-in failed before its claims were judged:
+ * Why a sign-in failed before its claims were mapped:
  *
  * - `unreachable`: the provider can't be reached, or answers too late
  * - `unusable`: its answer violates OpenID Connect, or is for another client

@@ -35,7 +35,7 @@ const codes = {
  * What a series of failures means. Capture always retries; a code says that it is no accident. `isBlocked`: no retry can
  * help.
  */
-export function judgeFailures(
+export function classifyFailures(
   row: FailureRow,
   nowMs: number,
 ): { code: CaptureCode; isBlocked: boolean } | null {

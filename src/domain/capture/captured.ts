@@ -86,7 +86,7 @@ export type SourceLoss = {
 }
 
 /** Whether the whole captured source was replaced; null: it was not. */
-export function judgeSource(before: Captured, now: Captured, publicationName: string): SourceLoss | null {
+export function compareSource(before: Captured, now: Captured, publicationName: string): SourceLoss | null {
   if (before.systemIdentifier !== now.systemIdentifier)
     return {
       reason: 'other cluster',

@@ -71,7 +71,7 @@ const mostTries = 3
  * What the failures of a page mean. `isFinal`: no retry can help. Everything else is retried for ever; a code says that a
  * person is needed, or may be.
  */
-export function judgePageFailures({ kind, count }: PageFailures): {
+export function classifyPageFailures({ kind, count }: PageFailures): {
   readonly code: PageCode | null
   readonly isFinal: boolean
 } {

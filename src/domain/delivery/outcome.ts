@@ -27,8 +27,8 @@ export type Failure = {
 
 export type Verdict = { readonly outcome: Outcome; readonly failure: Failure | null }
 
-/** Judges a response by its status (100–999). Every 2xx is a receipt, whatever its body. */
-export function judgeStatus(status: number, location: string | null): Verdict {
+/** Classifies a response by its status (100–999). Every 2xx is a receipt, whatever its body. */
+export function classifyStatus(status: number, location: string | null): Verdict {
   if (status >= 200 && status <= 299) return { outcome: 'delivered', failure: null }
   if (status === 304) return refused('http_error', failureTexts['answer.not_modified']())
   if (status >= 300 && status <= 399)
@@ -106,10 +106,10 @@ const certificateCodes = new Set([
 const ourOwn = new Set(['EAI_AGAIN', 'ENETUNREACH', 'EPROXY'])
 
 /**
- * Judges a request without a response, by the code (Node's, OpenSSL's or undici's) and message of its error. The caller
+ * Classifies a request without a response, by the code (Node's, OpenSSL's or undici's) and message of its error. The caller
  * recognizes its own deadline.
  */
-export function judgeError(code: string, message: string): Verdict {
+export function classifyError(code: string, message: string): Verdict {
   if (code === 'EBLOCKED') return { outcome: 'blocked', failure: { errorClass: 'blocked_target', message } }
   const isOurs = ourOwn.has(code)
   if (code === 'EPROXY')
@@ -136,8 +136,8 @@ export function judgeError(code: string, message: string): Verdict {
   }
 }
 
-/** Judges an attempt that exceeded its deadline (`deadlineMs`). */
-export function judgeDeadline(deadlineMs: number): Verdict {
+/** Classifies an attempt that exceeded its deadline (`deadlineMs`). */
+export function classifyDeadline(deadlineMs: number): Verdict {
   const message = failureTexts['answer.late']({ seconds: deadlineMs / 1000 })
   return { outcome: 'unreachable', failure: { errorClass: 'timeout', message } }
 }

@@ -62,8 +62,8 @@ export const isSlowed = ({ limit, pausedForMs }: ShownPace, most: number) =>
 /** What an attempt shows about the receiver as a whole. */
 export type Answer = 'delivered' | 'failed' | 'pressed' | 'late' | 'silent' | 'cut off'
 
-/** Judges an attempt: `status` if there was a response, `errorClass` if it was not accepted. */
-export function judgeAnswer(attempt: {
+/** Classifies an attempt: `status` if there was a response, `errorClass` if it was not accepted. */
+export function classifyResponse(attempt: {
   readonly outcome: Outcome
   readonly status: number | null
   readonly errorClass: ErrorClass | null

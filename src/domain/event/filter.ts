@@ -28,7 +28,7 @@ export type Filter = {
   readonly leaving: (typeof leavingForms)[number]
 }
 
-/** The parts of an event that a filter judges. */
+/** The parts of an event that a filter reads. */
 export type Filtered = Pick<EventFacts, 'previous' | 'changed' | 'omitted'> & {
   readonly entityType: string
   readonly body: string
@@ -48,7 +48,7 @@ export function concerns(filter: Filter, entityType: string): boolean {
   return compiled(filter).has(entityType)
 }
 
-/** Judges a `new` or an `update`. */
+/** Matches a `new` or an `update`. */
 export function matchEvent(filter: Filter, event: Filtered): Match {
   const wanted = compiled(filter).get(event.entityType) ?? []
   const { result, previous } = valuesOf(event)

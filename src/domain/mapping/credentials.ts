@@ -35,7 +35,7 @@ export function columnKind(typeOid: number, typeOf: (oid: number) => PgType | un
 /** Why a column is considered a credential. */
 export type Suspicion = 'its name looks like a credential' | 'it holds bytes'
 
-/** Judges a column that the mapping does not name, by its name and type; null: it is sent. */
+/** Checks a column that the mapping does not name, by its name and type; null: it is sent. */
 export function suspect(column: { readonly name: string; readonly kind: ColumnKind }): Suspicion | null {
   if (column.kind === 'bytes') return 'it holds bytes'
   return looksLikeCredential(column.name, column.kind) ? 'its name looks like a credential' : null

@@ -19,7 +19,7 @@ export type FieldRules = {
   readonly format?: Readonly<Record<string, Format>>
   /** Field → a constant value for every entity of the type, as JSON. */
   readonly fixed?: Readonly<Record<string, string>>
-  /** If new columns are ignored: the first columns of the mapping. Absent: new columns are judged like all others. */
+  /** If new columns are ignored: the first columns of the mapping. Absent: new columns are checked like all others. */
   readonly known?: ReadonlySet<string>
 }
 
@@ -217,7 +217,7 @@ export function decidingColumns({ rows, tenant }: Pick<EntityMapping, 'rows' | '
   return [...filterColumns(rows), ...(tenant === undefined ? [] : [tenant])]
 }
 
-/** Whether an object's field with a name from a row is sent: without names in the mapping, it is judged like a column. */
+/** Whether an object's field with a name from a row is sent: without names in the mapping, it is checked like a column. */
 export function sendsName({ names }: RelatedList, name: string, kind: ColumnKind): boolean {
   return names ? names.includes(name) : suspect({ name, kind }) === null
 }

@@ -49,13 +49,13 @@ export function createMatcher(
 }
 
 function allOf(conditions: Conditions, typeOf: (column: string) => Compared | null): Matcher {
-  const judges = conditions.flatMap(({ column, tests }) => {
+  const checks = conditions.flatMap(({ column, tests }) => {
     const type = typeOf(column)
-    return tests.map(test => ({ column, holds: type === null ? null : judgeOf(test, type) }))
+    return tests.map(test => ({ column, holds: type === null ? null : holdsOf(test, type) }))
   })
   return read => {
     let verdict: Verdict = 'yes'
-    for (const { column, holds } of judges) {
+    for (const { column, holds } of checks) {
       const value = read(column)
       const is = value === undefined || holds === null ? null : holds(value)
       if (is === false) return 'no'
@@ -68,7 +68,7 @@ function allOf(conditions: Conditions, typeOf: (column: string) => Compared | nu
 /** Null: the value or its counterpart does not parse as this type, as after a change of the column's type. */
 type Holds = (value: string | null) => boolean | null
 
-function judgeOf(test: Test, type: Compared): Holds {
+function holdsOf(test: Test, type: Compared): Holds {
   const literals = test.kind === 'in' ? test.values : [test.value]
   const known = literals.map(literal => (literal === null ? null : comparableOf(type, String(literal))))
   const isFit = literals.every((literal, i) => literal === null || known[i] !== null)

@@ -10,7 +10,7 @@ function filterOf({ filter, filterEntering, filterLeaving }: WebhookState): Filt
 
 /**
  * The effect of a filter on an event: the action that is sent, or why it is excluded. Null: no filter for the entity, no data
- * left to judge, or a match that the filter does not change.
+ * left to compare, or a match that the filter does not change.
  */
 export function throughFilterOf(
   state: WebhookState,
@@ -19,10 +19,10 @@ export function throughFilterOf(
   const filter = filterOf(state)
   const { body = null, previous = null, omitted = null } = event
   if (!filter || body === null || !concerns(filter, event.entityType)) return null
-  const judged = { ...event, body, previous, omitted }
-  const sentAs = throughFilter(filter, state.updateFields, judged)
+  const facts = { ...event, body, previous, omitted }
+  const sentAs = throughFilter(filter, state.updateFields, facts)
   if (sentAs !== null) return { sentAs }
-  const mismatch = firstMismatch(filter, judged)
+  const mismatch = firstMismatch(filter, facts)
   if (mismatch === null) return null
   const { field, json } = mismatch
   const excluded: Mismatch = {
@@ -30,7 +30,7 @@ export function throughFilterOf(
     json: json === null ? null : shortened(json),
     isOver: event.actionType === 'delete',
     wanted: [filter.fields[field]].flat().map(value => JSON.stringify(value)),
-    hasLeft: matchEvent(filter, judged).was === true,
+    hasLeft: matchEvent(filter, facts).was === true,
   }
   return { excluded }
 }

@@ -12,15 +12,15 @@ export type ShownCertificate = {
   readonly expiresAt: Date
 }
 
-type Judged =
+type Validated =
   | { readonly ok: true; readonly shown: ShownCertificate }
   | {
       readonly ok: false
       readonly problems: readonly { readonly field: keyof ClientIdentity; readonly reason: Reason }[]
     }
 
-/** Judges an admin's client certificate: valid at `now`, with the matching key. */
-export function judgeClientIdentity({ certificate, key }: ClientIdentity, now: Date): Judged {
+/** Checks an admin's client certificate: valid at `now`, with the matching key. */
+export function validateClientIdentity({ certificate, key }: ClientIdentity, now: Date): Validated {
   const cert = readCertificate(certificate)
   const privateKey = readKey(key)
   const problems = [

@@ -93,25 +93,25 @@ const metadataAddresses = [
  * - special-purpose ranges and the machine's own networks, unless allowed
  * - cloud metadata addresses, unless the allow list names exactly that address
  */
-export function judgeAddress(
+export function checkAddress(
   address: string,
   rules: TargetRules,
   port: number | null = null,
 ): AddressVerdict {
-  return judge(address, rules, port, false)
+  return checkByRules(address, rules, port, false)
 }
 
 /**
- * Like judgeAddress, for an address that a host name resolved to: an allowed name opens all its addresses, except denied ones
+ * Like checkAddress, for an address that a host name resolved to: an allowed name opens all its addresses, except denied ones
  * and cloud metadata addresses.
  */
-export function judgeResolvedAddress(
+export function checkResolvedAddress(
   hostname: string,
   address: string,
   rules: TargetRules,
   port: number | null = null,
 ): AddressVerdict {
-  const verdict = judge(address, rules, port, isListedName(rules, hostname, port))
+  const verdict = checkByRules(address, rules, port, isListedName(rules, hostname, port))
   if (verdict.ok || parseAddress(hostname) !== null) return verdict
   return refuse(because('address.resolved', { host: hostname, because: verdict.why }))
 }
@@ -120,15 +120,15 @@ export function judgeResolvedAddress(
  * Whether a text may be a webhook's URL, as far as known without DNS. Use the returned URL: parsing the text again may
  * differ.
  *
- * - IP literals are judged here, in any spelling of the URL standard (`0x7f.1`, `2130706433`); the addresses of a name are
- *   judged by judgeResolvedAddress.
+ * - IP literals are checked here, in any spelling of the URL standard (`0x7f.1`, `2130706433`); the addresses of a name are
+ *   checked by checkResolvedAddress.
  * - http needs an allowed host name, or an IP literal in an allowed range. A name that only resolves into an allowed range
  *   needs https: tomorrow it may resolve to a public address.
  * - Reasons never repeat user info, path or query, which may contain credentials.
  *
  * See https://url.spec.whatwg.org/#host-parsing
  */
-export function judgeUrl(text: string, rules: TargetRules): UrlVerdict {
+export function checkTargetUrl(text: string, rules: TargetRules): UrlVerdict {
   if (text.length > maxUrlCharacters) return tooLong(text.length)
   // The URL parser silently drops tabs and line breaks, so the result would differ from the input.
   if (/[\s\p{Cc}]/u.test(text)) {
@@ -156,7 +156,7 @@ export function judgeUrl(text: string, rules: TargetRules): UrlVerdict {
     if (rules.denied && isListedName(rules.denied, host, port))
       return refuse(because('address.denied', { target: host }))
   } else {
-    const verdict = judgeAddress(host, rules, port)
+    const verdict = checkAddress(host, rules, port)
     if (!verdict.ok) return verdict
   }
   if (url.protocol === 'http:') {
@@ -176,7 +176,12 @@ export function hostIsAllowedByName(url: URL, allow: TargetList): boolean {
   return isListedName(allow, url.hostname, portOf(url))
 }
 
-function judge(address: string, rules: TargetRules, port: number | null, isExempt: boolean): AddressVerdict {
+function checkByRules(
+  address: string,
+  rules: TargetRules,
+  port: number | null,
+  isExempt: boolean,
+): AddressVerdict {
   const bytes = parseAddress(address)
   if (bytes === null) return refuse(because('address.none', { text: address.slice(0, 100) }))
   const forms = formsOf(bytes)

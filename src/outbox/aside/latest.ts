@@ -167,11 +167,11 @@ export async function latestOf(
   /** When rows are due that superseded ones blocked. */
   left: readonly Due[]
 }> {
-  const { ended, ...judged } = await judge(outbox.pool, asked)
-  if (ended.length === 0) return { isFenced: false, left: [], ...judged }
+  const { ended, ...chosen } = await chooseLatest(outbox.pool, asked)
+  if (ended.length === 0) return { isFenced: false, left: [], ...chosen }
   const written = await asHolder(outbox, asked.holderId, async client => {
     const left = await writeEnded(client, asked.webhookId, ended)
-    return { isFenced: false, left, ...judged }
+    return { isFenced: false, left, ...chosen }
   })
   return written ?? { isFenced: true, send: [], superseded: [], left: [] }
 }
@@ -181,9 +181,9 @@ export async function keepLatestOf(
   client: pg.ClientBase,
   asked: Asked,
 ): Promise<{ send: readonly Delivery[]; superseded: readonly Superseded[] }> {
-  const { ended, ...judged } = await judge(client, asked)
+  const { ended, ...chosen } = await chooseLatest(client, asked)
   await writeEnded(client, asked.webhookId, ended)
-  return judged
+  return chosen
 }
 
 async function writeEnded(
@@ -206,7 +206,7 @@ function takesForm({ actionType, attempts }: Pick<Waiting, 'actionType' | 'attem
   return actionType === 'update' && attempts === 0
 }
 
-async function judge(
+async function chooseLatest(
   db: pg.Pool | pg.ClientBase,
   { webhookId, deliveries, readUpTo }: Asked,
 ): Promise<{ send: Delivery[]; superseded: Superseded[]; ended: Ended[] }> {
@@ -223,12 +223,12 @@ async function judge(
     })),
   })
   const aroundOf = Map.groupBy(found, row => entityKey(fields<Entity>(row)))
-  const judged = [...runs].map(([key, run]) => judgeRun(run, aroundOf.get(key) ?? []))
-  const ended = judged.flatMap(each => each.ended)
+  const chosen = [...runs].map(([key, run]) => chooseOfRun(run, aroundOf.get(key) ?? []))
+  const ended = chosen.flatMap(each => each.ended)
   return {
     send: await inForm(
       db,
-      judged.flatMap(({ send }) => send),
+      chosen.flatMap(({ send }) => send),
     ),
     superseded: ended.flatMap(({ delivery, supersededBy }) => (delivery ? [{ delivery, supersededBy }] : [])),
     ended,
@@ -254,7 +254,7 @@ async function inForm(db: pg.Pool | pg.ClientBase, send: readonly Sent[]): Promi
 /** A pending event: from the request, a row after it, or in the log. */
 type Known = Waiting & { readonly delivery: Delivery | null; readonly isRow: boolean }
 
-function judgeRun(
+function chooseOfRun(
   run: readonly Delivery[],
   // biome-ignore lint/suspicious/noExplicitAny: rows of the statement above
   around: readonly any[],
@@ -281,7 +281,7 @@ function judgeRun(
     isNew = each.asNew || each.actionType === 'new' || (isNew && takesForm(each))
     const { eventId, attempts, delivery } = each
     if (supersededBy === undefined) isNew = false
-    // Events in the log only are judged when they are read.
+    // Events in the log only are compared when they are read.
     else if (each.isRow)
       ended.push({ entityType, entityId, eventId, attempts, supersededBy, isNew, delivery })
   }

@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import type { Problem } from '../../domain/value/problem.ts'
 import { type Outbox, transaction } from '../database/database.ts'
-import { judgeOutbox } from '../database/inspect.ts'
+import { checkOutbox } from '../database/inspect.ts'
 import { describeMigration, migrate } from '../database/migrate.ts'
 import { ensureDays } from '../days/upkeep.ts'
 import { headOf } from '../log/position.ts'
@@ -30,7 +30,7 @@ export async function prepareCell(
   { placing, nowMs }: { placing: Placing; nowMs: number },
 ): Promise<{ ok: true; applied: readonly string[] } | { ok: false; problems: readonly Problem[] }> {
   const elsewhere = await problemOfHome(cell.pool)
-  const problems = elsewhere ? [elsewhere] : await judgeOutbox(cell)
+  const problems = elsewhere ? [elsewhere] : await checkOutbox(cell)
   if (problems.length > 0) return { ok: false, problems }
   const migrated = describeMigration(await migrate(cell), cell.schema)
   if (!migrated.ok) return { ok: false, problems: [migrated.problem] }

@@ -32,7 +32,7 @@ type Facts = {
 }
 
 /** Why nothing can be stored in this database, checked before anything is created. */
-export async function judgeOutbox(outbox: Outbox): Promise<Problem[]> {
+export async function checkOutbox(outbox: Outbox): Promise<Problem[]> {
   const encoding = await problemOfEncoding(outbox)
   return [...problemsOf(await readFacts(outbox)), ...(encoding ? [encoding] : [])]
 }

@@ -1,6 +1,6 @@
 import type { Outbox } from '../database/database.ts'
 
-/** The oldest stored event, or the lowest version of a future one. Events from before versions are judged by their time. */
+/** The oldest stored event, or the lowest version of a future one. Events from before versions are pruned by their time. */
 const oldest = `
 select e.id, case when e.id is null then p.webhooks_version else e.webhooks_version end as version,
        to_timestamp((e.id >> 20) / 1000.0) as at

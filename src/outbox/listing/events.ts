@@ -10,7 +10,7 @@ import { type EventPage, findFitting, rangeOf, type Scanned, scan } from './scan
 export type ListedEvent = EventLine & { readonly counts: DeliveryCounts }
 
 /** Events whose state is computed per portion; fewer with many webhooks. */
-const mostJudged = 1_000
+const mostChecked = 1_000
 const portion = 250
 const mostPairs = 50_000
 
@@ -51,7 +51,7 @@ async function withStates(
   return lines.map(line => ({ ...line, counts: states.get(line.id)! }))
 }
 
-/** Judges portions of events until the page is full, or the limit is reached. */
+/** Reads portions of events until the page is full, or the limit is reached. */
 async function listInState(
   client: pg.ClientBase,
   page: EventPage,
@@ -61,19 +61,19 @@ async function listInState(
   const range = rangeOf(page)
   const lead = await leadTo(client, state, { ...range, tenant: seenBy })
   const webhooks = await countWebhooks(client, seenBy)
-  const most = Math.min(mostJudged, Math.max(portion / 10, Math.floor(mostPairs / Math.max(1, webhooks))))
+  const most = Math.min(mostChecked, Math.max(portion / 10, Math.floor(mostPairs / Math.max(1, webhooks))))
   const items: ListedEvent[] = []
   let before = range.before
-  for (let judged = 0; ; ) {
+  for (let read = 0; ; ) {
     const found = await nextPortion(client, { ...page, before, limit: Math.min(portion, most) }, lead)
-    const judgedNow = await withStates(client, page, found.items)
-    items.push(...judgedNow.filter(({ counts }) => isInState(counts, state)))
+    const filled = await withStates(client, page, found.items)
+    items.push(...filled.filter(({ counts }) => isInState(counts, state)))
     if (items.length > limit)
       return { items: items.slice(0, limit), next: items[limit - 1]!.id, isPartial: false }
     if (found.next === null) return { items, next: null, isPartial: false }
     before = found.next
-    judged += portion
-    if (found.isPartial || judged >= most) return { items, next: before, isPartial: true }
+    read += portion
+    if (found.isPartial || read >= most) return { items, next: before, isPartial: true }
   }
 }
 

@@ -69,7 +69,7 @@ export async function findAddress({ pool }: Main, id: number): Promise<MailAddre
 }
 
 const takenForMs = 120_000
-const judgedAtOnce = 1_000
+const checkedAtOnce = 1_000
 /** A unique number of advisory locks: one process takes at a time, so that the limits of a day hold. */
 const takingLock = lockKey(0x61736b73)
 
@@ -90,8 +90,8 @@ export async function takeToAsk({ pool }: Main, most: number): Promise<MailAddre
       text: `
 with due as materialized (
   select m.id, m.tenant, m.address, m.ask_at from walhook.mail_addresses m
-  where m.ask_at <= now() and ${isOpen} order by m.ask_at, m.id limit ${judgedAtOnce}
-), judged as materialized (
+  where m.ask_at <= now() and ${isOpen} order by m.ask_at, m.id limit ${checkedAtOnce}
+), due as materialized (
   select d.id, d.ask_at,
     row_number() over (partition by d.tenant order by d.ask_at, d.id) + ${sentOfDay('o.tenant = d.tenant')} <= $2
     and row_number() over (partition by d.address order by d.ask_at, d.id) + ${sentOfDay('o.address = d.address')} <= $3
@@ -99,12 +99,12 @@ with due as materialized (
   from due d
 ), over_limit as (
   update walhook.mail_addresses m set ask_at = now() + interval '1 hour', waits_for = 'daily_limit'
-  from judged j where m.id = j.id and not j.is_within_day
+  from due j where m.id = j.id and not j.is_within_day
 )
 update walhook.mail_addresses m
 set ask_at = now() + $4 * interval '1 ms', waits_for = null, attempts = m.attempts + 1, taken_at = now(),
     sent_at = array(select at from unnest(m.sent_at) at where at > now() - interval '1 day') || now()
-from (select id from judged where is_within_day order by ask_at, id limit $1) j
+from (select id from due where is_within_day order by ask_at, id limit $1) j
 where m.id = j.id and m.ask_at <= now() and ${isOpen}
 returning ${columns}`,
       values: [most, mostAskedPerDay.ofTenant, mostAskedPerDay.ofAddress, takenForMs],

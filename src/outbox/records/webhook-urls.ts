@@ -2,7 +2,7 @@ import type { Log } from '../../runtime/log.ts'
 import type { Outbox } from '../database/database.ts'
 
 /**
- * Normalizes stored URLs as they are judged and used: older versions stored the typed text, which may look like another host
+ * Normalizes stored URLs as they are checked and used: older versions stored the typed text, which may look like another host
  * (`http://127.0.0.1:9\@crm.example`).
  */
 export async function normalizeUrls(outbox: Outbox, log: Log): Promise<void> {

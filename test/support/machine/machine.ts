@@ -17,14 +17,14 @@ const everything = ['user', 'company'].flatMap(type =>
 const mostProcesses = 4
 
 /**
- * The whole way of delivery on an outbox of its own: processes, receivers, and the model that judges what they get. Each way to change
+ * The whole way of delivery on an outbox of its own: processes, receivers, and the model that checks what they get. Each way to change
  * something changes both.
  */
 export async function openMachine({ deadlineMs }: { deadlineMs: number }) {
   const at = await openTestOutbox()
   const { outbox } = at
   const model = createModel(() => fleet.all)
-  const receivers = openReceivers(request => model.judge(request))
+  const receivers = openReceivers(request => model.check(request))
   const fleet = await openFleet(outbox, receivers, deadlineMs)
   /** What was done, for whoever has to understand what came of it. */
   const history: string[] = []

@@ -117,7 +117,7 @@ export function createModel(processes: () => readonly { index: number; disturbed
     },
 
     /** A request begins. */
-    judge(request: Request) {
+    check(request: Request) {
       digest()
       requests.push(request)
       const webhook = find(request.webhookId)

@@ -4,8 +4,8 @@ import { because, type Reason } from '../../domain/shown/reason.ts'
 import { nearest } from '../../domain/value/nearest.ts'
 import {
   type ClientIdentity,
-  judgeClientIdentity,
   type ShownCertificate,
+  validateClientIdentity,
 } from '../../domain/webhook/client-certificate.ts'
 import type { changeHeaders, HeaderChange } from '../../domain/webhook/custom-headers.ts'
 import { isMailAddress } from '../../domain/webhook/mail-address.ts'
@@ -43,21 +43,21 @@ export type WebhookFields = {
 type Known = ReadonlyMap<string, readonly string[]>
 
 /** Names such as `user.email` must be existing fields. */
-export function judgeUpdateFields(known: Known, wanted: readonly string[]): FieldProblem[] {
+export function validateUpdateFields(known: Known, wanted: readonly string[]): FieldProblem[] {
   return wanted.flatMap((name, i) => {
     const why = whyNoField(known, name)
     return why === null ? [] : [wrongField(`/update_fields/${i}`, why)]
   })
 }
 
-export function judgeFilter(known: Known, filter: FilterFields): FieldProblem[] {
+export function validateFilter(known: Known, filter: FilterFields): FieldProblem[] {
   return Object.entries(filter).flatMap(([name, value]) => {
     const pointer = filterPointer(name)
     const why = whyNoField(known, name)
     const problems = why === null ? [] : [wrongField(pointer, why)]
-    if (!Array.isArray(value)) return [...problems, ...judgeValue(pointer, value as FilterValue)]
+    if (!Array.isArray(value)) return [...problems, ...validateValue(pointer, value as FilterValue)]
     if (value.length === 0) problems.push(wrongField(pointer, because('filter.no_value', { field: name })))
-    return [...problems, ...value.flatMap((each, i) => judgeValue(`${pointer}/${i}`, each))]
+    return [...problems, ...value.flatMap((each, i) => validateValue(`${pointer}/${i}`, each))]
   })
 }
 
@@ -66,7 +66,7 @@ const filterPointer = (name: string) => `/filter/${name.replaceAll('~', '~0').re
 const longestValue = 1_000
 
 /** Refuses values that never match, or match something else. */
-function judgeValue(pointer: string, value: FilterValue): FieldProblem[] {
+function validateValue(pointer: string, value: FilterValue): FieldProblem[] {
   if (typeof value === 'number' && !isExactNumber(value))
     return [wrongField(pointer, because('filter.number', { value: String(value) }))]
   if (typeof value !== 'string') return []
@@ -76,7 +76,7 @@ function judgeValue(pointer: string, value: FilterValue): FieldProblem[] {
 }
 
 /** The actions for entering and leaving entities must be triggers of the webhook. */
-export function judgeFilterForms({
+export function validateFilterForms({
   filter,
   filterEntering,
   filterLeaving,
@@ -108,13 +108,13 @@ function whyNoField(known: Known, name: string): Reason | null {
       : because('webhook.field_form', { field: name, example: names[0] ?? 'user.email' })
 }
 
-export type Judged = { readonly problems: readonly FieldProblem[]; readonly url?: string }
+export type ValidatedFields = { readonly problems: readonly FieldProblem[]; readonly url?: string }
 
-/** The problems of the fields, and the URL as it was judged: parsers differ. */
-export async function judgeFields(
+/** The problems of the fields, and the URL as it was checked: parsers differ. */
+export async function validateFields(
   control: Control,
   fields: { readonly [Field in keyof WebhookFields]?: WebhookFields[Field] | undefined },
-): Promise<Judged> {
+): Promise<ValidatedFields> {
   const problems: FieldProblem[] = []
   const known = [...triggersFor(control.entityTypes), ...control.alerts]
   fields.alertTo?.forEach((address, i) => {
@@ -127,11 +127,11 @@ export async function judgeFields(
   })
   if (fields.updateFields || fields.filter) {
     const known = await control.readFields()
-    problems.push(...judgeUpdateFields(known, fields.updateFields ?? []))
-    problems.push(...judgeFilter(known, fields.filter ?? {}))
+    problems.push(...validateUpdateFields(known, fields.updateFields ?? []))
+    problems.push(...validateFilter(known, fields.filter ?? {}))
   }
   if (fields.url !== undefined) {
-    const verdict = await control.judgeTarget(fields.url)
+    const verdict = await control.checkTarget(fields.url)
     if (verdict.ok) return { problems, url: verdict.url.href }
     problems.push(wrongField('/url', verdict.why))
   }
@@ -145,7 +145,7 @@ export type GivenIdentity = {
 }
 
 /** The given certificate and key: both, or neither. */
-export function judgeIdentity(
+export function validateIdentity(
   certificate: string | null | undefined,
   key: string | null | undefined,
 ): GivenIdentity {
@@ -153,10 +153,10 @@ export function judgeIdentity(
   if (!certificate && !key) return { identity: null, problems: [] }
   if (!certificate) return { problems: [wrongField('/client_certificate', because('certificate.missing'))] }
   if (!key) return { problems: [wrongField('/client_key', because('certificate.key_missing'))] }
-  const judged = judgeClientIdentity({ certificate, key }, new Date())
-  if (judged.ok) return { identity: { certificate, key, shown: judged.shown }, problems: [] }
+  const validated = validateClientIdentity({ certificate, key }, new Date())
+  if (validated.ok) return { identity: { certificate, key, shown: validated.shown }, problems: [] }
   return {
-    problems: judged.problems.map(({ field, reason }) => wrongField(`/client_${field}`, reason)),
+    problems: validated.problems.map(({ field, reason }) => wrongField(`/client_${field}`, reason)),
   }
 }
 

@@ -3,15 +3,18 @@ import { comparedBy, type Types } from '../../domain/mapping/comparable.ts'
 import { createMatcher, type RowFilter, type Verdict } from '../../domain/mapping/row-filter.ts'
 
 /** Filters with the positions of their columns in a row. */
-export type Judged = readonly { readonly rows: RowFilter; readonly indexes: ReadonlyMap<string, number> }[]
+export type FoundFilters = readonly {
+  readonly rows: RowFilter
+  readonly indexes: ReadonlyMap<string, number>
+}[]
 
-/** Creates the judge of rows from tables: all filters must match. */
-export function judgeOfRows(
+/** A row matches if it matches all filters. */
+export function createRowMatcher(
   types: Types,
-  judged: Judged,
+  filters: FoundFilters,
   fields: readonly { readonly dataTypeID: number }[],
 ): (values: readonly Value[]) => Verdict {
-  const matchers = judged.map(({ rows, indexes }) => {
+  const matchers = filters.map(({ rows, indexes }) => {
     const matcher = createMatcher(rows, column => {
       const field = fields[indexes.get(column) ?? -1]
       return field ? comparedBy(types, field.dataTypeID) : null

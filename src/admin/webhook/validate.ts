@@ -1,17 +1,17 @@
-import { judgeWebhook } from '../../control/webhooks/judge-webhook.ts'
+import { validateWebhook } from '../../control/webhooks/validate-webhook.ts'
 import type { Webhook } from '../../domain/webhook/webhook.ts'
 import { fieldErrors } from '../form/error-fields.ts'
 import {
   chosen,
-  judgeTyped,
-  judgeUrl,
   readTyped,
   type ShownProblem,
   shownProblems,
   type Typed,
+  validateTyped,
+  validateUrl,
   wrongFieldOf,
 } from '../form/input.ts'
-import { judgedPart } from '../kit/errors.ts'
+import { errorsPart } from '../kit/errors.ts'
 import { wrongField } from '../kit/given.ts'
 import { html, problemText } from '../kit/html.ts'
 import { type PageAnswer, type PageCall, page } from '../kit/page.ts'
@@ -22,18 +22,18 @@ const section = 'couplings'
 const role = 'admin'
 
 /** Checks the typed form without saving it. */
-export const webhookJudgePages = [
+export const webhookValidationPages = [
   page({
     method: 'post',
-    path: '/couplings/judge-url',
+    path: '/couplings/check-url',
     role,
     section,
     tenants: 'own',
     async handle({ control, form, t }) {
       const url = (form.get('url') ?? '').trim()
-      const problem = judgeUrl(t, url)
+      const problem = validateUrl(t, url)
       if (problem !== null) return { show: 'part', body: problemText(problem) }
-      const verdict = await control.judgeTarget(url)
+      const verdict = await control.checkTarget(url)
       const body = verdict.ok
         ? html`<p class="fine">${t.form.urlFine}</p>`
         : problemText(reasonText(t, verdict.why))
@@ -42,21 +42,21 @@ export const webhookJudgePages = [
   }),
   page({
     method: 'post',
-    path: '/couplings/judge',
+    path: '/couplings/validate',
     role,
     section,
     tenants: 'own',
-    handle: call => judgeForm(call, null),
+    handle: call => validateForm(call, null),
   }),
-  webhookPage({ method: 'post', path: '/couplings/:id/judge', role, handle: judgeForm }),
+  webhookPage({ method: 'post', path: '/couplings/:id/validate', role, handle: validateForm }),
 ]
 
-async function judgeForm(call: PageCall, webhook: Webhook | null): Promise<PageAnswer> {
+async function validateForm(call: PageCall, webhook: Webhook | null): Promise<PageAnswer> {
   const { control, form, t } = call
   const field = wrongFieldOf(form, control.entityTypes)
   if (field !== null) return wrongField(t, field)
   const typed = readTyped(form, control.entityTypes, webhook?.headerNames ?? [])
-  return { show: 'part', body: judgedPart(fieldErrors(await allProblems(call, typed, webhook), typed)) }
+  return { show: 'part', body: errorsPart(fieldErrors(await allProblems(call, typed, webhook), typed)) }
 }
 
 /** Every problem of the typed form; for one field, those that the form itself finds come first. */
@@ -65,9 +65,9 @@ export async function allProblems(
   typed: Typed,
   webhook: Webhook | null,
 ): Promise<ShownProblem[]> {
-  const own = judgeTyped(t, typed)
+  const own = validateTyped(t, typed)
   const fields = { ...chosen(typed, webhook?.headerNames ?? []), ...tenantOf(typed) }
-  const found = shownProblems(t, await judgeWebhook(control, caller, fields, webhook))
+  const found = shownProblems(t, await validateWebhook(control, caller, fields, webhook))
   return [...own, ...found.filter(one => !own.some(({ pointer }) => isWithin(one.pointer, pointer)))]
 }
 

@@ -3,24 +3,27 @@ import type { Webhook } from '../../domain/webhook/webhook.ts'
 import type { Caller, Control } from '../kit/control.ts'
 import type { FieldProblem } from '../kit/result.ts'
 import { controlFor } from '../kit/tenants.ts'
+import { chooseTenant } from './tenant.ts'
 import {
   headerProblems,
-  judgeFields,
-  judgeFilterForms,
-  judgeIdentity,
+  validateFields,
+  validateFilterForms,
+  validateIdentity,
   type WebhookFields,
-} from './judge-fields.ts'
-import { judgeTenant } from './tenant.ts'
+} from './validate-fields.ts'
 
 /** The problems of a webhook's fields, new or `stored`. Nothing is written. */
-export async function judgeWebhook(
+export async function validateWebhook(
   control: Control,
   caller: Caller,
   fields: WebhookFields,
   stored: Webhook | null,
 ): Promise<readonly FieldProblem[]> {
-  const of = stored === null ? judgeTenant(caller, fields.tenant) : { tenant: null, problems: [] }
-  const { url, problems } = await judgeFields(of.tenant === null ? control : controlFor(control, of), fields)
+  const of = stored === null ? chooseTenant(caller, fields.tenant) : { tenant: null, problems: [] }
+  const { url, problems } = await validateFields(
+    of.tenant === null ? control : controlFor(control, of),
+    fields,
+  )
   // Stored values are not opened here: a change finds out whether they are readable.
   const names =
     stored !== null && (url === undefined || keepsHeaders(stored.url, url)) ? stored.headerNames : []
@@ -29,10 +32,10 @@ export async function judgeWebhook(
   return [
     ...of.problems,
     ...problems,
-    ...judgeFilterForms({ triggers, filter, filterEntering, filterLeaving } as Parameters<
-      typeof judgeFilterForms
+    ...validateFilterForms({ triggers, filter, filterEntering, filterLeaving } as Parameters<
+      typeof validateFilterForms
     >[0]),
     ...headerProblems(changeHeaders(names, present, fields.headers ?? {})),
-    ...judgeIdentity(fields.clientCertificate, fields.clientKey).problems,
+    ...validateIdentity(fields.clientCertificate, fields.clientKey).problems,
   ]
 }

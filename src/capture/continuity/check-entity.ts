@@ -10,26 +10,26 @@ import { isOfTables } from '../verdict/preflight-verdict.ts'
 const goodForMs = 1_000
 
 /** An entity reduced to existing objects, with the catalogue of its tables; or why there is none. */
-export type Judged =
+export type CheckedEntity =
   | { readonly kind: 'fit'; readonly entity: EntityMapping; readonly catalogue: Catalogue }
   | { readonly kind: 'gone'; readonly reason: string }
 
 /**
- * Creates the function that judges whether an entity's tables can be captured as they are: existing, readable, published.
+ * Creates the function that checks whether an entity's tables can be captured as they are: existing, readable, published.
  * Otherwise it throws `Unfit` with reason and fix. A dropped table is `gone`, a re-created one is not. Readers verify the
  * tables (`backfill-page.ts`), so an answer is valid for a second.
  */
-export function createJudge(options: {
+export function createEntityCheck(options: {
   source: Source
   outbox: Outbox
   slotName: string
   publicationName: string
   nowMs: () => number
-}): (entity: EntityMapping) => Promise<Judged> {
+}): (entity: EntityMapping) => Promise<CheckedEntity> {
   const { source, nowMs } = options
-  const judged = new Map<EntityMapping, { fit: Judged; atMs: number }>()
+  const checked = new Map<EntityMapping, { fit: CheckedEntity; atMs: number }>()
   return async mapped => {
-    const before = judged.get(mapped)
+    const before = checked.get(mapped)
     if (before && nowMs() - before.atMs < goodForMs) return before.fit
     const found = await preflight(source, { ...options, mapping: [mapped] })
     const { problems, facts, catalogue, living } = found
@@ -39,8 +39,8 @@ export function createJudge(options: {
     if (facts.publication === null)
       ofTables.push(`publication ${options.publicationName}: missing. Fix: walhook resync`)
     if (ofTables.length > 0) throw new Unfit(ofTables.join('; '))
-    const fit: Judged = { kind: 'fit', entity, catalogue }
-    judged.set(mapped, { fit, atMs: nowMs() })
+    const fit: CheckedEntity = { kind: 'fit', entity, catalogue }
+    checked.set(mapped, { fit, atMs: nowMs() })
     return fit
   }
 }
