@@ -32,7 +32,7 @@ type Sample = {
 }
 
 /** Makes one change to the sample tables and describes it, or null if it is impossible. */
-type Happening = (sample: Sample) => Promise<string | null>
+type IncidentReport = (sample: Sample) => Promise<string | null>
 
 /**
  * The sample application: every two to four seconds a visitor registers, checks in, changes role, joins or leaves a company,
@@ -90,7 +90,7 @@ function sampleOf(pool: pg.Pool, random: () => number): Sample {
 
 /** Rounds of all possible changes, each in a new order. */
 function takeTurns(random: () => number): (sample: Sample) => Promise<string> {
-  let round: Happening[] = []
+  let round: IncidentReport[] = []
   return async sample => {
     // Terminates: without anyone to change, somebody can register.
     for (;;) {
@@ -104,7 +104,7 @@ function takeTurns(random: () => number): (sample: Sample) => Promise<string> {
 
 const fullName = `concat_ws(' ', name_first, name_infix, name_last)`
 
-const registers: Happening = async ({ query, pick, letters }) => {
+const registers: IncidentReport = async ({ query, pick, letters }) => {
   const [count] = await query<{ users: number }>('select count(*)::int as users from public.users')
   if (count!.users >= maxUsers) return null
   const company = pick(await query('select id, name from public.companies order by id'))
@@ -142,7 +142,7 @@ const registers: Happening = async ({ query, pick, letters }) => {
   return company ? `${user!.name} of ${company.name} registered` : `${user!.name} registered`
 }
 
-const checksIn: Happening = async ({ query, pick }) => {
+const checksIn: IncidentReport = async ({ query, pick }) => {
   const user = pick(
     await query(`select id, ${fullName} as name from public.users where checkin is null order by id`),
   )
@@ -151,7 +151,7 @@ const checksIn: Happening = async ({ query, pick }) => {
   return `${user.name} checked in`
 }
 
-const changesRole: Happening = async ({ query, pick }) => {
+const changesRole: IncidentReport = async ({ query, pick }) => {
   const user = pick(
     await query<Named & { company_role: string | null }>(
       `select id, ${fullName} as name, company_role from public.users order by id`,
@@ -163,7 +163,7 @@ const changesRole: Happening = async ({ query, pick }) => {
   return `${user.name} is now ${role}`
 }
 
-const joinsCompany: Happening = async ({ query, pick }) => {
+const joinsCompany: IncidentReport = async ({ query, pick }) => {
   const pair = pick(
     await query<Pair>(
       `select users.id as user_id, ${fullName} as name, companies.id as company_id, companies.name as company
@@ -183,7 +183,7 @@ const joinsCompany: Happening = async ({ query, pick }) => {
   return `${pair.name} joined ${pair.company}`
 }
 
-const leavesCompany: Happening = async ({ query, pick }) => {
+const leavesCompany: IncidentReport = async ({ query, pick }) => {
   const pair = pick(
     await query<Pair>(
       `select user_id, company_id, ${fullName} as name, companies.name as company
@@ -201,7 +201,7 @@ const leavesCompany: Happening = async ({ query, pick }) => {
   return `${pair.name} left ${pair.company}`
 }
 
-const answers: Happening = async ({ query, pick }) => {
+const answers: IncidentReport = async ({ query, pick }) => {
   const user = pick(await query(`select id, ${fullName} as name from public.users order by id`))
   if (!user) return null
   const { name, values } = pick(customFieldChoices)!
@@ -218,7 +218,7 @@ const answers: Happening = async ({ query, pick }) => {
   return `${user.name} answered ${name}: ${value}`
 }
 
-const isRemoved: Happening = async ({ query, pick }) => {
+const isRemoved: IncidentReport = async ({ query, pick }) => {
   const users = await query(`select id, ${fullName} as name from public.users order by id`)
   const user = pick(users.filter(({ id }) => id !== exampleUser))
   if (!user || users.length <= usersToKeep) return null
@@ -226,7 +226,7 @@ const isRemoved: Happening = async ({ query, pick }) => {
   return `${user.name} was removed`
 }
 
-const isRenamed: Happening = async ({ query, pick }) => {
+const isRenamed: IncidentReport = async ({ query, pick }) => {
   const company = pick(await query('select id, name from public.companies order by id'))
   if (!company) return null
   const suffix = companySuffixes.find(text => text !== '' && company.name.endsWith(text)) ?? ''
@@ -242,7 +242,7 @@ const isRenamed: Happening = async ({ query, pick }) => {
   return `${company.name} is now called ${name}`
 }
 
-const companyComes: Happening = async ({ query, pick }) => {
+const companyComes: IncidentReport = async ({ query, pick }) => {
   const companies = await query('select name from public.companies order by id')
   const name = `${pick(companyFirstWords)} ${pick(companySecondWords)}`
   if (companies.length >= maxCompanies || companies.some(other => other.name.startsWith(name))) return null
@@ -255,7 +255,7 @@ const companyComes: Happening = async ({ query, pick }) => {
   return `${name} from ${place.city} takes part`
 }
 
-const companyGoes: Happening = async ({ query, pick }) => {
+const companyGoes: IncidentReport = async ({ query, pick }) => {
   const companies = await query('select id, name from public.companies order by id')
   const company = pick(companies.filter(({ id }) => id !== exampleCompany))
   if (!company || companies.length <= companiesToKeep) return null
@@ -263,7 +263,7 @@ const companyGoes: Happening = async ({ query, pick }) => {
   return `${company.name} no longer takes part`
 }
 
-const turns: readonly Happening[] = [
+const turns: readonly IncidentReport[] = [
   ...[registers, registers, checksIn, checksIn, checksIn, changesRole, changesRole],
   ...[joinsCompany, joinsCompany, leavesCompany, answers, answers, isRemoved],
   ...[isRenamed, companyComes, companyGoes],

@@ -22,7 +22,7 @@ import { receiversIn } from './outbox/cells/receivers.ts'
 import { mainCell } from './outbox/cells/registry.ts'
 import type { Outbox } from './outbox/database/database.ts'
 import { countOpenGaps } from './outbox/source/gaps.ts'
-import { answerMs, captureHealth, cellsHealth, databaseHealth, deliveryHealth } from './readiness.ts'
+import { captureHealth, cellsHealth, databaseHealth, deliveryHealth, responseTimeoutMs } from './readiness.ts'
 import {
   createCellRuns,
   type OpenedCell,
@@ -193,10 +193,10 @@ async function readGauges(parts: Parts): Promise<Gauges> {
   const { outbox, sourceOfCallers } = databases
   const [health, queue, webhooks, slot, openGaps, lost, states] = await Promise.all([
     readHealth(parts),
-    within(answerMs, readQueue({ cells })).catch(() => null),
-    within(answerMs, countStates({ cells })).catch(() => null),
-    within(answerMs, readSlotStatus(sourceOfCallers, config.slotName)).catch(() => null),
-    within(answerMs, countOpenGaps(outbox, config.slotName)).catch(() => null),
+    within(responseTimeoutMs, readQueue({ cells })).catch(() => null),
+    within(responseTimeoutMs, countStates({ cells })).catch(() => null),
+    within(responseTimeoutMs, readSlotStatus(sourceOfCallers, config.slotName)).catch(() => null),
+    within(responseTimeoutMs, countOpenGaps(outbox, config.slotName)).catch(() => null),
     mappingLost(),
     cells.all().length > 1 ? cells.states() : [],
   ])

@@ -130,14 +130,14 @@ export async function openDatabases(config: Config, log: Log, opened: Resources)
   return { ok: true, connections, clock }
 }
 
-const mostNamed = 10
+const maxNamed = 10
 
 export function unreadableProblem(
   webhooks: readonly { readonly id: number; readonly name: string }[],
   { id, older }: SealKey,
 ): Problem {
-  const names = webhooks.slice(0, mostNamed).map(({ id, name }) => `${id} ${JSON.stringify(name)}`)
-  const more = webhooks.length > mostNamed ? ` and ${webhooks.length - mostNamed} more` : ''
+  const names = webhooks.slice(0, maxNamed).map(({ id, name }) => `${id} ${JSON.stringify(name)}`)
+  const more = webhooks.length > maxNamed ? ` and ${webhooks.length - maxNamed} more` : ''
   const ids = webhooks.map(({ id }) => id).join(', ')
   return {
     code: 'secret_key',

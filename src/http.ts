@@ -5,7 +5,7 @@ import { addressOf } from './api/kit/admit.ts'
 import type { Metrics } from './api/metrics/metrics.ts'
 import type { Config } from './config/config.ts'
 import { createAuthenticator } from './control/access/authenticate.ts'
-import { createRates, usualRate } from './control/access/rates.ts'
+import { createRates, defaultRate } from './control/access/rates.ts'
 import { createSessions } from './control/access/sessions.ts'
 import { createSignIn, providerMacOf } from './control/access/sign-in.ts'
 import type { Control } from './control/kit/control.ts'
@@ -59,7 +59,7 @@ export function openHttp(
     nowMs,
     onHeld: (address, failures) => log.warn('login.slowed', { address, failures }),
   })
-  const rates = createRates(usualRate, nowMs)
+  const rates = createRates(defaultRate, nowMs)
   const providerMac = providerMacOf(control.sealKey, config.signIn)
   const sessions = createSessions({ control, authenticate, admin, providerMac, nowMs })
   const signIn = config.signIn

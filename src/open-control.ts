@@ -15,12 +15,12 @@ import { createTestLimiter } from './control/kit/test-limiter.ts'
 import type { Connections } from './databases.ts'
 import type { Deliver } from './delivery/sending/deliver.ts'
 import { sendTest, tryTest } from './delivery/sending/send-test.ts'
-import type { MailLack } from './domain/alert/recipient.ts'
+import type { MailProblem } from './domain/alert/recipient.ts'
 import { earlyRetries } from './domain/delivery/retry.ts'
 import { alertTriggers } from './domain/event/alert.ts'
 import { backfillAs, labels, tenantTypes } from './domain/mapping/mapping.ts'
 import type { Cells } from './outbox/cells/cells.ts'
-import { answerMs } from './readiness.ts'
+import { responseTimeoutMs } from './readiness.ts'
 import type { CellRuns, Dispatcher } from './run-cell.ts'
 import { shared } from './runtime/shared.ts'
 import { within } from './runtime/within.ts'
@@ -73,7 +73,7 @@ export function openControl(
       return labels(mapping())
     },
     alerts: alertTriggers,
-    mostAttempts: config.scheduleMs.length + 1,
+    maxAttempts: config.scheduleMs.length + 1,
     slotName,
     backfillAs: entityType => backfillAs(mapping())(entityType),
     readWithoutPrevious: async () => withoutPrevious(await catalogue(), mapping()),
@@ -85,7 +85,7 @@ export function openControl(
     async readRowsEstimate(entityType) {
       const entity = mapping().find(each => each.entityType === entityType)
       if (!entity) return null
-      return await within(answerMs, estimateOf(sourceOfCallers.pool, entity)).catch(() => null)
+      return await within(responseTimeoutMs, estimateOf(sourceOfCallers.pool, entity)).catch(() => null)
     },
     async readEntity(entityType, key) {
       const entity = mapping().find(each => each.entityType === entityType)
@@ -96,14 +96,14 @@ export function openControl(
     tryTest: (target, message) => tryTest(deliver, target, message),
     testLimiter: createTestLimiter(),
     paceOf: roles.has('delivery') ? id => dispatcher.paceOf(id) ?? runs.paceOf(id) : () => null,
-    mostInFlight: config.maxInFlightPerWebhook,
+    maxInFlight: config.maxInFlightPerWebhook,
     earlyRetries: earlyRetries(config.scheduleMs),
     trustedDomains: config.mailDomains,
-    mailLacks: roles.has('delivery') ? mailLackOf(config) : null,
+    mailProblems: roles.has('delivery') ? mailProblemOf(config) : null,
     captureState,
     captureStatus: async () => ({
       ...captureState(),
-      source: await within(answerMs, readSlotStatus(sourceOfCallers, slotName)).catch(() => null),
+      source: await within(responseTimeoutMs, readSlotStatus(sourceOfCallers, slotName)).catch(() => null),
       probeMs: capture.probeMs(),
     }),
     randomBytes,
@@ -112,7 +112,7 @@ export function openControl(
   }
 }
 
-function mailLackOf({ mail, publicUrls }: Config): MailLack | null {
+function mailProblemOf({ mail, publicUrls }: Config): MailProblem | null {
   if (!mail) return 'smtp_server'
   return publicUrls.length === 0 ? 'public_url' : null
 }

@@ -7,11 +7,11 @@ import { describeError } from './runtime/log.ts'
 import { within } from './runtime/within.ts'
 
 /** The time limit for a database, in ms: a dead link gives neither an error nor an answer. */
-export const answerMs = 3_000
+export const responseTimeoutMs = 3_000
 
 /** Whether the outbox answers. */
 export function databaseHealth(outbox: Outbox): Promise<Health> {
-  return within(answerMs, outbox.pool.query('select')).then(
+  return within(responseTimeoutMs, outbox.pool.query('select')).then(
     () => ({ ok: true, status: 'reachable' }),
     error => ({ ok: false, status: 'no answer', reason: describeError(error) }),
   )

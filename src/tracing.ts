@@ -10,7 +10,7 @@ import {
   spansOfSettlement,
   type TraceAppends,
 } from './domain/shown/spans.ts'
-import { isSampled, mostTraced, traceOf, traceparent } from './domain/shown/trace.ts'
+import { isSampled, maxTraced, traceOf, traceparent } from './domain/shown/trace.ts'
 import type { Outbox } from './outbox/database/database.ts'
 import type { Settlement } from './outbox/settle/settle.ts'
 import { readOutboxId } from './outbox/source/home.ts'
@@ -43,7 +43,7 @@ export async function openTracing(
   return {
     appends: {
       pick(traced, event) {
-        if (traced.length >= mostTraced || !isSampled(traceOf(outboxId, event.id).traceId, tracing.ratio))
+        if (traced.length >= maxTraced || !isSampled(traceOf(outboxId, event.id).traceId, tracing.ratio))
           return
         const { id, entityType, entityId, actionType, commitLsn, index, committedAt } = event
         traced.push({ id, entityType, entityId, actionType, commitLsn, index, committedAt })

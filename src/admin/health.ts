@@ -1,6 +1,6 @@
 import type { Caller, Control } from '../control/kit/control.ts'
 import { type Health, readHealth } from '../control/status/health.ts'
-import { lagBytes, mostBehind, type Status } from '../control/status/status.ts'
+import { lagBytes, maxBehind, type Status } from '../control/status/status.ts'
 import { describePageReason } from '../domain/capture/page-failures.ts'
 import { type Finding, findings } from '../domain/shown/findings.ts'
 import { formatProblem } from '../domain/value/problem.ts'
@@ -172,15 +172,15 @@ ${fact(f.dead, queue.deadDeliveries >= 10_000 ? `${number(t, 10_000)}+` : number
 function cells(t: Texts, { status }: Health): Html | false {
   if (status.cells.length < 2) return false
   const { columns } = t.cells
-  const figure = (value: number | null, most = Number.POSITIVE_INFINITY) =>
+  const figure = (value: number | null, max = Number.POSITIVE_INFINITY) =>
     value === null
       ? html`<span class="quiet">${t.cells.unknown}</span>`
-      : `${number(t, value)}${value >= most ? '+' : ''}`
+      : `${number(t, value)}${value >= max ? '+' : ''}`
   return html`<section class="cells"><h2>${t.cells.title}</h2><p class="hint">${t.cells.hint}</p>
 <div class="card flush"><table class="stacked"><thead><tr><th scope="col">${columns.name}</th><th scope="col">${columns.state}</th><th scope="col" class="number">${columns.webhooks}</th><th scope="col" class="number">${columns.behind}</th></tr></thead>
 <tbody>${status.cells.map(
     ({ name, isAway, webhooks, behind }) =>
-      html`<tr><th scope="row">${name}</th><td data-label="${columns.state}"><span class="badge ${isAway ? 'bad' : 'good'}">${isAway ? t.cells.away : t.cells.ok}</span></td><td data-label="${columns.webhooks}" class="number">${figure(webhooks)}</td><td data-label="${columns.behind}" class="number">${figure(behind, mostBehind)}</td></tr>`,
+      html`<tr><th scope="row">${name}</th><td data-label="${columns.state}"><span class="badge ${isAway ? 'bad' : 'good'}">${isAway ? t.cells.away : t.cells.ok}</span></td><td data-label="${columns.webhooks}" class="number">${figure(webhooks)}</td><td data-label="${columns.behind}" class="number">${figure(behind, maxBehind)}</td></tr>`,
   )}</tbody></table></div></section>
 `
 }

@@ -17,7 +17,7 @@ export type SignInPages = {
 
 const callbackPath = '/login/oidc/callback'
 /** The number of pending sign-ins per browser. */
-const mostBegun = 3
+const maxBegun = 3
 
 /** Signs in at an OpenID provider. A HEAD request uses nothing up. */
 export function signInRoutes(app: Hono<AdminEnv>, { signIn, originOf, addressOf }: SignInPages): void {
@@ -30,7 +30,7 @@ export function signInRoutes(app: Hono<AdminEnv>, { signIn, originOf, addressOf 
     const begun = await signIn.begin(wish, addressOf(c))
     if (!begun.ok) return toProblem(c, begun, to)
     const names = Object.keys(getCookie(c)).filter(name => name.startsWith(prefix(c)))
-    for (const name of names.slice(0, Math.max(0, names.length - mostBegun + 1)))
+    for (const name of names.slice(0, Math.max(0, names.length - maxBegun + 1)))
       deleteCookie(c, name, attributes(c))
     const { id, text } = begun.kept
     // Lives longer than it is valid, so that a late user learns the reason.

@@ -3,12 +3,12 @@ import { createToken, listTokens, revokeToken, type Token } from '../control/acc
 import { once } from '../control/kit/once.ts'
 import type { Failed } from '../control/kit/result.ts'
 import { errorsPart } from './kit/errors.ts'
-import { failedAnswer } from './kit/failed.ts'
+import { failedPage } from './kit/failed.ts'
 import { formKey } from './kit/given.ts'
 import { type Html, html, moment } from './kit/html.ts'
 import { idParam } from './kit/ids.ts'
 import { notFound } from './kit/mount.ts'
-import { type PageAnswer, type PageCall, page } from './kit/page.ts'
+import { type PageCall, type PageResponse, page } from './kit/page.ts'
 import { tenantBadge, tenantFilter, tenantWished } from './tenant/badge.ts'
 import {
   blankToken,
@@ -75,8 +75,8 @@ export const tokenPages = [
         if (!created.ok) failure = created
         return created.ok ? created.value.text : null
       })
-      if (made.state === 'answered') return createdPage(call, typed.name, made.answer)
-      return failedAnswer(t, made.state === 'failed' ? made.failure : failure!)
+      if (made.state === 'done') return createdPage(call, typed.name, made.response)
+      return failedPage(t, made.state === 'failed' ? made.failure : failure!)
     },
   }),
   page({
@@ -122,7 +122,7 @@ ${token.id === caller.tokenId && html`<p class="notice warn">${t.tokens.ownConse
     params,
     async handle({ control, caller, params, t }) {
       const revoked = await revokeToken(control, caller, params.id)
-      return revoked.ok ? { show: 'redirect', to: '/tokens?done=revoked' } : failedAnswer(t, revoked)
+      return revoked.ok ? { show: 'redirect', to: '/tokens?done=revoked' } : failedPage(t, revoked)
     },
   }),
 ]
@@ -162,7 +162,7 @@ function row({ t, caller, nowMs }: PageCall, token: Token): Html {
 </tr>`
 }
 
-function formPage(call: PageCall, typed: TypedToken, problems: TokenProblems = {}): PageAnswer {
+function formPage(call: PageCall, typed: TypedToken, problems: TokenProblems = {}): PageResponse {
   const { t, control, caller, form } = call
   const choosesTenant = caller.tenant === null && control.tenantTypes.length > 0
   const key = form.get('key') ?? control.randomBytes(16).toString('hex')
@@ -175,7 +175,7 @@ function formPage(call: PageCall, typed: TypedToken, problems: TokenProblems = {
 }
 
 /** The only time that the token is shown. */
-function createdPage({ t }: PageCall, name: string, text: string): PageAnswer {
+function createdPage({ t }: PageCall, name: string, text: string): PageResponse {
   const { created } = t.tokens
   return {
     show: 'page',

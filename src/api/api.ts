@@ -5,7 +5,7 @@ import type { Authenticator } from '../control/access/authenticate.ts'
 import type { Rates } from '../control/access/rates.ts'
 import type { Control } from '../control/kit/control.ts'
 import { namedAlertSchemas } from '../domain/alert/alert-schema.ts'
-import { mostJsonBytes, tokenIn } from '../gate/passage.ts'
+import { maxJsonBytes, tokenIn } from '../gate/passage.ts'
 import { describeError, type Log } from '../runtime/log.ts'
 import { shared } from '../runtime/shared.ts'
 import { addressOf, admit } from './kit/admit.ts'
@@ -27,7 +27,7 @@ export type Health = {
 }
 
 /** Health and metrics are computed once per interval at most. */
-const usualKeepMs = 1_000
+const defaultKeepMs = 1_000
 /** Deployments and load balancers wait for a part that is not ready. */
 const redKeepMs = 100
 
@@ -47,7 +47,7 @@ export function createApi(options: {
 }): Hono {
   const { control, authenticate, log } = options
   const clock = () => performance.now()
-  const { keepMs = usualKeepMs } = options
+  const { keepMs = defaultKeepMs } = options
   const keepHealthMs = (parts: Record<string, Health>) =>
     isReady(parts) ? keepMs : Math.min(keepMs, redKeepMs)
   const health = shared(keepHealthMs, clock, options.health)
@@ -62,7 +62,7 @@ export function createApi(options: {
 
   const guarded = new Hono<ApiEnv>()
     .use('/api/*', async (c, next) => {
-      const maxSize = mostJsonBytes(c.req.path)
+      const maxSize = maxJsonBytes(c.req.path)
       const onError = (c: Context) =>
         problem(c, 413, `The body is too large: at most ${maxSize} bytes are allowed.`)
       return await bodyLimit({ maxSize, onError })(c, next)

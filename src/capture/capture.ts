@@ -5,7 +5,7 @@ import { lossOfOldSlot } from './continuity/old-slot.ts'
 import type { CaptureState } from './continuity/state.ts'
 import { newLink, noteDead } from './link.ts'
 import { captureOnce } from './session.ts'
-import { createLearner } from './source/learn-catalogue.ts'
+import { createCatalogueLoader } from './source/load-catalogue.ts'
 import { currentStall, currentState, enter, enterStarting, openStatus, streamedMs } from './status.ts'
 import { LinkDead } from './stream/reports.ts'
 
@@ -23,7 +23,7 @@ export type Capture = Service & {
  */
 export function createCapture(options: CaptureOptions, link = newLink()): Capture {
   const status = openStatus(options)
-  const capturing: Capturing = { ...createLearner(options), options, status, link }
+  const capturing: Capturing = { ...createCatalogueLoader(options), options, status, link }
   const stateAfter = createFailures(options)
   return {
     name: 'capture',

@@ -4,7 +4,7 @@ import type { Outbox } from '../outbox/database/database.ts'
 import type { Log } from '../runtime/log.ts'
 import type { PagedWork, PagePace } from './backfill/paged-work.ts'
 import type { Link } from './link.ts'
-import type { createLearner } from './source/learn-catalogue.ts'
+import type { createCatalogueLoader } from './source/load-catalogue.ts'
 import type { Source } from './source/source.ts'
 import type { Status } from './status.ts'
 import type { AppendedEvents, Stored } from './store/storing.ts'
@@ -34,7 +34,7 @@ export type CaptureOptions = {
 }
 
 /** The state that outlives a connection. */
-export type Capturing = ReturnType<typeof createLearner> & {
+export type Capturing = ReturnType<typeof createCatalogueLoader> & {
   readonly options: CaptureOptions
   readonly status: Status
   readonly link: Link

@@ -47,7 +47,7 @@ type Consuming = {
 export async function consume(
   options: Omit<StorerOptions, 'ids' | 'truncations'> & {
     inbox: Pick<Inbox, 'take' | 'hasMore'>
-    map: (parts: readonly TransactionPart[], isWhole: boolean, mostBytes: number) => Promise<Mapped>
+    map: (parts: readonly TransactionPart[], isWhole: boolean, maxBytes: number) => Promise<Mapped>
     /** Since when the oldest taken batch is unstored; null: none is. */
     onWaiting: (sinceMs: number | null) => void
     pages: Pages

@@ -10,11 +10,11 @@ import { enter } from './status.ts'
 
 export type Watch = ReturnType<typeof createWatch>
 
-const usualWatchMs = 2_500
+const defaultWatchMs = 2_500
 const thoroughEvery = 12
 
 /** Checks the source, and creates what is missing. Throws if capture can't continue. */
-export async function prepare({ options, status, noteNews }: Capturing) {
+export async function prepare({ options, status, noteReports }: Capturing) {
   const { source, outbox, slotName, publicationName, mapping } = options
   const setup = await setUp(source, outbox, {
     slotName,
@@ -25,7 +25,7 @@ export async function prepare({ options, status, noteNews }: Capturing) {
   if (setup.kind === 'lost') throw new CaptureLost(setup)
   logFound(options, setup.found)
   if (setup.kind === 'blocked') {
-    await noteNews()
+    await noteReports()
     throw new CaptureBlocked(setup.problems)
   }
   return setup
@@ -47,10 +47,10 @@ export function openWatch(
 }
 
 /** Inspects once. Throws if capture can't continue. */
-export async function inspect({ noteNews }: Capturing, watch: Watch, isThorough: boolean): Promise<void> {
+export async function inspect({ noteReports }: Capturing, watch: Watch, isThorough: boolean): Promise<void> {
   const found = await watch.inspect(isThorough)
   if (found.kind === 'lost') throw new CaptureLost(found)
-  if (found.kind === 'blocked' || found.isNews) await noteNews()
+  if (found.kind === 'blocked' || found.isNews) await noteReports()
   if (found.kind === 'blocked') throw new CaptureBlocked(found.problems)
 }
 
@@ -60,7 +60,7 @@ export async function inspectRegularly(
   watch: Watch,
   signal: AbortSignal,
 ): Promise<void> {
-  const { watchMs = usualWatchMs, log } = capturing.options
+  const { watchMs = defaultWatchMs, log } = capturing.options
   for (let n = 1; ; n++) {
     await sleep(watchMs, signal)
     if (signal.aborted) return

@@ -13,7 +13,7 @@ const standbyPollMs = 1_000
 /** After the notification that the slot is free, tries so often, so fast: the server may not have released it yet. */
 const promptTries = 10
 const promptPollMs = 50
-const usualSilenceLimitMs = 20_000
+const defaultSilenceLimitMs = 20_000
 const longestSilenceLimitMs = 200_000
 const slotIsActive = '55006'
 
@@ -39,7 +39,7 @@ type SlotReader = {
 
 export const newLink = (): Link => ({
   ownBackend: 0,
-  silenceLimitMs: usualSilenceLimitMs,
+  silenceLimitMs: defaultSilenceLimitMs,
   standbyPollMs,
   slotFreed() {},
 })
@@ -49,7 +49,7 @@ export function noteDead(link: Link): void {
 }
 
 export function noteAlive(link: Link): void {
-  link.silenceLimitMs = usualSilenceLimitMs
+  link.silenceLimitMs = defaultSilenceLimitMs
 }
 
 /** The stream of the slot with its inbox; null: aborted before the slot was free. */

@@ -1,7 +1,7 @@
 import { readPosition } from '../outbox/log/position.ts'
 import { describeError } from '../runtime/log.ts'
 import { createBackfills } from './backfill/backfill.ts'
-import { usualPagePace, workOffPages } from './backfill/paged-work.ts'
+import { defaultPagePace, workOffPages } from './backfill/paged-work.ts'
 import { createPageMerger, type PageMerger } from './backfill/pages.ts'
 import { createResyncs } from './backfill/resync-entity.ts'
 import { createRewriteCheck } from './backfill/rewrites.ts'
@@ -101,7 +101,7 @@ function workBeside({ options, status }: Capturing, merger: PageMerger, signal: 
   const { source, outbox, slotName, publicationName, mapping, receiversOf, nowMs, log } = options
   void sendProbes({ source, slotName, intervalMs: options.probeIntervalMs ?? null, nowMs, log }, signal)
   const checkEntity = createEntityCheck({ source, outbox, slotName, publicationName, nowMs })
-  const pace = options.pagePace ?? usualPagePace
+  const pace = options.pagePace ?? defaultPagePace
   const work = { source, outbox, slotName, mapping, merger, receiversOf, checkEntity, nowMs, log, pace }
   const { overdue } = status
   void workOffPages([createResyncs(work), createBackfills(work)], { ...work, overdue }, signal)
@@ -117,8 +117,8 @@ async function store(capturing: Capturing, session: Session, watch: Watch): Prom
   const release = createWalRelease(options)
   await consume({
     ...{ inbox: session.inbox, outbox, slotName, position, nowMs, pages: session.merger },
-    async map(parts, isWhole, mostBytes) {
-      const mapped = await map(parts, isWhole, mostBytes)
+    async map(parts, isWhole, maxBytes) {
+      const mapped = await map(parts, isWhole, maxBytes)
       await recordUnreadable(options, mapped.unreadable)
       await recordFanOuts(options, mapped.fanOuts)
       return mapped

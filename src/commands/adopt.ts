@@ -9,7 +9,7 @@ import { recordAudit } from '../outbox/records/audit.ts'
 import { discardWork, moveHome, readOutboxId } from '../outbox/source/home.ts'
 import { describeError } from '../runtime/log.ts'
 import { withCells } from './kit/cells.ts'
-import { type Command, Misuse, parseOnce, printLine, report, required } from './kit/command.ts'
+import { type Command, parseOnce, printLine, report, required, UsageError } from './kit/command.ts'
 import { withOutbox } from './token.ts'
 
 export const adopt: Command = {
@@ -26,7 +26,8 @@ export const adopt: Command = {
         continue: { type: 'boolean', default: false },
       },
     })
-    if (values.discard === values.continue) throw new Misuse('adopt takes one of --discard and --continue')
+    if (values.discard === values.continue)
+      throw new UsageError('adopt takes one of --discard and --continue')
     const config = required(readConfig(['OUTBOX_DATABASE_URL']))
     if (!config) return 1
     const done = await withOutbox(config, ({ outbox }) =>

@@ -20,10 +20,10 @@ import { withCells } from './kit/cells.ts'
 import {
   type Command,
   failureLines,
-  Misuse,
   parseOnce,
   printLine,
   required,
+  UsageError,
   wholeNumber,
 } from './kit/command.ts'
 import { migrateOutbox } from './kit/migrate-outbox.ts'
@@ -48,7 +48,7 @@ export const backfill: Command = {
       },
     })
     const order = readOrder(values)
-    if (typeof order === 'string') throw new Misuse(order)
+    if (typeof order === 'string') throw new UsageError(order)
     const config = required(readConfig(['DATABASE_URL']))
     if (!config) return 1
     const result = await carryOut(config, order, { printLine, signal })

@@ -15,7 +15,7 @@ import { outboxLines } from '../outbox/database/inspect.ts'
 import { ConnectionRefused } from '../outbox/database/session-settings.ts'
 import { knownColumns as columnsOfSource } from '../outbox/source/source-columns.ts'
 import { describeError } from '../runtime/log.ts'
-import { type Command, Misuse, parseOnce, printLine, report } from './kit/command.ts'
+import { type Command, parseOnce, printLine, report, UsageError } from './kit/command.ts'
 import { useLines } from './kit/use-lines.ts'
 import { map, printSql } from './map.ts'
 
@@ -36,7 +36,7 @@ export const check: Command = {
     const options = { json: flag, sql: flag, map: flag }
     const { values } = parseOnce({ args, options })
     const chosen = Object.entries(values).flatMap(([name, isOn]) => (isOn ? [`--${name}`] : []))
-    if (chosen.length > 1) throw new Misuse(`${chosen.join(' and ')} exclude each other: choose one`)
+    if (chosen.length > 1) throw new UsageError(`${chosen.join(' and ')} exclude each other: choose one`)
     if (values.map) return await map.run([], signal)
     if (values.sql) return await printSql()
     const read = readConfig(['DATABASE_URL'])

@@ -1,4 +1,4 @@
-import { type Command, Misuse, printLine } from './kit/command.ts'
+import { type Command, printLine, UsageError } from './kit/command.ts'
 
 type Commands = Readonly<Record<string, Command>>
 
@@ -14,7 +14,7 @@ export function completionOf(commands: () => Commands): Command {
     async run([name, ...more]) {
       const shell = name !== undefined && Object.hasOwn(shells, name) && shells[name]
       if (!shell || more.length > 0)
-        throw new Misuse(`completion takes one of ${Object.keys(shells).join(', ')}`)
+        throw new UsageError(`completion takes one of ${Object.keys(shells).join(', ')}`)
       printLine(shell(commands()))
       return 0
     },

@@ -3,7 +3,15 @@ import { commandLine } from '../control/kit/control.ts'
 import { forgetEntity } from '../control/log/forget.ts'
 import type { Problem } from '../domain/value/problem.ts'
 import { withCells } from './kit/cells.ts'
-import { type Command, failureLines, Misuse, parseOnce, printLine, report, required } from './kit/command.ts'
+import {
+  type Command,
+  failureLines,
+  parseOnce,
+  printLine,
+  report,
+  required,
+  UsageError,
+} from './kit/command.ts'
 import { withOutbox } from './token.ts'
 
 /** Everything else is forgotten already. */
@@ -21,7 +29,7 @@ export const forget: Command = {
   async run(args, signal) {
     const { values } = parseOnce({ args, options: { entity: { type: 'string' }, id: { type: 'string' } } })
     const { entity: entityType = '', id: entityId = '' } = values
-    if (entityType === '' || entityId === '') throw new Misuse('forget takes --entity TYPE and --id ID')
+    if (entityType === '' || entityId === '') throw new UsageError('forget takes --entity TYPE and --id ID')
     const config = required(readConfig(['OUTBOX_DATABASE_URL']))
     if (!config) return 1
     const entityTypes = config.mapping.map(({ entityType }) => entityType)
@@ -37,7 +45,7 @@ export const forget: Command = {
       )
       const done = opened.ok ? opened.value : opened
       if (!done.ok) return report([done.problem])
-      if (!done.value.ok) throw new Misuse(failureLines(done.value).join(' '))
+      if (!done.value.ok) throw new UsageError(failureLines(done.value).join(' '))
       const { isComplete: isAll, away, ...counts } = done.value.value
       if (away.length > 0) return report(away.map(notForgotten))
       for (const [name, count] of Object.entries(counts)) sum[name] = (sum[name] ?? 0) + count

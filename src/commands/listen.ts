@@ -1,6 +1,6 @@
 import { networkInterfaces } from 'node:os'
 import { startReceiver } from '../receiver/receiver.ts'
-import { type Command, Misuse, parseOnce, printLine, wholeNumber } from './kit/command.ts'
+import { type Command, parseOnce, printLine, UsageError, wholeNumber } from './kit/command.ts'
 
 export const listen: Command = {
   usage: `  walhook listen [--port PORT] [--status CODE] [--delay MS] [--secret whsec_…]
@@ -19,11 +19,11 @@ export const listen: Command = {
     const port = wholeNumber(values.port)
     const status = wholeNumber(values.status)
     const delayMs = wholeNumber(values.delay)
-    if (!(port <= 65535)) throw new Misuse(`--port ${JSON.stringify(values.port)} is not a port`)
+    if (!(port <= 65535)) throw new UsageError(`--port ${JSON.stringify(values.port)} is not a port`)
     if (!(status >= 200 && status <= 599))
-      throw new Misuse(`--status ${JSON.stringify(values.status)} is not from 200 to 599`)
+      throw new UsageError(`--status ${JSON.stringify(values.status)} is not from 200 to 599`)
     if (!(delayMs <= 600_000))
-      throw new Misuse(`--delay ${JSON.stringify(values.delay)} is not from 0 to 600000 ms`)
+      throw new UsageError(`--delay ${JSON.stringify(values.delay)} is not from 0 to 600000 ms`)
     // An unset variable gives an empty secret.
     const secrets = values.secret.filter(secret => secret !== '')
     await receive({ host: values.host, port, status, delayMs, secrets, signal })

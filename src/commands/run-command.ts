@@ -11,7 +11,7 @@ import { exportWebhooks } from './client/export.ts'
 import { completionOf } from './completion.ts'
 import { events } from './events.ts'
 import { forget } from './forget.ts'
-import { type Command, Misuse, printLine, report, required } from './kit/command.ts'
+import { type Command, printLine, report, required, UsageError } from './kit/command.ts'
 import { cutOffProblem } from './kit/cut-off.ts'
 import { stopSignal } from './kit/stop-signal.ts'
 import { listen } from './listen.ts'
@@ -71,7 +71,8 @@ export async function runCommand(
     return await command.run(rest, openSignal())
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException
-    if (error instanceof Misuse || code?.startsWith('ERR_PARSE_ARGS')) return misused(message, command.usage)
+    if (error instanceof UsageError || code?.startsWith('ERR_PARSE_ARGS'))
+      return misused(message, command.usage)
     const problem = cutOffProblem(error)
     if (problem) return report([problem])
     throw error

@@ -10,7 +10,7 @@ import { reloadOnHangUp } from './kit/reload.ts'
 /** More than the dispatcher's drain and its last settlement. */
 const stopWithinMs = 15_000
 /** About half a minute in all. */
-const mostStarts = 8
+const maxStarts = 8
 const startAgainMs = 1_000
 
 export const serve: Command = {
@@ -42,7 +42,7 @@ async function openPatiently(config: Config, log: Log, signal: AbortSignal): Pro
     } catch (error) {
       const problem = cutOffProblem(error)
       if (!problem) throw error
-      if (tries === mostStarts || signal.aborted) return { ok: false, problems: [problem] }
+      if (tries === maxStarts || signal.aborted) return { ok: false, problems: [problem] }
       log.warn('walhook.start_cut_off', { reason: describeError(error), next_in_ms: tries * startAgainMs })
       await sleep(tries * startAgainMs, signal)
     }

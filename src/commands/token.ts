@@ -8,7 +8,15 @@ import { nameIn } from '../domain/input/name.ts'
 import { parseExpiry } from '../domain/value/expiry.ts'
 import type { Problem } from '../domain/value/problem.ts'
 import { openOutbox } from '../outbox/database/database.ts'
-import { type Command, Misuse, parseOnce, printLine, report, required, wholeNumber } from './kit/command.ts'
+import {
+  type Command,
+  parseOnce,
+  printLine,
+  report,
+  required,
+  UsageError,
+  wholeNumber,
+} from './kit/command.ts'
 import { migrateOutbox } from './kit/migrate-outbox.ts'
 
 export const token: Command = {
@@ -33,23 +41,23 @@ export const token: Command = {
     })
     if (values.list || values.revoke !== undefined) {
       if (positionals.length > 0 || (values.list && values.revoke !== undefined))
-        throw new Misuse('token takes one of NAME, --list, --revoke ID')
+        throw new UsageError('token takes one of NAME, --list, --revoke ID')
       return values.list ? await list() : await revoke(values.revoke!)
     }
     const name = nameIn(positionals[0] ?? '')
     if (positionals.length !== 1 || name === '' || name.length > 200)
-      throw new Misuse('token takes one NAME of 1 to 200 characters')
+      throw new UsageError('token takes one NAME of 1 to 200 characters')
     // An unset variable gives an empty account.
-    if (values.user?.trim() === '') throw new Misuse('--user is empty')
+    if (values.user?.trim() === '') throw new UsageError('--user is empty')
     // An empty tenant would be a token that sees all tenants.
-    if (values.tenant?.trim() === '') throw new Misuse('--tenant is empty')
+    if (values.tenant?.trim() === '') throw new UsageError('--tenant is empty')
     if ((values.tenant?.length ?? 0) > longestTenant)
-      throw new Misuse(`--tenant has more than ${longestTenant} characters`)
+      throw new UsageError(`--tenant has more than ${longestTenant} characters`)
     const role = roles.find(one => one === values.role)
-    if (!role) throw new Misuse(`--role ${JSON.stringify(values.role)} is not one of ${roles.join(', ')}`)
+    if (!role) throw new UsageError(`--role ${JSON.stringify(values.role)} is not one of ${roles.join(', ')}`)
     const expiresAt = values.expires === 'never' ? null : parseExpiry(values.expires, Date.now())
     if (values.expires !== 'never' && !expiresAt)
-      throw new Misuse(
+      throw new UsageError(
         `--expires ${JSON.stringify(values.expires)} is not a future time: write 90d, 12h, 2026-12-31, 2026-12-31T12:00Z or never`,
       )
     const config = required(readConfig(['OUTBOX_DATABASE_URL']))
@@ -79,7 +87,7 @@ async function list(): Promise<number> {
 async function revoke(text: string): Promise<number> {
   const id = wholeNumber(text)
   if (!(id > 0 && id < 2 ** 31))
-    throw new Misuse(`--revoke ${JSON.stringify(text)} is not a token id: --list shows them`)
+    throw new UsageError(`--revoke ${JSON.stringify(text)} is not a token id: --list shows them`)
   const config = required(readConfig(['OUTBOX_DATABASE_URL']))
   if (!config) return 1
   const ended = await withOutbox(config, control => revokeToken(control, commandLine, id))

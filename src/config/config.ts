@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import type { SignInConfig } from '../domain/access/sign-in.ts'
 import { defaultMapping, type EntityMapping } from '../domain/mapping/mapping.ts'
 import type { Problem } from '../domain/value/problem.ts'
-import { readMapping, usualFile } from './read-mapping.ts'
+import { defaultFile, readMapping } from './read-mapping.ts'
 import { readSignIn } from './sign-in-config.ts'
 import { readTracing, type TracingConfig } from './tracing-config.ts'
 import type { Variable } from './variable.ts'
@@ -50,7 +50,7 @@ export function readConfig(
     add('WALHOOK_SECRET_KEY', 'not set', missing.WALHOOK_SECRET_KEY)
   const values = readVariables(env, add)
   const wantedFile = values?.WALHOOK_CONFIG ?? (env.WALHOOK_CONFIG?.trim() || null)
-  const mappingFile = wantedFile ?? (existsSync(usualFile) ? usualFile : null)
+  const mappingFile = wantedFile ?? (existsSync(defaultFile) ? defaultFile : null)
   const mapping =
     without === 'mapping' || mappingFile === null ? defaultMapping : readMapping(mappingFile, problems)
 

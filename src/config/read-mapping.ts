@@ -5,7 +5,7 @@ import { readMappingFile } from '../domain/mapping/mapping-file.ts'
 import type { Problem } from '../domain/value/problem.ts'
 
 /** The default mapping file. */
-export const usualFile = 'walhook.yaml'
+export const defaultFile = 'walhook.yaml'
 
 /** Reads a mapping file; adds its errors to `problems`. */
 export function readMapping(file: string, problems: Problem[]): readonly EntityMapping[] {

@@ -3,7 +3,7 @@ import type { Socket } from 'node:net'
 import type { Release } from '../runtime/limiter.ts'
 
 /** Browsers and proxies do not pipeline; some programs send two or three requests. */
-const mostPerConnection = 8
+const maxPerConnection = 8
 
 /** Called when the response is sent, or its connection has ended. */
 export type Ends = Release[]
@@ -28,7 +28,7 @@ export function follow(
     // A response queued behind another gets no event of the connection's end.
     socket.once('close', () => all!.forEach(end))
   }
-  if (all.size >= mostPerConnection) return null
+  if (all.size >= maxPerConnection) return null
   const ends: Ends = []
   all.add(ends)
   outgoing.once('close', () => {

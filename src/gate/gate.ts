@@ -27,8 +27,8 @@ export type Handler = {
   readonly passageOf: (head: RequestHead) => Passage
 }
 
-const turn = { mostPerTurn: 8, waitMs: 5_000 }
-const atOnce = { mostWaiting: 0, mostWaitingOfOne: 0, mostPerTurn: 64, waitMs: 0 }
+const turn = { maxPerTurn: 8, waitMs: 5_000 }
+const atOnce = { maxWaiting: 0, maxWaitingOfOne: 0, maxPerTurn: 64, waitMs: 0 }
 /**
  * Limits of concurrent requests by kind.
  *
@@ -38,28 +38,28 @@ const atOnce = { mostWaiting: 0, mostWaitingOfOne: 0, mostPerTurn: 64, waitMs: 0
  * - `slow`: holds no database connection while it waits
  */
 const limits = {
-  usual: { most: 8, mostOfOne: 4, mostWaiting: 128, mostWaitingOfOne: 32, ...turn },
-  large: { most: 2, mostOfOne: 1, mostWaiting: 32, mostWaitingOfOne: 8, restFactor: 3, ...turn },
-  slow: { most: 32, mostOfOne: 8, mostWaiting: 32, mostWaitingOfOne: 8, ...turn },
+  usual: { max: 8, maxOfOne: 4, maxWaiting: 128, maxWaitingOfOne: 32, ...turn },
+  large: { max: 2, maxOfOne: 1, maxWaiting: 32, maxWaitingOfOne: 8, restFactor: 3, ...turn },
+  slow: { max: 32, maxOfOne: 8, maxWaiting: 32, maxWaitingOfOne: 8, ...turn },
   /** Separate: requests without a token can't block those with one. */
-  stranger: { most: 4, mostOfOne: 2, mostWaiting: 64, mostWaitingOfOne: 16, ...turn },
+  stranger: { max: 4, maxOfOne: 2, maxWaiting: 64, maxWaitingOfOne: 16, ...turn },
   /** Separate: log-ins with tokens continue while a provider does not answer. */
-  provider: { most: 16, mostOfOne: 4, mostWaiting: 64, mostWaitingOfOne: 16, ...turn },
+  provider: { max: 16, maxOfOne: 4, maxWaiting: 64, maxWaitingOfOne: 16, ...turn },
   /** Separate: liveness is visible when all other permits are taken. */
-  ops: { most: 64, mostOfOne: 16, mostWaiting: 512, mostWaitingOfOne: 128, ...turn },
-  file: { most: 64, mostOfOne: 16, mostWaiting: 512, mostWaitingOfOne: 256, mostPerTurn: 2, waitMs: 5_000 },
+  ops: { max: 64, maxOfOne: 16, maxWaiting: 512, maxWaitingOfOne: 128, ...turn },
+  file: { max: 64, maxOfOne: 16, maxWaiting: 512, maxWaitingOfOne: 256, maxPerTurn: 2, waitMs: 5_000 },
   /** Requests without a database take turns, so that deliveries on the same event loop get theirs. */
-  free: { most: 256, mostOfOne: 64, mostWaiting: 2_048, mostWaitingOfOne: 512, ...turn },
-  bodies: { most: 64, mostOfOne: 32, ...atOnce },
-  bodiesOfHolders: { most: 64, mostOfOne: 16, ...atOnce },
-  streams: { most: 64, mostOfOne: 24, ...atOnce },
+  free: { max: 256, maxOfOne: 64, maxWaiting: 2_048, maxWaitingOfOne: 512, ...turn },
+  bodies: { max: 64, maxOfOne: 32, ...atOnce },
+  bodiesOfHolders: { max: 64, maxOfOne: 16, ...atOnce },
+  streams: { max: 64, maxOfOne: 24, ...atOnce },
 } satisfies Record<string, Limits>
 
 const ofHolders = new Set<Passage['kind']>(['usual', 'large', 'slow'])
 
 const bodyWithinMs = 10_000
 /** A slower reader does not get the rest of the response. */
-const answerWithinMs = 60_000
+const responseTimeoutMs = 60_000
 
 type GateOptions = {
   readonly urls: readonly PublicUrl[]
@@ -117,7 +117,7 @@ export function createGate(options: GateOptions) {
     const permit = await limiters[passage.kind].acquire(passage.key)
     if (!permit) return no(busy)
     if (outgoing.closed || incoming.socket.destroyed) return permit()
-    const timer = setTimeout(() => incoming.socket.destroy(), answerWithinMs)
+    const timer = setTimeout(() => incoming.socket.destroy(), responseTimeoutMs)
     ends.push(permit, () => clearTimeout(timer))
     visits.set(incoming, {
       ...who,

@@ -65,7 +65,7 @@ const fileBytes = 1024 * 1024
 const formBytes = 256 * 1024
 
 /** The limit of a call's body. */
-export const mostJsonBytes = (path: string) => (path === '/api/apply' ? fileBytes : jsonBytes)
+export const maxJsonBytes = (path: string) => (path === '/api/apply' ? fileBytes : jsonBytes)
 /** The paths of ops, on every host. */
 export const isForOps = (path: string) => forOps.test(path)
 /** The API's paths; every other path is a page. */
@@ -94,7 +94,7 @@ export function passageOf(
   const found =
     text === null ? ({ is: 'invented' } as const) : (forPrograms ? classifyToken : classifySession)(text)
   if (found.is === 'invented') return isForOps(path) ? { ...open, kind: 'ops' } : open
-  const maxBodyBytes = forPrograms ? mostJsonBytes(path) : formBytes
+  const maxBodyBytes = forPrograms ? maxJsonBytes(path) : formBytes
   if (found.is === 'perhaps') return { ...open, kind: 'stranger', maxBodyBytes }
   return {
     kind: large.test(path) ? 'large' : isSlow(method, path) ? 'slow' : 'usual',

@@ -1,5 +1,5 @@
 /** Discovery, keys and tokens are some kilobytes. */
-const mostBytes = 512 * 1024
+const maxBytes = 512 * 1024
 
 export class TooLarge extends Error {}
 
@@ -15,7 +15,7 @@ export async function boundedFetch(
   let bytes = 0
   for await (const part of response.body) {
     bytes += part.length
-    if (bytes > mostBytes) throw new TooLarge(`the answer has more than ${mostBytes} bytes`)
+    if (bytes > maxBytes) throw new TooLarge(`the answer has more than ${maxBytes} bytes`)
     parts.push(part)
   }
   const mayHaveBody = ![101, 204, 205, 304].includes(status)

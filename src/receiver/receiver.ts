@@ -60,14 +60,14 @@ export async function startReceiver(options: ReceiverOptions): Promise<Receiver>
     const isRead = request.method === 'GET' || request.method === 'HEAD'
     if (request.method === 'POST') {
       take(box, request, response).catch(error => {
-        if (!response.headersSent) answer(response, 500, `${error.message}\n`)
+        if (!response.headersSent) respond(response, 500, `${error.message}\n`)
       })
     } else if (!isRead) {
       response.setHeader('allow', 'GET, HEAD, POST')
-      answer(response, 405, 'Webhooks are sent with POST.\n')
+      respond(response, 405, 'Webhooks are sent with POST.\n')
     } else if (path === '/events' && request.method === 'GET') watch(box, request, response)
     else if (path === '/') sendPage(response, renderPage({ received, run, nonce: newNonce() }))
-    else answer(response, 404, 'Send webhooks with POST to any path; look at them at /.\n')
+    else respond(response, 404, 'Send webhooks with POST to any path; look at them at /.\n')
   })
   await listen(server, host, options.port)
   const { port } = server.address() as AddressInfo
@@ -97,7 +97,8 @@ type Box = Required<Pick<ReceiverOptions, 'secrets' | 'status' | 'delayMs' | 'on
 
 async function take(box: Box, request: IncomingMessage, response: ServerResponse): Promise<void> {
   const bytes = await readBody(request)
-  if (bytes === null) return answer(response, 413, `A webhook may have at most ${maxBodyBytes} bytes here.\n`)
+  if (bytes === null)
+    return respond(response, 413, `A webhook may have at most ${maxBodyBytes} bytes here.\n`)
   const one = receive(box, request, bytes.toString('utf8'))
   box.received.push(one)
   if (box.received.length > keptRequests) box.received.shift()
@@ -105,7 +106,7 @@ async function take(box: Box, request: IncomingMessage, response: ServerResponse
   box.onReceived(one)
   if (box.delayMs > 0) await sleep(box.delayMs, box.closing)
   if (box.closing.aborted) response.setHeader('connection', 'close')
-  answer(response, box.status, '')
+  respond(response, box.status, '')
 }
 
 /** The facts of a webhook request, with its signature. */
@@ -217,7 +218,7 @@ function show(viewer: ServerResponse, one: Received): void {
   else viewer.write(`id: ${one.number}\ndata: ${JSON.stringify(renderItem(one))}\n\n`)
 }
 
-function answer(response: ServerResponse, status: number, text: string): void {
+function respond(response: ServerResponse, status: number, text: string): void {
   if (text !== '') response.setHeader('content-type', 'text/plain; charset=utf-8')
   response.writeHead(status).end(text)
 }

@@ -12,7 +12,7 @@ const highBytes = 200 * 1_048_576
 const leastBetweenMs = 15_000
 /** If a collection frees less, the memory is in use, and the next one is later. */
 const worthwhileBytes = 16 * 1_048_576
-const mostBetweenMs = 600_000
+const maxBetweenMs = 600_000
 const pollEveryMs = 1_000
 
 /**
@@ -61,7 +61,7 @@ function giveBackWhatIsFree(): void {
     collectAll()
     lastMs = performance.now()
     const isWorthwhile = before - process.memoryUsage.rss() >= worthwhileBytes
-    betweenMs = isWorthwhile ? leastBetweenMs : Math.min(2 * betweenMs, mostBetweenMs)
+    betweenMs = isWorthwhile ? leastBetweenMs : Math.min(2 * betweenMs, maxBetweenMs)
   }, pollEveryMs).unref()
 }
 

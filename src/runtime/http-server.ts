@@ -10,13 +10,13 @@ const drainMs = 3_000
  * Open connections; each costs some 20 kB, plus 64 kB while an unread body arrives. Above the limit, the oldest connection of
  * the address with the most is ended, so that no address can lock out others.
  */
-const mostConnections = 512
+const maxConnections = 512
 /** Per address: half remains for others. */
-const mostOfOneAddress = mostConnections / 2
+const maxOfOneAddress = maxConnections / 2
 /** A trusted proxy counts this many connections as one: it serves many clients. */
 const connectionsOfMany = 8
 /** From here on, idle connections are ended to make room. */
-const crowdedAt = 0.75 * mostConnections
+const crowdedAt = 0.75 * maxConnections
 
 /**
  * Bytes to read before checking that the connection is still open: Node.js parses all it has read at once (64 kB are 3,000
@@ -60,7 +60,7 @@ export async function listenHttp(
   const { host, port, keyOf = address => address } = options
   const server = createServer(serverOptions, onRequest)
   // The last resort, after making room.
-  server.maxConnections = mostConnections + 16
+  server.maxConnections = maxConnections + 16
   server.timeout = idleMs
   boundConnections(server, keyOf)
   server.on('connection', readInSlices)
@@ -132,7 +132,7 @@ function boundConnections(server: Server, keyOf: (address: string) => string | n
   server.on('connection', (socket: Socket) => {
     const key = keyOf(socket.remoteAddress ?? '')
     const own = open.get(key) ?? new Set()
-    if (key !== null && own.size >= mostOfOneAddress) {
+    if (key !== null && own.size >= maxOfOneAddress) {
       socket.destroy()
       return
     }
@@ -140,7 +140,7 @@ function boundConnections(server: Server, keyOf: (address: string) => string | n
     all++
     socket.once('close', () => forget(key, socket))
     if (all > crowdedAt) server.closeIdleConnections()
-    if (all > mostConnections) endOne()
+    if (all > maxConnections) endOne()
   })
 }
 

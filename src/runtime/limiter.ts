@@ -3,20 +3,20 @@ export type Release = () => void
 
 export type Limits = {
   /** Held permits: in all, and per key. */
-  readonly most: number
-  readonly mostOfOne: number
+  readonly max: number
+  readonly maxOfOne: number
   /** Waiting requests: in all, and per key. */
-  readonly mostWaiting: number
-  readonly mostWaitingOfOne: number
+  readonly maxWaiting: number
+  readonly maxWaitingOfOne: number
   /** The longest wait of a request. */
   readonly waitMs: number
   /** Permits given per turn of the event loop, so that other work gets its turn. */
-  readonly mostPerTurn: number
+  readonly maxPerTurn: number
   /** A returned permit rests this many times as long as it was held, at most a second: that share of time is left to others. */
   readonly restFactor?: number
 }
 
-const mostRestMs = 1_000
+const maxRestMs = 1_000
 
 type Waiter = { readonly resume: (release: Release | null) => void; readonly timer: NodeJS.Timeout }
 
@@ -35,7 +35,7 @@ type Permits = {
 
 /**
  * Limits concurrency. Without a free permit a request waits; waiting keys get permits in turn, so that a busy one does not
- * block others. `most` and `mostWaiting` bound memory.
+ * block others. `most` and `maxWaiting` bound memory.
  */
 export function createLimiter(limits: Limits) {
   const permits: Permits = {
@@ -52,7 +52,7 @@ export function createLimiter(limits: Limits) {
     acquire(key: string): Promise<Release | null> {
       const ofKey = permits.waiting.get(key)
       if (!ofKey && canAcquire(permits, key)) return Promise.resolve(take(permits, key))
-      if (permits.waitingCount >= limits.mostWaiting || (ofKey?.length ?? 0) >= limits.mostWaitingOfOne)
+      if (permits.waitingCount >= limits.maxWaiting || (ofKey?.length ?? 0) >= limits.maxWaitingOfOne)
         return Promise.resolve(null)
       return waitFor(permits, key)
     },
@@ -64,7 +64,7 @@ export function createLimiter(limits: Limits) {
 }
 
 function canAcquire({ limits, held, given, heldBy }: Permits, key: string): boolean {
-  return held < limits.most && given < limits.mostPerTurn && (heldBy.get(key) ?? 0) < limits.mostOfOne
+  return held < limits.max && given < limits.maxPerTurn && (heldBy.get(key) ?? 0) < limits.maxOfOne
 }
 
 function take(permits: Permits, key: string): Release {
@@ -83,7 +83,7 @@ function take(permits: Permits, key: string): Release {
   return () => {
     if (isReleased) return
     isReleased = true
-    const restMs = Math.min(mostRestMs, (permits.limits.restFactor ?? 0) * (performance.now() - sinceMs))
+    const restMs = Math.min(maxRestMs, (permits.limits.restFactor ?? 0) * (performance.now() - sinceMs))
     if (restMs > 0) setTimeout(release, restMs, permits, key).unref()
     else release(permits, key)
   }
@@ -101,7 +101,7 @@ function release(permits: Permits, key: string): void {
 function fill(permits: Permits): void {
   const { limits, waiting } = permits
   for (const [key, waiters] of waiting) {
-    if (permits.held >= limits.most || permits.given >= limits.mostPerTurn) return
+    if (permits.held >= limits.max || permits.given >= limits.maxPerTurn) return
     if (!canAcquire(permits, key)) continue
     const next = waiters[0]!
     // The key's next request waits behind other keys.

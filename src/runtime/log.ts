@@ -15,7 +15,7 @@ export type Log = {
 /** Lines within this time are written together, in ms: each write is a system call. */
 const togetherMs = 10
 /** A longer buffer is written at once. */
-const mostWaiting = 8_192
+const maxWaiting = 8_192
 
 /**
  * A pino log of this level on standard output. Errors are written at once, with everything before them; other lines within 10
@@ -45,7 +45,7 @@ export function openLog(level: string, { entityIds = true }: { entityIds?: boole
       const text = JSON.stringify(shown ?? {})
       // Not in one object with the facts: to copy each costs as much as to write it.
       waiting += `{"level":"${name}","time":"${now()}",${text.slice(1, -1)}${text === '{}' ? '' : ','}"msg":${JSON.stringify(msg)}}\n`
-      if (isAtOnce || waiting.length >= mostWaiting) flush()
+      if (isAtOnce || waiting.length >= maxWaiting) flush()
       else timer ??= setTimeout(flush, togetherMs)
     }
   }

@@ -24,7 +24,7 @@ export type SpanExporter = {
   close(): Promise<void>
 }
 
-const mostWaiting = 2_048
+const maxWaiting = 2_048
 const everyMs = 1_000
 const closeWithinMs = 2_000
 const logEveryMs = 60_000
@@ -49,7 +49,7 @@ export async function openSpanExporter(url: string, log: Log): Promise<SpanExpor
   const exporter = new OTLPTraceExporter({ url })
   const processor = new BatchSpanProcessor({
     exporter: loggingLosses(exporter, log),
-    maxQueueSize: mostWaiting,
+    maxQueueSize: maxWaiting,
     scheduledDelayMillis: everyMs,
   })
   const scope = { name, version }

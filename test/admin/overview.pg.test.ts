@@ -16,7 +16,7 @@ test('the overview of a webhook shows success rate, response times and the oldes
   const nothing = await at.get(`/couplings/${id}/overview`, 'viewer')
   expect(nothing.status).toBe(200)
   expect(nothing.text).toContain(en.couplings.nothingYet)
-  expect(nothing.text).toContain(en.overview.noAnswers)
+  expect(nothing.text).toContain(en.overview.noResponses)
   expect(nothing.text).toContain(en.overview.noPending)
 
   for (let i = 1; i <= 4; i++) await at.append(`user ${i} new`)
@@ -28,7 +28,7 @@ test('the overview of a webhook shows success rate, response times and the oldes
   expect(text).toContain(en.overview.ofRequests('1', '4'))
   expect(text).not.toContain(en.overview.noPending)
   expect(text).not.toContain(en.health.sampled)
-  expect(text).toContain(en.overview.answersWeek)
+  expect(text).toContain(en.overview.responseTimeWeek)
   expect((await at.get('/couplings/999999/overview', 'viewer')).status).toBe(404)
   expect(nl.overview.title).toBe('Overzicht')
 })

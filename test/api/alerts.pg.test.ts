@@ -6,7 +6,7 @@ import { alertExample } from '../../src/domain/alert/alert-body.ts'
 import { alertTriggers } from '../../src/domain/event/alert.ts'
 import { sendAlerts } from '../../src/outbox/by-hand/send-alerts.ts'
 import { endIncidents, noteIncidents } from '../../src/outbox/records/incidents.ts'
-import { document } from '../support/check-answer.ts'
+import { document } from '../support/check-response.ts'
 import { openTestApi } from '../support/open-api.ts'
 import { slotName } from '../support/open-outbox.ts'
 

@@ -6,7 +6,7 @@ import { docsPage, docsPolicy } from '../../src/api/kit/docs-page.ts'
 import { openApiDocument } from '../../src/api/kit/document.ts'
 import { route } from '../../src/api/kit/route.ts'
 import { routes } from '../../src/api/routes.ts'
-import { document } from '../support/check-answer.ts'
+import { document } from '../support/check-response.ts'
 
 test('the document is OpenAPI 3.1 by its own schema, and every reference leads somewhere', async () => {
   const validator = new Validator()
@@ -83,7 +83,7 @@ test('the page shows every call, loads nothing, and what is written stays text',
     summary: '<script>alert(1)</script>',
     description: 'A `<i>` in code',
     role: 'viewer',
-    answer: { status: 200, what: '<u>', schema: z.object({ '<s>': z.literal('<em>') }) },
+    response: { status: 200, what: '<u>', schema: z.object({ '<s>': z.literal('<em>') }) },
     handle: async () => ({ ok: true, value: { '<s>': '<em>' as const } }),
   })
   const shown = String(await docsPage(openApiDocument([hostile], '<h1>')))

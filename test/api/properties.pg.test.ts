@@ -3,12 +3,12 @@ import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Operation } from '../../src/api/kit/document.ts'
 import { roles } from '../../src/domain/access/role.ts'
 import { hostileTexts, sensible, some, spoilt, valid } from '../support/arbitrary.ts'
-import { document } from '../support/check-answer.ts'
+import { document } from '../support/check-response.ts'
 import { adminToken, openTestApi } from '../support/open-api.ts'
 
 /**
  * Requests made from the document, right ones and spoilt ones. Whatever comes in: no failure of ours, an answer as
- * the document says (`check-answer.ts` checks each), and no secret but where it belongs.
+ * the document says (`check-response.ts` checks each), and no secret but where it belongs.
  */
 let at: Awaited<ReturnType<typeof openTestApi>>
 const known = { ids: [] as number[], secrets: [] as string[], tokens: [adminToken], events: [] as string[] }

@@ -118,10 +118,10 @@ test.each<[string, (socket: Socket) => void, object]>([
 
 test('of many simultaneous tests a few reach the receiver, and the others are told when to retry', async () => {
   let open = 0
-  let most = 0
+  let max = 0
   const held: Socket[] = []
   await using server = await startServer(socket => {
-    most = Math.max(most, ++open)
+    max = Math.max(max, ++open)
     socket.once('close', () => open--)
     held.push(socket)
   })
@@ -135,7 +135,7 @@ test('of many simultaneous tests a few reach the receiver, and the others are to
   expect(new Set(told.map(({ status }) => status))).toEqual(new Set([429]))
   expect(told[0]!.headers.get('retry-after')).toBe('5')
   expect(told[0]!.json.detail).toMatch(/tests .* are running/)
-  expect(most).toBe(5)
+  expect(max).toBe(5)
   for (const socket of held) answering('204 No Content')(socket)
   const answers = await Promise.all(calls)
   expect(answers.filter(({ status }) => status === 200)).toHaveLength(5)

@@ -148,7 +148,7 @@ test('an answer that was sealed with another key is not given, nor is the work d
   const work = async () => '{"secret":"whsec_x"}'
   const request = { key: 'j', hash }
   expect(await once(at.control, configured(null), request, work)).toMatchObject({
-    state: 'answered',
+    state: 'done',
     isReplay: false,
   })
   const other = { ...at.control, sealKey: parseSealKey(Buffer.alloc(32, 9).toString('base64'))! }

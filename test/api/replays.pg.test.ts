@@ -287,10 +287,10 @@ test('a long range is sampled like a short one, and the rest is estimated', asyn
   const all = await countReplay(at.outbox, id, range, { tenant: null })
   expect(all.isExact).toBe(true)
   await at.outbox.pool.query('analyze walhook.events')
-  const some = await countReplay(at.outbox, id, range, { tenant: null, scanMost: 5 })
+  const some = await countReplay(at.outbox, id, range, { tenant: null, maxScanned: 5 })
   expect(some.isExact).toBe(false)
   expect(some.count).toBeGreaterThan(5)
-  expect(await countReplay(at.outbox, id, range, { tenant: 'nobody', scanMost: 5 })).toEqual({
+  expect(await countReplay(at.outbox, id, range, { tenant: 'nobody', maxScanned: 5 })).toEqual({
     count: 0,
     isExact: true,
   })

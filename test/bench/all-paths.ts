@@ -4,7 +4,7 @@ import { pages } from '../../src/admin/pages.ts'
 import { createApi } from '../../src/api/api.ts'
 import { createMetrics } from '../../src/api/metrics/metrics.ts'
 import { routes } from '../../src/api/routes.ts'
-import { createRates, usualRate } from '../../src/control/access/rates.ts'
+import { createRates, defaultRate } from '../../src/control/access/rates.ts'
 import type { Sessions } from '../../src/control/access/sessions.ts'
 import type { SignIn } from '../../src/control/access/sign-in.ts'
 import type { Control } from '../../src/control/kit/control.ts'
@@ -37,7 +37,7 @@ export const pagePaths: readonly (Asked & { role: string })[] = pages.map(({ met
  */
 export function otherPaths(): Asked[] {
   const control = {} as Control
-  const rates = createRates(usualRate, Date.now)
+  const rates = createRates(defaultRate, Date.now)
   const api = createApi({
     control,
     authenticate: Object.assign(async () => ({ ok: false, isHeld: false, waitMs: 0 }) as const, {

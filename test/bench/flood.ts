@@ -49,7 +49,7 @@ async function requests({
   ask,
   headers = {},
   body,
-  count: most,
+  count: max,
   connections,
   perSecond,
   localAddress,
@@ -59,7 +59,7 @@ async function requests({
   const startMs = performance.now()
   let sent = 0
   const one = async (): Promise<void> => {
-    while (sent < most) {
+    while (sent < max) {
       const n = sent++
       if (perSecond) await sleep(Math.max(0, startMs + (n * 1_000) / perSecond - performance.now()))
       const { method, path } = ask[n % ask.length]!
@@ -83,7 +83,7 @@ async function requests({
 }
 
 /** Raw connections, held for a while. */
-async function raw({ url, ask, headers = {}, count: most, kind, localAddress }: Flood) {
+async function raw({ url, ask, headers = {}, count: max, kind, localAddress }: Flood) {
   const { hostname, port } = new URL(url)
   const { statuses, count } = counter()
   const [{ path }] = ask as [Asked]
@@ -107,7 +107,7 @@ async function raw({ url, ask, headers = {}, count: most, kind, localAddress }: 
         return Array.from({ length: 1_000 }, get).join('')
     }
   }
-  const connections = kind === 'pipelined' ? Math.ceil(most / 1_000) : most
+  const connections = kind === 'pipelined' ? Math.ceil(max / 1_000) : max
   const sockets = Array.from({ length: connections }, () => {
     const socket = connectSocket({
       host: hostname,

@@ -25,7 +25,7 @@ const requests = Number(wanted)
 const changesPerSecond = 20
 /** Of a delivery while a line runs, and of the process. */
 const limits = { p99Ms: 1_000, memoryMb: 250 }
-const mostMs = 27 * 60_000
+const maxMs = 27 * 60_000
 const startMs = Date.now()
 /** Another address than that of who watches. Other systems than Linux have to be told of it first. */
 const localAddress = process.platform === 'linux' ? '127.0.0.2' : '127.0.0.1'
@@ -135,9 +135,9 @@ function figures(
 
 async function tryLine(name: string, flood: Partial<Flood> | null): Promise<void> {
   const fromMs = Date.now()
-  let most = memoryMb()
+  let max = memoryMb()
   const watch = setInterval(() => {
-    most = Math.max(most, memoryMb())
+    max = Math.max(max, memoryMb())
   }, 100)
   let flooded: Flooded = { statuses: {}, seconds: 10 }
   if (flood === null) await sleep(10_000)
@@ -153,10 +153,7 @@ async function tryLine(name: string, flood: Partial<Flood> | null): Promise<void
   const delivered = figures(latencies, fromMs)
   const statuses = Object.entries(flooded.statuses).map(([status, count]) => `${status}: ${count}`)
   const holds =
-    !walhook.hasEnded() &&
-    most < limits.memoryMb &&
-    delivered.p99Ms !== null &&
-    delivered.p99Ms < limits.p99Ms
+    !walhook.hasEnded() && max < limits.memoryMb && delivered.p99Ms !== null && delivered.p99Ms < limits.p99Ms
   if (!holds) broken.push(name)
   const line = [
     name,
@@ -165,7 +162,7 @@ async function tryLine(name: string, flood: Partial<Flood> | null): Promise<void
     `${flooded.seconds.toFixed(1)} s`,
     String(delivered.count),
     delivered.said,
-    `${most.toFixed(0)} MB`,
+    `${max.toFixed(0)} MB`,
     ...Object.values(seen).map(times => figures(times, fromMs).said),
   ]
   say(line.join('  |  '))
@@ -174,7 +171,7 @@ async function tryLine(name: string, flood: Partial<Flood> | null): Promise<void
 
 for (const [name, flood] of [['nothing', null] as const, ...all])
   if (flood === null || words.length === 0 || words.some(word => name.includes(word)))
-    if (Date.now() - startMs < mostMs) await tryLine(name, flood)
+    if (Date.now() - startMs < maxMs) await tryLine(name, flood)
     else notRun.push(name)
 isOver = true
 await Promise.all([writing, ...watching])

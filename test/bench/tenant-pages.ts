@@ -18,7 +18,7 @@ import { fillTenants } from './tenant-data.ts'
 const amount = { webhooks: 200, attempts: Number(process.env.BENCH_ATTEMPTS ?? 1_000_000), others: 1_000 }
 const analyze = process.env.BENCH_ANALYZE === 'before' ? 'before' : 'after'
 const calls = 10
-const mostMs = 200
+const maxMs = 200
 
 const folder = await mkdtemp(join(tmpdir(), 'walhook-bench-'))
 const config = join(folder, 'walhook.yaml')
@@ -107,8 +107,8 @@ const cells = lines.map(({ path, p50, longest, status }) => [
   String(status),
 ])
 process.stdout.write(`${table(['', 'p50', 'longest', 'status'], cells)}\n\n`)
-const slow = lines.filter(({ p50 }) => p50 >= mostMs)
-process.stdout.write(`${slow.length} of ${lines.length} take ${mostMs} ms or more\n`)
+const slow = lines.filter(({ p50 }) => p50 >= maxMs)
+process.stdout.write(`${slow.length} of ${lines.length} take ${maxMs} ms or more\n`)
 
 /** A page that goes on for as long as somebody looks at it has answered with its first part. */
 async function ask(path: string): Promise<number> {

@@ -13,7 +13,7 @@ const kills = Number(process.env.WALHOOK_KILLS || 100)
 const giantRows = Number(process.env.WALHOOK_GIANT_ROWS || 1_000_000)
 /** At the highest, in MB: Linux keeps count. */
 /** 200 MB is the limit of the package; a checkout has Node.js' reader of TypeScript in memory, too: 25 MB. */
-const mostMb = 225
+const maxMb = 225
 const peakMb = ({ pid }: WalhookProcess) =>
   Number(/VmHWM:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) / 1024
 
@@ -91,7 +91,7 @@ test(`an UPDATE of ${giantRows} rows takes no more memory than a small one, is n
     intervalMs: 5,
   })
   expect((await at.psql.query('select from walhook.events limit 1')).rowCount).toBe(0)
-  expect(peakMb(first)).toBeLessThan(mostMb)
+  expect(peakMb(first)).toBeLessThan(maxMb)
   first.kill('SIGKILL')
   await first.exited
 
@@ -104,5 +104,5 @@ test(`an UPDATE of ${giantRows} rows takes no more memory than a small one, is n
     `select count(*)::int as events, count(distinct entity_id)::int as entities, max(index_in_transaction) as last from walhook.events`,
   )
   expect(rows).toEqual([{ events: giantRows, entities: giantRows, last: giantRows - 1 }])
-  expect(peakMb(next)).toBeLessThan(mostMb)
+  expect(peakMb(next)).toBeLessThan(maxMb)
 }, 600_000)

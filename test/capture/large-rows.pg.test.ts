@@ -5,15 +5,15 @@ import { createTestDatabase } from '../support/database.ts'
 import { startCapture } from '../support/run-capture.ts'
 
 /** The most that any reading has brought, in bytes. */
-const most = vi.hoisted(() => ({ bytes: 0, readings: 0 }))
+const max = vi.hoisted(() => ({ bytes: 0, readings: 0 }))
 
 vi.mock('../../src/capture/stream/read-up-to.ts', async original => {
   const real = await original<typeof import('../../src/capture/stream/read-up-to.ts')>()
   const readUpTo: typeof real.readUpTo = async (...given) => {
     const read = await real.readUpTo(...given)
     const bytes = read.rows.flat().reduce((sum, value) => sum + (value?.length ?? 0), 0)
-    most.bytes = Math.max(most.bytes, bytes)
-    most.readings++
+    max.bytes = Math.max(max.bytes, bytes)
+    max.readings++
     return read
   }
   return { ...real, readUpTo }
@@ -32,7 +32,7 @@ const mapping: readonly EntityMapping[] = [{ ...defaultMapping[0]!, related: [no
 
 /** Values that compress well, so that nothing but what Postgres says of them tells how large they are. */
 async function open() {
-  most.bytes = 0
+  max.bytes = 0
   const database = await createTestDatabase({ hasOutbox: true })
   const psql = await connect(database.url)
   await psql.query(`create table users (id integer primary key, n integer, long text, doc jsonb);
@@ -72,7 +72,7 @@ test.each([
   await at.psql.query('update users set n = 1')
   for (let id = 1; id <= 40; id++) await at.psql.query('update users set n = 2 where id = $1', [id])
   await at.capture.caughtUp()
-  expect(most.bytes).toBeLessThanOrEqual(bound + rowBytes)
+  expect(max.bytes).toBeLessThanOrEqual(bound + rowBytes)
   const [whole, ...single] = await at.told('update')
   expect(whole!.ids.toSorted((a, b) => a - b)).toEqual(Array.from({ length: 40 }, (_, i) => i + 1))
   expect(single.map(({ ids }) => ids)).toEqual(Array.from({ length: 40 }, (_, i) => [i + 1]))
@@ -85,7 +85,7 @@ test('related lists of many owners are read some at a time', async () => {
   await at.psql.query(`insert into notes select i, i, repeat('x', ${rowBytes}) from generate_series(1, 40) i`)
   await at.psql.query('update users set n = 1')
   await at.capture.caughtUp()
-  expect(most.bytes).toBeLessThanOrEqual(bound + rowBytes)
+  expect(max.bytes).toBeLessThanOrEqual(bound + rowBytes)
   const last = (await at.told('update')).at(-1)!
   expect(last.ids).toHaveLength(40)
   expect(last.least).toBeGreaterThan(rowBytes)

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { orderTableResyncs, tableGapsOf } from '../../src/capture/backfill/resync-tables.ts'
 import { defaultMapping } from '../../src/domain/mapping/mapping.ts'
-import { mostInARow } from '../../src/domain/value/streak.ts'
+import { maxInARow } from '../../src/domain/value/streak.ts'
 import { openOutbox } from '../../src/outbox/database/database.ts'
 import { connect } from '../support/connect.ts'
 import { createTestDatabase } from '../support/database.ts'
@@ -60,7 +60,7 @@ test('a table of which no row can be read any more is a gap, and not a change se
     await at.psql.query('update users set n = 0 where id > 120')
     for (let id = 1; id <= 20; id++) await at.psql.query('update users set n = 0 where id = $1', [id])
     await capture.caughtUp()
-    expect(await at.parked()).toBe(mostInARow)
+    expect(await at.parked()).toBe(maxInARow)
     expect(await at.gaps()).toMatchObject([
       {
         entityType: 'user',
@@ -82,7 +82,7 @@ test('a table of which no row can be read any more is a gap, and not a change se
   await using capture = await at.capture()
   await at.psql.query('update users set n = 0')
   await capture.caughtUp()
-  expect(await at.parked()).toBe(mostInARow)
+  expect(await at.parked()).toBe(maxInARow)
   expect((await at.gaps())[0]!.toLsn).toBeGreaterThan(before)
 
   // What a person does: mend the cause, then resync.
@@ -94,6 +94,6 @@ test('a table of which no row can be read any more is a gap, and not a change se
   // A single row that can't be read is set aside again.
   await at.psql.query('update users set n = 0 where id = 1')
   await capture.caughtUp()
-  expect(await at.parked()).toBe(mostInARow + 1)
+  expect(await at.parked()).toBe(maxInARow + 1)
   expect(await at.gaps()).toEqual([])
 })

@@ -2,7 +2,7 @@ import { writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { adminToken, runWalhook, startWalhook, type WalhookProcess } from '../support/walhook-process.ts'
-import { mappingOf, role, rolePassword, usualNames } from './tables.ts'
+import { defaultNames, mappingOf, role, rolePassword } from './tables.ts'
 
 /** What walhook says of itself. */
 export type Saying = {
@@ -25,7 +25,7 @@ export async function openFleet(database: { url: string; name: string }, folder:
   const clockFile = join(folder, 'clock')
   const mappingFile = join(folder, 'walhook.yaml')
   await writeFile(clockFile, '0')
-  await writeFile(mappingFile, mappingOf(usualNames()))
+  await writeFile(mappingFile, mappingOf(defaultNames()))
   const env = {
     WALHOOK_ROLES: 'capture,api',
     WALHOOK_CONFIG: mappingFile,

@@ -7,7 +7,7 @@ export const tables: readonly Table[] = ['users', 'companies', 'orders', 'user_c
 /** Names that operations change while writers go on: where each table is, and what its key is called. */
 export type Names = Record<Table, { table: string; key: string }>
 
-export const usualNames = (): Names => ({
+export const defaultNames = (): Names => ({
   users: { table: 'public.users', key: 'id' },
   companies: { table: 'public.companies', key: 'id' },
   orders: { table: 'public.orders', key: 'id' },

@@ -12,7 +12,7 @@ import { check, type Received } from './oracle.ts'
 import { operationOf, type Planned } from './plan.ts'
 import { settle } from './settle.ts'
 import { readGaps, readParked, readPresent, readTold } from './state.ts'
-import { createTables, mappingOf, secretMark, usualNames } from './tables.ts'
+import { createTables, defaultNames, mappingOf, secretMark } from './tables.ts'
 import type { Truth } from './truth.ts'
 import { openWitness, readJournal } from './witness.ts'
 import { startWorkload } from './workload.ts'
@@ -27,7 +27,7 @@ export async function openTrial(server: OwnServer, seed: number) {
   const database = await server.database()
   const version = await prepare(database)
   const fleet = await openFleet(database, folder)
-  const names = usualNames()
+  const names = defaultNames()
   const url = () => new URL(`/${database.name}`, server.url()).href
   const at: Omit<At, 'random'> = {
     server,

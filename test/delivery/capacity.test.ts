@@ -1,13 +1,13 @@
 import { expect, test } from 'vitest'
 import { createCapacity } from '../../src/delivery/sending/capacity.ts'
-import type { Answer } from '../../src/domain/delivery/pace.ts'
+import type { Reaction } from '../../src/domain/delivery/pace.ts'
 
 const url = 'https://crm.example.com/'
 
-function open(options: { most?: number; total?: number } = {}) {
+function open(options: { max?: number; total?: number } = {}) {
   let nowMs = 0
   const capacity = createCapacity({
-    most: options.most ?? 100,
+    max: options.max ?? 100,
     total: options.total ?? 500,
     nowMs: () => nowMs,
   })
@@ -24,8 +24,8 @@ function open(options: { most?: number; total?: number } = {}) {
       for (let i = 0; i < free; i++) capacity.begin(id, { url, isFailing })
       return free
     },
-    answer: (id: number, answer: Answer, startedAtMs = nowMs) => {
-      const isFailing = capacity.end(id, url, { answer, startedAtMs, retryAfterMs: null })
+    reaction: (id: number, reaction: Reaction, startedAtMs = nowMs) => {
+      const isFailing = capacity.end(id, url, { reaction, startedAtMs, retryAfterMs: null })
       capacity.settled(id)
       return isFailing
     },
@@ -39,7 +39,7 @@ test('a webhook waits for capacity only while its receiver may have more, and un
   const at = open({ total: 40 })
   expect(capacity(at, 1)).toBe(true)
   at.begin(1, { url, isFailing: false })
-  at.answer(1, 'delivered')
+  at.reaction(1, 'delivered')
   for (let id = 100; id < 160; id++) at.fill(id)
   // The process has no room for those that nobody knows, and none of it hangs yet.
   expect([at.free(200), capacity(at, 200)]).toEqual([0, true])
@@ -54,7 +54,7 @@ test('a webhook waits for capacity only while its receiver may have more, and un
 
 /** Lets a webhook prove that it can take the most. */
 function grow(at: ReturnType<typeof open>, id: number) {
-  for (let round = 0; round < 10; round++) for (let n = at.fill(id); n > 0; n--) at.answer(id, 'delivered')
+  for (let round = 0; round < 10; round++) for (let n = at.fill(id); n > 0; n--) at.reaction(id, 'delivered')
 }
 
 test('five webhooks that took a hundred each and then hang leave room for a sixth, and for a tenth', () => {
@@ -69,7 +69,7 @@ test('five webhooks that took a hundred each and then hang leave room for a sixt
 test('however many hang, whoever has answered has nothing to wait for, and nobody who is new waits for more than them', () => {
   const at = open({ total: 40 })
   at.begin(1, { url, isFailing: false })
-  at.answer(1, 'delivered')
+  at.reaction(1, 'delivered')
   // Nobody knows them: they have seven eighths.
   const taken = Array.from({ length: 60 }, (_, id) => at.fill(100 + id))
   expect(taken.reduce((sum, n) => sum + n)).toBe(35)
@@ -78,7 +78,7 @@ test('however many hang, whoever has answered has nothing to wait for, and nobod
   // Each hears nothing, and is asked again after a pause: now they have half.
   const startedAtMs = at.nowMs()
   at.pass(15_000)
-  for (const [i, n] of taken.entries()) for (let k = 0; k < n; k++) at.answer(100 + i, 'late', startedAtMs)
+  for (const [i, n] of taken.entries()) for (let k = 0; k < n; k++) at.reaction(100 + i, 'late', startedAtMs)
   at.pass(1_001)
   const again = taken.map((n, i) => (n > 0 ? at.fill(100 + i) : 0))
   expect(again.reduce((sum, n) => sum + n)).toBe(Math.min(20, taken.filter(n => n > 0).length))
@@ -92,7 +92,7 @@ test('webhooks that were failing before this process was there are asked by one 
   expect(at.free(199, url, true)).toBe(0)
   expect(at.fill(1)).toBeGreaterThan(1)
   // One answer, and it is like any other.
-  at.answer(100, 'delivered')
+  at.reaction(100, 'delivered')
   expect(at.free(100, url, true)).toBeGreaterThan(1)
 })
 
@@ -117,7 +117,7 @@ test('an attempt that ended makes room before its settlement has committed, up t
   const at = open()
   for (let round = 0; round < 3; round++) {
     expect(at.fill(1)).toBe(10)
-    for (let i = 0; i < 10; i++) at.end(1, url, { answer: 'failed', startedAtMs: 0, retryAfterMs: null })
+    for (let i = 0; i < 10; i++) at.end(1, url, { reaction: 'failed', startedAtMs: 0, retryAfterMs: null })
   }
   expect(at.free(1)).toBe(0)
   expect(at.unsettled()).toBe(30)
@@ -129,7 +129,7 @@ test('while settlements are delayed, at most three times the capacity is claimed
   const at = open({ total: 30 })
   for (let id = 0; id < 90; id++)
     for (let n = at.fill(id); n > 0; n--)
-      at.end(id, url, { answer: 'failed', startedAtMs: 0, retryAfterMs: null })
+      at.end(id, url, { reaction: 'failed', startedAtMs: 0, retryAfterMs: null })
   expect(at.unsettled()).toBe(90)
   expect(at.free(99)).toBe(0)
 })
@@ -137,7 +137,7 @@ test('while settlements are delayed, at most three times the capacity is claimed
 test('a silent receiver gets one request after a pause, and another URL starts afresh', () => {
   const at = open()
   at.pass(1)
-  for (let n = at.fill(1); n > 0; n--) at.answer(1, 'silent')
+  for (let n = at.fill(1); n > 0; n--) at.reaction(1, 'silent')
   at.pass(999)
   expect(at.free(1)).toBe(0)
   at.pass(1)
@@ -150,31 +150,31 @@ test('a response of the old URL does not count for the new one', () => {
   const at = open()
   at.fill(1)
   at.begin(1, { url: 'https://elsewhere.example.com/', isFailing: false })
-  for (let n = 0; n < 2; n++) at.answer(1, 'silent')
+  for (let n = 0; n < 2; n++) at.reaction(1, 'silent')
   expect(at.free(1, 'https://elsewhere.example.com/')).toBe(1)
 })
 
 test('a failure within a minute of a success is an entity, not the webhook', () => {
   const at = open()
   at.fill(1)
-  expect(at.answer(1, 'failed')).toBe(true)
-  expect(at.answer(1, 'cut off')).toBe(false)
-  expect(at.answer(1, 'delivered')).toBe(false)
+  expect(at.reaction(1, 'failed')).toBe(true)
+  expect(at.reaction(1, 'cut off')).toBe(false)
+  expect(at.reaction(1, 'delivered')).toBe(false)
   at.pass(60_000)
-  expect(at.answer(1, 'failed')).toBe(false)
+  expect(at.reaction(1, 'failed')).toBe(false)
   at.pass(1)
-  expect(at.answer(1, 'failed')).toBe(true)
+  expect(at.reaction(1, 'failed')).toBe(true)
 })
 
 test('a success after an outage is reported once, and one between failures of an entity is not', () => {
   const at = open()
   const fail = () => {
     at.begin(1, { url, isFailing: false })
-    at.answer(1, 'failed')
+    at.reaction(1, 'failed')
   }
   const deliver = () => {
     at.begin(1, { url, isFailing: false })
-    at.answer(1, 'delivered')
+    at.reaction(1, 'delivered')
     return at.takeRecovery(1)
   }
   for (let i = 0; i < 5; i++) {
@@ -193,7 +193,7 @@ test('a success after an outage is reported once, and one between failures of an
   expect([at.hasRecoveredSince(1, startedAtMs), at.hasRecoveredSince(1, at.nowMs())]).toEqual([true, false])
   // What began before the success says nothing of what comes after it.
   for (let i = 0; i < 3; i++) at.begin(1, { url, isFailing: false })
-  for (let i = 0; i < 3; i++) at.answer(1, 'failed', startedAtMs)
+  for (let i = 0; i < 3; i++) at.reaction(1, 'failed', startedAtMs)
   at.pass(5_000)
   expect(deliver()).toBe(false)
 })
@@ -205,12 +205,12 @@ test('what is shown of a pace is what it does: fewer at once, or none for a whil
   expect(at.paceOf(1)).toEqual({ limit: 100, pausedForMs: 0 })
   const count = at.fill(1)
   at.pass(1)
-  at.answer(1, 'pressed', at.nowMs())
+  at.reaction(1, 'overloaded', at.nowMs())
   expect(at.paceOf(1)).toEqual({ limit: 50, pausedForMs: 0 })
-  for (let i = 1; i < count; i++) at.answer(1, 'failed')
+  for (let i = 1; i < count; i++) at.reaction(1, 'failed')
   at.pass(10)
   at.fill(1)
-  at.answer(1, 'silent', at.nowMs())
+  at.reaction(1, 'silent', at.nowMs())
   const { limit, pausedForMs } = at.paceOf(1)!
   expect({ limit, isPaused: pausedForMs > 0 }).toEqual({ limit: 1, isPaused: true })
   expect(at.free(1)).toBe(0)

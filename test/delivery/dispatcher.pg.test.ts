@@ -25,9 +25,9 @@ const secret = seal(sealKey, unboundPurpose, formatSecret(Buffer.alloc(32, 2)), 
 /** A dispatcher in this process, on an outbox of its own, with receivers that do as `react` says. */
 async function openDelivery(
   react: (entry: Pick<Entry, 'path' | 'lane' | 'body'>, earlier: number) => Reaction,
-  options: { deadlineMs?: number; most?: number; total?: number; scheduleMs?: number[] } = {},
+  options: { deadlineMs?: number; max?: number; total?: number; scheduleMs?: number[] } = {},
 ) {
-  const { deadlineMs = 15_000, most = 100, total = 500, scheduleMs = [60_000, 60_000] } = options
+  const { deadlineMs = 15_000, max = 100, total = 500, scheduleMs = [60_000, 60_000] } = options
   const at = await openTestOutbox()
   const receiver = await startFaultyReceiver(react)
   const allow = parseTargetList('127.0.0.1')
@@ -43,7 +43,7 @@ async function openDelivery(
     outbox: at.outbox,
     deliver: createDeliver({ post: sender.post, sealKey, userAgent: 'walhook/0.0.0', nowMs: Date.now }),
     scheduleMs,
-    maxInFlightPerWebhook: most,
+    maxInFlightPerWebhook: max,
     maxInFlight: total,
     deadlineMs,
     drainMs: 0,
@@ -115,7 +115,7 @@ test('five hanging webhooks leave healthy ones capacity: their events are delive
   await at.settledCount(healthy, 300)
   expect(at.settledOf(healthy).every(({ attempt }) => attempt.outcome === 'delivered')).toBe(true)
   expect(ids.flatMap(at.settledOf)).toEqual([])
-  expect(at.receiver.mostOpen('/healthy')).toBeGreaterThan(1)
+  expect(at.receiver.maxOpen('/healthy')).toBeGreaterThan(1)
 })
 
 test('a webhook that fails, one that is slow and one that hangs beside a healthy one: each lane of each gets what it should', async () => {
@@ -149,7 +149,7 @@ test('a webhook that fails, one that is slow and one that hangs beside a healthy
   expect(await findWebhook(at.outbox, healthy)).toMatchObject({ failingSince: null })
   expect(await findWebhook(at.outbox, fails)).toMatchObject({ failingSince: expect.any(Date) })
   // Entities that fail do not slow the webhook as a whole; no answer at all does, to one.
-  expect(at.receiver.mostOpen('/fails')).toBeGreaterThan(1)
+  expect(at.receiver.maxOpen('/fails')).toBeGreaterThan(1)
   await until(() => at.receiver.open('/hangs') <= 1, { what: 'one request at a time' })
 })
 
@@ -208,7 +208,7 @@ test('410 disables the webhook, and soon nothing more is sent; what else is refu
   const events = 30
   await using at = await openDelivery(
     ({ path }) => (path === '/gone' ? { status: 410, delayMs: 100 } : { status: 404 }),
-    { most: 1 },
+    { max: 1 },
   )
   const [gone, wrong] = [await at.webhookAt('/gone'), await at.webhookAt('/wrong')]
   await at.users(events)

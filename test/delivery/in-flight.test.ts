@@ -13,11 +13,11 @@ const sent = { queue, shipment, task: null }
 const settlement = () => ({ shipment }) as unknown as Settlement
 
 function end(capacity: ReturnType<typeof createCapacity>) {
-  capacity.end(7, receiver.url, { answer: 'late', startedAtMs: 0, retryAfterMs: null })
+  capacity.end(7, receiver.url, { reaction: 'late', startedAtMs: 0, retryAfterMs: null })
 }
 
 test('a former holder returns the capacity of requests that it could not settle, and of those that end later', async () => {
-  const capacity = createCapacity({ most: 10, total: 50, nowMs: () => 1_000 })
+  const capacity = createCapacity({ max: 10, total: 50, nowMs: () => 1_000 })
   const inFlight = createInFlight(capacity)
   for (let n = 0; n < 5; n++) inFlight.begin(sent)
   for (let n = 0; n < 4; n++) end(capacity)
@@ -31,7 +31,7 @@ test('a former holder returns the capacity of requests that it could not settle,
 })
 
 test('it is idle as soon as the last settlement is over', async () => {
-  const inFlight = createInFlight(createCapacity({ most: 10, total: 50, nowMs: () => 1_000 }))
+  const inFlight = createInFlight(createCapacity({ max: 10, total: 50, nowMs: () => 1_000 }))
   const of = settlement()
   inFlight.begin(sent)
   inFlight.ended(sent, of)

@@ -2,7 +2,7 @@ import type { Socket } from 'node:net'
 import { expect, test } from 'vitest'
 import { openSender } from '../../src/delivery/sending/attempt.ts'
 import { createGuard } from '../../src/delivery/sending/guard.ts'
-import { createHabits } from '../../src/delivery/sending/habits.ts'
+import { createIdleLimits } from '../../src/delivery/sending/idle-limits.ts'
 import { allowing } from '../domain/allowing.ts'
 import { answer, startRawReceiver } from '../support/raw-receiver.ts'
 
@@ -83,19 +83,19 @@ test.each([
 
 test('what a receiver does with idle connections is learned for a minute', () => {
   let now = 0
-  const habits = createHabits(() => now)
-  expect(habits.doubtMs('a', 10)).toBe(20)
-  habits.keeps('a')
-  expect(habits.doubtMs('a', 10)).toBe(0)
-  expect(habits.isKept('a', 1e9)).toBe(true)
-  habits.closed('a', 2_000)
-  expect([habits.isKept('a', 1_000), habits.isKept('a', 1_001)]).toEqual([true, false])
-  habits.closed('a', 3_000)
-  expect(habits.isKept('a', 1_001)).toBe(false)
+  const idleLimits = createIdleLimits(() => now)
+  expect(idleLimits.doubtMs('a', 10)).toBe(20)
+  idleLimits.keeps('a')
+  expect(idleLimits.doubtMs('a', 10)).toBe(0)
+  expect(idleLimits.isKept('a', 1e9)).toBe(true)
+  idleLimits.closed('a', 2_000)
+  expect([idleLimits.isKept('a', 1_000), idleLimits.isKept('a', 1_001)]).toEqual([true, false])
+  idleLimits.closed('a', 3_000)
+  expect(idleLimits.isKept('a', 1_001)).toBe(false)
   // Until it is forgotten, it is doubted, whatever it says.
-  habits.keeps('a')
-  expect(habits.doubtMs('a', 0)).toBe(30)
+  idleLimits.keeps('a')
+  expect(idleLimits.doubtMs('a', 0)).toBe(30)
   now = 61_000
-  expect(habits.isKept('a', 1_001)).toBe(true)
-  expect(habits.isKept('b', 1e9)).toBe(true)
+  expect(idleLimits.isKept('a', 1_001)).toBe(true)
+  expect(idleLimits.isKept('b', 1e9)).toBe(true)
 })

@@ -255,7 +255,7 @@ test('an address that cannot be asked without a setting says which', async () =>
 })
 
 test('where walhook sends no emails, the form, the answer of the API and Health say so', async () => {
-  await using at = await openTestPages({ mailLacks: 'smtp_server' })
+  await using at = await openTestPages({ mailProblems: 'smtp_server' })
   const form = await at.get('/couplings/new')
   expect(form.text).toContain('walhook sends no emails now')
   expect((await at.get('/health')).text).not.toContain('but walhook sends no emails')
@@ -276,8 +276,8 @@ test('where walhook sends no emails, the form, the answer of the API and Health 
 test('an address that no process takes waits for a mail server', async () => {
   await using at = await openTestPages({ hasTenants: true })
   await noteAddresses(at.outbox, [{ tenant: 'acme', address: 'ops@example.com' }])
-  const state = async (mailLacks: 'smtp_server' | null) =>
-    (await recipientsOf({ ...at.control, mailLacks }, { tenant: 'acme', alertTo: ['ops@example.com'] }))[0]
+  const state = async (mailProblems: 'smtp_server' | null) =>
+    (await recipientsOf({ ...at.control, mailProblems }, { tenant: 'acme', alertTo: ['ops@example.com'] }))[0]
   expect(await state(null)).toMatchObject({ state: 'asking', waitsFor: null })
   // A process that would send it knows at once.
   expect(await state('smtp_server')).toMatchObject({ state: 'asking', waitsFor: 'smtp_server' })
@@ -330,7 +330,7 @@ test('several are taken at once, and no more than the day allows; the same tenan
 })
 
 test('a webhook without recipients, and one of nobody, cost no question', async () => {
-  const none = { trustedDomains: [], mailLacks: null }
+  const none = { trustedDomains: [], mailProblems: null }
   const cells = { main: { outbox: null } } as never
   expect(await recipientsOf({ cells, ...none }, { tenant: 'acme', alertTo: [] })).toEqual([])
   expect(await recipientsOf({ cells, ...none }, { tenant: null, alertTo: ['a@b.c'] })).toMatchObject([

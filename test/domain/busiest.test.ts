@@ -3,8 +3,8 @@ import { expect, test } from 'vitest'
 import { type Busiest, countWork, forgetHalf, giveNames } from '../../src/domain/shown/busiest.ts'
 
 const open = (): Busiest => ({ named: new Map(), others: new Map() })
-const work = (busiest: Busiest, id: number, times: number, most = 2) => {
-  for (let i = 0; i < times; i++) countWork(busiest, id, most)
+const work = (busiest: Busiest, id: number, times: number, max = 2) => {
+  for (let i = 0; i < times; i++) countWork(busiest, id, max)
 }
 
 test('who comes first has a name, and loses it to others that are twice as busy', () => {

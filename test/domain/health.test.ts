@@ -4,8 +4,8 @@ import {
   disableAt,
   type FailingTime,
   type Health,
+  type HealthReport,
   isOverdue,
-  type News,
   noteFailure,
   willBeDisabledAt,
 } from '../../src/domain/delivery/health.ts'
@@ -14,12 +14,18 @@ const day = 86_400_000
 const now = new Date('2026-01-10T12:00:00Z')
 const ago = (ms: number) => new Date(now.getTime() - ms)
 const ahead = (ms: number) => new Date(now.getTime() + ms)
-const quiet: News = { isDelivered: false, isFailing: false, isExhausted: false, holdMs: 0, gone: null }
+const quiet: HealthReport = {
+  isDelivered: false,
+  isFailing: false,
+  isExhausted: false,
+  holdMs: 0,
+  gone: null,
+}
 const well: Health = { failingSince: null, heldUntil: null }
-const decide = (health: Partial<Health>, news: Partial<News>, hasDead = false) =>
+const decide = (health: Partial<Health>, news: Partial<HealthReport>, hasDead = false) =>
   decideHealth({ ...well, ...health }, { ...quiet, ...news }, { now, hasDead })
 
-test.each<[string, Partial<Health>, Partial<News>, boolean, Health, boolean]>([
+test.each<[string, Partial<Health>, Partial<HealthReport>, boolean, Health, boolean]>([
   [
     'the first failure is noted',
     {},

@@ -1,33 +1,33 @@
 import { expect, test } from 'vitest'
 import {
-  type Answer,
-  afterAnswer,
-  classifyResponse,
+  classifyAttempt,
   firstPace,
   freeByPace,
   type Pace,
+  paceAfter,
+  type Reaction,
 } from '../../src/domain/delivery/pace.ts'
 
-const most = 100
-const after = (pace: Pace, answer: Answer, change: Partial<Parameters<typeof afterAnswer>[1]> = {}) =>
-  afterAnswer(pace, {
-    answer,
+const max = 100
+const after = (pace: Pace, reaction: Reaction, change: Partial<Parameters<typeof paceAfter>[1]> = {}) =>
+  paceAfter(pace, {
+    reaction,
     startedAtMs: 1_000,
     nowMs: 1_050,
     inFlight: Math.floor(pace.limit),
     retryAfterMs: null,
-    most,
+    max,
     ...change,
   })
-const pace = (change: Partial<Pace> = {}): Pace => ({ ...firstPace(most), ...change })
+const pace = (change: Partial<Pace> = {}): Pace => ({ ...firstPace(max), ...change })
 
 test.each([
   ['delivered', 204, null, 'delivered'],
   ['cancelled', null, null, 'cut off'],
-  ['refused', 429, 'http_error', 'pressed'],
-  ['refused', 502, 'http_error', 'pressed'],
-  ['refused', 503, 'http_error', 'pressed'],
-  ['refused', 504, 'http_error', 'pressed'],
+  ['refused', 429, 'http_error', 'overloaded'],
+  ['refused', 502, 'http_error', 'overloaded'],
+  ['refused', 503, 'http_error', 'overloaded'],
+  ['refused', 504, 'http_error', 'overloaded'],
   ['refused', 500, 'http_error', 'failed'],
   ['refused', 501, 'http_error', 'failed'],
   ['refused', 505, 'http_error', 'failed'],
@@ -39,11 +39,11 @@ test.each([
   ['unreachable', null, 'connection_refused', 'silent'],
   ['unreachable', null, 'tls_error', 'silent'],
   ['blocked', null, 'blocked_target', 'silent'],
-] as const)('%s with status %s and error %s says: %s', (outcome, status, errorClass, answer) => {
-  expect(classifyResponse({ outcome, status, errorClass })).toBe(answer)
+] as const)('%s with status %s and error %s says: %s', (outcome, status, errorClass, reaction) => {
+  expect(classifyAttempt({ outcome, status, errorClass })).toBe(reaction)
 })
 
-test.each<[string, Pace, Answer, object, Partial<Pace>]>([
+test.each<[string, Pace, Reaction, object, Partial<Pace>]>([
   ['it begins at 10 and grows with each delivery', pace(), 'delivered', {}, { limit: 11 }],
   ['not while less than half of it is used', pace(), 'delivered', { inFlight: 4 }, { limit: 10 }],
   ['at half it grows', pace(), 'delivered', { inFlight: 5 }, { limit: 11 }],
@@ -56,20 +56,26 @@ test.each<[string, Pace, Answer, object, Partial<Pace>]>([
     { limit: 20.05 },
   ],
   ['an entity that fails changes nothing', pace({ limit: 50 }), 'failed', {}, { limit: 50, pauses: 0 }],
-  ['429 halves it', pace({ limit: 51 }), 'pressed', {}, { limit: 25, threshold: 25, fellAtMs: 1_050 }],
-  ['once per round', pace({ limit: 50, fellAtMs: 1_001 }), 'pressed', {}, { limit: 50 }],
-  ['at 1, it pauses', pace({ limit: 1.5 }), 'pressed', {}, { limit: 1, pauses: 1, pausedUntilMs: 2_050 }],
-  ['a time-out among answers halves it', pace({ limit: 40, answeredAtMs: 1_020 }), 'late', {}, { limit: 20 }],
+  ['429 halves it', pace({ limit: 51 }), 'overloaded', {}, { limit: 25, threshold: 25, fellAtMs: 1_050 }],
+  ['once per round', pace({ limit: 50, fellAtMs: 1_001 }), 'overloaded', {}, { limit: 50 }],
+  ['at 1, it pauses', pace({ limit: 1.5 }), 'overloaded', {}, { limit: 1, pauses: 1, pausedUntilMs: 2_050 }],
+  [
+    'a time-out among answers halves it',
+    pace({ limit: 40, respondedAtMs: 1_020 }),
+    'late',
+    {},
+    { limit: 20 },
+  ],
   [
     'one of the same round does not',
-    pace({ limit: 20, answeredAtMs: 1_020, fellAtMs: 1_040 }),
+    pace({ limit: 20, respondedAtMs: 1_020, fellAtMs: 1_040 }),
     'late',
     {},
     { limit: 20 },
   ],
   [
     'a lost connection among answers is nothing',
-    pace({ limit: 40, answeredAtMs: 1_020 }),
+    pace({ limit: 40, respondedAtMs: 1_020 }),
     'silent',
     {},
     { limit: 40 },
@@ -83,7 +89,7 @@ test.each<[string, Pace, Answer, object, Partial<Pace>]>([
   ],
   [
     'also after the round has cost a half',
-    pace({ limit: 40, answeredAtMs: 999, fellAtMs: 1_040 }),
+    pace({ limit: 40, respondedAtMs: 999, fellAtMs: 1_040 }),
     'late',
     {},
     { limit: 1, pauses: 1 },
@@ -126,14 +132,14 @@ test.each<[string, Pace, Answer, object, Partial<Pace>]>([
   [
     'Retry-After bridges at most 2 s',
     pace({ limit: 8 }),
-    'pressed',
+    'overloaded',
     { retryAfterMs: 60_000 },
     { limit: 4, pauses: 0, pausedUntilMs: 3_050 },
   ],
   [
     'also within a round',
     pace({ limit: 8, fellAtMs: 1_001 }),
-    'pressed',
+    'overloaded',
     { retryAfterMs: 500 },
     { limit: 8, pausedUntilMs: 1_550 },
   ],
@@ -145,8 +151,8 @@ test.each<[string, Pace, Answer, object, Partial<Pace>]>([
     { pausedUntilMs: 3_000 },
   ],
   ['our own shutdown says nothing', pace({ limit: 8 }), 'cut off', {}, pace({ limit: 8 })],
-])('%s', (_what, before, answer, change, expected) => {
-  expect(after(before, answer, change)).toMatchObject(expected)
+])('%s', (_what, before, reaction, change, expected) => {
+  expect(after(before, reaction, change)).toMatchObject(expected)
 })
 
 test('room is what the limit leaves, and none in a pause', () => {
@@ -158,38 +164,45 @@ test('room is what the limit leaves, and none in a pause', () => {
 
 test('an installation may allow fewer than ten', () => {
   expect(firstPace(3)).toMatchObject({ limit: 3 })
-  expect(after(firstPace(3), 'delivered', { most: 3 }).limit).toBe(3)
-  const back = after(after(firstPace(3), 'silent', { most: 3 }), 'delivered', { most: 3 })
-  expect(after(after(back, 'delivered', { most: 3 }), 'delivered', { most: 3 }).limit).toBe(3)
+  expect(after(firstPace(3), 'delivered', { max: 3 }).limit).toBe(3)
+  const back = after(after(firstPace(3), 'silent', { max: 3 }), 'delivered', { max: 3 })
+  expect(after(after(back, 'delivered', { max: 3 }), 'delivered', { max: 3 }).limit).toBe(3)
 })
 
 /**
- * A receiver that answers in `answerMs` and can hold `capacity` requests: what comes above is answered 503. Away until
+ * A receiver that answers in `responseTimeoutMs` and can hold `capacity` requests: what comes above is answered 503. Away until
  * `backAtMs`. Counts what it was asked in each second.
  */
-function simulate(receiver: { capacity: number; answerMs: number; backAtMs: number }, untilMs: number) {
-  let state = firstPace(most)
-  const underWay: { startedAtMs: number; endsAtMs: number; answer: Answer }[] = []
-  const perSecond: { asked: number; pressed: number; delivered: number }[] = []
+function simulate(
+  receiver: { capacity: number; responseTimeoutMs: number; backAtMs: number },
+  untilMs: number,
+) {
+  let state = firstPace(max)
+  const underWay: { startedAtMs: number; endsAtMs: number; reaction: Reaction }[] = []
+  const perSecond: { asked: number; overloaded: number; delivered: number }[] = []
   for (let nowMs = 0; nowMs < untilMs; nowMs++) {
-    perSecond[Math.floor(nowMs / 1_000)] ??= { asked: 0, pressed: 0, delivered: 0 }
+    perSecond[Math.floor(nowMs / 1_000)] ??= { asked: 0, overloaded: 0, delivered: 0 }
     const second = perSecond.at(-1)!
     for (const request of underWay.filter(({ endsAtMs }) => endsAtMs <= nowMs)) {
       const inFlight = underWay.length
       underWay.splice(underWay.indexOf(request), 1)
-      const { answer, startedAtMs } = request
-      state = afterAnswer(state, { answer, startedAtMs, nowMs, inFlight, retryAfterMs: null, most })
-      if (answer === 'pressed') second.pressed++
-      if (answer === 'delivered') second.delivered++
+      const { reaction, startedAtMs } = request
+      state = paceAfter(state, { reaction, startedAtMs, nowMs, inFlight, retryAfterMs: null, max })
+      if (reaction === 'overloaded') second.overloaded++
+      if (reaction === 'delivered') second.delivered++
     }
     while (freeByPace(state, underWay.length, nowMs) > 0) {
       second.asked++
-      const answer =
-        nowMs < receiver.backAtMs ? 'silent' : underWay.length < receiver.capacity ? 'delivered' : 'pressed'
+      const reaction =
+        nowMs < receiver.backAtMs
+          ? 'silent'
+          : underWay.length < receiver.capacity
+            ? 'delivered'
+            : 'overloaded'
       underWay.push({
         startedAtMs: nowMs,
-        endsAtMs: nowMs + (answer === 'delivered' ? receiver.answerMs : 1),
-        answer,
+        endsAtMs: nowMs + (reaction === 'delivered' ? receiver.responseTimeoutMs : 1),
+        reaction,
       })
     }
   }
@@ -199,7 +212,7 @@ function simulate(receiver: { capacity: number; answerMs: number; backAtMs: numb
 test('a receiver that was away for an hour was asked a few times a minute, and gets its backlog at a rate it can take', () => {
   const hourS = 3_600
   const { perSecond } = simulate(
-    { capacity: 40, answerMs: 50, backAtMs: hourS * 1_000 },
+    { capacity: 40, responseTimeoutMs: 50, backAtMs: hourS * 1_000 },
     (hourS + 120) * 1_000,
   )
   const away = perSecond.slice(0, hourS)
@@ -210,14 +223,14 @@ test('a receiver that was away for an hour was asked a few times a minute, and g
   expect(perSecond[back]!.asked).toBeLessThan(300)
   expect(perSecond[back]!.pressed).toBe(0)
   const steady = perSecond.slice(back + 20, back + 50)
-  const sum = (of: 'pressed' | 'delivered') => steady.reduce((total, second) => total + second[of], 0)
+  const sum = (of: 'overloaded' | 'delivered') => steady.reduce((total, second) => total + second[of], 0)
   // It can do 800 a second; it gets most of that, and few that are too many.
   expect(sum('delivered') / steady.length).toBeGreaterThan(500)
-  expect(sum('pressed') / sum('delivered')).toBeLessThan(0.05)
+  expect(sum('overloaded') / sum('delivered')).toBeLessThan(0.05)
 })
 
 test('a receiver that answers well has a hundred in flight within a second', () => {
-  const { state, perSecond } = simulate({ capacity: 1_000, answerMs: 50, backAtMs: 0 }, 2_000)
-  expect(state.limit).toBe(most)
+  const { state, perSecond } = simulate({ capacity: 1_000, responseTimeoutMs: 50, backAtMs: 0 }, 2_000)
+  expect(state.limit).toBe(max)
   expect(perSecond[1]!.delivered).toBeGreaterThan(1_900)
 })

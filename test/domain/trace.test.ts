@@ -35,8 +35,8 @@ test('a share of traces is sampled, and a smaller share is a part of a larger on
   for (const ratio of [0, 0.01, 0.1, 0.5, 1]) {
     const sampled = traces.filter(traceId => isSampled(traceId, ratio))
     // Six standard deviations.
-    const most = 6 * Math.sqrt(traces.length * ratio * (1 - ratio))
-    expect(Math.abs(sampled.length - traces.length * ratio)).toBeLessThanOrEqual(most)
+    const max = 6 * Math.sqrt(traces.length * ratio * (1 - ratio))
+    expect(Math.abs(sampled.length - traces.length * ratio)).toBeLessThanOrEqual(max)
     for (const traceId of sampled) expect(isSampled(traceId, Math.min(1, ratio * 2))).toBe(true)
   }
   // The random part is on the right. https://www.w3.org/TR/trace-context-2/#random-trace-id-flag

@@ -54,9 +54,9 @@ test('who filters knows in the end exactly what matches, through random writes a
   })
 
   let random = 42
-  const pick = (most: number) => {
+  const pick = (max: number) => {
     random = (random * 1103515245 + 12345) % 2147483648
-    return Math.floor((random / 2147483648) * most)
+    return Math.floor((random / 2147483648) * max)
   }
   let n = 0
   const write = async () => {

@@ -5,7 +5,7 @@ import { openMachine } from '../support/machine/machine.ts'
 
 /** MACHINE_RUNS (2) random runs of MACHINE_COMMANDS (30) commands; MACHINE_SEED and MACHINE_PATH repeat one, and with MACHINE_TELLS=1 each step is told. */
 const numRuns = Number(process.env.MACHINE_RUNS || 2)
-const most = Number(process.env.MACHINE_COMMANDS || 30)
+const max = Number(process.env.MACHINE_COMMANDS || 30)
 const seed = process.env.MACHINE_SEED ? Number(process.env.MACHINE_SEED) : undefined
 /** With a long one, what a dead process has sent is still under way when another one takes over. */
 const deadlines = fc.constantFrom(400, 400, 5_000)
@@ -14,7 +14,7 @@ test(
   'whatever happens to processes, receivers and webhooks, a receiver gets what the model allows, and everything that it wants',
   async () => {
     await fc.assert(
-      fc.asyncProperty(anyCommands(most), deadlines, async (commands, deadlineMs) => {
+      fc.asyncProperty(anyCommands(max), deadlines, async (commands, deadlineMs) => {
         await using machine = await openMachine({ deadlineMs })
         const story = () => machine.history.join('\n')
         for (const command of commands) await command.run({}, machine)

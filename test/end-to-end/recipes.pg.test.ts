@@ -71,7 +71,7 @@ test.each(applications)(
     }
 
     const random = randomFrom(seed)
-    const some = (most: number) => 1 + Math.floor(random() * most)
+    const some = (max: number) => 1 + Math.floor(random() * max)
     const write = async (times: number) => {
       for (let i = 0; i < times; i++) await psql.query(application.write(some))
     }

@@ -201,17 +201,17 @@ test.each([
   ['/login', 'application/x-www-form-urlencoded', 8 * 1024, 413],
   ['/language', 'application/x-www-form-urlencoded', 8 * 1024, 413],
   ['/api/webhooks', 'application/json', 64 * 1024, 413],
-])('%s takes a body of its size and no larger one, announced or not', async (path, type, most, status) => {
+])('%s takes a body of its size and no larger one, announced or not', async (path, type, max, status) => {
   const at = await open(async request => new Response(String((await request.text()).length)))
   const send = (body: string | ReadableStream, more: object = {}) =>
     at.call(path, { method: 'POST', body, headers: { authorization, 'content-type': type }, ...more })
-  expect(await (await send('x'.repeat(most))).text()).toBe(String(most))
-  const refused = await send('x'.repeat(most + 1))
+  expect(await (await send('x'.repeat(max))).text()).toBe(String(max))
+  const refused = await send('x'.repeat(max + 1))
   expect({ status: refused.status, text: await refused.text() }).toEqual({
     status,
-    text: expect.stringContaining(`The body is too large: at most ${most} bytes are allowed.`),
+    text: expect.stringContaining(`The body is too large: at most ${max} bytes are allowed.`),
   })
-  const unannounced = new Blob(['x'.repeat(most + 1)]).stream()
+  const unannounced = new Blob(['x'.repeat(max + 1)]).stream()
   expect((await send(unannounced, { duplex: 'half' })).status).toBe(status)
 })
 

@@ -9,7 +9,7 @@ import { readPosition } from '../../src/outbox/log/position.ts'
 import { settleMail, takeMails } from '../../src/outbox/records/alert-mails.ts'
 import {
   endIncidents,
-  type Happening,
+  type IncidentReport,
   listIncidents,
   noteIncidents,
 } from '../../src/outbox/records/incidents.ts'
@@ -174,7 +174,7 @@ test('a webhook that walhook disables is alerted once; its activation ends the i
 test('several processes send an incident once, with its mails', async () => {
   await using at = await openTestOutbox()
   const watcher = await at.webhook(['capture.lost', 'capture.blocked'])
-  const happening: Happening = {
+  const happening: IncidentReport = {
     kind: 'capture.blocked',
     of: slotName,
     facts: { code: 'capture.source_problem' },

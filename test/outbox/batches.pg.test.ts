@@ -203,7 +203,7 @@ test('a batch that was in flight when its process died is sent again as it was b
   const { rows } = await at.outbox.pool.query('select beat from walhook.holders where id = $1', [dead])
   expect(await takeOver(at.outbox, { deadId: dead, beat: rows[0].beat })).toMatchObject({ setAside: 0 })
   const { holderId } = await join(at.outbox, { aliveMs: 60_000 })
-  await claimShares(at.outbox, { holderId, most: shareCount })
+  await claimShares(at.outbox, { holderId, max: shareCount })
   const readUpTo = () => 2n ** 62n
   const input = { holderId, webhookId, shares, batch, limit: 10, mode: 'every', readUpTo } as const
   // Until what the dead one sent is not under way any more.

@@ -51,7 +51,7 @@ test('a beat waits for no settlement; releasing and leaving wait for the own one
   await released
   expect(await at.count('shares', 'holder_id is null')).toBe(2)
   // All that it serves, with the one that is new.
-  const served = (await claimShares(at.outbox, { holderId: me, most: 1 })).map(({ share }) => share)
+  const served = (await claimShares(at.outbox, { holderId: me, max: 1 })).map(({ share }) => share)
   expect(served).toEqual([0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11])
 })
 
@@ -140,14 +140,14 @@ test('two that both believe that they serve: the one that was taken over can cha
   const streams = [{ webhookId: webhook, share: 0, settledUpTo: 1n, maySendUpTo: 1n }]
   expect(await saveProgress(at.outbox, { holderId: old, main, streams, gone: [] })).toBe(false)
   expect(await beat(at.outbox, { holderId: old, aliveMs, maySendUpTo: 9n })).toBe(null)
-  expect(await claimShares(at.outbox, { holderId: old, most: 12 })).toEqual([])
+  expect(await claimShares(at.outbox, { holderId: old, max: 12 })).toEqual([])
   expect(await takeOver(at.outbox, { deadId: old, beat: 0n })).toBe(null)
   await releaseShares(at.outbox, { holderId: old, shares: [6, 7] })
   await leave(at.outbox, { holderId: old })
   expect(await at.count('shares', `holder_id = ${other}`)).toBe(6)
   expect(await at.count('shares', 'holder_id is null')).toBe(6)
   expect(await at.count('streams')).toBe(0)
-  expect((await claimShares(at.outbox, { holderId: other, most: 12 })).length).toBe(12)
+  expect((await claimShares(at.outbox, { holderId: other, max: 12 })).length).toBe(12)
 })
 
 test.each([

@@ -251,7 +251,7 @@ test('a due row requested by hand waits until the dead holder has nothing of its
 test('of two that take over at the same moment one does, and a beat that comes first keeps its holder', async () => {
   await using at = await openTestOutbox()
   const { holderId: me } = await join(at.outbox, { aliveMs })
-  await claimShares(at.outbox, { holderId: me, most: 12 })
+  await claimShares(at.outbox, { holderId: me, max: 12 })
   await beat(at.outbox, { holderId: me, aliveMs, maySendUpTo: 0n })
   expect(await takeOver(at.outbox, { deadId: me, beat: 0n })).toBe(null)
   const both = await Promise.all([1, 2, 3].map(() => takeOver(at.outbox, { deadId: me, beat: 1n })))

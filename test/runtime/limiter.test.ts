@@ -4,12 +4,12 @@ import { createLimiter, type Limits } from '../../src/runtime/limiter.ts'
 
 const open = (limits: Partial<Limits> = {}) =>
   createLimiter({
-    most: 2,
-    mostOfOne: 2,
-    mostWaiting: 3,
-    mostWaitingOfOne: 3,
+    max: 2,
+    maxOfOne: 2,
+    maxWaiting: 3,
+    maxWaitingOfOne: 3,
     waitMs: 1_000,
-    mostPerTurn: 100,
+    maxPerTurn: 100,
     ...limits,
   })
 
@@ -39,7 +39,7 @@ test('without a free permit a request waits, and with a full queue it is refused
 })
 
 test('keys get permits in turn: a busy one does not delay another', async () => {
-  const limiter = open({ most: 1, mostOfOne: 1, mostWaiting: 10, mostWaitingOfOne: 10 })
+  const limiter = open({ max: 1, maxOfOne: 1, maxWaiting: 10, maxWaitingOfOne: 10 })
   const { entered, releases } = asks(limiter, 'a', 'a', 'a', 'a', 'b', 'b')
   for (let i = 0; i < 6; i++) {
     await setImmediate()
@@ -51,7 +51,7 @@ test('keys get permits in turn: a busy one does not delay another', async () => 
 })
 
 test('one key holds and waits for its share only', async () => {
-  const limiter = open({ most: 4, mostOfOne: 2, mostWaitingOfOne: 1 })
+  const limiter = open({ max: 4, maxOfOne: 2, maxWaitingOfOne: 1 })
   const { entered } = asks(limiter, 'a', 'a', 'a', 'a', 'b', 'b')
   await setImmediate()
   expect(entered).toEqual(['a', 'a', 'not a', 'b', 'b'])
@@ -60,7 +60,7 @@ test('one key holds and waits for its share only', async () => {
 test('who waits too long goes without, and leaves nothing behind', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
   try {
-    const limiter = open({ most: 1 })
+    const limiter = open({ max: 1 })
     const { entered, releases, all } = asks(limiter, 'a', 'b')
     await vi.advanceTimersByTimeAsync(1_000)
     await all
@@ -73,7 +73,7 @@ test('who waits too long goes without, and leaves nothing behind', async () => {
 })
 
 test('each turn of the event loop gives a limited number of permits', async () => {
-  const limiter = open({ most: 10, mostOfOne: 10, mostWaiting: 10, mostWaitingOfOne: 10, mostPerTurn: 2 })
+  const limiter = open({ max: 10, maxOfOne: 10, maxWaiting: 10, maxWaitingOfOne: 10, maxPerTurn: 2 })
   const { entered } = asks(limiter, 'a', 'b', 'c', 'd', 'e')
   const perTurn: number[] = []
   for (let i = 0; i < 4; i++) {
@@ -90,7 +90,7 @@ test('each turn of the event loop gives a limited number of permits', async () =
 test('a permit rests for a multiple of the time that it was held', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
   try {
-    const limiter = open({ most: 1, restFactor: 3, waitMs: 10_000 })
+    const limiter = open({ max: 1, restFactor: 3, waitMs: 10_000 })
     const { entered, releases } = asks(limiter, 'a', 'b')
     await vi.advanceTimersByTimeAsync(100)
     releases[0]!()

@@ -10,14 +10,14 @@ import { adminToken, startWalhook } from '../support/walhook-process.ts'
  * A link that dies in silence: unlike a server that stops, it brings no error to anybody who waits for it. Each test has
  * one of its own, and mostly waits: they run side by side.
  */
-async function open(mostConnections?: number) {
+async function open(maxConnections?: number) {
   const database = await createTestDatabase({ hasOutbox: true })
   const sql = async (statement: string) => {
     await using psql = await connect(database.url)
     await psql.query(statement)
   }
   await sql('create table users (id integer primary key); create table companies (id integer primary key)')
-  const link = await openTestLink(database.url, mostConnections)
+  const link = await openTestLink(database.url, maxConnections)
   return { database, link, sql, [Symbol.asyncDispose]: () => link[Symbol.asyncDispose]() }
 }
 

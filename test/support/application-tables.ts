@@ -6,7 +6,7 @@ export type Application = {
   readonly name: string
   readonly tables: string
   readonly steps: readonly (readonly [sql: string, events: readonly string[]])[]
-  readonly write: (some: (most: number) => number) => string
+  readonly write: (some: (max: number) => number) => string
   readonly migration: string
   readonly lose: string
 }

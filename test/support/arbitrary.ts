@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import type { JsonSchema } from '../../src/api/kit/document.ts'
-import { document } from './check-answer.ts'
+import { document } from './check-response.ts'
 
 /** Texts that have broken programs: HTML, quotes of every sort, NUL, halves of characters, numbers that are none. */
 export const hostileTexts = [

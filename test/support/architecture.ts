@@ -170,8 +170,8 @@ const partOf = (path: string) => path.split('/')[0]!
 function checkFile(path: string, text: string, nodes: readonly Node[]): string[] {
   const found: string[] = []
   const lines = text.trimEnd().split('\n').length
-  const most = path.startsWith('admin/texts/') ? maxLinesOfTexts : maxLines
-  if (lines > most) found.push(`${path} has ${lines} lines, more than ${most}`)
+  const max = path.startsWith('admin/texts/') ? maxLinesOfTexts : maxLines
+  if (lines > max) found.push(`${path} has ${lines} lines, more than ${max}`)
   for (const { name, lines } of functionsOf(text, nodes))
     if (lines > maxFunctionLines && !longFunctions.has(`${path} ${name}`))
       found.push(`${path}: ${name} has ${lines} lines, more than ${maxFunctionLines}: divide it by question`)

@@ -16,7 +16,7 @@ const tables = `
 const inMain = 12
 
 // biome-ignore lint/suspicious/noExplicitAny: answers of the API
-type Answer = any
+type Response = any
 type Sent = { readonly user: number; readonly version: number }
 
 export type CitusTrial = Awaited<ReturnType<typeof openCitusTrial>>
@@ -39,7 +39,7 @@ export async function openCitusTrial(url: string) {
   const start = () => startWalhook(database, env)
   let walhook = start()
   await walhook.ready()
-  const api = async (method: string, path: string, body?: unknown): Promise<Answer> =>
+  const api = async (method: string, path: string, body?: unknown): Promise<Response> =>
     await walhook.api(method, path, body)
   const created = async (path: string, more: object) =>
     (await api('POST', '/api/webhooks', {

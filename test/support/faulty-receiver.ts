@@ -35,7 +35,7 @@ export type FaultyReceiver = AsyncDisposable & {
   readonly account: readonly Entry[]
   /** Requests that are being worked on, and the most there ever were at once, by path. */
   readonly open: (path: string) => number
-  readonly mostOpen: (path: string) => number
+  readonly maxOpen: (path: string) => number
 }
 
 /**
@@ -52,7 +52,7 @@ export async function startFaultyReceiver(
   const account: Entry[] = []
   const seen = new Map<string, number>()
   const open = new Map<string, number>()
-  const mostOpen = new Map<string, number>()
+  const maxOpen = new Map<string, number>()
   const server = createServer(async (request, response) => {
     const chunks: Buffer[] = []
     try {
@@ -76,7 +76,7 @@ export async function startFaultyReceiver(
     account.push(entry)
     const now = (open.get(path) ?? 0) + 1
     open.set(path, now)
-    mostOpen.set(path, Math.max(mostOpen.get(path) ?? 0, now))
+    maxOpen.set(path, Math.max(maxOpen.get(path) ?? 0, now))
     response.on('close', () => open.set(path, open.get(path)! - 1))
     const { delayMs } = entry.reaction
     if (delayMs) await new Promise(resolve => setTimeout(resolve, delayMs))
@@ -88,7 +88,7 @@ export async function startFaultyReceiver(
     url: path => `http://${host}:${port}${path}`,
     account,
     open: path => open.get(path) ?? 0,
-    mostOpen: path => mostOpen.get(path) ?? 0,
+    maxOpen: path => maxOpen.get(path) ?? 0,
     async [Symbol.asyncDispose]() {
       const closed = new Promise(resolve => server.close(resolve))
       server.closeAllConnections()

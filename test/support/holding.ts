@@ -8,9 +8,9 @@ import type { TestOutbox } from './open-outbox.ts'
 import { settlementOf } from './sending.ts'
 
 /** A holder that has claimed up to `most` shares. */
-export async function joined(at: TestOutbox, most = shareCount, aliveMs = 60_000): Promise<number> {
+export async function joined(at: TestOutbox, max = shareCount, aliveMs = 60_000): Promise<number> {
   const { holderId } = await join(at.outbox, { aliveMs })
-  await claimShares(at.outbox, { holderId, most })
+  await claimShares(at.outbox, { holderId, max })
   return holderId
 }
 

@@ -20,7 +20,7 @@ import { parseTargetList } from '../../src/domain/webhook/target-list.ts'
 import { createCells } from '../../src/outbox/cells/cells.ts'
 import { openOutbox } from '../../src/outbox/database/database.ts'
 import { silentLog } from '../../src/runtime/log.ts'
-import { checkAnswer } from './check-answer.ts'
+import { checkResponse } from './check-response.ts'
 import { openTestOutbox, slotName } from './open-outbox.ts'
 
 export const adminToken = 'an-admin-token-for-tests'
@@ -33,7 +33,7 @@ export async function openTestApi(
     resolve?: () => Promise<string[]>
     /** Users belong to tenants: 7 to `acme`, 8 to `bravo`. */
     hasTenants?: boolean
-    mailLacks?: Control['mailLacks']
+    mailProblems?: Control['mailProblems']
   } = {},
 ) {
   const nowMs = options.nowMs ?? (() => Date.now())
@@ -67,7 +67,7 @@ export async function openTestApi(
     tenantTypes: options.hasTenants ? ['user'] : [],
     labels: new Map([['user', ['name_first', 'name_last']]]),
     alerts: alertTriggers,
-    mostAttempts: 10,
+    maxAttempts: 10,
     slotName,
     backfillAs: entityType => (entityType === 'company' ? 'update' : 'new'),
     readFields: async () =>
@@ -85,9 +85,9 @@ export async function openTestApi(
     tryTest: (target, message) => tryTest(deliver, target, message),
     testLimiter: createTestLimiter(),
     paceOf: () => null,
-    mostInFlight: 100,
+    maxInFlight: 100,
     trustedDomains: ['trusted.example'],
-    mailLacks: options.mailLacks ?? null,
+    mailProblems: options.mailProblems ?? null,
     earlyRetries: { count: 3, longestMs: 1_800_000 },
     captureState: () => ({ state: 'streaming', reason: null, slotName }),
     captureStatus: async () => ({
@@ -128,7 +128,7 @@ export async function openTestApi(
   async function request(path: string, init: RequestInit, address = '192.0.2.1'): Promise<Response> {
     const socket = { remoteAddress: address, remoteFamily: address.includes(':') ? 'IPv6' : 'IPv4' }
     const response = await api.request(path, init, { incoming: { socket } })
-    await checkAnswer(init.method ?? 'GET', path, response)
+    await checkResponse(init.method ?? 'GET', path, response)
     return response
   }
   return {

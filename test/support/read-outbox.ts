@@ -17,7 +17,7 @@ export async function readQueue(client: Client): Promise<{ deliveries: number; s
   const counts = await readCounts(
     client,
     webhooks.map(({ id }) => id),
-    { most: 1_000_000, scanMost: 1_000_000 },
+    { max: 1_000_000, maxScanned: 1_000_000 },
   )
   const setAside = counts.reduce((sum, { rows }) => sum + rows, 0)
   return { deliveries: counts.reduce((sum, { inLog }) => sum + inLog, setAside), setAside }

@@ -26,7 +26,7 @@ export function holderOf(at: TestOutbox): Promise<number> {
   if (known) return known
   const joined = (async () => {
     const { holderId } = await join(at.outbox, { aliveMs: 60_000 })
-    await claimShares(at.outbox, { holderId, most: shareCount })
+    await claimShares(at.outbox, { holderId, max: shareCount })
     return holderId
   })()
   holders.set(at, joined)

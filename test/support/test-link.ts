@@ -20,7 +20,7 @@ export type TestLink = AsyncDisposable & {
  * Opens a link to the database of `url`; its own `url` leads there through the link. Of connections beyond `most` no byte arrives
  * until another has ended, as in a pooler.
  */
-export async function openTestLink(url: string, most = Number.POSITIVE_INFINITY): Promise<TestLink> {
+export async function openTestLink(url: string, max = Number.POSITIVE_INFINITY): Promise<TestLink> {
   const target = new URL(url)
   const sockets = new Set<Socket>()
   let isStalled = false
@@ -31,7 +31,7 @@ export async function openTestLink(url: string, most = Number.POSITIVE_INFINITY)
   const waiting: Socket[] = []
   const server = createServer(near => {
     open++
-    if (open > most) waiting.push(near)
+    if (open > max) waiting.push(near)
     near.on('close', () => {
       open--
       waiting.shift()?.resume()

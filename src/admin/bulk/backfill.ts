@@ -2,17 +2,17 @@ import { z } from 'zod'
 import { once } from '../../control/kit/once.ts'
 import type { Failed } from '../../control/kit/result.ts'
 import { cancelBackfill, getBackfill, startBackfill } from '../../control/status/backfills.ts'
-import { maxRowsPerSecond, usualRowsPerSecond } from '../../domain/capture/backfill.ts'
+import { defaultRowsPerSecond, maxRowsPerSecond } from '../../domain/capture/backfill.ts'
 import { triggerOf } from '../../domain/event/trigger.ts'
 import { because } from '../../domain/shown/reason.ts'
 import type { Webhook } from '../../domain/webhook/webhook.ts'
 import { errorAttributes, errorSummary, errorsOf, errorText } from '../kit/errors.ts'
-import { failedAnswer } from '../kit/failed.ts'
+import { failedPage } from '../kit/failed.ts'
 import { formKey, given, wrong, wrongField } from '../kit/given.ts'
 import { type Html, html } from '../kit/html.ts'
 import { idParam } from '../kit/ids.ts'
 import { entityName } from '../kit/names.ts'
-import type { PageAnswer, PageCall } from '../kit/page.ts'
+import type { PageCall, PageResponse } from '../kit/page.ts'
 import { duration, number } from '../texts/figures.ts'
 import { reasonText } from '../texts/texts.ts'
 import { type WebhookCall, webhookPage } from '../webhook/page.ts'
@@ -56,8 +56,8 @@ export const backfillPages = [
         if (!started.ok) failure = started
         return started.ok ? '' : null
       })
-      if (done.state === 'failed') return failedAnswer(t, done.failure)
-      if (failure) return failedAnswer(t, failure)
+      if (done.state === 'failed') return failedPage(t, done.failure)
+      if (failure) return failedPage(t, failure)
       return { show: 'redirect', to: `/couplings/${webhook.id}/backfill?done=started` }
     },
   }),
@@ -71,9 +71,9 @@ export const backfillPages = [
       const found = await getBackfill(control, params.backfill)
       // A backfill for every webhook can't be stopped here.
       if (!found.ok || found.value.webhookId !== params.id)
-        return failedAnswer(t, { ok: false, kind: 'not_found', detail: '' })
+        return failedPage(t, { ok: false, kind: 'not_found', detail: '' })
       const done = await cancelBackfill(control, caller, params.backfill)
-      if (!done.ok) return failedAnswer(t, done)
+      if (!done.ok) return failedPage(t, done)
       return { show: 'redirect', to: `/couplings/${params.id}/backfill?done=stopped` }
     },
   }),
@@ -90,7 +90,7 @@ function readAsked({ t, control }: Pick<PageCall, 't' | 'control'>, from: URLSea
   const text = (name: string) =>
     (from.get(name) ?? '').trim().replaceAll('\0', '').slice(0, 200).toWellFormed()
   const entityType = text('entity_type')
-  const pace = from.has('rows_per_second') ? text('rows_per_second') : String(usualRowsPerSecond)
+  const pace = from.has('rows_per_second') ? text('rows_per_second') : String(defaultRowsPerSecond)
   const typed = { entityType, pace }
   const problems: Record<string, string> = {}
   if (!from.has('entity_type') && !from.has('rows_per_second')) return { typed, problems, wish: null }
@@ -102,7 +102,7 @@ function readAsked({ t, control }: Pick<PageCall, 't' | 'control'>, from: URLSea
   return { typed, problems, wish: isWrong ? null : { entityType, rowsPerSecond } }
 }
 
-async function backfillPage(call: WebhookCall, webhook: Webhook): Promise<PageAnswer> {
+async function backfillPage(call: WebhookCall, webhook: Webhook): Promise<PageResponse> {
   const { t, query } = call
   const before = given(query, 'before', idParam)
   const asked = readAsked(call, query)

@@ -10,14 +10,14 @@ import { number } from '../texts/figures.ts'
 
 const perPage = 25
 /** An exact count beyond this is not worth its cost. */
-const mostWaiting = 1_000
+const maxWaiting = 1_000
 
 /** The replays of a webhook, newest first, and its pending deliveries. */
 export async function replayList(call: PageCall, webhookId: number, before: number | null): Promise<Html> {
   const { t, control } = call
   const [{ items, next }, waiting] = await Promise.all([
     listReplays(control, webhookId, { limit: perPage, before }),
-    countWaiting(control, webhookId, mostWaiting),
+    countWaiting(control, webhookId, maxWaiting),
   ])
   const { columns } = t.bulk
   return html`<p class="quiet">${t.bulk.pending(waiting.isExact ? number(t, waiting.count) : t.queue.moreThan(number(t, waiting.count)))}</p>

@@ -11,11 +11,11 @@ import {
 } from '../../control/log/replays.ts'
 import type { Webhook } from '../../domain/webhook/webhook.ts'
 import { errorAttributes, errorSummary, errorsOf, errorText } from '../kit/errors.ts'
-import { failedAnswer } from '../kit/failed.ts'
+import { failedPage } from '../kit/failed.ts'
 import { formKey, given, wrong, wrongField } from '../kit/given.ts'
 import { type Html, html, moment } from '../kit/html.ts'
 import { idParam, momentParam } from '../kit/ids.ts'
-import type { PageAnswer, PageCall } from '../kit/page.ts'
+import type { PageCall, PageResponse } from '../kit/page.ts'
 import { momentOf } from '../log/filter-fields.ts'
 import { missedOffer } from '../log/missed.ts'
 import { countOf, timeNeeded } from '../log/progress.ts'
@@ -58,8 +58,8 @@ export const replayPages = [
         if (!started.ok) failure = started
         return started.ok ? '' : null
       })
-      if (done.state === 'failed') return failedAnswer(t, done.failure)
-      if (failure) return failedAnswer(t, failure)
+      if (done.state === 'failed') return failedPage(t, done.failure)
+      if (failure) return failedPage(t, failure)
       return { show: 'redirect', to: `/couplings/${webhook.id}/replay?done=started` }
     },
   }),
@@ -70,7 +70,7 @@ export const replayPages = [
     more: { replay: idParam },
     async handle({ control, caller, params, t }) {
       const done = await cancelReplay(control, caller, params.id, params.replay)
-      if (!done.ok) return failedAnswer(t, done)
+      if (!done.ok) return failedPage(t, done)
       return { show: 'redirect', to: `/couplings/${params.id}/replay?done=stopped` }
     },
   }),
@@ -116,7 +116,7 @@ async function readAsked({ query, t, control, nowMs }: WebhookCall, webhook: Web
   return { typed, problems, meant: null }
 }
 
-async function replayPage(call: WebhookCall, webhook: Webhook): Promise<PageAnswer> {
+async function replayPage(call: WebhookCall, webhook: Webhook): Promise<PageResponse> {
   const { t, query, control } = call
   const before = given(query, 'before', idParam)
   const asked = await readAsked(call, webhook)

@@ -9,12 +9,12 @@ import {
 import type { JsonSchema } from '../../domain/event-types/definitions.ts'
 import type { ShownField } from '../../domain/event-types/shown-fields.ts'
 import { prettyJson } from '../../domain/value/pretty-json.ts'
-import { failedAnswer } from '../kit/failed.ts'
+import { failedPage } from '../kit/failed.ts'
 import { given, wrong, wrongField } from '../kit/given.ts'
 import { type Html, html } from '../kit/html.ts'
 import { idParam } from '../kit/ids.ts'
 import { whenSent } from '../kit/names.ts'
-import { type PageAnswer, page } from '../kit/page.ts'
+import { type PageResponse, page } from '../kit/page.ts'
 import type { Texts } from '../texts/en.ts'
 import { number } from '../texts/figures.ts'
 import { webhookPage } from '../webhook/page.ts'
@@ -35,7 +35,7 @@ export const cataloguePages = [
       const after = given(query, 'after', idParam)
       if (after === wrong) return wrongField(t, 'after')
       const found = await listEventTypes(control, { limit: perPage, after: after ?? 0 })
-      if (!found.ok) return failedAnswer(t, found)
+      if (!found.ok) return failedPage(t, found)
       return { show: 'page', title: t.sections.catalogue, body: list(t, found.value) }
     },
   }),
@@ -48,7 +48,7 @@ export const cataloguePages = [
     params,
     async handle({ control, t, params: { trigger } }) {
       const found = await findEventType(control, trigger)
-      if (!found.ok) return failedAnswer(t, found)
+      if (!found.ok) return failedPage(t, found)
       return {
         show: 'page',
         title: trigger,
@@ -66,7 +66,7 @@ export const cataloguePages = [
     params,
     async handle({ control, t, params: { trigger } }) {
       const found = await findEventType(control, trigger)
-      return found.ok ? file(trigger, found.value.schema) : failedAnswer(t, found)
+      return found.ok ? file(trigger, found.value.schema) : failedPage(t, found)
     },
   }),
   webhookPage({
@@ -75,12 +75,12 @@ export const cataloguePages = [
     role: 'viewer',
     async handle({ control, t, params: { id } }) {
       const found = await webhookSchema(control, id)
-      return found.ok ? file(`webhook-${id}`, found.value) : failedAnswer(t, found)
+      return found.ok ? file(`webhook-${id}`, found.value) : failedPage(t, found)
     },
   }),
 ]
 
-function file(name: string, schema: JsonSchema): PageAnswer {
+function file(name: string, schema: JsonSchema): PageResponse {
   const text = `${JSON.stringify(schema, null, 2)}\n`
   return { show: 'file', name: `${name}.schema.json`, type: 'application/schema+json', text }
 }

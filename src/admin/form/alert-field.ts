@@ -1,4 +1,4 @@
-import type { MailLack } from '../../domain/alert/recipient.ts'
+import type { MailProblem } from '../../domain/alert/recipient.ts'
 import type { AlertTrigger } from '../../domain/event/alert.ts'
 import { because } from '../../domain/shown/reason.ts'
 import { errorAttributes, errorText, type FieldError } from '../kit/errors.ts'
@@ -12,7 +12,7 @@ export function alertField(
   alerts: readonly AlertTrigger[],
   typed: { readonly triggers: readonly string[]; readonly alertTo: string | undefined },
   errors: readonly FieldError[],
-  lacks: MailLack | null,
+  lacks: MailProblem | null,
 ): Html {
   const a = t.alerts
   const isUsed =

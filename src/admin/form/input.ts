@@ -239,8 +239,8 @@ export function validateUrl(t: Texts, url: string): string | null {
   return url.length > 2_048 ? t.form.wrong.longUrl : null
 }
 
-function isWhole(value: string, least: number, most: number): boolean {
-  return /^\d{1,6}$/.test(value) && Number(value) >= least && Number(value) <= most
+function isWhole(value: string, least: number, max: number): boolean {
+  return /^\d{1,6}$/.test(value) && Number(value) >= least && Number(value) <= max
 }
 
 /** The typed form as input of `control/`. `stored`: the names of the webhook's headers; those no longer typed are removed. */

@@ -1,6 +1,6 @@
 import type { FilterPreview } from '../../control/webhooks/filter-preview.ts'
 import type { Preview } from '../../control/webhooks/preview.ts'
-import type { MailLack } from '../../domain/alert/recipient.ts'
+import type { MailProblem } from '../../domain/alert/recipient.ts'
 import type { AlertTrigger } from '../../domain/event/alert.ts'
 import { actionTypes } from '../../domain/event/event.ts'
 import type { WithoutPrevious } from '../../domain/mapping/without-previous.ts'
@@ -31,7 +31,7 @@ export type FormAt = {
   readonly entityTypes: readonly string[]
   readonly alerts: readonly AlertTrigger[]
   /** What emails about this webhook lack. */
-  readonly mailLacks: MailLack | null
+  readonly mailProblems: MailProblem | null
   /** Whether the reader chooses the tenant of a new webhook. */
   readonly choosesTenant: boolean
   readonly fields: ReadonlyMap<string, readonly string[]>
@@ -79,7 +79,7 @@ ${id === null && tenantField(at, { isChosen: at.choosesTenant, tenant: typed.ten
 </div>
 </section>
 <section class="card grid">${triggerGrid(at)}</section>
-<section class="card">${alertField(t, at.alerts, typed, errors, at.mailLacks)}</section>
+<section class="card">${alertField(t, at.alerts, typed, errors, at.mailProblems)}</section>
 <section class="card">${more(at)}</section>
 </fieldset>
 ${at.mayChange && trySection(at)}

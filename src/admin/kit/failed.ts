@@ -2,10 +2,10 @@ import type { Failed } from '../../control/kit/result.ts'
 import type { Texts } from '../texts/en.ts'
 import { reasonText } from '../texts/texts.ts'
 import { html } from './html.ts'
-import type { PageAnswer } from './page.ts'
+import type { PageResponse } from './page.ts'
 
 /** The page for a failed operation without a field to show the problem at. */
-export function failedAnswer(t: Texts, failure: Failed): PageAnswer {
+export function failedPage(t: Texts, failure: Failed): PageResponse {
   switch (failure.kind) {
     case 'not_found':
       return sentence(t.errors.notFoundTitle, t.errors.notFound, 404)
@@ -30,6 +30,6 @@ export function failedAnswer(t: Texts, failure: Failed): PageAnswer {
   }
 }
 
-function sentence(title: string, text: string, status: 403 | 404 | 409 | 422 | 503): PageAnswer {
+function sentence(title: string, text: string, status: 403 | 404 | 409 | 422 | 503): PageResponse {
   return { show: 'page', title, status, body: html`<p class="notice bad" role="alert">${text}</p>` }
 }

@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import type { z } from 'zod'
 import type { Texts } from '../texts/en.ts'
 import { html } from './html.ts'
-import type { PageAnswer } from './page.ts'
+import type { PageResponse } from './page.ts'
 
 /** A field that is present but invalid, as opposed to absent. */
 export const wrong: unique symbol = Symbol('wrong')
@@ -21,7 +21,7 @@ export function given<T>(
 }
 
 /** The answer to a wrong field: nothing was done, since the intention is unclear. */
-export function wrongField(t: Texts, name: string): PageAnswer {
+export function wrongField(t: Texts, name: string): PageResponse {
   const body = html`<p class="notice bad" role="alert">${t.errors.wrongField(name)}</p>`
   return { show: 'page', title: t.errors.conflictTitle, status: 422, body }
 }

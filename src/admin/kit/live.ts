@@ -18,7 +18,7 @@ const quietMs = 20_000
  * events, so that a script can poll. Ends with the reader, the session, an error of `render` (the browser reconnects), or
  * `stopped`.
  */
-export async function answerLive(
+export async function respondLive(
   c: Context<AdminEnv>,
   piece: Live,
   {

@@ -9,11 +9,11 @@ import { attachment } from '../../domain/event-types/attachment.ts'
 import { countUnwell } from '../../domain/shown/webhook-states.ts'
 import type { Texts } from '../texts/en.ts'
 import { languageOf } from '../texts/texts.ts'
-import { failedAnswer } from './failed.ts'
+import { failedPage } from './failed.ts'
 import { html, nothing } from './html.ts'
 import { layout } from './layout.ts'
-import { answerLive } from './live.ts'
-import type { Page, PageAnswer, Section } from './page.ts'
+import { respondLive } from './live.ts'
+import type { Page, PageResponse, Section } from './page.ts'
 import type { AdminEnv } from './session.ts'
 import type { Snippet } from './snippets.ts'
 
@@ -46,15 +46,15 @@ export function mount(app: Hono<AdminEnv>, mounted: Mounted): void {
       const found = isOfWebhook(page)
         ? await controlOfWebhook(call.control, caller, (params.data as { id: number }).id)
         : { ok: true as const, value: call.control }
-      if (!found.ok) return show(c, mounted, page.section, failedAnswer(call.t, found))
+      if (!found.ok) return show(c, mounted, page.section, failedPage(call.t, found))
       const control = found.value
-      const answer = await inCell(
+      const response = await inCell(
         control,
         { isRead: page.method === 'get' },
         () => page.handle({ ...call, control }),
-        failure => failedAnswer(call.t, failure),
+        failure => failedPage(call.t, failure),
       )
-      return show(c, mounted, page.section, answer)
+      return show(c, mounted, page.section, response)
     })
 }
 
@@ -90,12 +90,12 @@ export async function show(
   c: Context<AdminEnv>,
   mounted: Mounted,
   section: Section | null,
-  answer: PageAnswer,
+  response: PageResponse,
 ): Promise<Response> {
   const t = mounted.textsOf(c)
-  switch (answer.show) {
+  switch (response.show) {
     case 'page': {
-      const { title, of, body, crumbs = [], actions = nothing, status = 200 } = answer
+      const { title, of, body, crumbs = [], actions = nothing, status = 200 } = response
       const { pathname, search } = new URL(c.req.url)
       const caller = c.get('caller')
       const at = {
@@ -111,23 +111,23 @@ export async function show(
       return c.html(layout(t, at, { title, of, crumbs, actions, body }), status)
     }
     case 'part':
-      return c.html(answer.body, answer.status ?? 200)
+      return c.html(response.body, response.status ?? 200)
     case 'file':
-      c.header('content-disposition', attachment(answer.name))
-      return c.body(answer.text, 200, { 'content-type': answer.type })
+      c.header('content-disposition', attachment(response.name))
+      return c.body(response.text, 200, { 'content-type': response.type })
     case 'redirect':
       if (isPart(c)) {
-        c.header('hx-redirect', answer.to)
+        c.header('hx-redirect', response.to)
         return c.body(null, 204)
       }
-      return c.redirect(answer.to, 303)
+      return c.redirect(response.to, 303)
     case 'live':
-      return await answerLive(c, answer, {
+      return await respondLive(c, response, {
         ...mounted,
         onFailure: error => mounted.onFailure(c, error),
       })
     default:
-      return answer satisfies never
+      return response satisfies never
   }
 }
 
@@ -144,13 +144,13 @@ async function warningsFor({ tenant }: Caller, { control, nowMs }: Mounted) {
   return { alarm, unwell: states === null ? 0 : countUnwell(states), away }
 }
 
-export function notFound(t: Texts): PageAnswer {
+export function notFound(t: Texts): PageResponse {
   const { notFoundTitle, notFound, toCouplings } = t.errors
   const body = html`<div class="empty"><p>${notFound}</p><p><a href="/couplings">${toCouplings}</a></p></div>`
   return { show: 'page', title: notFoundTitle, status: 404, body }
 }
 
-function forbidden(c: Context<AdminEnv>, { textsOf }: Mounted, needed: Role): PageAnswer {
+function forbidden(c: Context<AdminEnv>, { textsOf }: Mounted, needed: Role): PageResponse {
   const t = textsOf(c)
   const sentence = t.errors.forbidden(t.roles[needed], t.roles[c.get('caller').role])
   return {

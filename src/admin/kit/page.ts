@@ -30,7 +30,7 @@ export type PageCall<Params = unknown> = {
 /** A breadcrumb; without `href` if it has no page. */
 export type Crumb = { readonly text: string; readonly href?: string }
 
-export type PageAnswer =
+export type PageResponse =
   /** A whole page, in the layout. `crumbs`: the breadcrumbs below its section of the navigation. */
   | {
       readonly show: 'page'
@@ -65,10 +65,10 @@ export type Definition<Params extends z.ZodObject> = {
   /** Its section of the navigation. */
   readonly section: Section
   readonly params?: Params
-  handle(call: PageCall<z.output<Params>>): Promise<PageAnswer>
+  handle(call: PageCall<z.output<Params>>): Promise<PageResponse>
 }
 
-export type Page = Omit<Definition<z.ZodObject>, 'handle'> & { handle(call: PageCall): Promise<PageAnswer> }
+export type Page = Omit<Definition<z.ZodObject>, 'handle'> & { handle(call: PageCall): Promise<PageResponse> }
 
 /** Defines a page; `handle` gets the params as their schema parses them, and other params are not found. */
 export function page<Params extends z.ZodObject = z.ZodObject>(definition: Definition<Params>): Page {

@@ -55,10 +55,10 @@ export function trafficPlot(
 ): Html {
   const { fromMs, bucketMs, buckets, share } = traffic
   const inOne = per === 'minute' ? bucketMs / minuteMs : 1
-  const most = niceAbove(Math.max(...buckets.map(({ delivered, failed }) => (delivered + failed) / inOne)))
+  const max = niceAbove(Math.max(...buckets.map(({ delivered, failed }) => (delivered + failed) / inOne)))
   const sum = total(buckets)
   const step = width / buckets.length
-  const y = (value: number) => (value / inOne / most) * height
+  const y = (value: number) => (value / inOne / max) * height
   const bars = buckets.map(({ delivered, failed }, i) => {
     // A small share stays visible.
     const good = delivered === 0 ? 0 : Math.max(1, y(delivered))
@@ -72,7 +72,7 @@ export function trafficPlot(
   return plot(t, title, {
     label: t.health.plotLabel(number(t, sum.delivered), number(t, sum.failed)),
     isSampled: share < 1,
-    axis: [number(t, most), number(t, most / 2), '0'],
+    axis: [number(t, max), number(t, max / 2), '0'],
     time: { fromMs, bucketMs, count: buckets.length },
     drawing: html`<path class="good" d="${bars.map(({ good }) => good).join('')}"/><path class="bad" d="${bars.map(({ bad }) => bad).join('')}"/>`,
     legend: [

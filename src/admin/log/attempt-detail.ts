@@ -61,7 +61,7 @@ function about(
 ${label !== null && html`<div><dt>${entityName(t, attempt.entityType ?? '')}</dt><dd>${label}</dd></div>`}
 <div><dt>${t.log.sentAt}</dt><dd>${moment(attempt.startedAt, 'second')}</dd></div>
 <div><dt>${t.log.columns.trigger}</dt><dd>${t.log.triggers[trigger]}</dd></div>
-${trigger !== 'test' && html`<div><dt>${t.log.columns.attempt}</dt><dd>${countOf(t, attempt.number, control.mostAttempts)}</dd></div>`}
+${trigger !== 'test' && html`<div><dt>${t.log.columns.attempt}</dt><dd>${countOf(t, attempt.number, control.maxAttempts)}</dd></div>`}
 ${next !== null && html`<div><dt>${t.log.columns.next}</dt><dd>${next}</dd></div>`}
 <div><dt>${t.log.messageId}</dt><dd><code>${attempt.messageId}</code></dd></div>
 </dl>

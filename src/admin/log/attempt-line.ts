@@ -23,8 +23,8 @@ export function reasonOf(t: Texts, line: AttemptLine): string | null {
 }
 
 /** `2 of 10`. The schedule may have become shorter since. */
-export function countOf(t: Texts, number: number, most: number): string {
-  return number > most ? String(number) : t.log.attemptOf(number, most)
+export function countOf(t: Texts, number: number, max: number): string {
+  return number > max ? String(number) : t.log.attemptOf(number, max)
 }
 
 /** The next attempt, as far as known; null: none follows. */

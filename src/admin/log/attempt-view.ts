@@ -26,7 +26,7 @@ export function attemptView(
   return html`<section class="attempt">
 <div class="notice ${kind}" role="status"><p><b>${what}</b></p><p>${advice}</p></div>
 <dl class="facts">
-<div><dt>${t.attempt.status}</dt><dd>${response?.status ?? t.attempt.noAnswer}</dd></div>
+<div><dt>${t.attempt.status}</dt><dd>${response?.status ?? t.attempt.noResponse}</dd></div>
 <div><dt>${t.attempt.outcome}</dt><dd>${outcomeWord(t, attempt)}</dd></div>
 <div><dt>${t.attempt.duration}</dt><dd>${milliseconds(t, attempt.durationMs)}</dd></div>
 ${remoteAddress !== null && html`<div><dt>${t.attempt.address}</dt><dd>${remoteAddress}</dd></div>`}
@@ -41,7 +41,7 @@ ${headerList(t, attempt.request.headers)}
 ${
   response
     ? html`<p class="request-line"><code>${response.status}</code></p>${headerList(t, response.headers)}<pre tabindex="0" aria-label="${t.attempt.responseBody}">${attempt.hasBodies === false ? t.attempt.bodyNotKept : response.body === '' ? t.attempt.emptyBody : shownBody(t, response.body)}</pre>${response.truncated && html`<p class="hint">${t.attempt.truncated}</p>`}`
-    : html`<p class="quiet">${t.attempt.noAnswer}</p>`
+    : html`<p class="quiet">${t.attempt.noResponse}</p>`
 }
 </section>`
 }

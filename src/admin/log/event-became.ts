@@ -1,4 +1,4 @@
-import { type DeliveryStory, type EventStory, mostExplained } from '../../control/log/events.ts'
+import { type DeliveryStory, type EventStory, maxExplained } from '../../control/log/events.ts'
 import type { AttemptLine } from '../../control/log/log.ts'
 import { type Html, html, moment } from '../kit/html.ts'
 import type { PageCall } from '../kit/page.ts'
@@ -45,7 +45,7 @@ ${
 ${exactly(call, delivery)}${resendForm(call, event.id, delivery, key)}</div>`,
   )}</section>`
 }
-${deliveries.length >= mostExplained && html`<p class="hint">${t.event.firstOnly(mostExplained)}</p>`}`
+${deliveries.length >= maxExplained && html`<p class="hint">${t.event.firstOnly(maxExplained)}</p>`}`
 }
 
 function line(call: PageCall, event: EventStory['event'], delivery: DeliveryStory, key: string): Html {
@@ -61,7 +61,7 @@ ${attempts.map(
 )}
 <li class="now ${kinds[state] ?? ''}">${until === null ? html`<span class="quiet">${t.event.now}</span>` : moment(until, 'second')}<p>${what}${until !== null && html` ${t.event.next} ${moment(until, 'distance')}.`}${other !== null && html` <a href="/events/${other}">${t.event.other}</a>`}</p></li>
 </ol>
-${attempts.some(({ number }) => number > control.mostAttempts) && html`<p class="hint">${t.event.shorter}</p>`}
+${attempts.some(({ number }) => number > control.maxAttempts) && html`<p class="hint">${t.event.shorter}</p>`}
 ${exactly(call, delivery)}
 <div class="end">${resendForm(call, event.id, delivery, key)}${cancelForm(call, event.id, delivery)}</div>
 </section>`
@@ -72,7 +72,7 @@ function nameOf({ webhookId, webhookName }: DeliveryStory): Html {
 }
 
 function titleOf({ t, control }: PageCall, { number, trigger, eventIds }: AttemptLine): string {
-  const count = t.event.attempt(countOf(t, number, control.mostAttempts))
+  const count = t.event.attempt(countOf(t, number, control.maxAttempts))
   const how = trigger === 'manual' ? `, ${t.event.byHand}` : ''
   return `${count}${how}${eventIds === null ? '' : `, ${t.log.batch(eventIds.length)}`}`
 }

@@ -1,11 +1,11 @@
 import { type LabelledLine, listEvents, type Scanned } from '../../control/log/events.ts'
 import { type TimeId, timeOf } from '../../domain/value/time-id.ts'
-import { failedAnswer } from '../kit/failed.ts'
+import { failedPage } from '../kit/failed.ts'
 import { given, wrong, wrongField } from '../kit/given.ts'
 import { type Html, html, moment, nothing } from '../kit/html.ts'
 import { bigIdParam } from '../kit/ids.ts'
 import { entityName } from '../kit/names.ts'
-import type { PageAnswer, PageCall } from '../kit/page.ts'
+import type { PageCall, PageResponse } from '../kit/page.ts'
 import { tenantBadge, tenantFilter } from '../tenant/badge.ts'
 import { subjectOf } from './attempt-line.ts'
 import { addressOf, type EventWish, eventFilterForm, isAsked, readEventWish } from './event-filter.ts'
@@ -17,25 +17,25 @@ const liveEveryMs = 1_500
 const liveByStateEveryMs = 5_000
 
 /** The newest matching events. The first page is live. */
-export async function eventsPage(call: PageCall): Promise<PageAnswer> {
+export async function eventsPage(call: PageCall): Promise<PageResponse> {
   const { query, t } = call
   const wish = readEventWish(call)
   const before = given(query, 'before', bigIdParam) ?? null
   if (before === wrong) return wrongField(t, 'before')
-  if (Object.keys(wish.problems).length > 0) return eventsAnswer(call, wish, nothing, { status: 422 })
+  if (Object.keys(wish.problems).length > 0) return eventsResponse(call, wish, nothing, { status: 422 })
   const found = await read(call, wish, before)
-  if (!found.ok) return failedAnswer(t, found)
+  if (!found.ok) return failedPage(t, found)
   const live = before === null && html` data-live="${addressOf(wish, {}, '/events/live')}"`
-  return eventsAnswer(
+  return eventsResponse(
     call,
     wish,
     html`<div id="events"${live}>${part(call, wish, before, found.value)}</div>`,
   )
 }
 
-export async function liveEvents(call: PageCall): Promise<PageAnswer> {
+export async function liveEvents(call: PageCall): Promise<PageResponse> {
   const wish = readEventWish(call)
-  if (Object.keys(wish.problems).length > 0) return eventsAnswer(call, wish, nothing, { status: 422 })
+  if (Object.keys(wish.problems).length > 0) return eventsResponse(call, wish, nothing, { status: 422 })
   return {
     show: 'live',
     everyMs: wish.filter.state === undefined ? liveEveryMs : liveByStateEveryMs,
@@ -50,12 +50,12 @@ export async function liveEvents(call: PageCall): Promise<PageAnswer> {
 const read = ({ control, caller }: PageCall, { filter, tenant }: EventWish, before: TimeId | null) =>
   listEvents(control, caller, { filter, tenant, limit: perPage, before })
 
-export function eventsAnswer(
+export function eventsResponse(
   call: PageCall,
   wish: EventWish,
   list: Html,
   { id = '', status = 200 }: { id?: string; status?: 200 | 404 | 422 } = {},
-): PageAnswer {
+): PageResponse {
   const { t } = call
   const { entity_type: entityType, entity_id: entityId } = wish.typed
   return {

@@ -1,18 +1,18 @@
 import { z } from 'zod'
 import { type EventLine, type LabelledEvent, readEvent, readEventStory } from '../../control/log/events.ts'
 import { timeOf } from '../../domain/value/time-id.ts'
-import { failedAnswer } from '../kit/failed.ts'
+import { failedPage } from '../kit/failed.ts'
 import { type Html, html, moment, momentText } from '../kit/html.ts'
 import { bigIdParam } from '../kit/ids.ts'
 import { entityName } from '../kit/names.ts'
-import { type PageAnswer, type PageCall, page } from '../kit/page.ts'
+import { type PageCall, type PageResponse, page } from '../kit/page.ts'
 import { tenantBadge } from '../tenant/badge.ts'
 import type { Texts } from '../texts/en.ts'
 import { explainTextsFor } from '../texts/texts.ts'
 import { subjectOf } from './attempt-line.ts'
 import { becamePart } from './event-became.ts'
 import { readEventWish } from './event-filter.ts'
-import { eventsAnswer, eventsPage, liveEvents } from './event-list.ts'
+import { eventsPage, eventsResponse, liveEvents } from './event-list.ts'
 import { shownBody } from './shown-body.ts'
 
 const section = 'events'
@@ -32,10 +32,10 @@ export const eventPages = [
     async handle(call) {
       const { control, caller, params, t } = call
       const read = await readEvent(control, caller, params.event)
-      if (!read.ok) return failedAnswer(t, read)
+      if (!read.ok) return failedPage(t, read)
       const event = read.value
       const found = await readEventStory(control, caller, params.event, explainTextsFor(t))
-      if (!found.ok) return failedAnswer(t, found)
+      if (!found.ok) return failedPage(t, found)
       // The idempotency key of this page's forms, also in parts that are loaded later.
       const key = control.randomBytes(16).toString('hex')
       return {
@@ -60,7 +60,7 @@ ${about(call, event)}
     async handle(call) {
       const { control, caller, params, query, t } = call
       const found = await readEventStory(control, caller, params.event, explainTextsFor(t))
-      if (!found.ok) return failedAnswer(t, found)
+      if (!found.ok) return failedPage(t, found)
       const key = /^[0-9a-f]{32}$/.exec(query.get('key') ?? '')?.[0] ?? ''
       return {
         show: 'live',
@@ -86,7 +86,7 @@ function notice({ t, query }: PageCall): Html | false {
 }
 
 /** Finds an event by its id, or by its `webhook-id`; otherwise the list. */
-async function findOrList(call: PageCall): Promise<PageAnswer> {
+async function findOrList(call: PageCall): Promise<PageResponse> {
   const { control, caller, query, t } = call
   const id = (query.get('id') ?? '').trim()
   if (id === '') return await eventsPage(call)
@@ -95,7 +95,7 @@ async function findOrList(call: PageCall): Promise<PageAnswer> {
   const found = event === undefined ? null : await readEvent(control, caller, event)
   if (!found?.ok) {
     const nothing = html`<p class="empty">${t.events.noSuchId}</p>`
-    return eventsAnswer(call, readEventWish(call), nothing, { id: id.toWellFormed(), status: 404 })
+    return eventsResponse(call, readEventWish(call), nothing, { id: id.toWellFormed(), status: 404 })
   }
   const at = sought?.[1] === undefined ? '' : `#webhook-${sought[1]}`
   return { show: 'redirect', to: `/events/${event}${at}` }

@@ -4,15 +4,15 @@ import type { Texts } from '../texts/en.ts'
 import { number } from '../texts/figures.ts'
 
 /** A page is in memory several times, and escaping lengthens it up to six times: longer bodies are truncated. */
-const mostShown = 100_000
+const maxShown = 100_000
 
 /** Whether a page shows the whole body. */
-export const isShownWhole = (body: string): boolean => body.length <= mostShown
+export const isShownWhole = (body: string): boolean => body.length <= maxShown
 
 /** A body on a page: indented JSON, or its beginning. */
 export function shownBody(t: Texts, body: string): Html {
   if (isShownWhole(body)) return html`${prettyJson(body)}`
-  return html`${body.slice(0, mostShown).toWellFormed()}…
+  return html`${body.slice(0, maxShown).toWellFormed()}…
 
-${t.attempt.shownInPart(number(t, mostShown), number(t, body.length))}`
+${t.attempt.shownInPart(number(t, maxShown), number(t, body.length))}`
 }

@@ -2,14 +2,14 @@ import { readWebhookStats, type WebhookStats } from '../../control/status/webhoo
 import { getWebhook } from '../../control/webhooks/webhooks.ts'
 import { type Performances, successRate } from '../../domain/shown/traffic.ts'
 import type { Webhook } from '../../domain/webhook/webhook.ts'
-import { failedAnswer } from '../kit/failed.ts'
+import { failedPage } from '../kit/failed.ts'
 import { type Html, html, moment } from '../kit/html.ts'
 import { trafficPlot } from '../kit/plot.ts'
 import type { Texts } from '../texts/en.ts'
 import { milliseconds, number, percent } from '../texts/figures.ts'
 import { type WebhookCall, webhookPage } from '../webhook/page.ts'
 import { paceLine, tabsFor, webhookState, webhookTabs } from '../webhook/state.ts'
-import { answerPlot } from './answer-plot.ts'
+import { responseTimePlot } from './response-time-plot.ts'
 
 const liveEveryMs = 15_000
 
@@ -22,7 +22,7 @@ export const overviewPages = [
       const { t, control, nowMs } = call
       const { id } = webhook
       const stats = await readWebhookStats(control, id, nowMs)
-      if (!stats.ok) return failedAnswer(t, stats)
+      if (!stats.ok) return failedPage(t, stats)
       return {
         show: 'page',
         title: t.overview.title,
@@ -57,7 +57,7 @@ function content(call: WebhookCall, webhook: Webhook, stats: WebhookStats): Html
   const o = t.overview
   return html`<div class="state-line">${webhookState(t, webhook, nowMs)}${paceLine(call, webhook.id)}</div>
 ${figures(t, webhook.id, stats)}
-<div class="plots">${trafficPlot(t, o.requestsDay, day, 24, 'stretch')}${answerPlot(t, o.answersDay, day)}${trafficPlot(t, o.requestsWeek, week, 28, 'stretch')}${answerPlot(t, o.answersWeek, week)}</div>`
+<div class="plots">${trafficPlot(t, o.requestsDay, day, 24, 'stretch')}${responseTimePlot(t, o.responseTimeDay, day)}${trafficPlot(t, o.requestsWeek, week, 28, 'stretch')}${responseTimePlot(t, o.responseTimeWeek, week)}</div>`
 }
 
 function figures(t: Texts, id: number, { day, week, pending, oldestPending }: WebhookStats): Html {
@@ -72,7 +72,7 @@ function figures(t: Texts, id: number, { day, week, pending, oldestPending }: We
   return html`<dl class="card figures">
 ${fact(o.successDay, success(t, day), requestsOf(t, day))}
 ${fact(o.successWeek, success(t, week), requestsOf(t, week))}
-${fact(o.answer, answers(t, day), o.answerHint)}
+${fact(o.responseTime, responseTimes(t, day), o.responseTimeHint)}
 ${fact(o.oldest, oldest, html`<a href="/couplings/${id}/log">${t.log.waiting(`${number(t, pending.count)}${pending.isExact ? '' : '+'}`)}</a>${!isExact && html` ${o.oldestAtLeast}`}`)}
 </dl>`
 }
@@ -88,7 +88,7 @@ function requestsOf(t: Texts, { delivered, failed, share }: Performances): strin
   return share < 1 ? `${text} ${t.health.sampled}` : text
 }
 
-function answers(t: Texts, { p50Ms, p95Ms }: Performances): Html | string {
-  if (p50Ms === null || p95Ms === null) return html`<span class="quiet">${t.overview.noAnswers}</span>`
+function responseTimes(t: Texts, { p50Ms, p95Ms }: Performances): Html | string {
+  if (p50Ms === null || p95Ms === null) return html`<span class="quiet">${t.overview.noResponses}</span>`
   return html`${milliseconds(t, p50Ms)} <span class="quiet">/</span> ${milliseconds(t, p95Ms)}`
 }

@@ -6,11 +6,11 @@ import { getAttempt } from '../../control/log/log.ts'
 import { replayEvents } from '../../control/log/replay.ts'
 import { resendEvent } from '../../control/log/resend.ts'
 import type { Webhook } from '../../domain/webhook/webhook.ts'
-import { failedAnswer } from '../kit/failed.ts'
+import { failedPage } from '../kit/failed.ts'
 import { formKey, given, wrong, wrongField } from '../kit/given.ts'
 import { html, momentText } from '../kit/html.ts'
 import { bigIdParam, idParam } from '../kit/ids.ts'
-import { type PageAnswer, type PageCall, page } from '../kit/page.ts'
+import { type PageCall, type PageResponse, page } from '../kit/page.ts'
 import { attemptDetail, opened } from '../log/attempt-detail.ts'
 import { subjectOf } from '../log/attempt-line.ts'
 import { webhookPage } from './page.ts'
@@ -27,7 +27,7 @@ export const webhookAttemptPages = [
     async handle(call, webhook) {
       const { control, params, t } = call
       const attempt = await getAttempt(control, params.id, params.attempt)
-      if (!attempt.ok) return failedAnswer(t, attempt)
+      if (!attempt.ok) return failedPage(t, attempt)
       return await attemptPage(call, webhook, attempt.value)
     },
   }),
@@ -59,8 +59,8 @@ export const webhookAttemptPages = [
         failure = result
         return null
       })
-      if (done.state === 'answered') return { show: 'redirect', to: done.answer }
-      return failedAnswer(t, done.state === 'failed' ? done.failure : failure)
+      if (done.state === 'done') return { show: 'redirect', to: done.response }
+      return failedPage(t, done.state === 'failed' ? done.failure : failure)
     },
   }),
 ]
@@ -91,7 +91,7 @@ async function resendBatch(
   return { ok: true, value: `/couplings/${params.id}/log?done=resent&count=${replayed.value.queued}` }
 }
 
-async function attemptPage(call: PageCall, webhook: Webhook, attempt: LoggedAttempt): Promise<PageAnswer> {
+async function attemptPage(call: PageCall, webhook: Webhook, attempt: LoggedAttempt): Promise<PageResponse> {
   const { t } = call
   const { id } = webhook
   const detail = await attemptDetail(call, webhook, attempt)

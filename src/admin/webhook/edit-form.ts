@@ -1,7 +1,7 @@
 import { type FilterPreview, previewFilter } from '../../control/webhooks/filter-preview.ts'
 import { previewDeliveries } from '../../control/webhooks/preview.ts'
 import { hasAccounts, tryWebhook } from '../../control/webhooks/test-webhook.ts'
-import { mailLackOf, readWithoutPrevious } from '../../control/webhooks/warnings.ts'
+import { mailProblemOf, readWithoutPrevious } from '../../control/webhooks/warnings.ts'
 import type { Webhook } from '../../domain/webhook/webhook.ts'
 import { filterTyped, isIncomplete } from '../form/filter-field.ts'
 import {
@@ -15,10 +15,10 @@ import {
   wrongFieldOf,
 } from '../form/input.ts'
 import { testProblems, webhookForm } from '../form/webhook-form.ts'
-import { failedAnswer } from '../kit/failed.ts'
+import { failedPage } from '../kit/failed.ts'
 import { wrongField } from '../kit/given.ts'
 import { type Html, html, nothing, problemText } from '../kit/html.ts'
-import type { PageAnswer, PageCall } from '../kit/page.ts'
+import type { PageCall, PageResponse } from '../kit/page.ts'
 import { snippetParts } from '../kit/snippets.ts'
 import { attemptView } from '../log/attempt-view.ts'
 import { tenantBadge } from '../tenant/badge.ts'
@@ -59,7 +59,7 @@ export async function formPage(
     tried = nothing,
     isStale = false,
   }: { problems?: readonly ShownProblem[]; tried?: Html; isStale?: boolean } = {},
-): Promise<PageAnswer> {
+): Promise<PageResponse> {
   const { t, control, caller, may, nowMs } = call
   const mayChange = may('admin') && (webhook === null || webhook.managedBy === null)
   const [previews, filterPreview, withoutPrevious, fields, recipients] = await Promise.all([
@@ -78,7 +78,7 @@ export async function formPage(
     problems,
     entityTypes: control.entityTypes,
     alerts: control.alerts,
-    mailLacks: mailLackOf(control, { tenant: webhook ? webhook.tenant : caller.tenant }),
+    mailProblems: mailProblemOf(control, { tenant: webhook ? webhook.tenant : caller.tenant }),
     choosesTenant: webhook === null && caller.tenant === null && control.tenantTypes.length > 0,
     fields,
     previews,
@@ -103,7 +103,7 @@ const staleNotice = (t: Texts, { id }: Webhook): Html =>
   html`<div class="notice bad" role="alert" tabindex="-1" autofocus><p>${t.errors.stale}</p><p><a href="/audit?webhook=${id}" target="_blank">${t.errors.staleWhat}</a></p></div>`
 
 /** Tests the typed settings without saving them; without a script the form returns with the result. */
-export async function tryUnsaved(call: PageCall, webhook: Webhook | null): Promise<PageAnswer> {
+export async function tryUnsaved(call: PageCall, webhook: Webhook | null): Promise<PageResponse> {
   const { t, control, caller, form, isPart } = call
   const field = wrongFieldOf(form, control.entityTypes)
   if (field !== null) return wrongField(t, field)
@@ -118,16 +118,16 @@ export async function tryUnsaved(call: PageCall, webhook: Webhook | null): Promi
     ...certificateChange(typed),
   }
   const userId = typed.userId === '' ? null : typed.userId
-  const answer = async (problems: readonly ShownProblem[], tried: Html): Promise<PageAnswer> =>
+  const response = async (problems: readonly ShownProblem[], tried: Html): Promise<PageResponse> =>
     isPart
       ? { show: 'part', body: html`${testProblems(problems)}${tried}` }
       : await formPage(call, webhook, typed, { problems, tried })
-  if (urlProblem !== null) return await answer([{ pointer: '/url', detail: urlProblem }], nothing)
+  if (urlProblem !== null) return await response([{ pointer: '/url', detail: urlProblem }], nothing)
   const result = await tryWebhook(control, caller, webhook?.id ?? null, unsaved, userId)
-  if (result.ok) return await answer([], attemptView(t, result.value, caller.role))
-  if (result.kind === 'invalid') return await answer(shownProblems(t, result.problems), nothing)
-  if (result.kind === 'busy') return await answer([], problemText(t.test.busy(result.retryAfterS)))
-  return failedAnswer(t, result)
+  if (result.ok) return await response([], attemptView(t, result.value, caller.role))
+  if (result.kind === 'invalid') return await response(shownProblems(t, result.problems), nothing)
+  if (result.kind === 'busy') return await response([], problemText(t.test.busy(result.retryAfterS)))
+  return failedPage(t, result)
 }
 
 /** The only time that the secret is shown unasked, and how to use it. */
@@ -135,7 +135,7 @@ export function createdPage(
   { t, snippets }: PageCall,
   made: { id: number; secret: string },
   { name }: Typed,
-): PageAnswer {
+): PageResponse {
   return {
     show: 'page',
     title: t.couplings.new,

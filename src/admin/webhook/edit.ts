@@ -15,7 +15,7 @@ import {
   wrongFieldOf,
 } from '../form/input.ts'
 import { previewParts } from '../form/webhook-form.ts'
-import { failedAnswer } from '../kit/failed.ts'
+import { failedPage } from '../kit/failed.ts'
 import { formKey, wrongField } from '../kit/given.ts'
 import { html } from '../kit/html.ts'
 import { idParam } from '../kit/ids.ts'
@@ -63,9 +63,9 @@ export const webhookEditPages = [
         else problems = shownProblems(t, created.problems)
         return null
       })
-      if (made.state === 'answered') return createdPage(call, JSON.parse(made.answer), typed)
-      if (made.state === 'failed') return failedAnswer(t, made.failure)
-      if (failure) return failedAnswer(t, failure)
+      if (made.state === 'done') return createdPage(call, JSON.parse(made.response), typed)
+      if (made.state === 'failed') return failedPage(t, made.failure)
+      if (failure) return failedPage(t, failure)
       return await formPage(call, null, typed, { problems })
     },
   }),
@@ -120,7 +120,7 @@ export const webhookEditPages = [
       const done = wasOff && typed.isActive ? `activated&id=${params.id}` : 'saved'
       if (changed.ok) return { show: 'redirect', to: `/couplings?done=${done}` }
       if (changed.kind === 'stale') return await formPage(call, webhook, typed, { isStale: true })
-      if (changed.kind !== 'invalid') return failedAnswer(t, changed)
+      if (changed.kind !== 'invalid') return failedPage(t, changed)
       return await formPage(call, webhook, typed, { problems: shownProblems(t, changed.problems) })
     },
   }),
@@ -133,9 +133,7 @@ export const webhookEditPages = [
     params,
     async handle({ control, caller, params, t }) {
       const taken = await changeWebhook(control, caller, params.id, { managedBy: null })
-      return taken.ok
-        ? { show: 'redirect', to: `/couplings/${params.id}?done=taken` }
-        : failedAnswer(t, taken)
+      return taken.ok ? { show: 'redirect', to: `/couplings/${params.id}?done=taken` } : failedPage(t, taken)
     },
   }),
   webhookPage({
@@ -162,7 +160,7 @@ export const webhookEditPages = [
     params,
     async handle({ control, caller, params, t }) {
       const deleted = await deleteWebhook(control, caller, params.id)
-      return deleted.ok ? { show: 'redirect', to: '/couplings?done=deleted' } : failedAnswer(t, deleted)
+      return deleted.ok ? { show: 'redirect', to: '/couplings?done=deleted' } : failedPage(t, deleted)
     },
   }),
 ]

@@ -12,7 +12,7 @@ import {
   shownStates,
   type WebhookStates,
 } from '../../domain/shown/webhook-states.ts'
-import { failedAnswer } from '../kit/failed.ts'
+import { failedPage } from '../kit/failed.ts'
 import { given, wrong, wrongField } from '../kit/given.ts'
 import { type Html, html, moment } from '../kit/html.ts'
 import { idParam } from '../kit/ids.ts'
@@ -83,7 +83,7 @@ export const webhookListPages = [
       if (wanted === wrong || wanted === undefined) return wrongField(t, 'is_active')
       const isActive = wanted === 'true'
       const changed = await changeWebhook(control, caller, params.id, { isActive })
-      if (!changed.ok) return failedAnswer(t, changed)
+      if (!changed.ok) return failedPage(t, changed)
       const wish = wished(form)
       // Switching a webhook off explains the effect and offers an undo. Browsers show no confirmation in a frame.
       const missed = isActive ? await missedEvents(control, params.id) : null

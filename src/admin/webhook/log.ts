@@ -3,7 +3,7 @@ import { getAttempt, type LogLine, listLogLines } from '../../control/log/log.ts
 import { getWebhook } from '../../control/webhooks/webhooks.ts'
 import type { TimeId } from '../../domain/value/time-id.ts'
 import type { Webhook } from '../../domain/webhook/webhook.ts'
-import { failedAnswer } from '../kit/failed.ts'
+import { failedPage } from '../kit/failed.ts'
 import { given, wrong } from '../kit/given.ts'
 import { type Html, html, moment } from '../kit/html.ts'
 import { bigIdParam } from '../kit/ids.ts'
@@ -32,9 +32,9 @@ export const webhookLogPages = [
       const isWrong = Object.keys(wish.problems).length > 0
       const before = beforeOf(query)
       const lines = isWrong ? null : await linesOf(call, wish, before)
-      if (lines && !lines.ok) return failedAnswer(t, lines)
+      if (lines && !lines.ok) return failedPage(t, lines)
       const open = await openOf(call)
-      if (open !== null && !open.ok) return failedAnswer(t, open)
+      if (open !== null && !open.ok) return failedPage(t, open)
       const shown = { wish, before, open: open?.value.id ?? null }
       const list =
         lines && logPart(call, webhook, lines.value, { ...shown, waiting: await waitingLine(call) })
@@ -89,11 +89,11 @@ type Lines = { readonly items: readonly LogLine[]; readonly next: TimeId | null 
 const isAsked = ({ typed }: Wish) => Object.keys(typed).length > 0
 
 /** An exact count beyond this is not worth its cost. */
-const mostWaiting = 1_000
+const maxWaiting = 1_000
 
 async function waitingLine(call: WebhookCall): Promise<Html | false> {
   const { control, params, t } = call
-  const waiting = await countWaiting(control, params.id, mostWaiting)
+  const waiting = await countWaiting(control, params.id, maxWaiting)
   return waiting.count > 0 && html`<p class="quiet">${t.log.waiting(countText(t, waiting))}</p>`
 }
 
@@ -169,7 +169,7 @@ function row({ t, nowMs, control }: PageCall, webhook: Webhook, line: LogLine, s
 <th scope="row"><a class="subject" href="${addressOf(webhook, shown, { open: String(id) })}" data-open="/couplings/${webhook.id}/log/${id}"${shown.open === id && html` aria-current="true"`}${eventId !== null && html` title="${eventId}"`}>${subjectOf(t, line)}</a>${line.label !== null && html` <span class="label">${line.label}</span>`}</th>
 <td class="came">${outcomeOf(t, line)}${reason !== null && html` <span class="hint" title="${reason}">${reason}</span>`}</td>
 <td class="number">${milliseconds(t, durationMs)}</td>
-<td class="attempt-of">${trigger !== 'test' && countOf(t, number, control.mostAttempts)}${trigger !== 'schedule' && html` <span class="quiet">${t.log.triggers[trigger]}</span>`}</td>
+<td class="attempt-of">${trigger !== 'test' && countOf(t, number, control.maxAttempts)}${trigger !== 'schedule' && html` <span class="quiet">${t.log.triggers[trigger]}</span>`}</td>
 <td class="next-of">${next}</td>
 </tr>`
 }

@@ -1,9 +1,9 @@
 import { z } from 'zod'
 import { getWebhook } from '../../control/webhooks/webhooks.ts'
 import type { Webhook } from '../../domain/webhook/webhook.ts'
-import { failedAnswer } from '../kit/failed.ts'
+import { failedPage } from '../kit/failed.ts'
 import { idParam } from '../kit/ids.ts'
-import { type Page, type PageAnswer, type PageCall, page } from '../kit/page.ts'
+import { type Page, type PageCall, type PageResponse, page } from '../kit/page.ts'
 
 type None = Record<never, never>
 
@@ -21,7 +21,7 @@ export function webhookPage<More extends z.ZodRawShape = None>(
     readonly more?: More
     /** False: callers with a tenant get 404. */
     readonly forTenants?: false
-    handle(call: WebhookCall<More>, webhook: Webhook): PageAnswer | Promise<PageAnswer>
+    handle(call: WebhookCall<More>, webhook: Webhook): PageResponse | Promise<PageResponse>
   },
 ): Page {
   const { more, forTenants = true, handle, ...rest } = definition
@@ -33,12 +33,12 @@ export function webhookPage<More extends z.ZodRawShape = None>(
     async handle(call) {
       const of = call as unknown as WebhookCall<More>
       const webhook = await getWebhook(of.control, of.params.id)
-      if (!webhook.ok) return failedAnswer(of.t, webhook)
+      if (!webhook.ok) return failedPage(of.t, webhook)
       const { id, name } = webhook.value
-      const answer = await handle(of, webhook.value)
-      if (answer.show !== 'page') return answer
-      const way = [{ text: name, href: `/couplings/${id}` }, ...(answer.crumbs ?? [])]
-      return { ...answer, of: name, crumbs: way }
+      const response = await handle(of, webhook.value)
+      if (response.show !== 'page') return response
+      const way = [{ text: name, href: `/couplings/${id}` }, ...(response.crumbs ?? [])]
+      return { ...response, of: name, crumbs: way }
     },
   })
 }

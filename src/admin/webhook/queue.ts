@@ -3,11 +3,11 @@ import { type Count, cancelWaiting, countWaiting } from '../../control/log/cance
 import { countFailed, type ReplayCursor, replayEvents } from '../../control/log/replay.ts'
 import { dayMs } from '../../domain/value/duration.ts'
 import type { Webhook } from '../../domain/webhook/webhook.ts'
-import { failedAnswer } from '../kit/failed.ts'
+import { failedPage } from '../kit/failed.ts'
 import { given, wrong, wrongField } from '../kit/given.ts'
 import { type Html, html } from '../kit/html.ts'
 import { bigIdParam, momentParam } from '../kit/ids.ts'
-import type { PageAnswer, PageCall } from '../kit/page.ts'
+import type { PageCall, PageResponse } from '../kit/page.ts'
 import type { Texts } from '../texts/en.ts'
 import { type WebhookCall, webhookPage } from './page.ts'
 
@@ -36,10 +36,10 @@ export const webhookQueuePages = [
       if (cursor === wrong) return wrongField(t, 'to')
       const wish = { of: 'failed', from, to: null } as const
       const done = await replayEvents(control, caller, params.id, wish, cursor)
-      if (!done.ok) return failedAnswer(t, done)
+      if (!done.ok) return failedPage(t, done)
       const { queued, next } = done.value
       const total = queued + numberOf(form, 'before')
-      if (!next) return doneAnswer(call, 'resent', total)
+      if (!next) return doneResponse(call, 'resent', total)
       const hidden = {
         from: wish.from.getTime(),
         to: next.toMs,
@@ -81,9 +81,9 @@ export const webhookQueuePages = [
       if (all === wrong || (all === undefined) === (eventId === undefined)) return wrongField(t, 'all')
       if (eventId !== undefined) return await cancelOne(call, eventId)
       const done = await cancelWaiting(control, caller, params.id, { of: 'webhook' })
-      if (!done.ok) return failedAnswer(t, done)
+      if (!done.ok) return failedPage(t, done)
       const total = done.value.cancelled + numberOf(form, 'before')
-      if (done.value.isComplete) return doneAnswer(call, 'cancelled', total)
+      if (done.value.isComplete) return doneResponse(call, 'cancelled', total)
       return goOnPage(call, webhook, t.queue.cancel, 'cancel', t.queue.cancelled(whole(t, total)), {
         all: 'true',
         before: total,
@@ -93,9 +93,12 @@ export const webhookQueuePages = [
 ]
 
 /** Cancels one event, from its page, which shows the result. */
-async function cancelOne({ control, caller, params, t }: WebhookCall, eventId: bigint): Promise<PageAnswer> {
+async function cancelOne(
+  { control, caller, params, t }: WebhookCall,
+  eventId: bigint,
+): Promise<PageResponse> {
   const done = await cancelWaiting(control, caller, params.id, { of: 'event', eventId })
-  if (!done.ok) return failedAnswer(t, done)
+  if (!done.ok) return failedPage(t, done)
   const what = done.value.cancelled > 0 ? 'cancelled' : 'not_cancelled'
   return { show: 'redirect', to: `/events/${eventId}?done=${what}#webhook-${params.id}` }
 }
@@ -113,7 +116,7 @@ export function doneNotice({ t, query }: PageCall): Html | false {
 `
 }
 
-function doneAnswer({ params }: WebhookCall, done: 'resent' | 'cancelled', count: number): PageAnswer {
+function doneResponse({ params }: WebhookCall, done: 'resent' | 'cancelled', count: number): PageResponse {
   return { show: 'redirect', to: `/couplings/${params.id}/log?done=${done}&count=${count}` }
 }
 
@@ -124,7 +127,7 @@ export function countText(t: Texts, { count, isExact }: Count): string {
 
 const whole = (t: Texts, count: number) => new Intl.NumberFormat(t.language.code).format(count)
 
-async function resendPage(call: WebhookCall, webhook: Webhook): Promise<PageAnswer> {
+async function resendPage(call: WebhookCall, webhook: Webhook): Promise<PageResponse> {
   const { t, control, query, nowMs } = call
   const { id, isActive, disabledReason } = webhook
   const since = given(query, 'since', z.enum(Object.keys(sinces) as Since[])) ?? 'all'
@@ -150,7 +153,7 @@ ${!canSend && !isNone && html`<p class="notice warn">${t.log.resendInactive}</p>
   )
 }
 
-function confirmPage({ t }: PageCall, { id }: Webhook, title: string, body: Html): PageAnswer {
+function confirmPage({ t }: PageCall, { id }: Webhook, title: string, body: Html): PageResponse {
   const crumbs = [{ text: t.log.title, href: `/couplings/${id}/log` }]
   return { show: 'page', title, crumbs, body: html`<div class="confirm">${body}</div>` }
 }
@@ -163,7 +166,7 @@ function goOnPage(
   action: 'resend-failed' | 'cancel',
   done: string,
   hidden: Record<string, string | number>,
-): PageAnswer {
+): PageResponse {
   const { t } = call
   return confirmPage(
     call,

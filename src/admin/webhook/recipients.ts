@@ -3,7 +3,7 @@ import { askRecipient, type Recipient, recipientsOf } from '../../control/webhoo
 import { because } from '../../domain/shown/reason.ts'
 import { maskedAddress } from '../../domain/webhook/mail-address.ts'
 import type { Webhook } from '../../domain/webhook/webhook.ts'
-import { failedAnswer } from '../kit/failed.ts'
+import { failedPage } from '../kit/failed.ts'
 import { type Html, html, moment } from '../kit/html.ts'
 import type { PageCall } from '../kit/page.ts'
 import type { Texts } from '../texts/en.ts'
@@ -24,9 +24,7 @@ export const webhookRecipientPages = [
         webhook,
         address.catch('?').parse(form.get('address')),
       )
-      return asked.ok
-        ? { show: 'redirect', to: `/couplings/${webhook.id}?done=asked` }
-        : failedAnswer(t, asked)
+      return asked.ok ? { show: 'redirect', to: `/couplings/${webhook.id}?done=asked` } : failedPage(t, asked)
     },
   }),
 ]

@@ -3,15 +3,15 @@ import type { Failed } from '../../control/kit/result.ts'
 import { revealSecret, rotateSecret } from '../../control/webhooks/secrets.ts'
 import type { Webhook } from '../../domain/webhook/webhook.ts'
 import { errorAttributes, errorSummary, errorsOf, errorText } from '../kit/errors.ts'
-import { failedAnswer } from '../kit/failed.ts'
+import { failedPage } from '../kit/failed.ts'
 import { formKey } from '../kit/given.ts'
 import { type Html, html, moment } from '../kit/html.ts'
-import type { PageAnswer, PageCall } from '../kit/page.ts'
+import type { PageCall, PageResponse } from '../kit/page.ts'
 import { snippetParts } from '../kit/snippets.ts'
 import { webhookPage } from './page.ts'
 import { tabsFor, webhookTabs } from './state.ts'
 
-const usualOverlapHours = '24'
+const defaultOverlapHours = '24'
 
 export const webhookSecretPages = [
   webhookPage({
@@ -28,14 +28,14 @@ export const webhookSecretPages = [
     async handle(call, webhook) {
       const { control, caller, params, t } = call
       const secret = await revealSecret(control, caller, params.id)
-      return secret.ok ? secretPage(call, webhook, secret.value) : failedAnswer(t, secret)
+      return secret.ok ? secretPage(call, webhook, secret.value) : failedPage(t, secret)
     },
   }),
   webhookPage({
     method: 'get',
     path: '/couplings/:id/secret/rotate',
     role: 'admin',
-    handle: (call, webhook) => rotatePage(call, webhook, usualOverlapHours),
+    handle: (call, webhook) => rotatePage(call, webhook, defaultOverlapHours),
   }),
   webhookPage({
     method: 'post',
@@ -55,8 +55,8 @@ export const webhookSecretPages = [
         else rotated = result.value
         return result.ok ? '' : null
       })
-      if (done.state === 'failed') return failedAnswer(t, done.failure)
-      if (failure) return failedAnswer(t, failure)
+      if (done.state === 'failed') return failedPage(t, done.failure)
+      if (failure) return failedPage(t, failure)
       if (!rotated) return { show: 'redirect', to: `/couplings/${params.id}/secret?done=rotated` }
       const { webhook: after, secret } = rotated as { webhook: Webhook; secret: string }
       return secretPage(call, after, secret, rotatedNotice(call, after))
@@ -69,7 +69,7 @@ function secretPage(
   webhook: Webhook,
   secret: string | null,
   done: Html | false = false,
-): PageAnswer {
+): PageResponse {
   const { t, query, snippets } = call
   const { id } = webhook
   const wasRotated = query.get('done') === 'rotated'
@@ -124,7 +124,7 @@ function rotatedNotice(call: PageCall, webhook: Webhook): Html {
   return html`<p class="notice ${end === null ? 'warn' : 'good'}" role="status">${t.secret.rotated} ${rest}</p>`
 }
 
-function rotatePage(call: PageCall, webhook: Webhook, hours: string, problem?: string): PageAnswer {
+function rotatePage(call: PageCall, webhook: Webhook, hours: string, problem?: string): PageResponse {
   const { t, control, form } = call
   const { id } = webhook
   const end = overlapEnd(call, webhook)

@@ -56,9 +56,9 @@ export function webhookState(t: Texts, webhook: Webhook, nowMs: number): Html {
 /** The reduced pace of a webhook whose receiver was down or overloaded; nothing at full pace. */
 export function paceLine({ t, control }: Pick<PageCall, 't' | 'control'>, webhookId: number): Html | false {
   const pace = control.paceOf(webhookId)
-  if (!pace || !isSlowed(pace, control.mostInFlight)) return false
+  if (!pace || !isSlowed(pace, control.maxInFlight)) return false
   const seconds = Math.ceil(pace.pausedForMs / 1_000)
-  return html`<p class="hint">${seconds > 0 ? t.couplings.pace.paused(seconds) : t.couplings.pace.slowed(pace.limit, control.mostInFlight)} ${t.couplings.pace.ofThisProcess}</p>`
+  return html`<p class="hint">${seconds > 0 ? t.couplings.pace.paused(seconds) : t.couplings.pace.slowed(pace.limit, control.maxInFlight)} ${t.couplings.pace.ofThisProcess}</p>`
 }
 
 /** `user: all`, `company: new, update`. */

@@ -5,9 +5,9 @@ import { fieldErrors } from '../form/error-fields.ts'
 import { blank, shownProblems } from '../form/input.ts'
 import { testProblems, userField } from '../form/webhook-form.ts'
 import { errorSummary, type FieldError } from '../kit/errors.ts'
-import { failedAnswer } from '../kit/failed.ts'
+import { failedPage } from '../kit/failed.ts'
 import { type Html, html, nothing, problemText } from '../kit/html.ts'
-import type { PageAnswer, PageCall } from '../kit/page.ts'
+import type { PageCall, PageResponse } from '../kit/page.ts'
 import { attemptView } from '../log/attempt-view.ts'
 import { webhookPage } from './page.ts'
 import { tabsFor, webhookTabs } from './state.ts'
@@ -27,15 +27,15 @@ export const webhookTestPages = [
       const { control, caller, params, form, t, isPart } = call
       const userId = (form.get('user_id') ?? '').trim()
       const result = await testWebhook(control, params.id, caller, userId === '' ? null : userId)
-      const answer = (body: Html, errors: readonly FieldError[] = []) =>
+      const response = (body: Html, errors: readonly FieldError[] = []) =>
         isPart ? ({ show: 'part', body } as const) : testPage(call, webhook, body, errors)
-      if (result.ok) return answer(attemptView(t, result.value, caller.role))
+      if (result.ok) return response(attemptView(t, result.value, caller.role))
       if (result.kind === 'invalid') {
         const problems = shownProblems(t, result.problems)
-        return answer(isPart ? testProblems(problems) : nothing, fieldErrors(problems, blank))
+        return response(isPart ? testProblems(problems) : nothing, fieldErrors(problems, blank))
       }
-      if (result.kind === 'busy') return answer(problemText(t.test.busy(result.retryAfterS)))
-      return failedAnswer(t, result)
+      if (result.kind === 'busy') return response(problemText(t.test.busy(result.retryAfterS)))
+      return failedPage(t, result)
     },
   }),
 ]
@@ -45,7 +45,7 @@ function testPage(
   { id, url, tenant }: Webhook,
   result: Html,
   errors: readonly FieldError[] = [],
-): PageAnswer {
+): PageResponse {
   const { t, control, caller, form } = call
   return {
     show: 'page',

@@ -14,7 +14,7 @@ import {
 import { errorsPart } from '../kit/errors.ts'
 import { wrongField } from '../kit/given.ts'
 import { html, problemText } from '../kit/html.ts'
-import { type PageAnswer, type PageCall, page } from '../kit/page.ts'
+import { type PageCall, type PageResponse, page } from '../kit/page.ts'
 import { reasonText } from '../texts/texts.ts'
 import { webhookPage } from './page.ts'
 
@@ -51,7 +51,7 @@ export const webhookValidationPages = [
   webhookPage({ method: 'post', path: '/couplings/:id/validate', role, handle: validateForm }),
 ]
 
-async function validateForm(call: PageCall, webhook: Webhook | null): Promise<PageAnswer> {
+async function validateForm(call: PageCall, webhook: Webhook | null): Promise<PageResponse> {
   const { control, form, t } = call
   const field = wrongFieldOf(form, control.entityTypes)
   if (field !== null) return wrongField(t, field)

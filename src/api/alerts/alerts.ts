@@ -40,7 +40,7 @@ export const alertRoutes = [
       cursor: cellCursor(),
       open: z.enum(['true', 'false']).optional().meta({ description: 'true: only open incidents.' }),
     }),
-    answer: { status: 200, what: 'A page of incidents', schema: pageOverCells(incidentSchema) },
+    response: { status: 200, what: 'A page of incidents', schema: pageOverCells(incidentSchema) },
     async handle({ control, query: { limit, cursor, open } }) {
       const found = await listAlerts(control, {
         limit,

@@ -4,7 +4,7 @@ import { getWebhook } from '../../control/webhooks/webhooks.ts'
 import { askWaits, recipientStates } from '../../domain/alert/recipient.ts'
 import { maskedAddress } from '../../domain/webhook/mail-address.ts'
 import { text, time } from '../kit/fields.ts'
-import { answer, route } from '../kit/route.ts'
+import { respond, route } from '../kit/route.ts'
 import { webhookParams } from '../routes/webhooks.ts'
 
 const recipientSchema = z
@@ -46,7 +46,7 @@ export const recipientRoutes = [
     role: 'viewer',
     tenants: 'webhook',
     params: webhookParams,
-    answer: { status: 200, what: 'The recipients', schema: recipientsSchema },
+    response: { status: 200, what: 'The recipients', schema: recipientsSchema },
     async handle({ control, caller, params }) {
       const webhook = await getWebhook(control, params.id)
       if (!webhook.ok) return webhook
@@ -69,11 +69,11 @@ export const recipientRoutes = [
     tenants: 'webhook',
     params: webhookParams,
     body: z.strictObject({ address: text().trim().min(1) }).meta({ id: 'AskRecipient' }),
-    answer: { status: 204, what: 'walhook asks it', schema: null },
+    response: { status: 204, what: 'walhook asks it', schema: null },
     async handle({ control, caller, params, body }) {
       const webhook = await getWebhook(control, params.id)
       if (!webhook.ok) return webhook
-      return answer(await askRecipient(control, caller, webhook.value, body.address), () => null)
+      return respond(await askRecipient(control, caller, webhook.value, body.address), () => null)
     },
   }),
 ]

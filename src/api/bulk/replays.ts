@@ -14,8 +14,8 @@ import {
 import { notReached } from '../../domain/event/replay-job.ts'
 import { timeOf } from '../../domain/value/time-id.ts'
 import { id, idCursor, limit, moment, page, pageOf, text, time } from '../kit/fields.ts'
-import { answer, route } from '../kit/route.ts'
-import { missedSchema, shownMissed } from '../routes/webhook-answer.ts'
+import { respond, route } from '../kit/route.ts'
+import { missedSchema, shownMissed } from '../routes/webhook-response.ts'
 import { webhookParams } from '../routes/webhooks.ts'
 
 const newReplay = z
@@ -71,7 +71,7 @@ const replaySchema = z
   })
   .meta({ id: 'ReplayJob' })
 
-const missedAnswer = z.object({ missed: missedSchema.nullable() }).meta({ id: 'MissedAnswer' })
+const missedResponse = z.object({ missed: missedSchema.nullable() }).meta({ id: 'MissedAnswer' })
 
 const tag = 'Queue'
 const params = z.strictObject({ id: id(), replay_id: id() })
@@ -87,7 +87,7 @@ export const replayRoutes = [
     role: 'viewer',
     tenants: 'webhook',
     params: webhookParams,
-    answer: { status: 200, what: 'The count', schema: missedAnswer },
+    response: { status: 200, what: 'The count', schema: missedResponse },
     async handle({ control, params }) {
       const missed = await missedEvents(control, params.id)
       return { ok: true, value: { missed: missed && shownMissed(missed) } }
@@ -105,10 +105,10 @@ export const replayRoutes = [
     tenants: 'webhook',
     params: webhookParams,
     body: newReplay,
-    answer: { status: 201, what: 'The replay', schema: replaySchema, headers: ['location'] },
+    response: { status: 201, what: 'The replay', schema: replaySchema, headers: ['location'] },
     async handle({ control, caller, params, body }) {
       const started = await startReplay(control, caller, params.id, wishOf(body))
-      return answer(started, shown(caller), job => ({
+      return respond(started, shown(caller), job => ({
         location: `/api/webhooks/${params.id}/replays/${job.id}`,
       }))
     },
@@ -124,7 +124,7 @@ export const replayRoutes = [
     tenants: 'webhook',
     params: webhookParams,
     query: z.strictObject({ limit: limit(100, 50), cursor: idCursor() }),
-    answer: { status: 200, what: 'A page of replays', schema: page(replaySchema) },
+    response: { status: 200, what: 'A page of replays', schema: page(replaySchema) },
     async handle({ control, caller, params, query: { limit, cursor } }) {
       const found = await listReplays(control, params.id, { limit, before: cursor === 0 ? null : cursor })
       return { ok: true, value: pageOf(found, shown(caller)) }
@@ -139,9 +139,9 @@ export const replayRoutes = [
     role: 'viewer',
     tenants: 'webhook',
     params,
-    answer: { status: 200, what: 'The replay', schema: replaySchema },
+    response: { status: 200, what: 'The replay', schema: replaySchema },
     async handle({ control, caller, params }) {
-      return answer(await getReplay(control, params.id, params.replayId), shown(caller))
+      return respond(await getReplay(control, params.id, params.replayId), shown(caller))
     },
   }),
   route({
@@ -154,9 +154,9 @@ export const replayRoutes = [
     role: 'operator',
     tenants: 'webhook',
     params,
-    answer: { status: 200, what: 'The replay', schema: replaySchema },
+    response: { status: 200, what: 'The replay', schema: replaySchema },
     async handle({ control, caller, params }) {
-      return answer(await cancelReplay(control, caller, params.id, params.replayId), shown(caller))
+      return respond(await cancelReplay(control, caller, params.id, params.replayId), shown(caller))
     },
   }),
 ]

@@ -10,7 +10,7 @@ import type { JsonSchema } from '../../domain/event-types/definitions.ts'
 import { type ShownField, shownTypes } from '../../domain/event-types/shown-fields.ts'
 import { anyJson, idCursor, limit, page, pageOf, text } from '../kit/fields.ts'
 import type { ToWrite } from '../kit/names.ts'
-import { answer, route } from '../kit/route.ts'
+import { respond, route } from '../kit/route.ts'
 import { webhookParams } from '../routes/webhooks.ts'
 
 const field = {
@@ -44,7 +44,7 @@ const jsonSchema = z
   .meta({ id: 'JsonSchema', description: 'A JSON Schema, of the draft 2020-12.' })
 
 const tag = 'Event types'
-const schemaAnswer = (what: string) => ({
+const schemaResponse = (what: string) => ({
   status: 200 as const,
   what,
   schema: jsonSchema,
@@ -64,13 +64,13 @@ export const eventTypeRoutes = [
     role: 'viewer',
     tenants: 'own',
     query: z.strictObject({ limit: limit(100, 100), cursor: idCursor() }),
-    answer: {
+    response: {
       status: 200,
       what: 'A page of triggers',
       schema: page(eventTypeSchema),
     },
     async handle({ control, query: { limit, cursor } }) {
-      return answer(await listEventTypes(control, { limit, after: cursor }), found => pageOf(found, shown))
+      return respond(await listEventTypes(control, { limit, after: cursor }), found => pageOf(found, shown))
     },
   }),
   route({
@@ -82,9 +82,9 @@ export const eventTypeRoutes = [
     role: 'viewer',
     tenants: 'own',
     params: z.object({ trigger: text().meta({ description: 'Such as `user.update`.' }) }),
-    answer: schemaAnswer('The schema of a body'),
+    response: schemaResponse('The schema of a body'),
     async handle({ control, params: { trigger } }) {
-      return answer(
+      return respond(
         await findEventType(control, trigger),
         ({ schema }) => written(schema),
         () => asFile(trigger),
@@ -102,9 +102,9 @@ export const eventTypeRoutes = [
     role: 'viewer',
     tenants: 'webhook',
     params: webhookParams,
-    answer: schemaAnswer('The schema of a body'),
+    response: schemaResponse('The schema of a body'),
     async handle({ control, params: { id } }) {
-      return answer(await webhookSchema(control, id), written, () => asFile(`webhook-${id}`))
+      return respond(await webhookSchema(control, id), written, () => asFile(`webhook-${id}`))
     },
   }),
 ]

@@ -91,9 +91,9 @@ const alert = (trigger: string, schema: JsonSchema) => ({
 type Write = (schema: z.ZodType, io: 'input' | 'output') => JsonSchema
 
 function operation(route: Route, write: Write): Operation {
-  const { answer } = route
+  const { response } = route
   const json = (schema: JsonSchema) => ({ content: { 'application/json': { schema } } })
-  const problemAnswer = (description: string) => ({
+  const problemResponse = (description: string) => ({
     description,
     content: { 'application/problem+json': { schema: write(problemSchema, 'output') } },
   })
@@ -112,14 +112,14 @@ function operation(route: Route, write: Write): Operation {
       requestBody: { required: route.whenNoBody === undefined, ...json(write(route.body, 'input')) },
     }),
     responses: {
-      [answer.status]: {
-        description: answer.what,
-        ...(answer.schema && json(write(answer.schema, 'output'))),
+      [response.status]: {
+        description: response.what,
+        ...(response.schema && json(write(response.schema, 'output'))),
         headers: Object.fromEntries(
-          (answer.headers ?? []).map(name => [name, { schema: { type: 'string' } }]),
+          (response.headers ?? []).map(name => [name, { schema: { type: 'string' } }]),
         ),
       },
-      ...Object.fromEntries(failures(route).map(([status, what]) => [status, problemAnswer(what)])),
+      ...Object.fromEntries(failures(route).map(([status, what]) => [status, problemResponse(what)])),
     },
   }
 }

@@ -21,17 +21,17 @@ const maxId = 2_147_483_647
  * A whole number in a path or query, which are text. Digits only: `Number` also accepts `0x1` and the empty text. The
  * document calls it an integer.
  */
-const number = (least: number, most: number, what: string) =>
+const number = (least: number, max: number, what: string) =>
   z
     .string()
     .regex(/^\d{1,16}$/, what)
     .transform(Number)
-    .pipe(z.int().min(least).max(most))
-    .meta({ asJson: { type: 'integer', minimum: least, maximum: most } })
+    .pipe(z.int().min(least).max(max))
+    .meta({ asJson: { type: 'integer', minimum: least, maximum: max } })
 
 /** A row id of a path, counted from 1. */
 export const id = () => number(1, maxId, 'must be a number')
-export const limit = (most: number, usual: number) => number(1, most, 'must be a whole number').default(usual)
+export const limit = (max: number, usual: number) => number(1, max, 'must be a whole number').default(usual)
 
 /** A cursor is text in the document, as `next_cursor` is: typed clients pass one to the other. */
 const cursorAsJson = (digits: number) => ({

@@ -48,9 +48,9 @@ export async function idempotent(
     return null
   })
   switch (result.state) {
-    case 'answered':
+    case 'done':
       if (result.isReplay) c.header('idempotent-replayed', 'true')
-      return send(c, JSON.parse(result.answer))
+      return send(c, JSON.parse(result.response))
     case 'other_request':
       return problem(
         c,

@@ -35,14 +35,14 @@ const wrong = (c: Context, errors: readonly WrongField[]) =>
   problem(c, 422, errors.map(({ detail }) => detail).join('. '), { errors })
 
 /** At most so many unknown fields are named. */
-const mostUnknown = 50
+const maxUnknown = 50
 
 type WrongField = { readonly pointer: string; readonly detail: string }
 
 /** The fields of an issue. Each unknown field is named, with the nearest of the `known` ones at the top. */
 function wrongFields(issue: z.core.$ZodIssue, known: readonly string[]): WrongField[] {
   if (issue.code !== 'unrecognized_keys') return [wrongField(issue.path, issue.message)]
-  return issue.keys.slice(0, mostUnknown).map(key => {
+  return issue.keys.slice(0, maxUnknown).map(key => {
     const meant = issue.path.length === 0 ? nearest(key, known) : null
     return wrongField(
       [...issue.path, key],
@@ -70,7 +70,7 @@ export async function readJson<Schema extends z.ZodType>(
   } catch (error) {
     return { ok: false, response: problem(c, 400, `The body is not JSON: ${(error as Error).message}.`) }
   }
-  const unseen = unseenIn(value).slice(0, mostUnknown)
+  const unseen = unseenIn(value).slice(0, maxUnknown)
   if (unseen.length === 0) return read(c, schema, value)
   return {
     ok: false,

@@ -71,17 +71,17 @@ async function serve(c: Context<ApiEnv>, route: Route, whole: Control): Promise<
       body: body.value,
     })
     if (!done.ok) return done
-    const { status, schema } = route.answer
+    const { status, schema } = route.response
     const text = schema && JSON.stringify(toJson(schema, done.value))
     return { ok: true as const, written: { status, headers: done.headers ?? {}, body: text } }
   }
-  const answer = async () => {
+  const run = async () => {
     if (route.method === 'post') return await idempotent(c, control, work)
     const done = await work()
     return done.ok ? send(c, done.written) : failed(c, done)
   }
   const isRead = route.method === 'get'
-  return await inCell(control, { isRead }, answer, failure => failed(c, failure))
+  return await inCell(control, { isRead }, run, failure => failed(c, failure))
 }
 
 const nothing = { ok: true, value: undefined } as const

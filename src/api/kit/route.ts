@@ -31,7 +31,7 @@ export type Definition<
   Params extends z.ZodObject,
   Query extends z.ZodObject,
   Body extends z.ZodType,
-  Answer extends z.ZodType | null,
+  Output extends z.ZodType | null,
 > = {
   readonly method: 'get' | 'post' | 'patch' | 'delete'
   /** As OpenAPI writes it: `/api/webhooks/{id}`. */
@@ -51,7 +51,7 @@ export type Definition<
   readonly body?: Body
   /** Replaces a missing body, if it is optional. */
   readonly whenNoBody?: z.input<Body>
-  readonly answer: Success<Answer>
+  readonly response: Success<Output>
   /** A conflict is possible although the route changes nothing (every other route documents one). */
   readonly mayConflict?: boolean
   /** It honours `If-Match`: changes need `isMatch` of the entity tag. */
@@ -64,7 +64,7 @@ export type Definition<
     readonly params: Read<z.output<Params>>
     readonly query: Read<z.output<Query>>
     readonly body: Read<z.output<Body>>
-  }): Promise<Handled<Answer>>
+  }): Promise<Handled<Output>>
 }
 
 export type Route = Omit<Definition<z.ZodObject, z.ZodObject, z.ZodType, z.ZodType | null>, 'handle'> & {
@@ -85,13 +85,13 @@ export function route<
   Params extends z.ZodObject = Nothing,
   Query extends z.ZodObject = Nothing,
   Body extends z.ZodType = z.ZodUndefined,
-  Answer extends z.ZodType | null = z.ZodType,
->(definition: Definition<Params, Query, Body, Answer>): Route {
+  Output extends z.ZodType | null = z.ZodType,
+>(definition: Definition<Params, Query, Body, Output>): Route {
   return definition as unknown as Route
 }
 
 /** The response to an operation's result: what `toShown` makes of it, with the headers of `headersOf`. */
-export function answer<T, Shown>(
+export function respond<T, Shown>(
   result: Result<T>,
   toShown: (value: T) => Shown,
   headersOf: (value: T) => Readonly<Record<string, string>> = () => ({}),

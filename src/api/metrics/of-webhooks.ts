@@ -3,17 +3,17 @@ import { type Outcome, outcomes } from '../../domain/delivery/outcome.ts'
 import { type Busiest, countWork, forgetHalf, giveNames } from '../../domain/shown/busiest.ts'
 
 /** The number of webhooks with series of their own; all others share `other`. */
-const mostWebhooks = 200
+const maxWebhooks = 200
 const halfLifeMs = 10 * 60_000
 
 /**
  * Attempts by webhook and outcome: the busiest webhooks have series of their own. An attempt counts where its webhook is at
  * that moment, so no series falls; one that ends and returns begins at 0, which Prometheus takes for a restart.
  */
-export function countByWebhook(register: Registry, nowMs: () => number, most = mostWebhooks) {
+export function countByWebhook(register: Registry, nowMs: () => number, max = maxWebhooks) {
   const attempts = new Counter({
     name: 'walhook_webhook_attempts_total',
-    help: `HTTP attempts by webhook and outcome, without tests. The ${most} busiest webhooks of this process have their own series, all others share \`other\``,
+    help: `HTTP attempts by webhook and outcome, without tests. The ${max} busiest webhooks of this process have their own series, all others share \`other\``,
     labelNames: ['webhook', 'outcome'],
     registers: [register],
   })
@@ -22,7 +22,7 @@ export function countByWebhook(register: Registry, nowMs: () => number, most = m
   return {
     onAttempts(all: readonly { readonly webhookId: number; readonly outcome: Outcome }[]) {
       for (const [webhookId, its] of Map.groupBy(all, attempt => attempt.webhookId)) {
-        const webhook = countWork(busiest, webhookId, most, its.length) ? String(webhookId) : 'other'
+        const webhook = countWork(busiest, webhookId, max, its.length) ? String(webhookId) : 'other'
         for (const [outcome, { length }] of Map.groupBy(its, attempt => attempt.outcome))
           attempts.inc({ webhook, outcome }, length)
       }

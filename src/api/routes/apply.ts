@@ -7,7 +7,7 @@ import { because } from '../../domain/shown/reason.ts'
 import { nearest } from '../../domain/value/nearest.ts'
 import { anyJson, name, text } from '../kit/fields.ts'
 import { toCode } from '../kit/names.ts'
-import { answer, route } from '../kit/route.ts'
+import { respond, route } from '../kit/route.ts'
 import { chosen, newWebhook } from './webhook-fields.ts'
 
 const written = newWebhook
@@ -78,7 +78,7 @@ export const applyRoutes = [
     role: 'admin',
     tenants: 'own',
     body: applyRequest,
-    answer: { status: 200, what: 'The result for each webhook', schema: appliedSchema },
+    response: { status: 200, what: 'The result for each webhook', schema: appliedSchema },
     async handle({ control, caller, body }) {
       const wish: ApplyWish = {
         source: body.source,
@@ -88,7 +88,7 @@ export const applyRoutes = [
         isForced: body.force,
       }
       const applied = await applyWebhooks(control, caller, wish)
-      return answer(applied, webhooks => ({
+      return respond(applied, webhooks => ({
         applied: !body.dryRun,
         webhooks: webhooks.map(({ differences, ...rest }) => ({
           ...rest,

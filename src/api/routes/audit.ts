@@ -47,7 +47,7 @@ export const auditRoutes = [
       webhook_id: id().optional(),
       tenant: tenantAsked(),
     }),
-    answer: { status: 200, what: 'A page of records', schema: pageOverCells(auditSchema) },
+    response: { status: 200, what: 'A page of records', schema: pageOverCells(auditSchema) },
     async handle({ control, caller, query: { cursor, ...query } }) {
       const page = { ...query, before: cursor ?? null, webhookId: query.webhookId ?? null }
       return { ok: true, value: pageOf(await listAudit(control, caller, page), shown) }

@@ -8,13 +8,13 @@ import {
 } from '../../control/status/backfills.ts'
 import {
   type Backfill,
+  defaultRowsPerSecond,
   forecast,
   maxRowsPerSecond,
-  usualRowsPerSecond,
 } from '../../domain/capture/backfill.ts'
 import { pageMendOf } from '../../domain/capture/page-failures.ts'
 import { id, idCursor, limit, page, pageOf, text, time } from '../kit/fields.ts'
-import { answer, route } from '../kit/route.ts'
+import { respond, route } from '../kit/route.ts'
 
 const actions = ['new', 'update'] as const
 const rowsPerSecond = () =>
@@ -37,7 +37,7 @@ const newBackfill = z
     action_type: z.enum(actions, 'must be new or update').optional().meta({
       description: 'The action of the events. Default: from the mapping, usually `new`.',
     }),
-    rows_per_second: rowsPerSecond().default(usualRowsPerSecond),
+    rows_per_second: rowsPerSecond().default(defaultRowsPerSecond),
   })
   .meta({ id: 'NewBackfill' })
 const backfillChange = z.strictObject({ rows_per_second: rowsPerSecond() }).meta({ id: 'BackfillChange' })
@@ -84,10 +84,10 @@ export const backfillRoutes = [
       'Each row becomes an event, in order with new changes: a receiver never gets an older state after a newer one. The backfill pauses while more than 10,000 deliveries are pending for one of its webhooks.',
     role: 'operator',
     body: newBackfill,
-    answer: { ...one, status: 201, headers: ['location'] },
+    response: { ...one, status: 201, headers: ['location'] },
     async handle({ control, caller, body }) {
       const started = await startBackfill(control, caller, body)
-      return answer(started, shown, ({ id }) => ({ location: `/api/backfills/${id}` }))
+      return respond(started, shown, ({ id }) => ({ location: `/api/backfills/${id}` }))
     },
   }),
   route({
@@ -98,7 +98,7 @@ export const backfillRoutes = [
     summary: 'Lists backfills, newest first',
     role: 'viewer',
     query: z.strictObject({ limit: limit(100, 50), cursor: idCursor() }),
-    answer: { status: 200, what: 'A page of backfills', schema: page(backfillSchema) },
+    response: { status: 200, what: 'A page of backfills', schema: page(backfillSchema) },
     async handle({ control, query: { limit, cursor } }) {
       const found = await listBackfills(control, { limit, before: cursor === 0 ? null : cursor })
       return { ok: true, value: pageOf(found, shown) }
@@ -112,9 +112,9 @@ export const backfillRoutes = [
     summary: 'Reads the progress of a backfill',
     role: 'viewer',
     params,
-    answer: one,
+    response: one,
     async handle({ control, params }) {
-      return answer(await getBackfill(control, params.id), shown)
+      return respond(await getBackfill(control, params.id), shown)
     },
   }),
   route({
@@ -126,9 +126,9 @@ export const backfillRoutes = [
     role: 'operator',
     params,
     body: backfillChange,
-    answer: one,
+    response: one,
     async handle({ control, caller, params, body }) {
-      return answer(await changeBackfill(control, caller, params.id, body), shown)
+      return respond(await changeBackfill(control, caller, params.id, body), shown)
     },
   }),
   route({
@@ -140,9 +140,9 @@ export const backfillRoutes = [
     description: 'Its pending deliveries stay.',
     role: 'operator',
     params,
-    answer: one,
+    response: one,
     async handle({ control, caller, params }) {
-      return answer(await cancelBackfill(control, caller, params.id), shown)
+      return respond(await cancelBackfill(control, caller, params.id), shown)
     },
   }),
 ]

@@ -24,7 +24,7 @@ import {
   time,
   tooLargeBytes,
 } from '../kit/fields.ts'
-import { answer, route } from '../kit/route.ts'
+import { respond, route } from '../kit/route.ts'
 import { tenantAsked, tenantOf } from '../kit/tenant-fields.ts'
 
 const eventFields = {
@@ -138,11 +138,11 @@ export const eventRoutes = [
         query => query.entity_id === undefined || query.entity_type !== undefined,
         'name the entity_type with the entity_id',
       ),
-    answer: { status: 200, what: 'A page of events', schema: pageOverCells(listedSchema) },
+    response: { status: 200, what: 'A page of events', schema: pageOverCells(listedSchema) },
     async handle({ control, caller, query }) {
       const { tenant, limit, cursor, action: actions, ...rest } = query
       const filter = { ...rest, actions }
-      return answer(
+      return respond(
         await listEvents(control, caller, { filter, tenant, limit, before: cursor ?? null }),
         found => pageOf(found, event => ({ ...shown(event), webhooks: event.counts })),
       )
@@ -161,9 +161,9 @@ export const eventRoutes = [
       webhook_id: id().optional().meta({ description: 'Explains this webhook only.' }),
       cursor: idCursor(),
     }),
-    answer: { status: 200, what: 'The event with its deliveries', schema: explainedEventSchema },
+    response: { status: 200, what: 'The event with its deliveries', schema: explainedEventSchema },
     async handle({ control, caller, params, query }) {
-      return answer(
+      return respond(
         await explainEvent(control, caller, params.eventId, {
           webhookId: query.webhookId ?? null,
           after: query.cursor,

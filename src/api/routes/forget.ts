@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { forgetEntity } from '../../control/log/forget.ts'
 import { awayOf, cellsAway, text } from '../kit/fields.ts'
-import { answer, route } from '../kit/route.ts'
+import { respond, route } from '../kit/route.ts'
 
 const forgetRequest = z
   .strictObject({
@@ -35,10 +35,10 @@ export const forgetRoutes = [
       'Removes everything stored about it: events, requests, responses, tests and pending deliveries. Receivers keep their copies. The audit records the call without the id. Delete the entity in the application first: later changes are sent as usual.',
     role: 'admin',
     body: forgetRequest,
-    answer: { status: 200, what: 'The number of removed records', schema: forgottenSchema },
+    response: { status: 200, what: 'The number of removed records', schema: forgottenSchema },
     async handle({ control, caller, body }) {
       const entity = { ...body, entityId: String(body.entityId) }
-      return answer(await forgetEntity(control, caller, entity), ({ away, ...done }) => ({
+      return respond(await forgetEntity(control, caller, entity), ({ away, ...done }) => ({
         ...done,
         cellsAway: awayOf(away),
       }))

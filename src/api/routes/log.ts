@@ -5,7 +5,7 @@ import { testWebhook } from '../../control/webhooks/test-webhook.ts'
 import { outcomes } from '../../domain/delivery/outcome.ts'
 import { type Performances, successRate } from '../../domain/shown/traffic.ts'
 import { bigCursor, bigIdInput, limit, moment, page, pageOf, someOf, text, time } from '../kit/fields.ts'
-import { answer, route } from '../kit/route.ts'
+import { respond, route } from '../kit/route.ts'
 import { attemptSchema, shownTo, triggers } from './attempt.ts'
 import { webhookParams } from './webhooks.ts'
 
@@ -86,10 +86,10 @@ export const logRoutes = [
     params: webhookParams,
     body: testRequest,
     whenNoBody: {},
-    answer: { status: 200, what: 'The attempt', schema: attemptSchema },
+    response: { status: 200, what: 'The attempt', schema: attemptSchema },
     async handle({ control, caller, params, body }) {
       const userId = body.userId === undefined ? null : String(body.userId)
-      return answer(await testWebhook(control, params.id, caller, userId), shownTo(caller.role))
+      return respond(await testWebhook(control, params.id, caller, userId), shownTo(caller.role))
     },
   }),
   route({
@@ -104,13 +104,13 @@ export const logRoutes = [
     tenants: 'webhook',
     params: webhookParams,
     query: logQuery,
-    answer: { status: 200, what: 'A page of attempts', schema: page(attemptSchema) },
+    response: { status: 200, what: 'A page of attempts', schema: page(attemptSchema) },
     async handle({ control, caller, params, query }) {
       const { limit, cursor, outcome: outcomes, trigger: triggers, entityType, entityId, ...rest } = query
       const entity = entityType === undefined || entityId === undefined ? undefined : { entityType, entityId }
       const filter = { ...rest, outcomes, triggers, entity }
       const log = await listLog(control, params.id, { limit, before: cursor ?? null, filter })
-      return answer(log, found => pageOf(found, shownTo(caller.role)))
+      return respond(log, found => pageOf(found, shownTo(caller.role)))
     },
   }),
   route({
@@ -124,9 +124,9 @@ export const logRoutes = [
     role: 'viewer',
     tenants: 'webhook',
     params: webhookParams,
-    answer: { status: 200, what: 'The figures', schema: statsSchema },
+    response: { status: 200, what: 'The figures', schema: statsSchema },
     async handle({ control, params }) {
-      return answer(await readWebhookStats(control, params.id, control.nowMs()), shownStats)
+      return respond(await readWebhookStats(control, params.id, control.nowMs()), shownStats)
     },
   }),
   route({
@@ -138,9 +138,9 @@ export const logRoutes = [
     role: 'viewer',
     tenants: 'webhook',
     params: z.strictObject({ ...webhookParams.shape, attempt_id: bigIdInput('an attempt') }),
-    answer: { status: 200, what: 'The attempt', schema: attemptSchema },
+    response: { status: 200, what: 'The attempt', schema: attemptSchema },
     async handle({ control, caller, params }) {
-      return answer(await getAttempt(control, params.id, params.attemptId), shownTo(caller.role))
+      return respond(await getAttempt(control, params.id, params.attemptId), shownTo(caller.role))
     },
   }),
 ]

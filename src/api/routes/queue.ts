@@ -9,7 +9,7 @@ import {
 import { resendEvent } from '../../control/log/resend.ts'
 import { bigId, bigIdInput, moment, text } from '../kit/fields.ts'
 import type { Read } from '../kit/names.ts'
-import { answer, route } from '../kit/route.ts'
+import { respond, route } from '../kit/route.ts'
 import { webhookParams } from './webhooks.ts'
 
 const entityId = () => z.union([text().min(1), z.int()], 'must be the id of an entity')
@@ -124,9 +124,9 @@ export const queueRoutes = [
     tenants: 'webhook',
     params: webhookParams,
     body: resendRequest,
-    answer: { status: 202, what: 'Queued', schema: resendSchema },
+    response: { status: 202, what: 'Queued', schema: resendSchema },
     async handle({ control, caller, params, body }) {
-      return answer(
+      return respond(
         await resendEvent(control, caller, params.id, body.eventId, body),
         ({ behind, ...resend }) => ({ ...resend, behindEventId: behind }),
       )
@@ -143,10 +143,10 @@ export const queueRoutes = [
     tenants: 'webhook',
     params: webhookParams,
     body: resendFailedRequest,
-    answer: { status: 202, what: 'Queued', schema: replaySchema },
+    response: { status: 202, what: 'Queued', schema: replaySchema },
     async handle({ control, caller, params, body }) {
       const wish = { of: 'failed', from: body.from, to: body.to ?? null } as const
-      return answer(await replayEvents(control, caller, params.id, wish, body.cursor ?? null, body), shown)
+      return respond(await replayEvents(control, caller, params.id, wish, body.cursor ?? null, body), shown)
     },
   }),
   route({
@@ -161,10 +161,10 @@ export const queueRoutes = [
     tenants: 'webhook',
     params: webhookParams,
     body: replayRequest,
-    answer: { status: 202, what: 'Queued', schema: replaySchema },
+    response: { status: 202, what: 'Queued', schema: replaySchema },
     async handle({ control, caller, params, body }) {
       const wish = replayWish(body)
-      return answer(await replayEvents(control, caller, params.id, wish, body.cursor ?? null, body), shown)
+      return respond(await replayEvents(control, caller, params.id, wish, body.cursor ?? null, body), shown)
     },
   }),
   route({
@@ -179,10 +179,10 @@ export const queueRoutes = [
     tenants: 'webhook',
     params: webhookParams,
     body: cancelRequest,
-    answer: { status: 200, what: 'The number of cancelled deliveries', schema: cancelledSchema },
+    response: { status: 200, what: 'The number of cancelled deliveries', schema: cancelledSchema },
     async handle({ control, caller, params, body }) {
       const cancelled = await cancelWaiting(control, caller, params.id, waitingOf(body))
-      return answer(cancelled, cancelled => cancelled)
+      return respond(cancelled, cancelled => cancelled)
     },
   }),
 ]

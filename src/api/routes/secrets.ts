@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { revealSecret, rotateSecret } from '../../control/webhooks/secrets.ts'
-import { answer, route } from '../kit/route.ts'
-import { shownTo, tagged, webhookFields } from './webhook-answer.ts'
+import { respond, route } from '../kit/route.ts'
+import { shownTo, tagged, webhookFields } from './webhook-response.ts'
 import { webhookParams } from './webhooks.ts'
 
 const secret = (description: string) => z.string().meta({ description })
@@ -34,14 +34,14 @@ export const secretRoutes = [
     params: webhookParams,
     body: rotateRequest,
     whenNoBody: {},
-    answer: {
+    response: {
       status: 200,
       what: 'The webhook, with its new secret',
       schema: rotatedSchema,
       headers: ['etag'],
     },
     async handle({ control, caller, params, body }) {
-      return answer(
+      return respond(
         await rotateSecret(control, caller, params.id, body.overlapHours),
         rotated => ({ ...shownTo(caller.role)(rotated.webhook), secret: rotated.secret }),
         rotated => tagged(rotated.webhook),
@@ -58,14 +58,14 @@ export const secretRoutes = [
     role: 'admin',
     tenants: 'webhook',
     params: webhookParams,
-    answer: {
+    response: {
       status: 200,
       what: 'The secret',
       schema: z.object({ secret: secret('The signing secret, `whsec_…`.') }).meta({ id: 'Secret' }),
     },
     mayConflict: true,
     async handle({ control, caller, params }) {
-      return answer(await revealSecret(control, caller, params.id), secret => ({ secret }))
+      return respond(await revealSecret(control, caller, params.id), secret => ({ secret }))
     },
   }),
 ]

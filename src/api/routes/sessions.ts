@@ -1,9 +1,9 @@
 import { z } from 'zod'
-import { createLink, mostLinkMinutes, usualLinkMinutes } from '../../control/access/links.ts'
+import { createLink, defaultLinkMinutes, maxLinkMinutes } from '../../control/access/links.ts'
 import { languageCodes } from '../../domain/access/language.ts'
 import { roles } from '../../domain/access/role.ts'
 import { name, text, time } from '../kit/fields.ts'
-import { answer, route } from '../kit/route.ts'
+import { respond, route } from '../kit/route.ts'
 import { tenantField, tenantGiven } from '../kit/tenant-fields.ts'
 
 const newSession = z
@@ -30,8 +30,8 @@ const newSession = z
     valid_minutes: z
       .int()
       .min(1)
-      .max(mostLinkMinutes)
-      .default(usualLinkMinutes)
+      .max(maxLinkMinutes)
+      .default(defaultLinkMinutes)
       .meta({ description: 'How long the link works, in minutes.' }),
   })
   .meta({ id: 'NewSession' })
@@ -55,7 +55,7 @@ export const sessionRoutes = [
     role: 'admin',
     tenants: 'own',
     body: newSession,
-    answer: { status: 201, what: 'The link', schema: sessionSchema },
+    response: { status: 201, what: 'The link', schema: sessionSchema },
     async handle({ control, caller, body }) {
       const made = await createLink(control, caller, {
         ...body,
@@ -63,7 +63,7 @@ export const sessionRoutes = [
         userId: body.userId === null ? null : String(body.userId),
         minutes: body.validMinutes,
       })
-      return answer(made, link => link)
+      return respond(made, link => link)
     },
   }),
 ]

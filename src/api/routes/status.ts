@@ -139,7 +139,7 @@ export const statusRoutes = [
     summary: 'Reads the status of walhook',
     description: 'Capture state, positions, lag, gaps and pending deliveries, all at one moment.',
     role: 'viewer',
-    answer: { status: 200, what: 'The status', schema: statusSchema },
+    response: { status: 200, what: 'The status', schema: statusSchema },
     async handle({ control }) {
       return { ok: true, value: shown(await readStatus(control)) }
     },

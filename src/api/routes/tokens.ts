@@ -2,7 +2,7 @@ import { z } from 'zod'
 import { createToken, listTokens, revokeToken } from '../../control/access/tokens.ts'
 import { roles } from '../../domain/access/role.ts'
 import { id, idCursor, limit, name, page, pageOf, text, time } from '../kit/fields.ts'
-import { answer, route } from '../kit/route.ts'
+import { respond, route } from '../kit/route.ts'
 import { tenantAsked, tenantField, tenantGiven, tenantOf } from '../kit/tenant-fields.ts'
 
 const role = z.enum(roles, `must be one of ${roles.join(', ')}`).meta({
@@ -55,7 +55,7 @@ export const tokenRoutes = [
     role: 'admin',
     tenants: 'own',
     body: newToken,
-    answer: { status: 201, what: 'The token', schema: createdSchema },
+    response: { status: 201, what: 'The token', schema: createdSchema },
     async handle({ control, caller, body }) {
       const created = await createToken(control, caller, {
         ...body,
@@ -63,7 +63,7 @@ export const tokenRoutes = [
         userId: body.userId === null ? null : String(body.userId),
         expiresAt: body.expiresAt === null ? null : new Date(body.expiresAt),
       })
-      return answer(created, ({ token, text }) => ({ ...token, token: text }))
+      return respond(created, ({ token, text }) => ({ ...token, token: text }))
     },
   }),
   route({
@@ -76,7 +76,7 @@ export const tokenRoutes = [
     role: 'admin',
     tenants: 'own',
     query: z.strictObject({ limit: limit(100, 50), cursor: idCursor(), tenant: tenantAsked() }),
-    answer: { status: 200, what: 'A page of tokens', schema: page(tokenSchema) },
+    response: { status: 200, what: 'A page of tokens', schema: page(tokenSchema) },
     async handle({ control, caller, query: { limit, cursor, tenant } }) {
       const tokens = await listTokens(control, caller, { limit, after: cursor, tenant })
       return { ok: true, value: pageOf(tokens, token => token) }
@@ -92,9 +92,9 @@ export const tokenRoutes = [
     role: 'admin',
     tenants: 'own',
     params: z.strictObject({ id: id() }),
-    answer: { status: 204, what: 'Revoked', schema: null },
+    response: { status: 204, what: 'Revoked', schema: null },
     async handle({ control, caller, params }) {
-      return answer(await revokeToken(control, caller, params.id), () => null)
+      return respond(await revokeToken(control, caller, params.id), () => null)
     },
   }),
 ]

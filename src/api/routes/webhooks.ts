@@ -10,8 +10,15 @@ import {
 import type { Webhook } from '../../domain/webhook/webhook.ts'
 import { webhookTag } from '../kit/etag.ts'
 import { id, idCursor, limit, pageOf, pageOverCells } from '../kit/fields.ts'
-import { answer, route } from '../kit/route.ts'
+import { respond, route } from '../kit/route.ts'
 import { tenantAsked } from '../kit/tenant-fields.ts'
+import {
+  chosen,
+  filterPreviewRequest,
+  filterPreviewSchema,
+  newWebhook,
+  webhookChange,
+} from './webhook-fields.ts'
 import {
   changedSchema,
   createdSchema,
@@ -22,14 +29,7 @@ import {
   tagged,
   warned,
   webhookSchema,
-} from './webhook-answer.ts'
-import {
-  chosen,
-  filterPreviewRequest,
-  filterPreviewSchema,
-  newWebhook,
-  webhookChange,
-} from './webhook-fields.ts'
+} from './webhook-response.ts'
 
 export const webhookParams = z.strictObject({ id: id() })
 const tag = 'Webhooks'
@@ -50,7 +50,7 @@ export const webhookRoutes = [
     role: 'admin',
     tenants: 'own',
     body: newWebhook,
-    answer: {
+    response: {
       status: 201,
       what: 'The webhook, with its signing secret',
       schema: createdSchema,
@@ -75,11 +75,11 @@ export const webhookRoutes = [
     role: 'admin',
     tenants: 'own',
     body: filterPreviewRequest,
-    answer: { status: 200, what: 'The counts', schema: filterPreviewSchema },
+    response: { status: 200, what: 'The counts', schema: filterPreviewSchema },
     async handle({ control, caller, body }) {
       const { filter: fields, filterEntering: entering, filterLeaving: leaving, ...rest } = body
       const seen = await previewFilter(control, caller, { fields, entering, leaving, ...rest })
-      return answer(seen, counts => counts)
+      return respond(seen, counts => counts)
     },
   }),
   route({
@@ -91,7 +91,7 @@ export const webhookRoutes = [
     role: 'viewer',
     tenants: 'own',
     query: z.strictObject({ limit: limit(100, 50), cursor: idCursor(), tenant: tenantAsked() }),
-    answer: { status: 200, what: 'A page of webhooks', schema: pageOverCells(webhookSchema) },
+    response: { status: 200, what: 'A page of webhooks', schema: pageOverCells(webhookSchema) },
     async handle({ control, caller, query: { limit, cursor, tenant } }) {
       const found = await listWebhooks(control, caller, { limit, after: cursor, tenant })
       return { ok: true, value: pageOf(found, shownTo(caller.role)) }
@@ -106,13 +106,13 @@ export const webhookRoutes = [
     role: 'viewer',
     tenants: 'webhook',
     params: webhookParams,
-    answer: { status: 200, what: 'The webhook', schema: readSchema, headers: ['etag'] },
+    response: { status: 200, what: 'The webhook', schema: readSchema, headers: ['etag'] },
     async handle({ control, caller, params }) {
       const read = (webhook: Webhook) => ({
         ...shownTo(caller.role)(webhook),
         pace: paceOf(control, webhook),
       })
-      return answer(await getWebhook(control, params.id), read, tagged)
+      return respond(await getWebhook(control, params.id), read, tagged)
     },
   }),
   route({
@@ -128,7 +128,7 @@ export const webhookRoutes = [
     params: webhookParams,
     query: forced,
     body: webhookChange,
-    answer: { status: 200, what: 'The webhook as it is now', schema: changedSchema, headers: ['etag'] },
+    response: { status: 200, what: 'The webhook as it is now', schema: changedSchema, headers: ['etag'] },
     heedsIfMatch: true,
     async handle({ control, caller, params, query, isMatch, body }) {
       const seen: Webhook[] = []
@@ -159,7 +159,7 @@ export const webhookRoutes = [
     tenants: 'webhook',
     params: webhookParams,
     query: forced,
-    answer: { status: 204, what: 'Deleted', schema: null },
+    response: { status: 204, what: 'Deleted', schema: null },
     heedsIfMatch: true,
     handle: ({ control, caller, params, query, isMatch }) =>
       deleteWebhook(control, caller, params.id, webhook => isMatch(webhookTag(webhook)), {

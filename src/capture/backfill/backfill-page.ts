@@ -33,7 +33,7 @@ export type KeysPage = Pick<Page, 'entities' | 'unreadable' | 'snapshot'>
 const limits = `set local lock_timeout = '5s'; set local statement_timeout = '60s'`
 
 /** A larger page of several rows is read again in halves: one statement stores it. */
-const mostPageBytes = 64 * 1024 * 1024
+const maxPageBytes = 64 * 1024 * 1024
 
 type Wanted = { readonly after: string | null; readonly until: string | null; readonly limit: number }
 
@@ -50,7 +50,7 @@ export async function readPageOf(
 ): Promise<Page> {
   try {
     const page = await readRowsOf(source, catalogue, entity, wanted)
-    if (page.rows <= 1 || bytesOf(page.entities) <= mostPageBytes) return page
+    if (page.rows <= 1 || bytesOf(page.entities) <= maxPageBytes) return page
     return await readPageOf(source, catalogue, entity, { ...wanted, limit: Math.ceil(page.rows / 2) })
   } catch (error) {
     if (!isOfData(error)) throw error

@@ -3,7 +3,7 @@ import type { FanOut } from '../../domain/capture/fan-out.ts'
 import type { PageCode, PageFailures } from '../../domain/capture/page-failures.ts'
 import type { Part } from '../../domain/capture/resync.ts'
 import type { EntityMapping } from '../../domain/mapping/mapping.ts'
-import { mostInARow } from '../../domain/value/streak.ts'
+import { maxInARow } from '../../domain/value/streak.ts'
 import type { Receivers } from '../../outbox/cells/receivers.ts'
 import type { Outbox } from '../../outbox/database/database.ts'
 import type { WantedReceivers } from '../../outbox/source/backfills.ts'
@@ -28,7 +28,7 @@ import { readFanOutPageOf, readPartPageOf } from './part-page.ts'
 /** The interval of looking for work, and of retrying waiting work. */
 export type PagePace = { readonly pollMs: number; readonly retryMs: number }
 
-export const usualPagePace: PagePace = { pollMs: 2_000, retryMs: 1_000 }
+export const defaultPagePace: PagePace = { pollMs: 2_000, retryMs: 1_000 }
 
 const rereadMs = 100
 const hopelessMs = 10_000
@@ -44,7 +44,7 @@ export type Turn = {
   bytesPerRow: number | null
   failures: PageFailures | null
   /** The row limit of the next page after unreadable rows; null: none. */
-  mostRows: number | null
+  maxRows: number | null
   /** The number of consecutive unreadable rows. */
   unreadable: number
 }
@@ -110,7 +110,7 @@ export async function workOffPages(
       waitsSinceMs: null,
       bytesPerRow: null,
       failures: null,
-      mostRows: null,
+      maxRows: null,
       unreadable: 0,
     }
     turns.set(key, turn)
@@ -189,7 +189,7 @@ export async function mergeRows(
   signal: AbortSignal,
 ): Promise<PageOutcome<Page>> {
   const { task, entity, catalogue, work, limit, stepOf } = page
-  const at = { after: work.afterKey, until: work.untilKey, limit: Math.min(limit, turn.mostRows ?? limit) }
+  const at = { after: work.afterKey, until: work.untilKey, limit: Math.min(limit, turn.maxRows ?? limit) }
   const read = async () => {
     const page = work.part
       ? await readPartPageOf(source, catalogue, entity, work.part, at)
@@ -197,7 +197,7 @@ export async function mergeRows(
         ? await readFanOutPageOf(source, catalogue, entity, work.fanOut, at)
         : await readPageOf(source, catalogue, entity, at)
     expectReadable(page, turn)
-    turn.mostRows = mostRowsAfter(page, at.limit, limit)
+    turn.maxRows = maxRowsAfter(page, at.limit, limit)
     return page
   }
   const contentOf = (page: Page) => (page.rows === 0 ? null : { reading: page, step: stepOf(page) })
@@ -207,7 +207,7 @@ export async function mergeRows(
 }
 
 /** After an unreadable row the next may be unreadable too: the page size grows again slowly. */
-function mostRowsAfter({ unreadable, rows, isLast }: Page, limit: number, wanted: number): number | null {
+function maxRowsAfter({ unreadable, rows, isLast }: Page, limit: number, wanted: number): number | null {
   const isNarrowed = unreadable.length > 0 || (rows < limit && !isLast)
   if (isNarrowed) return Math.max(1, 2 * rows)
   return limit < wanted ? 2 * limit : null
@@ -215,9 +215,9 @@ function mostRowsAfter({ unreadable, rows, isLast }: Page, limit: number, wanted
 
 function expectReadable({ rows, entities, unreadable }: Page, turn: Turn): void {
   if (entities.length > 0) turn.unreadable = 0
-  else if (turn.unreadable < mostInARow) turn.unreadable += rows
+  else if (turn.unreadable < maxInARow) turn.unreadable += rows
   else if (rows > 0)
-    throw new Error(`more than ${mostInARow} rows in succession cannot be sent: ${unreadable[0]?.reason}`)
+    throw new Error(`more than ${maxInARow} rows in succession cannot be sent: ${unreadable[0]?.reason}`)
 }
 
 export function stepPast({ id, afterKey }: KeyRange, page: Page): PageDone {

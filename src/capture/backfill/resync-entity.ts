@@ -1,4 +1,4 @@
-import { maxRowsPerSecond, pageRows, pauseMs, usualRowsPerSecond } from '../../domain/capture/backfill.ts'
+import { defaultRowsPerSecond, maxRowsPerSecond, pageRows, pauseMs } from '../../domain/capture/backfill.ts'
 import type { FanOut } from '../../domain/capture/fan-out.ts'
 import type { Part, Resync } from '../../domain/capture/resync.ts'
 import { indirectFields, stopsOf } from '../../domain/mapping/hops.ts'
@@ -24,7 +24,7 @@ const goesOn: TurnEnd = { goesOnInMs: 0 }
 const unread = 'the changes that were written before it must be stored first'
 
 /** A pace without urgency: the application's tables are read for it. */
-const fanOutRowsPerSecond = usualRowsPerSecond
+const fanOutRowsPerSecond = defaultRowsPerSecond
 
 const namesOf = ({ entityType, field, value }: FanOut) => ({
   entity_type: entityType,

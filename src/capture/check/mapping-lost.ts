@@ -3,12 +3,12 @@ import type { Outbox } from '../../outbox/database/database.ts'
 import { knownColumns } from '../../outbox/source/source-columns.ts'
 import { shared } from '../../runtime/shared.ts'
 import { within } from '../../runtime/within.ts'
-import { readLivingMapping } from '../source/learn-catalogue.ts'
+import { readLivingMapping } from '../source/load-catalogue.ts'
 import { readCatalogue } from '../source/read-catalogue.ts'
 import type { Source } from '../source/source.ts'
 
 const goodForMs = 1_000
-const answerMs = 3_000
+const responseTimeoutMs = 3_000
 
 /**
  * Creates the function that lists the mapping's dropped objects, in words; null: no answer in time. The source is asked once
@@ -33,5 +33,5 @@ export function openMappingLost(options: {
       return (await readLivingMapping(source.pool, { ...catalogue, known }, mapping)).lost
     },
   )
-  return () => within(answerMs, read()).catch(() => null)
+  return () => within(responseTimeoutMs, read()).catch(() => null)
 }

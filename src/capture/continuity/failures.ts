@@ -15,7 +15,7 @@ import type { Source } from '../source/source.ts'
 import { CaptureFailure, isOfStoring } from './failure.ts'
 import { CaptureBlocked, CaptureLost, type CaptureState } from './state.ts'
 
-const answerMs = 3_000
+const responseTimeoutMs = 3_000
 /** After this long, capture was healthy: its end is a new failure. */
 const steadyMs = 60_000
 
@@ -37,7 +37,7 @@ export function createFailures({
   let row: FailureRow | null = null
 
   async function isUp({ pool }: { pool: { query(text: string): Promise<unknown> } }): Promise<boolean> {
-    return await within(answerMs, pool.query('select')).then(
+    return await within(responseTimeoutMs, pool.query('select')).then(
       () => true,
       () => false,
     )
@@ -54,7 +54,7 @@ export function createFailures({
   }
 
   async function positionText(): Promise<string> {
-    const stored = await within(answerMs, readPosition(outbox, slotName)).catch(() => null)
+    const stored = await within(responseTimeoutMs, readPosition(outbox, slotName)).catch(() => null)
     return stored ? formatLsn(stored.commitLsn) : 'unknown'
   }
 

@@ -42,14 +42,14 @@ export class CaptureLost extends Error {
   }
 }
 
-const mostNamed = 5
+const maxNamed = 5
 
 /** The losses of single tables in words, with the fix. */
 export function describeTableGaps(open: readonly Gap[]): string {
-  const named = open.slice(0, mostNamed).map(({ entityType, tableName, reason, fromLsn, toLsn }) => {
+  const named = open.slice(0, maxNamed).map(({ entityType, tableName, reason, fromLsn, toLsn }) => {
     const until = toLsn === null ? 'on' : `to ${formatLsn(toLsn)}`
     return `changes of ${tableName} were lost (${reason}) from ${formatLsn(fromLsn)} ${until}; to send each ${entityType} again, run: walhook resync --entity ${entityType}`
   })
-  const more = open.length > mostNamed ? ` and ${open.length - mostNamed} more` : ''
+  const more = open.length > maxNamed ? ` and ${open.length - maxNamed} more` : ''
   return `${named.join('. ')}${more}`
 }

@@ -72,8 +72,8 @@ function typeOf({ valueTypeOf }: Known, column: TableColumn | undefined, format?
 
 function columnShape(catalogue: Known, column: TableColumn | undefined, format?: Format): Nullable {
   const type = typeOf(catalogue, column, format)
-  const most = /^character(?: varying)?\((\d+)\)$/.exec(column?.typeName ?? '')?.[1]
-  const shape: Shape = type.kind === 'text' && most ? { kind: 'bounded text', most: Number(most) } : type
+  const max = /^character(?: varying)?\((\d+)\)$/.exec(column?.typeName ?? '')?.[1]
+  const shape: Shape = type.kind === 'text' && max ? { kind: 'bounded text', max: Number(max) } : type
   return { shape, mayBeNull: column?.isNotNull !== true }
 }
 

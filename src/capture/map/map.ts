@@ -104,13 +104,13 @@ export function createMapper(options: {
   }
 
   /**
-   * `isWhole`: no chunk of the last transaction follows. Throws `TooMuch` if more than `mostBytes` must be read from a table,
+   * `isWhole`: no chunk of the last transaction follows. Throws `TooMuch` if more than `maxBytes` must be read from a table,
    * without any effect.
    */
   return async (
     parts: readonly TransactionPart[],
     isWhole = true,
-    mostBytes = Number.POSITIVE_INFINITY,
+    maxBytes = Number.POSITIVE_INFINITY,
   ): Promise<Mapped> => {
     await learn(parts)
     const { catalogue, shapes, planOf } = reading
@@ -124,7 +124,7 @@ export function createMapper(options: {
     const changed = withoutEarlyUpdates(compared.filter(({ folded }) => folded.state !== 'nothing')).filter(
       isToSend,
     )
-    const missing = await readMissing(parts, changed, { catalogue, shapes, mostBytes })
+    const missing = await readMissing(parts, changed, { catalogue, shapes, maxBytes })
     const items = changed.map(item => withoutSameLists(item, missing)).filter(isToSend)
     setAside.begin(parts)
     const written = writeAll(items, missing, { writeEvent: reading.writeEvent, setAside })

@@ -76,7 +76,7 @@ export function createMissingReader(options: {
   return async (
     parts: readonly TransactionPart[],
     items: readonly ChangedEntity[],
-    { catalogue, shapes, mostBytes }: { catalogue: Catalogue; shapes: Shapes; mostBytes: number },
+    { catalogue, shapes, maxBytes }: { catalogue: Catalogue; shapes: Shapes; maxBytes: number },
   ): Promise<Missing> => {
     for (const { xid, changes } of parts) if (changes.length > 0) received.note(xid)
     if (parts[0]) readAhead.dropPassed(parts[0].commitLsn)
@@ -86,7 +86,7 @@ export function createMissingReader(options: {
     if (wanted.size + withLists.length > 0) await untilAllIsSeen()
     else if (received.size() > prunedAt) await countUnseen()
 
-    const from = { pool, catalogue, mostBytes }
+    const from = { pool, catalogue, maxBytes }
     const rows = await readRowsOf(wanted, from)
     const until = wanted.size > 0 ? await walEnd() : null
     // Nothing was sent of a deleted row.
@@ -157,17 +157,17 @@ function columnsToRead(
   return wanted
 }
 
-type From = { readonly pool: Source['pool']; readonly catalogue: Catalogue; readonly mostBytes: number }
+type From = { readonly pool: Source['pool']; readonly catalogue: Catalogue; readonly maxBytes: number }
 
 /** The rows to read, with one query per table. */
-async function readRowsOf(wanted: ReadonlyMap<ChangedEntity, Wanted>, { pool, catalogue, mostBytes }: From) {
+async function readRowsOf(wanted: ReadonlyMap<ChangedEntity, Wanted>, { pool, catalogue, maxBytes }: From) {
   /** The keys of unreadable rows, with the reasons. */
   const broken = new Map<EntityMapping, Map<string, string>>()
   const rows = new Map<EntityMapping, ReadonlyMap<string, ShapedRow>>()
   for (const [entity, items] of Map.groupBy(wanted.keys(), item => item.entity)) {
     const read = await readWhatIsThere(
       keysOf(items),
-      keys => readRows(pool, catalogue, entity, keys, mostBytes),
+      keys => readRows(pool, catalogue, entity, keys, maxBytes),
       (key, because) => broken.set(entity, (broken.get(entity) ?? new Map()).set(key, because)),
     )
     rows.set(entity, read ?? new Map())
@@ -181,7 +181,7 @@ async function readRowsOf(wanted: ReadonlyMap<ChangedEntity, Wanted>, { pool, ca
 /** The related lists of these entities, with one query per list. */
 async function readListsOf(
   items: readonly ChangedEntity[],
-  { pool, catalogue, mostBytes }: From,
+  { pool, catalogue, maxBytes }: From,
 ): Promise<Missing['relatedOf']> {
   const broken = new Map<RelatedList, Set<string>>()
   /** Null: the list is no longer readable. */
@@ -190,7 +190,7 @@ async function readListsOf(
     for (const list of entity.related) {
       const read = await readWhatIsThere(
         keysOf(ofEntity),
-        owners => readRelated(pool, catalogue, list, owners, mostBytes),
+        owners => readRelated(pool, catalogue, list, owners, maxBytes),
         owner => broken.set(list, (broken.get(list) ?? new Set()).add(owner)),
       )
       lists.set(list, read)

@@ -23,14 +23,14 @@ import { tryTwice } from './try-twice.ts'
 
 /**
  * Reads the present rows of an entity's table with these keys; missing rows are absent. Throws if a key is not of its
- * column's type, if a view has taken the table's name (it has no `tableoid`), and `TooMuch` if the rows exceed `mostBytes`.
+ * column's type, if a view has taken the table's name (it has no `tableoid`), and `TooMuch` if the rows exceed `maxBytes`.
  */
 export async function readRows(
   db: Queryable,
   catalogue: Catalogue,
   entity: EntityMapping,
   keys: readonly string[],
-  mostBytes = Number.POSITIVE_INFINITY,
+  maxBytes = Number.POSITIVE_INFINITY,
 ): Promise<Map<string, ShapedRow>> {
   const known = catalogue.tables.get(tableKey(entity.table))?.columns ?? []
   const ask = (columns: string) => {
@@ -45,7 +45,7 @@ export async function readRows(
       keys: keyLists(keys, entity.key),
       sized,
       catalogue,
-      mostBytes,
+      maxBytes,
     })
   }
   const columns = columnsToRead(catalogue, entity)
@@ -93,13 +93,13 @@ export async function readRelated(
   catalogue: Catalogue,
   related: RelatedList,
   owners: readonly string[],
-  mostBytes = Number.POSITIVE_INFINITY,
+  maxBytes = Number.POSITIVE_INFINITY,
 ): Promise<Map<string, RelatedValue | null>> {
   const { select, from, order, sized, living, filters } = listQuery(catalogue, related)
   const firstOwner = stopsOf(related)[0]!.owner
   const { rows, fields } = await readUpTo(db, {
     columns: select.join(', '),
-    ...{ from, order, keys: keyLists(owners, firstOwner), sized, catalogue, mostBytes },
+    ...{ from, order, keys: keyLists(owners, firstOwner), sized, catalogue, maxBytes },
   })
   const ofKey = [...columnsOfKey(firstOwner).keys()]
   const begin = ofKey.length

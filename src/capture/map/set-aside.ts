@@ -1,6 +1,6 @@
 import { tableKey } from '../../domain/mapping/mapping.ts'
 import type { Lsn } from '../../domain/value/lsn.ts'
-import { addToStreak, isOfTable, mostInARow, type Streak } from '../../domain/value/streak.ts'
+import { addToStreak, isOfTable, maxInARow, type Streak } from '../../domain/value/streak.ts'
 import type { TransactionPart } from '../stream/batch.ts'
 import type { ChangedEntity } from './changed-entities.ts'
 
@@ -22,7 +22,7 @@ type Known = Pick<Unreadable, 'entityType' | 'table' | 'fromLsn'>
 export function createSetAside(known: readonly Known[]) {
   const streaks = new Map<string, Streak>()
   for (const { entityType, table, fromLsn } of known)
-    for (const how of ways) streaks.set(nameOf(entityType, table, how), { count: mostInARow, fromLsn })
+    for (const how of ways) streaks.set(nameOf(entityType, table, how), { count: maxInARow, fromLsn })
   let lost = new Map<string, Unreadable>()
 
   const tableOf = ({ entity, problemOf }: ChangedEntity) => problemOf ?? tableKey(entity.table)

@@ -20,7 +20,7 @@ export type Found = { readonly keys: readonly string[]; readonly isMore: boolean
 export const many: Found = { keys: [], isMore: true }
 
 /** The limits for direct sending; above them, the entities of a row, or of a batch, are sent page by page (decision 0073). */
-const mostRows = { toOne: 1_000, together: 10_000 }
+const maxRows = { toOne: 1_000, together: 10_000 }
 
 /**
  * Finds the entities whose related field leads to rows of its table `at` by these values, in one query. Absent: none. Only
@@ -58,10 +58,10 @@ export async function findOwners(
              limit $2
            ) found
            limit $3`,
-    values: [values, mostRows.toOne + 1, mostRows.together + 1],
+    values: [values, maxRows.toOne + 1, maxRows.together + 1],
     rowMode: 'array',
   })
-  if (rows.length > mostRows.together) return new Map(values.map(value => [value, many]))
+  if (rows.length > maxRows.together) return new Map(values.map(value => [value, many]))
   const matches = createRowMatcher(catalogue, filters, fields.slice(2))
   const found = new Map<string, { count: number; keys: Set<string>; isMore: boolean }>()
   for (const [ordinal, xmin, ...row] of rows as (string | null)[][]) {
@@ -77,7 +77,7 @@ export async function findOwners(
   return new Map(
     [...found].map(([value, { count, keys, isMore }]) => [
       value,
-      count > mostRows.toOne ? many : { keys: [...keys], isMore },
+      count > maxRows.toOne ? many : { keys: [...keys], isMore },
     ]),
   )
 }

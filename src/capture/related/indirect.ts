@@ -25,7 +25,7 @@ const nobody: Found = { keys: [], isMore: false }
 export const reachesNobody: Reach = { of: () => nobody, fanOuts: [] }
 
 /** More values of one table become one fan-out: everything that leads through it. */
-const mostValues = 20
+const maxValues = 20
 /** A longer value is not stored alone. */
 const maxValueBytes = 1_024
 
@@ -108,6 +108,6 @@ const nameOf = ({ entity, list, at }: Pick<OwnerPlan, 'entity' | 'list' | 'at'>)
 function fanOutsOf({ entity, list, at, isEmptied }: Asked, paged: readonly string[]): FanOut[] {
   const of = { entityType: entity.entityType, field: list.field, at }
   const isLong = paged.some(value => Buffer.byteLength(value) > maxValueBytes)
-  if (isEmptied || isLong || paged.length > mostValues) return [{ ...of, value: null }]
+  if (isEmptied || isLong || paged.length > maxValues) return [{ ...of, value: null }]
   return paged.map(value => ({ ...of, value }))
 }

@@ -4,7 +4,7 @@ import type { Queryable } from '../source/source.ts'
 /** Whether the stream has delivered the transaction that wrote a row, by its `xmin`; false if unknown. */
 export type IsReceived = (xmin: string) => boolean
 
-const mostRemembered = 10_000
+const maxRemembered = 10_000
 /** Postgres' own transactions have lower ids. */
 const firstXid = 3
 
@@ -44,9 +44,9 @@ export function createReceivedRows(db: Queryable, setMark: () => Promise<{ passe
     renew,
     /** Notes a transaction of the stream, by the lower 32 bits of its id. */
     note(xid: number): void {
-      if (received.size >= mostRemembered) received.clear()
+      if (received.size >= maxRemembered) received.clear()
       received.add(xid >>> 0)
-      if (received.size * 2 === mostRemembered) void renew()
+      if (received.size * 2 === maxRemembered) void renew()
     },
     isReceived(xmin: string): boolean {
       const xid = Number(xmin)

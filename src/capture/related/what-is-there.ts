@@ -1,4 +1,4 @@
-import { mostInARow } from '../../domain/value/streak.ts'
+import { maxInARow } from '../../domain/value/streak.ts'
 import { describeError } from '../../runtime/log.ts'
 import { undefinedColumn } from './column-type.ts'
 
@@ -31,7 +31,7 @@ export async function readWhatIsThere<T>(
   onBroken: (key: string, because: string) => void,
   inARow: Broken = { count: 0, because: '' },
 ): Promise<Map<string, T> | null> {
-  if (inARow.count >= mostInARow) {
+  if (inARow.count >= maxInARow) {
     for (const key of keys) onBroken(key, inARow.because)
     return new Map()
   }

@@ -50,12 +50,12 @@ export type Gathered = {
 const fullBytes = 786_432
 
 /** The limits of events kept in memory until the commit. */
-const mostKept = 4_000
-const mostKeptBytes = 1_572_864
-const mayKeep = (events: EventColumns) => events.count() <= mostKept && events.bytes() <= mostKeptBytes
+const maxKept = 4_000
+const maxKeptBytes = 1_572_864
+const mayKeep = (events: EventColumns) => events.count() <= maxKept && events.bytes() <= maxKeptBytes
 
 /** The limit of table reads per batch, in bytes; a single change may exceed it. */
-const mostReadBytes = 16 * 1_048_576
+const maxReadBytes = 16 * 1_048_576
 
 export const isFull = ({ events }: Gathered) => events.bytes() >= fullBytes
 
@@ -127,7 +127,7 @@ function placePage(taken: ReturnType<Pages['take']>, point: CommitPoint, ids: Ev
  * chunks. Transactions up to `storedLsn` are skipped: they were stored before a crash.
  */
 export function createGatherer(options: {
-  map: (parts: readonly TransactionPart[], isWhole: boolean, mostBytes: number) => Promise<Mapped>
+  map: (parts: readonly TransactionPart[], isWhole: boolean, maxBytes: number) => Promise<Mapped>
   storedLsn: Lsn
   ids: EventIds
   pages: Pages
@@ -144,12 +144,12 @@ export function createGatherer(options: {
   async function add(
     gathered: Gathered,
     parts: readonly TransactionPart[],
-    { isWhole, mostBytes }: { isWhole: boolean; mostBytes: number },
+    { isWhole, maxBytes }: { isWhole: boolean; maxBytes: number },
   ) {
     const last = parts.at(-1)
     if (!last) return
     const { commitLsn, committedAt } = last
-    const mapped = await options.map(parts, isWhole, mostBytes)
+    const mapped = await options.map(parts, isWhole, maxBytes)
     gathered.isSpoiled = true
     truncations.add(mapped.emptied, ids.last())
     pages.observe(parts, mapped)
@@ -173,11 +173,11 @@ export function createGatherer(options: {
     gathered.takenAtMs ??= options.nowMs()
     const isWhole = batch.kind === 'complete'
     const parts = isWhole ? batch.parts : [batch.part]
-    const mostBytes = divide(batch, 0.5) === null ? Number.POSITIVE_INFINITY : mostReadBytes
+    const maxBytes = divide(batch, 0.5) === null ? Number.POSITIVE_INFINITY : maxReadBytes
     await add(
       gathered,
       parts.filter(part => part.commitLsn > options.storedLsn),
-      { isWhole, mostBytes },
+      { isWhole, maxBytes },
     )
     gathered.confirmLsn = isWhole ? batch.confirmLsn : null
     if (isWhole) gathered.probe = batch.probe ?? gathered.probe

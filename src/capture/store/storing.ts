@@ -1,7 +1,7 @@
 import type { PoolClient } from 'pg'
 import type { ParkedChange } from '../../domain/event/event.ts'
 import type { TraceAppends, TracedEvent } from '../../domain/shown/spans.ts'
-import { mostTraced } from '../../domain/shown/trace.ts'
+import { maxTraced } from '../../domain/shown/trace.ts'
 import type { Lsn } from '../../domain/value/lsn.ts'
 import type { TimeId } from '../../domain/value/time-id.ts'
 import type { Outbox } from '../../outbox/database/database.ts'
@@ -116,7 +116,7 @@ export function noteTraced(
   const noted = storing.traced ?? { startMs, traced: [], events: 0 }
   const isAside = (event: TracedEvent) =>
     setAside.some(({ commitLsn, index }) => commitLsn === event.commitLsn && index === event.index)
-  noted.traced.push(...traced.filter(event => !isAside(event)).slice(0, mostTraced - noted.traced.length))
+  noted.traced.push(...traced.filter(event => !isAside(event)).slice(0, maxTraced - noted.traced.length))
   noted.events += events - setAside.length
   storing.traced = noted
 }

@@ -1,6 +1,6 @@
 import type { TableGapReason } from '../../domain/capture/captured.ts'
 import { formatLsn } from '../../domain/value/lsn.ts'
-import { mostInARow } from '../../domain/value/streak.ts'
+import { maxInARow } from '../../domain/value/streak.ts'
 import { type Outbox, transaction } from '../../outbox/database/database.ts'
 import type { Gap } from '../../outbox/source/gaps.ts'
 import { addToTableGap } from '../../outbox/source/table-gaps.ts'
@@ -25,7 +25,7 @@ export async function recordUnreadable(
   lost: readonly Unreadable[],
 ): Promise<void> {
   for (const { entityType, table, fromLsn, toLsn, because } of lost) {
-    const detail = `more than ${mostInARow} changes in succession could not be sent: ${because}. Fix that first`
+    const detail = `more than ${maxInARow} changes in succession could not be sent: ${because}. Fix that first`
     const gap = { slotName, entityType, tableName: table, reason, detail, fromLsn, toLsn }
     const isNew = await transaction(outbox.pool, client => addToTableGap(client, gap)).catch(throwOfStoring)
     if (isNew) log.error('capture.gap', { table, reason, detail, from_lsn: formatLsn(fromLsn) })

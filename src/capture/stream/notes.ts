@@ -6,7 +6,7 @@ const atOnceBytes = 1_048_576n
 const ownBytes = 32_768n
 const restMs = 5_000
 /** The notes of the few bytes after much WAL. */
-const mostTrailing = 3
+const maxTrailing = 3
 
 /**
  * Whether to record a further confirmable position although nothing was stored. A note writes WAL itself: so short distances
@@ -39,7 +39,7 @@ export function createNotes(start: Lsn, nowMs: () => number) {
       return isNoteDue(lsn - noted, nowMs() - notedAtMs, trailingLeft)
     },
     add(lsn: Lsn): void {
-      if (lsn - noted >= atOnceBytes) trailingLeft = mostTrailing
+      if (lsn - noted >= atOnceBytes) trailingLeft = maxTrailing
       else if (lsn - noted <= ownBytes) trailingLeft--
       noted = lsn
       notedAtMs = nowMs()

@@ -4,7 +4,7 @@ import { readSlotStatus } from '../source/preflight.ts'
 import type { Source } from '../source/source.ts'
 import { probePrefix } from './decode.ts'
 
-const usualIntervalMs = 10_000
+const defaultIntervalMs = 10_000
 const afterBytes = 262_144n
 
 /**
@@ -18,7 +18,7 @@ export async function sendProbes(
   const { source, slotName, intervalMs, nowMs, log } = options
   let last = 0n
   for (;;) {
-    await sleep(intervalMs ?? usualIntervalMs, signal)
+    await sleep(intervalMs ?? defaultIntervalMs, signal)
     if (signal.aborted) return
     try {
       const { walEnd } = await readSlotStatus(source, slotName)

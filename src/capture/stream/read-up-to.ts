@@ -16,7 +16,7 @@ const textLike = new Set([text, 1_042, 1_043])
 const bytea = 17
 
 /**
- * Reads rows for keys if their values have at most `mostBytes`; throws `TooMuch` otherwise. Postgres reports sizes without
+ * Reads rows for keys if their values have at most `maxBytes`; throws `TooMuch` otherwise. Postgres reports sizes without
  * reading, or at least without sending, the values.
  */
 export async function readUpTo(
@@ -30,13 +30,12 @@ export async function readUpTo(
     /** The columns to read, in SQL, as far as the catalogue knows them. */
     sized: readonly { readonly sql: string; readonly typeOid: number }[]
     catalogue: Pick<Catalogue, 'baseTypeOf'>
-    mostBytes: number
+    maxBytes: number
   },
 ): Promise<Pick<QueryArrayResult<(string | null)[]>, 'rows' | 'fields'>> {
-  const { columns, from, order, keys, sized, catalogue, mostBytes } = query
+  const { columns, from, order, keys, sized, catalogue, maxBytes } = query
   const ask = (text: string, values: unknown[]) => db.query({ text, values, rowMode: 'array' })
-  if (mostBytes === Number.POSITIVE_INFINITY)
-    return await ask(`select ${columns} ${from} ${order}`, [...keys])
+  if (maxBytes === Number.POSITIVE_INFINITY) return await ask(`select ${columns} ${from} ${order}`, [...keys])
   const sizes = sized.map(({ sql, typeOid }) => sizeOf(sql, catalogue.baseTypeOf(typeOid)))
   const size = `(${['0', ...sizes].join(' + ')})`
   const { rows, fields } = await ask(
@@ -45,7 +44,7 @@ export async function readUpTo(
        ${from} window up_to as (${order} rows unbounded preceding)
        ${order}
      ) as sized where "walhook before" <= $${keys.length + 1}`,
-    [...keys, mostBytes],
+    [...keys, maxBytes],
   )
   const count = Number(rows[0]?.at(-1) ?? 0)
   if (rows.length < count) throw new TooMuch(rows.length / count)

@@ -28,8 +28,8 @@ export function openReports(options: {
   let isPaused = false
   let lastByteAtMs = performance.now()
 
-  function report(asksForAnswer: boolean, received: Lsn = confirmed) {
-    send(statusUpdate(confirmed, Date.now(), asksForAnswer, received))
+  function report(wantsReply: boolean, received: Lsn = confirmed) {
+    send(statusUpdate(confirmed, Date.now(), wantsReply, received))
   }
 
   const silentMs = () => (isPaused ? 0 : performance.now() - lastByteAtMs)
@@ -82,7 +82,7 @@ export function openReports(options: {
  * any client that reports one. Only the flush position moves the slot.
  * https://www.postgresql.org/docs/current/protocol-replication.html#PROTOCOL-REPLICATION-STANDBY-STATUS-UPDATE
  */
-export function statusUpdate(lsn: Lsn, nowMs: number, asksForAnswer: boolean, received: Lsn = lsn): Buffer {
+export function statusUpdate(lsn: Lsn, nowMs: number, wantsReply: boolean, received: Lsn = lsn): Buffer {
   const bytes = Buffer.alloc(34)
   bytes.write('r', 0)
   const flushed = received > lsn ? 0n : lsn
@@ -90,6 +90,6 @@ export function statusUpdate(lsn: Lsn, nowMs: number, asksForAnswer: boolean, re
   bytes.writeBigUInt64BE(flushed, 9)
   bytes.writeBigUInt64BE(flushed, 17)
   bytes.writeBigInt64BE(BigInt(nowMs - 946_684_800_000) * 1000n, 25)
-  bytes.writeInt8(asksForAnswer ? 1 : 0, 33)
+  bytes.writeInt8(wantsReply ? 1 : 0, 33)
   return bytes
 }

@@ -10,7 +10,7 @@ import { insertCell, listCells, setCellUrl, urlPurpose } from '../../outbox/cell
 import { type Outbox, openOutbox, transaction } from '../../outbox/database/database.ts'
 import { hasPosition } from '../../outbox/log/position.ts'
 import { isSchemaName } from '../../outbox/schema/in-schema.ts'
-import { type Command, Misuse, parseOnce, printLine, report, wholeNumber } from '../kit/command.ts'
+import { type Command, parseOnce, printLine, report, UsageError, wholeNumber } from '../kit/command.ts'
 import { inCells, noCell, openMain } from './in-cells.ts'
 import { remove } from './remove.ts'
 
@@ -34,16 +34,18 @@ export const cell: Command = {
     const { drop, ...placement } = values
     const isPlaced = Object.keys(placement).length > 0
     if (verb === 'remove' && rest.length === 1 && !isPlaced) return await remove(rest[0]!, drop === true)
-    if (drop) throw new Misuse('only cell remove takes --drop')
+    if (drop) throw new UsageError('only cell remove takes --drop')
     if (verb === 'list' && rest.length === 0 && !isPlaced) return await list()
     if (verb === 'move' && rest.length === 2 && !isPlaced) {
       const webhookId = wholeNumber(rest[0]!)
       if (!(webhookId > 0 && webhookId < 2 ** 31))
-        throw new Misuse(`${JSON.stringify(rest[0])} is not a webhook id: walhook webhooks list shows them`)
+        throw new UsageError(
+          `${JSON.stringify(rest[0])} is not a webhook id: walhook webhooks list shows them`,
+        )
       return await move(webhookId, rest[1]!)
     }
     if (verb !== 'add' || rest.length !== 1)
-      throw new Misuse('cell takes add NAME, list, move WEBHOOK CELL, or remove NAME')
+      throw new UsageError('cell takes add NAME, list, move WEBHOOK CELL, or remove NAME')
     return await add(rest[0]!, placement)
   },
 }
@@ -53,15 +55,15 @@ const namePattern = /^[a-z0-9][a-z0-9_-]{0,39}$/
 async function add(name: string, given: { database?: string; schema?: string }): Promise<number> {
   const { database, schema = database ? 'walhook' : `walhook_${name.replaceAll('-', '_')}` } = given
   if (!namePattern.test(name) || name === 'main')
-    throw new Misuse(
+    throw new UsageError(
       `${JSON.stringify(name)} is not a cell name: use at most 40 lower-case letters, digits, - and _; main is taken`,
     )
   if (!isSchemaName(schema))
-    throw new Misuse(
+    throw new UsageError(
       `--schema ${JSON.stringify(schema)} is not a schema name: use at most 40 lower-case letters, digits and _`,
     )
   const parsed = database === undefined ? null : parseDatabaseUrl(database)
-  if (parsed && 'wrong' in parsed) throw new Misuse(`--database: ${parsed.wrong.join('; ')}`)
+  if (parsed && 'wrong' in parsed) throw new UsageError(`--database: ${parsed.wrong.join('; ')}`)
   const opened = await openMain()
   if (typeof opened === 'number') return opened
   await using main = opened.main

@@ -7,7 +7,7 @@ import { inCells, noCell } from './in-cells.ts'
 
 /** Longer than processes take to hear that a cell was removed, and to let go of it. */
 const letGoMs = 20_000
-const mostNamed = 10
+const maxNamed = 10
 
 /** Removes a cell without webhooks; with `isDropped`, its schema too. */
 export async function remove(name: string, isDropped: boolean): Promise<number> {
@@ -71,6 +71,6 @@ function keptProblem(name: string, removal: Removal & { ok: false }): Problem {
 }
 
 function listed(names: readonly string[]): string {
-  const more = names.length > mostNamed ? ` and ${names.length - mostNamed} more` : ''
-  return `${names.slice(0, mostNamed).join(', ')}${more}`
+  const more = names.length > maxNamed ? ` and ${names.length - maxNamed} more` : ''
+  return `${names.slice(0, maxNamed).join(', ')}${more}`
 }

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { describeError } from '../../runtime/log.ts'
-import { Misuse } from '../kit/command.ts'
+import { UsageError } from '../kit/command.ts'
 import type { Call } from './call.ts'
 import { atMost, header, moment, webhookId } from './options.ts'
 import {
@@ -37,7 +37,7 @@ export const create = subcommand(
     atMost(positionals, 0, 'create')
     const { name, url, trigger, header: headers, 'update-field': updateFields, mode, tenant } = values
     // An empty tenant would be a webhook for the entities of all.
-    if (tenant?.trim() === '') throw new Misuse('--tenant is empty')
+    if (tenant?.trim() === '') throw new UsageError('--tenant is empty')
     const given = {
       ...(name !== undefined && { name }),
       ...(url !== undefined && { url }),
@@ -55,13 +55,13 @@ export const create = subcommand(
     const body = values.file === undefined ? given : { ...readBody(values.file), ...given }
     const lacking = (['name', 'url', 'triggers'] as const).filter(field => !(field in body))
     if (lacking.length > 0)
-      throw new Misuse(
+      throw new UsageError(
         `create needs ${lacking.map(field => `--${field.replace('triggers', 'trigger')}`).join(', ')}`,
       )
-    const answer = await call()?.<ShownWebhook>('POST', '/api/webhooks', body)
-    if (!answer) return 1
-    if (!answer.ok) return refused(answer)
-    print(answer.value, webhookTable, values.json)
+    const called = await call()?.<ShownWebhook>('POST', '/api/webhooks', body)
+    if (!called) return 1
+    if (!called.ok) return refused(called)
+    print(called.value, webhookTable, values.json)
     return 0
   },
 )
@@ -71,10 +71,10 @@ function readBody(file: string): object {
   try {
     body = JSON.parse(readFileSync(file === '-' ? 0 : file, 'utf8'))
   } catch (error) {
-    throw new Misuse(`--file ${file}: ${describeError(error)}`)
+    throw new UsageError(`--file ${file}: ${describeError(error)}`)
   }
   if (typeof body === 'object' && body !== null && !Array.isArray(body)) return body
-  throw new Misuse(`--file ${file}: not a JSON object`)
+  throw new UsageError(`--file ${file}: not a JSON object`)
 }
 
 /** `webhooks test ID`: fails if the receiver refuses the test. */
@@ -84,11 +84,11 @@ export const sendTest = subcommand(
     const [text] = atMost(positionals, 1, 'test')
     const id = webhookId(text, 'test')
     const body = values.user === undefined ? {} : { user_id: values.user }
-    const answer = await call()?.<ShownAttempt>('POST', `/api/webhooks/${id}/test`, body)
-    if (!answer) return 1
-    if (!answer.ok) return refused(answer)
-    const { outcome, error } = answer.value
-    print(answer.value, attemptTable, values.json)
+    const called = await call()?.<ShownAttempt>('POST', `/api/webhooks/${id}/test`, body)
+    if (!called) return 1
+    if (!called.ok) return refused(called)
+    const { outcome, error } = called.value
+    print(called.value, attemptTable, values.json)
     if (outcome === 'delivered') return 0
     return refused({ ok: false, lines: [`the test was not delivered: ${error?.message ?? outcome}`] })
   },
@@ -108,8 +108,8 @@ export const resend = subcommand(
     const id = webhookId(text, 'resend')
     const isBeyond = values['beyond-triggers'] && { beyond_triggers: true }
     if (values.failed) {
-      if (eventIds.length > 0) throw new Misuse('resend takes one of EVENT and --failed')
-      if (values.from === undefined) throw new Misuse('resend --failed takes --from: --from 24h')
+      if (eventIds.length > 0) throw new UsageError('resend takes one of EVENT and --failed')
+      if (values.from === undefined) throw new UsageError('resend --failed takes --from: --from 24h')
       return await queue(
         `/api/webhooks/${id}/resend-failed`,
         { ...range(values), ...isBeyond },
@@ -118,15 +118,15 @@ export const resend = subcommand(
       )
     }
     if (eventIds.length === 0 || values.from !== undefined || values.to !== undefined)
-      throw new Misuse('resend takes the id of an EVENT, or --failed with --from')
+      throw new UsageError('resend takes the id of an EVENT, or --failed with --from')
     const send = call()
     if (!send) return 1
     const resent: object[] = []
     let status = 0
     for (const event_id of eventIds) {
-      const answer = await send<object>('POST', `/api/webhooks/${id}/resend`, { event_id, ...isBeyond })
-      if (answer.ok) resent.push(answer.value)
-      else status = refused({ ok: false, lines: answer.lines.map(line => `event ${event_id}: ${line}`) })
+      const called = await send<object>('POST', `/api/webhooks/${id}/resend`, { event_id, ...isBeyond })
+      if (called.ok) resent.push(called.value)
+      else status = refused({ ok: false, lines: called.lines.map(line => `event ${event_id}: ${line}`) })
     }
     print(
       resent,
@@ -151,7 +151,7 @@ export const replay = subcommand(
     const [text] = atMost(positionals, 1, 'replay')
     const id = webhookId(text, 'replay')
     if ((values.from === undefined) === (values.event === undefined))
-      throw new Misuse('replay takes one of --from and --event: --from 2h')
+      throw new UsageError('replay takes one of --from and --event: --from 2h')
     const body = {
       ...range(values),
       ...(values.trigger && { triggers: values.trigger.flatMap(some => some.split(',')) }),
@@ -181,16 +181,16 @@ async function queue(
   if (!send) return 1
   let queued = 0
   for (let cursor: string | null | undefined; cursor !== null; ) {
-    const answer = await send<{ queued: number; next_cursor: string | null }>('POST', path, {
+    const called = await send<{ queued: number; next_cursor: string | null }>('POST', path, {
       ...body,
       ...(cursor !== undefined && { cursor }),
     })
-    if (!answer.ok) {
+    if (!called.ok) {
       const before = queued > 0 ? [`${queued} deliveries were queued before this:`] : []
-      return refused({ ok: false, lines: [...before, ...answer.lines] })
+      return refused({ ok: false, lines: [...before, ...called.lines] })
     }
-    queued += answer.value.queued
-    cursor = answer.value.next_cursor
+    queued += called.value.queued
+    cursor = called.value.next_cursor
   }
   print({ queued }, fieldsTable, wantsJson)
   return 0

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { basename } from 'node:path'
 import { readClientConfig, readReference } from '../../config/client-config.ts'
 import { describeError } from '../../runtime/log.ts'
-import { type Command, Misuse, parseOnce, printLine, report } from '../kit/command.ts'
+import { type Command, parseOnce, printLine, report, UsageError } from '../kit/command.ts'
 import { openCall } from './call.ts'
 import { atMost } from './options.ts'
 import { refused } from './output.ts'
@@ -40,16 +40,16 @@ export const apply: Command = {
       },
     })
     const [file] = atMost(positionals, 1, 'apply')
-    if (file === undefined) throw new Misuse('apply takes a FILE: walhook apply webhooks.yaml')
+    if (file === undefined) throw new UsageError('apply takes a FILE: walhook apply webhooks.yaml')
     if (file === '-' && values.source === undefined)
-      throw new Misuse('apply - needs --source NAME: the name under which it manages these webhooks')
+      throw new UsageError('apply - needs --source NAME: the name under which it manages these webhooks')
     const source = values.source ?? basename(file)
     const read = readWebhooksFile(readText(file), readReference)
     if (!read.ok) return refused({ ok: false, lines: read.problems.map(problem => `${file}: ${problem}`) })
     const config = readClientConfig()
     report(config.warnings)
     if (!config.ok) return report(config.problems)
-    const answer = await openCall(config.config)<Applied>('POST', '/api/apply', {
+    const called = await openCall(config.config)<Applied>('POST', '/api/apply', {
       source,
       webhooks: read.webhooks,
       dry_run: values['dry-run'],
@@ -57,10 +57,10 @@ export const apply: Command = {
       force: values.force,
     })
     const hide = (text: string) => withoutValues(text, read.secrets)
-    if (!answer.ok) return refused({ ok: false, lines: answer.lines.map(line => hide(`${file}: ${line}`)) })
+    if (!called.ok) return refused({ ok: false, lines: called.lines.map(line => hide(`${file}: ${line}`)) })
     const lines = values.json
-      ? [JSON.stringify(answer.value, null, 2)]
-      : [...linesOf(answer.value), summaryOf(answer.value, values)]
+      ? [JSON.stringify(called.value, null, 2)]
+      : [...linesOf(called.value), summaryOf(called.value, values)]
     for (const line of lines) printLine(harmless(hide(line), true))
     return 0
   },
@@ -70,7 +70,7 @@ function readText(file: string): string {
   try {
     return readFileSync(file === '-' ? 0 : file, 'utf8')
   } catch (error) {
-    throw new Misuse(`${file}: ${describeError(error)}`)
+    throw new UsageError(`${file}: ${describeError(error)}`)
   }
 }
 

@@ -3,15 +3,15 @@ import { formatProblem } from '../../domain/value/problem.ts'
 import { describeError } from '../../runtime/log.ts'
 
 /** The answer of a running walhook; or why it refused, in lines for people. */
-export type Answer<T> =
+export type Called<T> =
   | { readonly ok: true; readonly value: T }
   | { readonly ok: false; readonly lines: readonly string[] }
 
 /** Calls the API of a running walhook. */
-export type Call = <T>(method: 'GET' | 'POST' | 'DELETE', path: string, body?: unknown) => Promise<Answer<T>>
+export type Call = <T>(method: 'GET' | 'POST' | 'DELETE', path: string, body?: unknown) => Promise<Called<T>>
 
 /** A test takes as long as its receiver, and a replay a while. */
-const answerMs = 60_000
+const responseTimeoutMs = 60_000
 
 export function openCall({ url, token }: ClientConfig): Call {
   const refuse = (found: string, mend: string, what = url) => ({
@@ -31,7 +31,7 @@ export function openCall({ url, token }: ClientConfig): Call {
         ...(body !== undefined && { body: JSON.stringify(body) }),
         // The token is for this address only.
         redirect: 'manual',
-        signal: AbortSignal.timeout(answerMs),
+        signal: AbortSignal.timeout(responseTimeoutMs),
       })
       text = await response.text()
     } catch (error) {
@@ -45,9 +45,9 @@ export function openCall({ url, token }: ClientConfig): Call {
     const location = response.headers.get('location')
     if (status >= 300 && status < 400)
       return refuse(`redirects to ${location ?? 'another address'}`, 'set WALHOOK_URL to where walhook runs')
-    const answer = parseJson(text)
-    if (response.ok && answer !== undefined) return { ok: true, value: answer }
-    if (!isProblem(answer))
+    const parsed = parseJson(text)
+    if (response.ok && parsed !== undefined) return { ok: true, value: parsed }
+    if (!isProblem(parsed))
       return refuse(`answers ${status}, but is not walhook`, 'set WALHOOK_URL to where walhook runs')
     if (status === 401)
       return refuse(
@@ -55,7 +55,7 @@ export function openCall({ url, token }: ClientConfig): Call {
         'create one with: walhook token NAME --role operator',
         'WALHOOK_TOKEN',
       )
-    return { ok: false, lines: linesOf(path, status, answer, response.headers.get('retry-after')) }
+    return { ok: false, lines: linesOf(path, status, parsed, response.headers.get('retry-after')) }
   }
 }
 
@@ -64,8 +64,8 @@ type Problem = {
   readonly errors?: readonly { readonly pointer: string; readonly detail: string }[]
 }
 
-function isProblem(answer: unknown): answer is Problem {
-  return typeof (answer as Problem | null)?.detail === 'string'
+function isProblem(parsed: unknown): parsed is Problem {
+  return typeof (parsed as Problem | null)?.detail === 'string'
 }
 
 function parseJson(text: string) {

@@ -1,5 +1,5 @@
-import { Misuse, wholeNumber } from '../kit/command.ts'
-import type { Answer } from './call.ts'
+import { UsageError, wholeNumber } from '../kit/command.ts'
+import type { Called } from './call.ts'
 import { atMost, moment } from './options.ts'
 import { fieldsTable, print, refused } from './output.ts'
 import { subcommand } from './subcommands.ts'
@@ -7,9 +7,9 @@ import type { Cell } from './table.ts'
 
 const json = { json: { type: 'boolean', default: false } } as const
 const text = { type: 'string' } as const
-const mostListed = 1_000
+const maxListed = 1_000
 /** With few matching events, a page may be empty although others follow: at most this many are read. */
-const mostPages = 50
+const maxPages = 50
 
 type Event = Readonly<Record<string, unknown>> & {
   readonly id: string
@@ -38,8 +38,8 @@ export const listEvents = subcommand(
   async ({ values, positionals }, call) => {
     atMost(positionals, 0, 'list')
     const wanted = wholeNumber(values.limit)
-    if (!(wanted >= 1 && wanted <= mostListed))
-      throw new Misuse(`--limit ${JSON.stringify(values.limit)} is not a number from 1 to ${mostListed}`)
+    if (!(wanted >= 1 && wanted <= maxListed))
+      throw new UsageError(`--limit ${JSON.stringify(values.limit)} is not a number from 1 to ${maxListed}`)
     const nowMs = Date.now()
     const query = Object.entries({
       entity_type: values.entity,
@@ -54,11 +54,11 @@ export const listEvents = subcommand(
     if (!get) return 1
     const events: ListedEvent[] = []
     let cursor: string | null | undefined
-    for (let pages = 0; events.length < wanted && cursor !== null && pages < mostPages; pages++) {
+    for (let pages = 0; events.length < wanted && cursor !== null && pages < maxPages; pages++) {
       const limit = String(Math.min(100, wanted - events.length))
       const address = new URLSearchParams([...query, ['limit', limit]])
       if (cursor) address.set('cursor', cursor)
-      const page: Answer<Page> = await get<Page>('GET', `/api/events?${address}`)
+      const page: Called<Page> = await get<Page>('GET', `/api/events?${address}`)
       if (!page.ok) return refused(page)
       events.push(...page.value.data)
       cursor = page.value.next_cursor
@@ -74,7 +74,7 @@ export const listEvents = subcommand(
 export const showEvent = subcommand(json, async ({ values, positionals }, call) => {
   const [id] = atMost(positionals, 1, 'show')
   if (id === undefined || !/^\d+$/.test(id))
-    throw new Misuse('show takes the ID of an event: walhook events list shows them')
+    throw new UsageError('show takes the ID of an event: walhook events list shows them')
   const get = call()
   if (!get) return 1
   const first = await get<ShownEvent>('GET', `/api/events/${id}`)

@@ -1,8 +1,8 @@
 import { stringify } from 'yaml'
 import { readClientConfig } from '../../config/client-config.ts'
 import { redacted } from '../../domain/shown/redact.ts'
-import { type Command, Misuse, parseOnce, report } from '../kit/command.ts'
-import { type Answer, openCall } from './call.ts'
+import { type Command, parseOnce, report, UsageError } from '../kit/command.ts'
+import { type Called, openCall } from './call.ts'
 import { atMost } from './options.ts'
 import { refused, type ShownWebhook } from './output.ts'
 import { asWritten } from './webhooks-file.ts'
@@ -27,7 +27,7 @@ export const exportWebhooks: Command = {
     })
     atMost(positionals, 0, 'export')
     const { source, tenant } = values
-    if (tenant === '') throw new Misuse('--tenant is empty')
+    if (tenant === '') throw new UsageError('--tenant is empty')
     const config = readClientConfig()
     report(config.warnings)
     if (!config.ok) return report(config.problems)
@@ -39,7 +39,7 @@ export const exportWebhooks: Command = {
         cursor: `${cursor}`,
         ...(tenant !== undefined && { tenant }),
       })
-      const page: Answer<Page> = await call('GET', `/api/webhooks?${query}`)
+      const page: Called<Page> = await call('GET', `/api/webhooks?${query}`)
       if (!page.ok) return refused(page)
       const { cells_away: away = [] } = page.value
       if (away.length > 0) return refused({ ok: false, lines: away.map(missing) })

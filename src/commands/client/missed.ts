@@ -32,10 +32,10 @@ export const missed = subcommand(
       print(started.value, fieldsTable, values.json)
       return 0
     }
-    const answer = await send<{ missed: Fields | null }>('GET', `/api/webhooks/${id}/missed`)
-    if (!answer.ok) return refused(answer)
+    const called = await send<{ missed: Fields | null }>('GET', `/api/webhooks/${id}/missed`)
+    if (!called.ok) return refused(called)
     print(
-      answer.value.missed,
+      called.value.missed,
       found => fieldsTable(found ?? { missed: 'none: no inactive time of the webhook is known' }),
       values.json,
     )
@@ -58,9 +58,9 @@ export const replays = subcommand(
       print(stopped.value, fieldsTable, values.json)
       return 0
     }
-    const answer = await send<{ data: readonly ShownReplay[] }>('GET', path)
-    if (!answer.ok) return refused(answer)
-    print(answer.value.data, replaysTable, values.json)
+    const called = await send<{ data: readonly ShownReplay[] }>('GET', path)
+    if (!called.ok) return refused(called)
+    print(called.value.data, replaysTable, values.json)
     return 0
   },
 )

@@ -1,17 +1,17 @@
 import { parseDuration } from '../../domain/value/duration.ts'
-import { Misuse, wholeNumber } from '../kit/command.ts'
+import { UsageError, wholeNumber } from '../kit/command.ts'
 
 export function webhookId(text: string | undefined, command: string): number {
   const id = wholeNumber(text ?? '')
   if (id > 0 && id < 2 ** 31) return id
   const found =
     text === undefined ? 'takes the ID of a webhook' : `${JSON.stringify(text)} is not the ID of a webhook`
-  throw new Misuse(`${command}: ${found}: walhook webhooks list shows them`)
+  throw new UsageError(`${command}: ${found}: walhook webhooks list shows them`)
 }
 
-export function atMost(positionals: readonly string[], most: number, command: string): readonly string[] {
-  if (positionals.length > most)
-    throw new Misuse(`${command}: unexpected argument ${JSON.stringify(positionals[most])}`)
+export function atMost(positionals: readonly string[], max: number, command: string): readonly string[] {
+  if (positionals.length > max)
+    throw new UsageError(`${command}: unexpected argument ${JSON.stringify(positionals[max])}`)
   return positionals
 }
 
@@ -21,7 +21,7 @@ export function moment(option: string, text: string, nowMs: number): string {
   const isTime = /^\d{4}-\d\d-\d\d(T\d\d:\d\d(:\d\d(\.\d{1,3})?)?(Z|[+-]\d\d:\d\d))?$/.test(text)
   const atMs = spanMs !== null ? nowMs - spanMs : isTime ? Date.parse(text) : Number.NaN
   if (Number.isFinite(atMs)) return new Date(atMs).toISOString()
-  throw new Misuse(
+  throw new UsageError(
     `${option} ${JSON.stringify(text)} is not a time: write 2h (for 2 hours ago), 2026-12-31 or 2026-12-31T12:00Z`,
   )
 }
@@ -30,6 +30,6 @@ export function moment(option: string, text: string, nowMs: number): string {
 export function header(text: string): [name: string, value: string] {
   const at = text.indexOf(':')
   // The problem never repeats the value: it may be a secret.
-  if (at < 1) throw new Misuse("--header is not a header: write it as --header 'Name: value'")
+  if (at < 1) throw new UsageError("--header is not a header: write it as --header 'Name: value'")
   return [text.slice(0, at).trim(), text.slice(at + 1).trim()]
 }

@@ -1,6 +1,6 @@
 import { readTerminal } from '../../config/terminal.ts'
 import { printLine } from '../kit/command.ts'
-import type { Answer } from './call.ts'
+import type { Called } from './call.ts'
 import { type Cell, type Colour, formatTable, harmless } from './table.ts'
 
 /** The shown fields of a webhook in the API. */
@@ -47,7 +47,7 @@ export function print<T>(
 }
 
 /** Prints why a call was refused; returns the exit status. */
-export function refused({ lines }: Answer<unknown> & { ok: false }): 1 {
+export function refused({ lines }: Called<unknown> & { ok: false }): 1 {
   for (const line of lines) process.stderr.write(`walhook: ${harmless(line)}\n`)
   return 1
 }

@@ -1,5 +1,5 @@
-import { Misuse, wholeNumber } from '../kit/command.ts'
-import type { Answer, Call } from './call.ts'
+import { UsageError, wholeNumber } from '../kit/command.ts'
+import type { Call, Called } from './call.ts'
 import { atMost, webhookId } from './options.ts'
 import {
   attemptsTable,
@@ -21,13 +21,13 @@ export const list = subcommand(
   { ...json, tenant: { type: 'string' } },
   async ({ values, positionals }, call) => {
     atMost(positionals, 0, 'list')
-    if (values.tenant?.trim() === '') throw new Misuse('--tenant is empty')
+    if (values.tenant?.trim() === '') throw new UsageError('--tenant is empty')
     const of = values.tenant === undefined ? '' : `&${new URLSearchParams({ tenant: values.tenant })}`
     const get = call()
     if (!get) return 1
     const webhooks: ShownWebhook[] = []
     for (let cursor: string | number | null = 0; cursor !== null; ) {
-      const page: Answer<Page<ShownWebhook>> = await get(
+      const page: Called<Page<ShownWebhook>> = await get(
         'GET',
         `/api/webhooks?limit=100&cursor=${cursor}${of}`,
       )
@@ -44,10 +44,10 @@ export const list = subcommand(
 export const show = subcommand(json, async ({ values, positionals }, call) => {
   const [text] = atMost(positionals, 1, 'show')
   const id = webhookId(text, 'show')
-  const answer = await call()?.<ShownWebhook>('GET', `/api/webhooks/${id}`)
-  if (!answer) return 1
-  if (!answer.ok) return refused(answer)
-  print(answer.value, webhookTable, values.json)
+  const called = await call()?.<ShownWebhook>('GET', `/api/webhooks/${id}`)
+  if (!called) return 1
+  if (!called.ok) return refused(called)
+  print(called.value, webhookTable, values.json)
   return 0
 })
 
@@ -65,15 +65,15 @@ export const log = subcommand(
       return await showAttempt(`/api/webhooks/${id}/log/`, attemptId, values.json, call)
     const limit = wholeNumber(values.limit)
     if (!(limit >= 1 && limit <= 100))
-      throw new Misuse(`--limit ${JSON.stringify(values.limit)} is not a number from 1 to 100`)
+      throw new UsageError(`--limit ${JSON.stringify(values.limit)} is not a number from 1 to 100`)
     const filter = values.failed ? '&outcome=refused,unreachable,blocked' : ''
-    const answer = await call()?.<Page<ShownAttempt>>(
+    const called = await call()?.<Page<ShownAttempt>>(
       'GET',
       `/api/webhooks/${id}/log?limit=${limit}${filter}`,
     )
-    if (!answer) return 1
-    if (!answer.ok) return refused(answer)
-    print(answer.value.data, attemptsTable, values.json)
+    if (!called) return 1
+    if (!called.ok) return refused(called)
+    print(called.value.data, attemptsTable, values.json)
     return 0
   },
 )
@@ -85,12 +85,12 @@ async function showAttempt(
   call: () => Call | null,
 ): Promise<number> {
   if (!/^\d+$/.test(id))
-    throw new Misuse(
+    throw new UsageError(
       `log: ${JSON.stringify(id)} is not the ID of a request: walhook webhooks log ID shows them`,
     )
-  const answer = await call()?.<ShownAttempt>('GET', `${path}${id}`)
-  if (!answer) return 1
-  if (!answer.ok) return refused(answer)
-  print(answer.value, attemptTable, wantsJson)
+  const called = await call()?.<ShownAttempt>('GET', `${path}${id}`)
+  if (!called) return 1
+  if (!called.ok) return refused(called)
+  print(called.value, attemptTable, wantsJson)
   return 0
 }

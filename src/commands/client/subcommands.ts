@@ -1,7 +1,7 @@
 import type { ParseArgsConfig, parseArgs } from 'node:util'
 import { readClientConfig } from '../../config/client-config.ts'
 import { nearest } from '../../domain/value/nearest.ts'
-import { type Command, Misuse, parseOnce, report } from '../kit/command.ts'
+import { type Command, parseOnce, report, UsageError } from '../kit/command.ts'
 import { type Call, openCall } from './call.ts'
 
 /** Asks for `call` once its arguments are read; null: the configuration is wrong, and its problems are printed. */
@@ -36,7 +36,7 @@ export function ofSubcommands(command: string, subcommands: Subcommands): Omit<C
     words: names,
     async run([name, ...args]) {
       const chosen = name !== undefined && Object.hasOwn(subcommands, name) && subcommands[name]
-      if (!chosen) throw new Misuse(unknown(name))
+      if (!chosen) throw new UsageError(unknown(name))
       return await chosen.run(args, () => {
         const { warnings, ...result } = readClientConfig()
         report(warnings)

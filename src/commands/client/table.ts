@@ -43,10 +43,10 @@ export function formatTable(
   const isCut = heads.map((_, i) => rows.some(row => !/^[\dTZ .:-]*$/.test(textOf(row[i] ?? ''))))
   const total = () => widths.reduce((sum, width) => sum + width + between.length, -between.length)
   while (total() > (columns ?? Number.POSITIVE_INFINITY)) {
-    const most = Math.max(...widths.filter((_, i) => isCut[i]))
-    if (most <= narrowest) break
-    const widest = widths.findIndex((width, i) => isCut[i] && width === most)
-    widths[widest]! -= Math.min(total() - columns!, most - narrowest)
+    const max = Math.max(...widths.filter((_, i) => isCut[i]))
+    if (max <= narrowest) break
+    const widest = widths.findIndex((width, i) => isCut[i] && width === max)
+    widths[widest]! -= Math.min(total() - columns!, max - narrowest)
   }
   const paint = (text: string, colour: Colour | 'bold' | null) =>
     hasColours && colour !== null && text !== '' ? `\u001b[${codes[colour]}m${text}\u001b[0m` : text

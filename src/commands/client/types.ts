@@ -1,5 +1,5 @@
-import { Misuse, printLine } from '../kit/command.ts'
-import type { Answer } from './call.ts'
+import { printLine, UsageError } from '../kit/command.ts'
+import type { Called } from './call.ts'
 import { atMost, webhookId } from './options.ts'
 import { print, refused } from './output.ts'
 import { subcommand } from './subcommands.ts'
@@ -31,7 +31,7 @@ export const types = subcommand(
     if (!get) return 1
     const data: ShownType[] = []
     for (let cursor: string | null = '0'; cursor !== null; ) {
-      const page: Answer<Page> = await get<Page>('GET', `/api/event-types?cursor=${cursor}`)
+      const page: Called<Page> = await get<Page>('GET', `/api/event-types?cursor=${cursor}`)
       if (!page.ok) return refused(page)
       data.push(...page.value.data)
       cursor = page.value.next_cursor
@@ -55,14 +55,14 @@ export const types = subcommand(
 export const schema = subcommand({}, async ({ positionals }, call) => {
   const [of] = atMost(positionals, 1, 'schema')
   if (of === undefined)
-    throw new Misuse('schema: takes the ID of a webhook, or a trigger: walhook webhooks types shows them')
+    throw new UsageError('schema: takes the ID of a webhook, or a trigger: walhook webhooks types shows them')
   const path = of.includes('.')
     ? `/api/event-types/${encodeURIComponent(of)}/schema`
     : `/api/webhooks/${webhookId(of, 'schema')}/schema`
-  const answer = await call()?.('GET', path)
-  if (!answer) return 1
-  if (!answer.ok) return refused(answer)
-  printLine(JSON.stringify(answer.value, null, 2))
+  const called = await call()?.('GET', path)
+  if (!called) return 1
+  if (!called.ok) return refused(called)
+  printLine(JSON.stringify(called.value, null, 2))
   return 0
 })
 

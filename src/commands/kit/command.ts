@@ -16,7 +16,7 @@ export type Command = {
 }
 
 /** Wrong arguments: exits with 2, and prints the usage. */
-export class Misuse extends Error {}
+export class UsageError extends Error {}
 
 export function printLine(line: string): void {
   process.stdout.write(`${line}\n`)
@@ -49,7 +49,7 @@ export function parseOnce<Wanted extends ParseArgsConfig>(
     token.kind === 'option' && !wanted.options?.[token.name]?.multiple ? token.name : [],
   )
   const tryTwice = names.find((name, i) => names.indexOf(name) !== i)
-  if (tryTwice !== undefined) throw new Misuse(`--${tryTwice} is given more than once`)
+  if (tryTwice !== undefined) throw new UsageError(`--${tryTwice} is given more than once`)
   return parseArgs(wanted)
 }
 
@@ -62,7 +62,7 @@ function tokensOf<Wanted extends ParseArgsConfig>(wanted: Wanted) {
     const [, option, name] = /^Unknown option '(-+([^']+))'/.exec(message) ?? []
     if (code !== 'ERR_PARSE_ARGS_UNKNOWN_OPTION' || !name) throw error
     const meant = nearest(name, Object.keys(wanted.options ?? {}))
-    throw new Misuse(`Unknown option '${option}'${meant === null ? '' : `: did you mean --${meant}?`}`)
+    throw new UsageError(`Unknown option '${option}'${meant === null ? '' : `: did you mean --${meant}?`}`)
   }
 }
 

@@ -1,6 +1,6 @@
 import type { App } from '../../app.ts'
 import type { Config } from '../../config/config.ts'
-import { readMapping, usualFile } from '../../config/read-mapping.ts'
+import { defaultFile, readMapping } from '../../config/read-mapping.ts'
 import { formatProblem, type Problem } from '../../domain/value/problem.ts'
 import { describeError, type Log } from '../../runtime/log.ts'
 
@@ -42,7 +42,7 @@ export function reloadOnHangUp(config: Config, log: Log) {
 const goesOn = 'the previous mapping stays in effect'
 
 async function reloadMapping({ mapping }: App, config: Config, log: Log): Promise<void> {
-  const file = config.mappingFile ?? usualFile
+  const file = config.mappingFile ?? defaultFile
   const problems: Problem[] = []
   const read = readMapping(file, problems)
   const outcome = problems.length > 0 ? mapping.refuse(problems) : await mapping.reload(read)

@@ -49,6 +49,6 @@ export async function auditedNames(
   { tenant }: Pick<Caller, 'tenant'>,
   ids: readonly number[],
 ): Promise<Map<number, string>> {
-  const { answers } = await overCells(control, outbox => webhookNames(outbox, ids, tenant))
-  return new Map(answers.flatMap(({ value }) => [...value]))
+  const { results } = await overCells(control, outbox => webhookNames(outbox, ids, tenant))
+  return new Map(results.flatMap(({ value }) => [...value]))
 }

@@ -88,6 +88,6 @@ export function holder(
   return { kind: 'token', name, tokenId: id, userId, role, tenant }
 }
 
-function keepLast(kept: Map<string, unknown>, most: number): void {
-  if (kept.size > most) kept.delete(kept.keys().next().value!)
+function keepLast(kept: Map<string, unknown>, max: number): void {
+  if (kept.size > max) kept.delete(kept.keys().next().value!)
 }

@@ -19,7 +19,7 @@ import type { Caller, Control } from '../kit/control.ts'
 /** Old hashes are read again at most once per interval, however many tokens are tried. */
 const oldKeptMs = 1_000
 
-const mostKnown = 10_000
+const maxKnown = 10_000
 
 /** The key of a caller's rate limit, for API and pages together: all callers of a tenant share one. */
 export function holderKey({ tokenId, tenant, subject }: Pick<Caller, 'tokenId' | 'tenant' | 'subject'>) {
@@ -90,7 +90,7 @@ export function createKnownCredentials(outbox: Outbox, prefix: CredentialPrefix)
     note(text, holder) {
       known.delete(text)
       known.set(text, holderKey(holder))
-      if (known.size > mostKnown) known.delete(known.keys().next().value!)
+      if (known.size > maxKnown) known.delete(known.keys().next().value!)
     },
 
     async isWorthAQuery(text) {

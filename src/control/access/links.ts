@@ -10,8 +10,8 @@ import { invalid, type Result, wrongField } from '../kit/result.ts'
 import { chooseTenant } from '../webhooks/tenant.ts'
 import { hashOf, newCredential } from './credentials.ts'
 
-export const usualLinkMinutes = 5
-export const mostLinkMinutes = 60
+export const defaultLinkMinutes = 5
+export const maxLinkMinutes = 60
 
 export type LinkWish = {
   /** Absent: the caller's own. */

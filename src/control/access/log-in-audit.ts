@@ -6,7 +6,7 @@ import { recordAudit } from '../../outbox/records/audit.ts'
 /** Further failures of a network are counted this long, and recorded together. */
 const countedMs = 60_000
 /** For all networks, so that many addresses can't fill the table either. */
-const mostInAMinute = 30
+const maxInAMinute = 30
 const maxNetworks = 1_000
 
 type Counted = { sinceMs: number; failures: number }
@@ -31,7 +31,7 @@ export function createLogInAudit({ outbox, nowMs }: { outbox: Pick<Outbox, 'pool
       }
       if (nowMs() - minute.sinceMs >= countedMs) minute = { sinceMs: nowMs(), records: 0 }
       networks.delete(network)
-      if (minute.records >= mostInAMinute) {
+      if (minute.records >= maxInAMinute) {
         keep(networks, network, { sinceMs: before?.sinceMs ?? Number.NEGATIVE_INFINITY, failures })
         return
       }

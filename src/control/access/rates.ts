@@ -3,7 +3,7 @@ import type { Caller } from '../kit/control.ts'
 import { holderKey } from './credentials.ts'
 
 /** Far more than programs and pages need, and less than a loop without a pause. */
-export const usualRate: RatePolicy = { quota: 3_000, windowS: 60 }
+export const defaultRate: RatePolicy = { quota: 3_000, windowS: 60 }
 
 /** More tokens and tenants than are ever active. */
 const maxHolders = 20_000

@@ -17,7 +17,7 @@ import type { Sessions } from './sessions.ts'
 
 /** Per network: each sign-in is a request to the provider. */
 const finishRate: RatePolicy = { quota: 30, windowS: 60 }
-const mostNetworks = 10_000
+const maxNetworks = 10_000
 
 export type SignInFailure = {
   readonly ok: false
@@ -76,7 +76,7 @@ export function createSignIn(options: {
     const taken = take(networks.get(network), finishRate, nowMs())
     networks.delete(network)
     networks.set(network, taken.bucket)
-    if (networks.size > mostNetworks) networks.delete(networks.keys().next().value!)
+    if (networks.size > maxNetworks) networks.delete(networks.keys().next().value!)
     return !taken.isAllowed
   }
 

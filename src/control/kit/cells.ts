@@ -2,7 +2,7 @@ import { type CellCursor, cursorOf } from '../../domain/cells/cell-cursor.ts'
 import { mergeSorted } from '../../domain/cells/merge-sorted.ts'
 import { because } from '../../domain/shown/reason.ts'
 import type { Cell, Cells } from '../../outbox/cells/cells.ts'
-import { askAgain, whileItAnswers, whyAway } from '../../outbox/cells/reach.ts'
+import { askAgain, whileReachable, whyAway } from '../../outbox/cells/reach.ts'
 import type { Outbox } from '../../outbox/database/database.ts'
 import { within } from '../../runtime/within.ts'
 import type { Caller, Control } from './control.ts'
@@ -10,14 +10,14 @@ import { type Failed, notFound, type Result, unavailable } from './result.ts'
 import { webhookFor } from './tenants.ts'
 
 /** The time limit of one question to a cell, in ms. Main has none: without it nothing is answered. */
-const answerMs = 10_000
+const responseTimeoutMs = 10_000
 const retryAfterS = 10
 
 type WithCells = Pick<Control, 'cells'>
 
 /** The answers of the cells that gave one, main first, and the names of the others, which a tenant does not see. */
 export type OverCells<T> = {
-  readonly answers: readonly { readonly cell: Cell; readonly value: T }[]
+  readonly results: readonly { readonly cell: Cell; readonly value: T }[]
   readonly away: readonly string[]
 }
 
@@ -32,7 +32,7 @@ export async function overCells<T>(
   const all = cells.all()
   const found = await Promise.all(all.map(cell => askOne(cells.main, cell, ask)))
   return {
-    answers: found.flatMap((answer, i) => (answer === null ? [] : [{ cell: all[i]!, ...answer }])),
+    results: found.flatMap((response, i) => (response === null ? [] : [{ cell: all[i]!, ...response }])),
     away: namesFor(
       cells,
       all.filter((_, i) => found[i] === null),
@@ -49,7 +49,7 @@ async function askOne<T>(main: Cell, cell: Cell, ask: (outbox: Outbox, cell: Cel
   if (cell.name === main.name) return { value: await ask(cell.outbox, cell) }
   if ((await whyAway(cell)) !== null) return null
   try {
-    return { value: await within(answerMs, whileItAnswers(cell, ask(cell.outbox, cell))) }
+    return { value: await within(responseTimeoutMs, whileReachable(cell, ask(cell.outbox, cell))) }
   } catch {
     askAgain(cell)
     return null
@@ -107,7 +107,7 @@ export async function inCell<T>(
   const cell = cells.all().find(each => each.outbox === outbox) ?? cells.main
   if (cell === cells.main) return await work()
   try {
-    return isRead ? await whileItAnswers(cell, work()) : await work()
+    return isRead ? await whileReachable(cell, work()) : await work()
   } catch (error) {
     askAgain(cell)
     if ((await whyAway(cell)) === null) throw error
@@ -135,13 +135,13 @@ export async function pageOverCells<T extends { readonly id: bigint | number }>(
   list: (outbox: Outbox, page: { limit: number; before: bigint | null }) => Promise<readonly T[]>,
   atMs: (item: T) => number,
 ): Promise<CellPage<T>> {
-  const { answers, away } = await overCells(control, async (outbox, { name }) =>
+  const { results, away } = await overCells(control, async (outbox, { name }) =>
     (await list(outbox, { limit: limit + 1, before: before?.get(name) ?? null })).map(item => ({
       ...item,
       cell: name,
     })),
   )
-  const lists = answers.map(({ value }) => value)
+  const lists = results.map(({ value }) => value)
   const found = mergeSorted(lists, (a, b) => atMs(a) > atMs(b), limit + 1)
   const items = found.slice(0, limit)
   return { items, next: found.length > limit ? cursorOf(items, before) : null, away }

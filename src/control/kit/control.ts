@@ -1,7 +1,7 @@
 import type { Actor } from '../../domain/access/audit.ts'
 import type { LanguageCode } from '../../domain/access/language.ts'
 import type { Role } from '../../domain/access/role.ts'
-import type { MailLack } from '../../domain/alert/recipient.ts'
+import type { MailProblem } from '../../domain/alert/recipient.ts'
 import type { Attempt } from '../../domain/delivery/attempt.ts'
 import type { ShownPace } from '../../domain/delivery/pace.ts'
 import type { AlertTrigger } from '../../domain/event/alert.ts'
@@ -63,7 +63,7 @@ export type Control = {
   /** The alerts that a webhook may subscribe to. */
   readonly alerts: readonly AlertTrigger[]
   /** The maximum attempts of a delivery. */
-  readonly mostAttempts: number
+  readonly maxAttempts: number
   readonly slotName: string
   readonly backfillAs: (entityType: string) => BackfillAction
   /** The entity types whose tables do not record the values before an update. */
@@ -101,12 +101,12 @@ export type Control = {
   /** This process' pace of a webhook; null: no recent request, or it does not deliver. */
   readonly paceOf: (webhookId: number) => ShownPace | null
   /** The highest limit of a webhook's requests in flight. */
-  readonly mostInFlight: number
+  readonly maxInFlight: number
   readonly earlyRetries: EarlyRetries
   /** The domains whose addresses get alerts without a confirmation. */
   readonly trustedDomains: readonly string[]
   /** What this process lacks to send emails; null: nothing, or other processes send them. */
-  readonly mailLacks: MailLack | null
+  readonly mailProblems: MailProblem | null
   readonly captureStatus: () => Promise<CaptureStatus>
   /** The part that needs no database. */
   readonly captureState: () => Pick<CaptureStatus, 'state' | 'reason' | 'code' | 'slotName'>

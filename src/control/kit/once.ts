@@ -6,7 +6,7 @@ import {
   findKey,
   freeKey,
   pruneKeys,
-  storeAnswer,
+  storeResponse,
   takeKey,
 } from '../../outbox/records/idempotency.ts'
 import { sleep } from '../../runtime/sleep.ts'
@@ -19,7 +19,7 @@ const pollEveryMs = 100
 
 export type Once =
   /** The answer of this call, or (`isReplay`) of the first one. */
-  | { readonly state: 'answered'; readonly answer: string; readonly isReplay: boolean }
+  | { readonly state: 'done'; readonly response: string; readonly isReplay: boolean }
   /** The key belongs to another request. */
   | { readonly state: 'other_request' }
   /** The first call is running, or its result is unknown. */
@@ -33,7 +33,7 @@ export type Once =
  * - free: until a call takes the key, after 24 hours, and at once if the call changed nothing (`work` returns null)
  * - taken: while the call runs. A call that was cut off leaves it taken: its effect is unknown, so the caller must check the
  *   state
- * - answered: from the end of the call
+ * - done: from the end of the call
  *
  * One of two simultaneous calls takes the key, the other waits `waitMs` for its answer, and then gets a conflict. Answers are
  * sealed: they may contain a signing secret or a token.
@@ -52,9 +52,9 @@ export async function once(
     const found = await findKey(outbox, key)
     if (found && !found.requestHash.equals(request.hash)) return { state: 'other_request' }
     if (typeof found?.answer === 'string') {
-      const opened = unseal(control.sealKey, answerPurpose(key), found.answer)
+      const opened = unseal(control.sealKey, responsePurpose(key), found.answer)
       return opened.ok
-        ? { state: 'answered', answer: opened.text, isReplay: true }
+        ? { state: 'done', response: opened.text, isReplay: true }
         : { state: 'failed', failure: unreadable, mayEnd: false }
     }
     const isCutOff = found !== null && found.ageMs >= cutOffAfterMs
@@ -64,13 +64,13 @@ export async function once(
   }
 
   await pruneKeys(outbox)
-  const answer = await work()
-  if (answer === null) {
+  const response = await work()
+  if (response === null) {
     await freeKey(outbox, key)
     return { state: 'changed_nothing' }
   }
-  await storeAnswer(outbox, key, sealAnswer(control, key, answer))
-  return { state: 'answered', answer, isReplay: false }
+  await storeResponse(outbox, key, sealResponse(control, key, response))
+  return { state: 'done', response, isReplay: false }
 }
 
 /** Callers from a link or a provider have keys with a blank, which no other key has. */
@@ -82,14 +82,14 @@ function keyOf({ kind, tenant, name, userId, subject }: Caller, key: string): st
 }
 
 /** The purpose that a call's answer is sealed for. */
-export const answerPurpose = ({ holder, key }: CallKey) => `walhook answer ${holder} ${key}`
+export const responsePurpose = ({ holder, key }: CallKey) => `walhook answer ${holder} ${key}`
 
-export function sealAnswer(
+export function sealResponse(
   { sealKey, randomBytes }: Pick<Control, 'sealKey' | 'randomBytes'>,
   key: CallKey,
-  answer: string,
+  response: string,
 ): string {
-  return seal(sealKey, answerPurpose(key), answer, randomBytes(nonceBytes))
+  return seal(sealKey, responsePurpose(key), response, randomBytes(nonceBytes))
 }
 
 const goingOn = conflict(because('once.going_on'))

@@ -39,31 +39,31 @@ export function controlFor(control: Control, { tenant }: Pick<Caller, 'tenant'>)
     cells,
     nowMs,
     sealKey,
-    mostAttempts,
+    maxAttempts,
     slotName,
     backfillAs,
     readWithoutPrevious,
     checkTarget,
   } = control
-  const { sendTest, tryTest, testLimiter, paceOf, mostInFlight, earlyRetries, randomBytes } = control
-  const { adminMac, publicUrl, trustedDomains, mailLacks } = control
+  const { sendTest, tryTest, testLimiter, paceOf, maxInFlight, earlyRetries, randomBytes } = control
+  const { adminMac, publicUrl, trustedDomains, mailProblems } = control
   const nothing = async () => {
     throw new Error('this is not for tenants')
   }
   return {
-    ...{ outbox, cells, nowMs, sealKey, mostAttempts, slotName, backfillAs, checkTarget },
+    ...{ outbox, cells, nowMs, sealKey, maxAttempts, slotName, backfillAs, checkTarget },
     ...{
       sendTest,
       tryTest,
       testLimiter,
       paceOf,
-      mostInFlight,
+      maxInFlight,
       earlyRetries,
       randomBytes,
       adminMac,
       publicUrl,
       trustedDomains,
-      mailLacks,
+      mailProblems,
     },
     ...(readWithoutPrevious && { readWithoutPrevious }),
     entityTypes: control.entityTypes.filter(isOurs),

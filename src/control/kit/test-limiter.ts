@@ -19,7 +19,7 @@ type Acquired = { readonly ok: true; readonly release: () => void } | Failed
  * Counts running tests, so that many tests open no more connections to a receiver than a webhook with events. Above the
  * limit, a test is refused at once, with a time to try again.
  */
-export function createTestLimiter(most: typeof usual = usual) {
+export function createTestLimiter(max: typeof usual = usual) {
   const taken = new Map<string, number>()
   const of = (key: string) => taken.get(key) ?? 0
 
@@ -40,18 +40,18 @@ export function createTestLimiter(most: typeof usual = usual) {
     return { ok: true, release }
   }
 
-  const callersBusy = () => busy(`${most.perCaller} tests of yours are running. No more can run at once.`)
+  const callersBusy = () => busy(`${max.perCaller} tests of yours are running. No more can run at once.`)
   const hostBusy = (host: string) =>
-    busy(`${most.perHost} tests to ${host} are running. No more can run at once.`)
+    busy(`${max.perHost} tests to ${host} are running. No more can run at once.`)
 
   /** A tenant's tests do not limit other tenants, not even at a common host. */
   function acquireOfTenant(tenant: string, host: string): Acquired {
     const [all, atHost] = [`tenant ${tenant}`, `tenant ${tenant} host ${host}`]
-    if (of(all) >= most.perCaller) return callersBusy()
-    if (of(atHost) >= most.perHost) return hostBusy(host)
-    if (of(all) === 0 && of('tenants') >= most.tenants)
-      return busy(`${most.tenants} tests are running. No more can run at once.`)
-    if (of(all) > 0 && of('more') >= most.more)
+    if (of(all) >= max.perCaller) return callersBusy()
+    if (of(atHost) >= max.perHost) return hostBusy(host)
+    if (of(all) === 0 && of('tenants') >= max.tenants)
+      return busy(`${max.tenants} tests are running. No more can run at once.`)
+    if (of(all) > 0 && of('more') >= max.more)
       return busy('A test of yours is running. There is no capacity for another now.')
     return acquired(by => {
       const before = of(all)
@@ -69,9 +69,9 @@ export function createTestLimiter(most: typeof usual = usual) {
       if (tenant !== null) return acquireOfTenant(tenant, host)
       const keys = ['all', `host ${host}`, `caller ${kind} ${tokenId ?? name}`] as const
       const [all, ofHost, ofCaller] = keys.map(of) as [number, number, number]
-      if (ofCaller >= most.perCaller) return callersBusy()
-      if (ofHost >= most.perHost) return hostBusy(host)
-      if (all >= most.total) return busy(`${most.total} tests are running. No more can run at once.`)
+      if (ofCaller >= max.perCaller) return callersBusy()
+      if (ofHost >= max.perHost) return hostBusy(host)
+      if (all >= max.total) return busy(`${max.total} tests are running. No more can run at once.`)
       return acquired(by => {
         for (const key of keys) count(key, by)
       })

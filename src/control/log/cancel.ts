@@ -21,7 +21,7 @@ export type Cancelled = { readonly cancelled: number; readonly isComplete: boole
 
 export type Count = queueDepth.Count
 /** A confirmation needs no exact number beyond this. */
-export const mostCounted = 10_000
+export const maxCounted = 10_000
 
 /** Every holder waits while a page is cancelled. */
 const pageRows = 1_000
@@ -83,12 +83,8 @@ export async function cancelWaiting(
 }
 
 /** How many deliveries of a webhook are pending or in flight, counted up to `most`. */
-export async function countWaiting(
-  { outbox }: Control,
-  webhookId: number,
-  most = mostCounted,
-): Promise<Count> {
-  return await queueDepth.countWaiting(outbox, webhookId, most)
+export async function countWaiting({ outbox }: Control, webhookId: number, max = maxCounted): Promise<Count> {
+  return await queueDepth.countWaiting(outbox, webhookId, max)
 }
 
 function recorded(waiting: Waiting): object {

@@ -18,8 +18,8 @@ type Listed = Scanned<listing.ListedEvent> & { readonly away: readonly string[] 
  * and alerts of its own. The page ends where the cell ends that has looked least far.
  */
 export async function listOverCells(control: Pick<Control, 'cells'>, page: EventPage): Promise<Listed> {
-  const { answers, away } = await overCells(control, outbox => listing.listEvents(outbox, page))
-  const all = answers.map(({ value }) => value)
+  const { results, away } = await overCells(control, outbox => listing.listEvents(outbox, page))
+  const all = results.map(({ value }) => value)
   if (control.cells.all().length === 1) return { ...all[0]!, away }
   const end = endOf(all)
   const merged = once(
@@ -39,9 +39,9 @@ export async function listOverCells(control: Pick<Control, 'cells'>, page: Event
 
 /** The oldest event up to which every cell has looked; null: all have looked at everything. */
 function endOf(all: readonly Scanned<unknown>[]): TimeId | null {
-  let most: TimeId | null = null
-  for (const { next } of all) if (next !== null && (most === null || next > most)) most = next
-  return most
+  let max: TimeId | null = null
+  for (const { next } of all) if (next !== null && (max === null || next > max)) max = next
+  return max
 }
 
 /** Each event once, from the first cell that has it. */
@@ -55,8 +55,8 @@ async function withStates(
 ): Promise<listing.ListedEvent[]> {
   if (events.length === 0) return []
   const ids = events.map(({ id }) => id)
-  const { answers } = await overCells(control, outbox => listing.readStates(outbox, ids, seenBy))
-  return events.map(event => ({ ...event, counts: sumOf(answers.map(({ value }) => value.get(event.id)!)) }))
+  const { results } = await overCells(control, outbox => listing.readStates(outbox, ids, seenBy))
+  return events.map(event => ({ ...event, counts: sumOf(results.map(({ value }) => value.get(event.id)!)) }))
 }
 
 function sumOf(all: readonly DeliveryCounts[]): DeliveryCounts {

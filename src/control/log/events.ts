@@ -26,7 +26,7 @@ type WithLabel = { readonly label: string | null }
 export type ExplainedDelivery = Explanation & { readonly webhookId: number; readonly webhookName: string }
 
 /** This many webhooks of an event are explained at once. */
-export const mostExplained = 1_000
+export const maxExplained = 1_000
 
 /** An event with deliveries, and the cells whose webhooks are missing because they do not answer. */
 type OfEvent<T> = T & { readonly away: readonly string[] }
@@ -38,8 +38,8 @@ async function findEvent<E>(
 ): Promise<E | null> {
   const found = await find(cells.main.outbox)
   if (found || cells.all().length === 1) return found
-  const { answers } = await overCells({ cells }, find)
-  return answers.find(({ value }) => value)?.value ?? null
+  const { results } = await overCells({ cells }, find)
+  return results.find(({ value }) => value)?.value ?? null
 }
 
 /**
@@ -62,10 +62,10 @@ export async function explainEvent(
   const { found, away } = await explainDeliveries(control, caller, whole, {
     webhookId,
     after,
-    limit: mostExplained + 1,
+    limit: maxExplained + 1,
   })
-  const deliveries = found.slice(0, mostExplained)
-  const next = found.length > mostExplained ? deliveries.at(-1)!.webhookId : null
+  const deliveries = found.slice(0, maxExplained)
+  const next = found.length > maxExplained ? deliveries.at(-1)!.webhookId : null
   if (webhookId !== null && deliveries.length === 0) return notFound('webhook', webhookId)
   return { ok: true, value: { event: withLabel(control, event), deliveries, next, away } }
 }
@@ -76,10 +76,10 @@ async function explainDeliveries(
   event: events.EventLine,
   { texts, ...which }: { webhookId: number | null; after: number; limit: number; texts?: ExplainTexts },
 ): Promise<OfEvent<{ found: ExplainedDelivery[] }>> {
-  const { answers, away } = await overCells(control, outbox =>
+  const { results, away } = await overCells(control, outbox =>
     readExplainFacts(outbox, event, { ...which, tenant }),
   )
-  const lists = answers.map(({ value }) => value)
+  const lists = results.map(({ value }) => value)
   const found = mergeSorted(lists, (a, b) => a.webhookId < b.webhookId, which.limit)
   return {
     found: found.map(({ facts, webhookId, name }) => ({
@@ -108,11 +108,11 @@ export async function readEventStory(
   const { found: explained } = await explainDeliveries(control, caller, whole, {
     webhookId: null,
     after: 0,
-    limit: mostExplained,
+    limit: maxExplained,
     texts,
   })
-  const { answers } = await overCells(control, outbox => readEventAttempts(outbox, eventId, null))
-  const attempts = new Map(answers.flatMap(({ value }) => [...value]))
+  const { results } = await overCells(control, outbox => readEventAttempts(outbox, eventId, null))
+  const attempts = new Map(results.flatMap(({ value }) => [...value]))
   const deliveries = explained.map(each => ({
     ...each,
     attempts: attempts.get(each.webhookId) ?? [],

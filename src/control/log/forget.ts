@@ -8,11 +8,11 @@ import { type Outbox, transaction } from '../../outbox/database/database.ts'
 import { headOf } from '../../outbox/log/position.ts'
 import { findLastEvent, isStoredType } from '../../outbox/reading/events.ts'
 import { recordAudit } from '../../outbox/records/audit.ts'
-import { listAnswers, replaceAnswer } from '../../outbox/records/idempotency.ts'
+import { listResponses, replaceResponse } from '../../outbox/records/idempotency.ts'
 import { sleep } from '../../runtime/sleep.ts'
 import { type OverCells, overCells } from '../kit/cells.ts'
 import type { Caller } from '../kit/control.ts'
-import { answerPurpose } from '../kit/once.ts'
+import { responsePurpose } from '../kit/once.ts'
 import { invalid, type Result, wrongField } from '../kit/result.ts'
 import { unknownType } from '../status/backfills.ts'
 
@@ -58,7 +58,7 @@ export async function forgetEntity(
   const upTo = (await findLastEvent(outbox))?.id ?? 0n
   const ofMain = await forget(outbox, entity, upTo, () => isOver(longestMs))
   const ofCells = await forgetInCells(control, entity, upTo, () => isOver(longestInCellMs))
-  const answers = await withdrawAnswers(outbox, control.sealKey, entity)
+  const answers = await withdrawResponses(outbox, control.sealKey, entity)
   const done = sumOf({ ...ofMain, answers }, ofCells)
   await transaction(outbox.pool, async client => {
     const { isComplete, away, ...counts } = done
@@ -81,12 +81,12 @@ async function forgetInCells(
     while (!isTimeOver() && (await headOf(outbox)) < upTo) await sleep(pollEveryMs)
     const hasAll = (await headOf(outbox)) >= upTo
     const done = await forget(outbox, entity, upTo, isTimeOver)
-    const answers = await withdrawAnswers(outbox, sealKey, entity)
+    const answers = await withdrawResponses(outbox, sealKey, entity)
     return { ...done, answers, isComplete: done.isComplete && hasAll }
   })
 }
 
-function sumOf(main: Done, { answers: others, away }: OverCells<Done | null>): ForgottenEverywhere {
+function sumOf(main: Done, { results: others, away }: OverCells<Done | null>): ForgottenEverywhere {
   const all = [main, ...others.flatMap(({ value }) => value ?? [])]
   const sum = (of: 'attempts' | 'batches' | 'deliveries' | 'answers') =>
     all.reduce((total, one) => total + one[of], 0)
@@ -100,12 +100,12 @@ function sumOf(main: Done, { answers: others, away }: OverCells<Done | null>): F
 }
 
 /** Withdraws stored answers that contain the entity or are unreadable: a repetition gets a conflict. */
-async function withdrawAnswers(outbox: Outbox, sealKey: SealKey | null, entity: Entity): Promise<number> {
+async function withdrawResponses(outbox: Outbox, sealKey: SealKey | null, entity: Entity): Promise<number> {
   let withdrawn = 0
-  for (const { key, answer } of await listAnswers(outbox)) {
-    const opened = sealKey && unseal(sealKey, answerPurpose(key), answer)
+  for (const { key, answer } of await listResponses(outbox)) {
+    const opened = sealKey && unseal(sealKey, responsePurpose(key), answer)
     if (opened?.ok && !holds(parsed(opened.text), entity)) continue
-    await replaceAnswer(outbox.pool, key, null)
+    await replaceResponse(outbox.pool, key, null)
     withdrawn++
   }
   return withdrawn

@@ -8,7 +8,7 @@ import { recordAudit } from '../../outbox/records/audit.ts'
 import { findWebhook } from '../../outbox/records/webhooks.ts'
 import type { Caller, Control } from '../kit/control.ts'
 import { type FieldProblem, invalid, notFound, type Result, wrongField } from '../kit/result.ts'
-import { type Count, mostCounted } from './cancel.ts'
+import { type Count, maxCounted } from './cancel.ts'
 import { beyondForAdmins, notActive } from './resend.ts'
 
 /** The events to send again. A time range includes its beginning and excludes its end; without an end it reaches to now. */
@@ -107,7 +107,7 @@ export async function countFailed(
   webhookId: number,
   { from, to }: { from: Date; to: Date },
 ): Promise<Count> {
-  return await outboxReplay.countFailed(outbox, webhookId, { from, to }, mostCounted)
+  return await outboxReplay.countFailed(outbox, webhookId, { from, to }, maxCounted)
 }
 
 function sourceOf(wish: ReplayWish, toMs: number): outboxReplay.ReplaySource {

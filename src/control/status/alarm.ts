@@ -38,8 +38,8 @@ export async function readAlarm(control: Control, nowMs: number): Promise<Alarm 
 }
 
 async function gapsNow({ outbox, captureState }: Control, nowMs: number): Promise<GapsNow> {
-  const answer = known.get(outbox)
-  if (answer && nowMs - answer.atMs < goodForMs && nowMs >= answer.atMs) return await answer.gaps
+  const cached = known.get(outbox)
+  if (cached && nowMs - cached.atMs < goodForMs && nowMs >= cached.atMs) return await cached.gaps
   const gaps = readGaps(outbox, captureState().slotName)
   known.set(outbox, { atMs: nowMs, gaps })
   gaps.catch(() => known.delete(outbox))

@@ -1,4 +1,4 @@
-import { type Backfill, usualRowsPerSecond } from '../../domain/capture/backfill.ts'
+import { type Backfill, defaultRowsPerSecond } from '../../domain/capture/backfill.ts'
 import type { BackfillAction } from '../../domain/event/event.ts'
 import { triggerOf } from '../../domain/event/trigger.ts'
 import { because, type Reason } from '../../domain/shown/reason.ts'
@@ -40,7 +40,7 @@ export async function startBackfill(
   const refusal = await refusalOfReceivers(control, { entityType, webhookId, actionType })
   if (refusal) return refusal
   const { slotName } = control
-  const rowsPerSecond = wish.rowsPerSecond ?? usualRowsPerSecond
+  const rowsPerSecond = wish.rowsPerSecond ?? defaultRowsPerSecond
   const made = await transaction(control.cells.main.outbox.pool, async client => {
     const input = { slotName, entityType, webhookId, actionType, rowsPerSecond }
     const backfill = await backfills.insertBackfill(client, input)
@@ -70,10 +70,10 @@ async function refusalOfReceivers(
 ): Promise<Failed | null> {
   const trigger = triggerOf(entityType, actionType)
   if (webhookId === null) {
-    const { answers } = await overCells(control, outbox =>
+    const { results } = await overCells(control, outbox =>
       backfills.backfillReceivers(outbox, { webhookId, trigger, countTo: 0 }),
     )
-    if (answers.some(({ value }) => value.length > 0)) return null
+    if (results.some(({ value }) => value.length > 0)) return null
     return conflict(because('backfill.no_receiver', { trigger }))
   }
   const cell = await reachableCell(control, webhookId)

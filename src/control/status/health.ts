@@ -41,13 +41,13 @@ async function trafficUntil(
 ): Promise<Traffic> {
   const { outbox } = control.cells.main
   const span = spanUntil(nowMs, bucketMs, count)
-  const answers = known.get(outbox) ?? new Map()
-  known.set(outbox, answers)
-  const answer = answers.get(bucketMs)
-  if (answer?.fromMs === span.fromMs) return await answer.traffic
+  const results = known.get(outbox) ?? new Map()
+  known.set(outbox, results)
+  const response = results.get(bucketMs)
+  if (response?.fromMs === span.fromMs) return await response.traffic
   const traffic = readTrafficOf(control, span, null)
-  answers.set(bucketMs, { fromMs: span.fromMs, traffic })
-  traffic.catch(() => answers.delete(bucketMs))
+  results.set(bucketMs, { fromMs: span.fromMs, traffic })
+  traffic.catch(() => results.delete(bucketMs))
   return await traffic
 }
 
@@ -57,20 +57,20 @@ export async function readTrafficOf(
   span: Span,
   tenant: string | null,
 ): Promise<Traffic> {
-  const { answers } = await overCells(control, outbox => readTraffic(outbox, span, tenant))
-  return sumTraffic(answers.map(({ value }) => value))
+  const { results } = await overCells(control, outbox => readTraffic(outbox, span, tenant))
+  return sumTraffic(results.map(({ value }) => value))
 }
 
 async function readMails(control: Pick<Control, 'cells'>): Promise<MailTrouble> {
-  const { answers } = await overCells(control, outbox => readMailTrouble(outbox))
-  return sumMails(answers.map(({ value }) => value))
+  const { results } = await overCells(control, outbox => readMailTrouble(outbox))
+  return sumMails(results.map(({ value }) => value))
 }
 
 /** Whether webhooks have addresses for alerts, and this process, which would send them, has no SMTP server. */
-async function lacksMail(control: Pick<Control, 'cells' | 'mailLacks'>): Promise<boolean> {
-  if (control.mailLacks !== 'smtp_server') return false
-  const { answers } = await overCells(control, hasRecipients)
-  return answers.some(({ value }) => value)
+async function lacksMail(control: Pick<Control, 'cells' | 'mailProblems'>): Promise<boolean> {
+  if (control.mailProblems !== 'smtp_server') return false
+  const { results } = await overCells(control, hasRecipients)
+  return results.some(({ value }) => value)
 }
 
 /** The health of walhook for people: figures, traffic and findings. */

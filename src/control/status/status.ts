@@ -12,7 +12,7 @@ import { overCells } from '../kit/cells.ts'
 import type { CaptureStatus, Control, MappingState } from '../kit/control.ts'
 import { sumQueues } from './sums.ts'
 
-export { mostBehind } from '../../outbox/cells/cells.ts'
+export { maxBehind } from '../../outbox/cells/cells.ts'
 export type { Gap }
 
 export type Status = {
@@ -68,6 +68,6 @@ export async function readStatus(control: Control): Promise<Status> {
 
 /** The pending deliveries of the cells that answer. */
 export async function readQueue(control: Pick<Control, 'cells'>): Promise<QueueDepth> {
-  const { answers } = await overCells(control, outbox => queueDepth(outbox))
-  return sumQueues(answers.map(({ value }) => value))
+  const { results } = await overCells(control, outbox => queueDepth(outbox))
+  return sumQueues(results.map(({ value }) => value))
 }

@@ -20,9 +20,9 @@ export type TenantHealth = {
 }
 
 /** Figures cover at most this many webhooks. */
-const mostWebhooks = 500
-const mostNamed = 10
-const mostCounted = 1_000
+const maxWebhooks = 500
+const maxNamed = 10
+const maxCounted = 1_000
 
 /** The health of one tenant's webhooks, and of nothing else. */
 export async function readTenantHealth(
@@ -30,31 +30,31 @@ export async function readTenantHealth(
   tenant: string,
   nowMs: number,
 ): Promise<TenantHealth> {
-  const [{ answers }, hour, day] = await Promise.all([
+  const [{ results }, hour, day] = await Promise.all([
     overCells(control, async outbox => {
-      const webhooks = await listWebhooks(outbox, { tenant, after: 0, limit: mostWebhooks })
+      const webhooks = await listWebhooks(outbox, { tenant, after: 0, limit: maxWebhooks })
       const ids = webhooks.map(({ id }) => id)
       const [waiting, dead] = await Promise.all([
-        countWaitingOf(outbox, ids, mostCounted),
-        countDeadOf(outbox, ids, mostCounted),
+        countWaitingOf(outbox, ids, maxCounted),
+        countDeadOf(outbox, ids, maxCounted),
       ])
       return { webhooks, waiting: [...waiting.values()], dead }
     }),
     readTrafficOf(control, spanUntil(nowMs, minuteMs, 60), tenant),
     readTrafficOf(control, spanUntil(nowMs, 15 * minuteMs, 96), tenant),
   ])
-  const found = answers.map(({ value }) => value)
+  const found = results.map(({ value }) => value)
   const webhooks = found.flatMap(({ webhooks }) => webhooks)
   const active = webhooks.filter(({ isActive }) => isActive)
   const dead = found.reduce((sum, { dead }) => sum + dead, 0)
   return {
     webhooks: webhooks.length,
-    disabled: active.filter(({ disabledAt }) => disabledAt !== null).slice(0, mostNamed),
+    disabled: active.filter(({ disabledAt }) => disabledAt !== null).slice(0, maxNamed),
     failing: active
       .filter(({ disabledAt, failingSince }) => disabledAt === null && failingSince !== null)
-      .slice(0, mostNamed),
+      .slice(0, maxNamed),
     waiting: sumOf(found.flatMap(({ waiting }) => waiting)),
-    dead: { count: Math.min(dead, mostCounted), isExact: dead <= mostCounted },
+    dead: { count: Math.min(dead, maxCounted), isExact: dead <= maxCounted },
     ...{ hour, day },
   }
 }

@@ -5,12 +5,12 @@ import { overCells } from '../kit/cells.ts'
 import type { Control } from '../kit/control.ts'
 
 const goodForMs = 2_000
-const mostKept = 1_000
+const maxKept = 1_000
 
-type Answer = { readonly atMs: number; readonly states: Promise<WebhookStates> }
+type Cached = { readonly atMs: number; readonly states: Promise<WebhookStates> }
 
 /** Cached answers, by tenant. */
-const known = new WeakMap<Outbox, Map<string | null, Answer>>()
+const known = new WeakMap<Outbox, Map<string | null, Cached>>()
 
 /** The webhook states of a tenant, or of all (null). Every page shows them: one query per two seconds at most. */
 export async function webhookStates(
@@ -19,32 +19,32 @@ export async function webhookStates(
   nowMs: number,
 ): Promise<WebhookStates> {
   const { outbox } = control.cells.main
-  const answers = known.get(outbox) ?? new Map<string | null, Answer>()
-  known.set(outbox, answers)
-  const answer = answers.get(tenant)
-  if (answer && nowMs - answer.atMs < goodForMs && nowMs >= answer.atMs) return await answer.states
-  if (answers.size >= mostKept) answers.clear()
+  const results = known.get(outbox) ?? new Map<string | null, Cached>()
+  known.set(outbox, results)
+  const response = results.get(tenant)
+  if (response && nowMs - response.atMs < goodForMs && nowMs >= response.atMs) return await response.states
+  if (results.size >= maxKept) results.clear()
   const states = readStates(control, tenant)
-  answers.set(tenant, { atMs: nowMs, states })
-  states.catch(() => answers.delete(tenant))
+  results.set(tenant, { atMs: nowMs, states })
+  states.catch(() => results.delete(tenant))
   return await states
 }
 
-const mostNamed = 10
+const maxNamed = 10
 
 async function readStates(control: Pick<Control, 'cells'>, tenant: string | null): Promise<WebhookStates> {
-  const { answers } = await overCells(control, outbox => readWebhookStates(outbox, tenant))
-  const all = answers.map(({ value }) => value)
+  const { results } = await overCells(control, outbox => readWebhookStates(outbox, tenant))
+  const all = results.map(({ value }) => value)
   const counts = { inactive: 0, disabled: 0, failing: 0, active: 0 }
   for (const state of shownStates) counts[state] = all.reduce((sum, { counts }) => sum + counts[state], 0)
   const unwell = all.flatMap(({ unwell }) => unwell).sort((a, b) => a.state.localeCompare(b.state))
-  return { counts, unwell: unwell.slice(0, mostNamed) }
+  return { counts, unwell: unwell.slice(0, maxNamed) }
 }
 
 /** How many webhooks the cells that answer have in each state, for monitoring. */
 export async function countStates(control: Pick<Control, 'cells'>): Promise<WebhookCounts> {
-  const { answers } = await overCells(control, outbox => countWebhooks(outbox))
-  const sum = (state: keyof WebhookCounts) => answers.reduce((total, { value }) => total + value[state], 0)
+  const { results } = await overCells(control, outbox => countWebhooks(outbox))
+  const sum = (state: keyof WebhookCounts) => results.reduce((total, { value }) => total + value[state], 0)
   return {
     active: sum('active'),
     failing: sum('failing'),

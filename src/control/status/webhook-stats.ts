@@ -17,7 +17,7 @@ export type WebhookStats = {
   readonly oldestPending: { readonly at: Date | null; readonly isExact: boolean }
 }
 
-const mostPending = 1_000
+const maxPending = 1_000
 
 export async function readWebhookStats(
   { outbox }: Control,
@@ -28,7 +28,7 @@ export async function readWebhookStats(
   const [day, week, pending, oldest] = await Promise.all([
     readPerformance(outbox, webhookId, spanWithNow(nowMs, hourMs, 24)),
     readPerformance(outbox, webhookId, spanWithNow(nowMs, 6 * hourMs, 28)),
-    countWaiting(outbox, webhookId, mostPending),
+    countWaiting(outbox, webhookId, maxPending),
     readOldestPending(outbox, webhookId),
   ])
   const at = oldest.eventId === null ? null : new Date(timeOf(oldest.eventId))

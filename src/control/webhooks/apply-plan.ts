@@ -119,7 +119,7 @@ function gone({ webhook: before, cell }: Present, prunes: boolean): Step {
 }
 
 async function allWebhooks(control: Control, { tenant }: Caller) {
-  const { answers, away } = await overCells(control, async (outbox, cell) => {
+  const { results, away } = await overCells(control, async (outbox, cell) => {
     const all: Present[] = []
     for (let after = 0; ; after = all.at(-1)!.webhook.id) {
       const page = await listWebhooks(outbox, { limit: 1_000, after, tenant })
@@ -127,6 +127,6 @@ async function allWebhooks(control: Control, { tenant }: Caller) {
       if (page.length < 1_000) return all
     }
   })
-  const lists = answers.map(({ value }) => value)
+  const lists = results.map(({ value }) => value)
   return { all: mergeSorted(lists, (a, b) => a.webhook.id < b.webhook.id), away }
 }

@@ -30,7 +30,7 @@ export async function listWithFigures(
 ): Promise<{ items: ListedWebhook[]; hasMore: boolean }> {
   const first = (page - 1) * perPage
   const hasOthers = control.cells.all().length > 1
-  const { answers } = await overCells(control, async (outbox, cell) => {
+  const { results } = await overCells(control, async (outbox, cell) => {
     const found = await searchWebhooks(outbox, {
       search,
       // A search must not reveal a hidden URL.
@@ -43,7 +43,7 @@ export async function listWithFigures(
     })
     return found.map(webhook => ({ webhook, cell }))
   })
-  const lists = answers.map(({ value }) => value)
+  const lists = results.map(({ value }) => value)
   const merged = mergeSorted(lists, (a, b) => goesFirst(sort, a.webhook, b.webhook))
   const found = hasOthers ? merged.slice(first, first + perPage + 1) : merged
   const shown = found.slice(0, perPage)
@@ -55,7 +55,7 @@ export async function listWithFigures(
       nowMs,
     ),
   )
-  const byId = new Map(figures.answers.flatMap(({ value }) => [...value]))
+  const byId = new Map(figures.results.flatMap(({ value }) => [...value]))
   const items = shown.flatMap(({ webhook }) => {
     const its = byId.get(webhook.id)
     return its ? [{ webhook, figures: its }] : []

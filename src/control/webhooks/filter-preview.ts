@@ -12,7 +12,7 @@ export type FilterPreview = {
   readonly matched: number
 }
 
-const most = 100
+const max = 100
 
 /**
  * Counts the newest events, at most 100, that the webhook would get and that a filter lets through. The work is bounded,
@@ -35,7 +35,7 @@ export async function previewFilter(
   // Updates without a trigger only count if they may be sent as another action.
   const isSentOtherwise = entering !== 'update' || leaving === 'delete'
   const heard = isSentOtherwise ? triggersHeard(state) : triggers
-  const events = await recentEvents(control.outbox, { triggers: heard, most, tenant: caller.tenant })
+  const events = await recentEvents(control.outbox, { triggers: heard, max, tenant: caller.tenant })
   const matched = events.filter(
     event => sentAction({ id: 0, tenant: caller.tenant, states: [state] }, event) !== null,
   ).length

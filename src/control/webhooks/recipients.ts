@@ -31,7 +31,7 @@ export type Recipient = {
   readonly askedAt: Date | null
 }
 
-type WithMain = Pick<Control, 'cells' | 'trustedDomains' | 'mailLacks'>
+type WithMain = Pick<Control, 'cells' | 'trustedDomains' | 'mailProblems'>
 type Of = Pick<Webhook, 'tenant' | 'alertTo'>
 
 /** The addresses of webhooks of tenants, which are asked if they are new. */
@@ -76,8 +76,8 @@ export async function recipientsOf(control: WithMain, { tenant, alertTo }: Of): 
 const trusted = { state: 'confirmed', waitsFor: null, reason: null, nextAt: null, askedAt: null } as const
 
 /** A process that sends emails knows what they lack; another sees it by what is left undone. */
-function waitOf({ mailLacks }: WithMain, row: addresses.MailAddress | null): AskWait | null {
-  return mailLacks ?? row?.waitsFor ?? (row?.isOverdue ? 'smtp_server' : null)
+function waitOf({ mailProblems }: WithMain, row: addresses.MailAddress | null): AskWait | null {
+  return mailProblems ?? row?.waitsFor ?? (row?.isOverdue ? 'smtp_server' : null)
 }
 
 /** Asks a recipient again who has not decided, and whom walhook is not asking anyway. */

@@ -15,7 +15,7 @@ import {
 } from '../../domain/webhook/webhook-secrets.ts'
 import { transaction } from '../../outbox/database/database.ts'
 import { recordAudit } from '../../outbox/records/audit.ts'
-import { lockAnswersOfOtherKeys, replaceAnswer } from '../../outbox/records/idempotency.ts'
+import { lockResponsesOfOtherKeys, replaceResponse } from '../../outbox/records/idempotency.ts'
 import * as secrets from '../../outbox/records/secrets.ts'
 import {
   findWebhook,
@@ -24,7 +24,7 @@ import {
   type SealedIdentity,
 } from '../../outbox/records/webhooks.ts'
 import type { Caller, Control } from '../kit/control.ts'
-import { answerPurpose, sealAnswer } from '../kit/once.ts'
+import { responsePurpose, sealResponse } from '../kit/once.ts'
 import { conflict, notFound, type Result } from '../kit/result.ts'
 import type { GivenIdentity } from './validate-fields.ts'
 
@@ -128,11 +128,11 @@ export async function rekey(
     for (const { id, sealed } of changed) await secrets.replaceSealed(client, id, sealed)
 
     let answers = 0
-    for (const { key, answer } of await lockAnswersOfOtherKeys(client, sealKey.id)) {
-      const opened = unseal(sealKey, answerPurpose(key), answer)
+    for (const { key, answer } of await lockResponsesOfOtherKeys(client, sealKey.id)) {
+      const opened = unseal(sealKey, responsePurpose(key), answer)
       // Its key is lost: a repetition of the call gets a conflict, and the answer expires after a day.
       if (!opened.ok) continue
-      await replaceAnswer(client, key, sealAnswer(control, key, opened.text))
+      await replaceResponse(client, key, sealResponse(control, key, opened.text))
       answers++
     }
     if (changed.length + answers > 0)

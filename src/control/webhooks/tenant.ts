@@ -20,5 +20,5 @@ export function chooseTenant(
   if (tenant === null) return { tenant, problems: [] }
   const isFit =
     tenant !== '' && tenant.length <= longestTenant && !tenant.includes('\0') && tenant.isWellFormed()
-  return isFit ? { tenant, problems: [] } : no(because('tenant.form', { most: longestTenant }))
+  return isFit ? { tenant, problems: [] } : no(because('tenant.form', { max: longestTenant }))
 }

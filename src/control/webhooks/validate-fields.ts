@@ -71,7 +71,7 @@ function validateValue(pointer: string, value: FilterValue): FieldProblem[] {
     return [wrongField(pointer, because('filter.number', { value: String(value) }))]
   if (typeof value !== 'string') return []
   if (value.length > longestValue)
-    return [wrongField(pointer, because('filter.long', { characters: value.length, most: longestValue }))]
+    return [wrongField(pointer, because('filter.long', { characters: value.length, max: longestValue }))]
   return value.includes('\0') || !value.isWellFormed() ? [wrongField(pointer, because('filter.text'))] : []
 }
 

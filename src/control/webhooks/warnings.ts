@@ -1,4 +1,4 @@
-import type { MailLack } from '../../domain/alert/recipient.ts'
+import type { MailProblem } from '../../domain/alert/recipient.ts'
 import {
   previousWarnings,
   type Warning,
@@ -16,19 +16,19 @@ export async function readWithoutPrevious(
 }
 
 /** What emails about a webhook lack: a public URL only where addresses are asked to confirm. */
-export function mailLackOf(
-  { mailLacks }: Pick<Control, 'mailLacks'>,
+export function mailProblemOf(
+  { mailProblems }: Pick<Control, 'mailProblems'>,
   { tenant }: Pick<Webhook, 'tenant'>,
-): MailLack | null {
-  return mailLacks === 'public_url' && tenant === null ? null : mailLacks
+): MailProblem | null {
+  return mailProblems === 'public_url' && tenant === null ? null : mailProblems
 }
 
 /** Settings of a webhook that have no effect now. Asks the source only where needed. */
 export async function warningsOf(
-  control: Pick<Control, 'readWithoutPrevious' | 'mailLacks'>,
+  control: Pick<Control, 'readWithoutPrevious' | 'mailProblems'>,
   webhook: Pick<Webhook, 'tenant' | 'alertTo' | 'triggers' | 'previous' | 'updateFields'>,
 ): Promise<Warning[]> {
-  const lack = webhook.alertTo.length === 0 ? null : mailLackOf(control, webhook)
+  const lack = webhook.alertTo.length === 0 ? null : mailProblemOf(control, webhook)
   const ofMail =
     lack === null ? [] : [{ pointer: '/alert_to', detail: reasonInEnglish(because(`mail.${lack}`)) }]
   if (!webhook.previous && webhook.updateFields === null) return ofMail

@@ -125,10 +125,10 @@ export async function listWebhooks(
   page: { limit: number; after: number; tenant?: string | null | undefined },
 ): Promise<Page<Webhook, number>> {
   const tenant = tenantAsked(caller, page.tenant)
-  const { answers, away } = await overCells(control, outbox =>
+  const { results, away } = await overCells(control, outbox =>
     webhooks.listWebhooks(outbox, { ...page, tenant, limit: page.limit + 1 }),
   )
-  const lists = answers.map(({ value }) => value)
+  const lists = results.map(({ value }) => value)
   const found = mergeSorted(lists, (a, b) => a.id < b.id, page.limit + 1)
   return { ...firstOf(found, page.limit), away }
 }

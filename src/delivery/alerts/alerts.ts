@@ -3,7 +3,7 @@ import { domainOf, mailOf, mailScheduleMs } from '../../domain/alert/mail-text.t
 import { isOfDomain, recipientKey, recipientPath, recipientState } from '../../domain/alert/recipient.ts'
 import type { SealKey } from '../../domain/webhook/seal.ts'
 import { timeOfNewAlert } from '../../outbox/by-hand/alert-ids.ts'
-import { incidentsToSend, mostAtOnce, sendAlerts } from '../../outbox/by-hand/send-alerts.ts'
+import { incidentsToSend, maxAtOnce, sendAlerts } from '../../outbox/by-hand/send-alerts.ts'
 import type { Outbox } from '../../outbox/database/database.ts'
 import { ensurePartitions } from '../../outbox/days/partitions.ts'
 import { type DueMail, dropMail, settleMail, takeMails } from '../../outbox/records/alert-mails.ts'
@@ -57,7 +57,7 @@ export function createAlerts(options: AlertOptions): Service[] {
           await endLostWithoutGaps(outbox)
           await pruneIncidents(outbox)
         }
-        await sleep(ids.length < mostAtOnce ? pollEveryMs : betweenMs, signal)
+        await sleep(ids.length < maxAtOnce ? pollEveryMs : betweenMs, signal)
       }
     },
   }

@@ -1,9 +1,9 @@
 import {
-  type Answer,
-  afterAnswer,
   firstPace,
   freeByPace,
   type Pace,
+  paceAfter,
+  type Reaction,
   type ShownPace,
   shownPace,
 } from '../../domain/delivery/pace.ts'
@@ -33,7 +33,7 @@ type Webhook = {
 /** The number of idle webhooks remembered; a forgotten pace is learned again. */
 const maxKnown = 100_000
 /** Per request in flight, one may be in the committing settlement, and one may wait for the next. */
-const mostUnsettled = 3
+const maxUnsettled = 3
 /** A receiver without a response for this long is silent. */
 const silentAfterMs = 1_000
 /** The interval of counting the requests of silent receivers. */
@@ -52,14 +52,14 @@ const nothingKnown = {
 } as const
 
 /** The known webhooks; idle ones are forgotten above the limit. */
-function createKnown(most: number) {
+function createKnown(max: number) {
   const webhooks = new Map<number, Webhook>()
 
   /** The state before the first request to this URL. */
   const unknown = ({ url, isFailing }: Receiver): Webhook => ({
     ...nothingKnown,
     url,
-    pace: firstPace(most, isFailing),
+    pace: firstPace(max, isFailing),
   })
 
   function forgetIdle() {
@@ -74,7 +74,7 @@ function createKnown(most: number) {
       webhooks.set(webhookId, webhook)
     }
     const { url } = receiver
-    if (webhook.url !== url) Object.assign(webhook, { url, pace: firstPace(most) })
+    if (webhook.url !== url) Object.assign(webhook, { url, pace: firstPace(max) })
     return webhook
   }
 
@@ -84,7 +84,7 @@ function createKnown(most: number) {
     /** A webhook at this URL, without a note of it. A changed URL is unknown. */
     at(webhookId: number, receiver: Receiver): Webhook {
       const known = webhooks.get(webhookId) ?? unknown(receiver)
-      return known.url === receiver.url ? known : { ...known, pace: firstPace(most) }
+      return known.url === receiver.url ? known : { ...known, pace: firstPace(max) }
     },
 
     /** Whether the last success of a webhook ended an outage. True once. */
@@ -106,7 +106,7 @@ function fairShare(own: number, free: number): number {
   return Math.max(Math.floor((free - 2 * own) / 3), least)
 }
 
-const hasAnswered = ({ pace }: Pick<Webhook, 'pace'>) => pace.answeredAtMs > Number.NEGATIVE_INFINITY
+const hasResponded = ({ pace }: Pick<Webhook, 'pace'>) => pace.respondedAtMs > Number.NEGATIVE_INFINITY
 
 /** Counts the requests of silent and unknown receivers: exactly at intervals, approximately in between. */
 function countSilent(total: number, nowMs: () => number) {
@@ -117,8 +117,8 @@ function countSilent(total: number, nowMs: () => number) {
   let countedAtMs = Number.NEGATIVE_INFINITY
 
   const isSilent = ({ pace, inFlight, busySinceMs }: Webhook) =>
-    pace.pauses > 0 || (inFlight > 0 && nowMs() - Math.max(busySinceMs, pace.answeredAtMs) > silentAfterMs)
-  const counts = (webhook: Webhook) => isSilent(webhook) || !hasAnswered(webhook)
+    pace.pauses > 0 || (inFlight > 0 && nowMs() - Math.max(busySinceMs, pace.respondedAtMs) > silentAfterMs)
+  const counts = (webhook: Webhook) => isSilent(webhook) || !hasResponded(webhook)
 
   function count() {
     if (nowMs() - countedAtMs < countEveryMs) return
@@ -136,15 +136,15 @@ function countSilent(total: number, nowMs: () => number) {
     mayHaveMore(webhook: Webhook): boolean {
       if (isSilent(webhook) || freeByPace(webhook.pace, webhook.inFlight, nowMs()) <= 0) return false
       count()
-      return hasAnswered(webhook) || heldBySilent < total / 4
+      return hasResponded(webhook) || heldBySilent < total / 4
     },
 
     /** How many more requests a webhook may have beside those of silent receivers. */
     freeBeside(webhook: Webhook): number {
-      const most = isSilent(webhook) ? total / 2 : hasAnswered(webhook) ? total : (7 * total) / 8
-      if (most === total) return total
+      const max = isSilent(webhook) ? total / 2 : hasResponded(webhook) ? total : (7 * total) / 8
+      if (max === total) return total
       count()
-      return Math.ceil(most) - held
+      return Math.ceil(max) - held
     },
     begins(webhook: Webhook): void {
       busy.add(webhook)
@@ -158,8 +158,8 @@ function countSilent(total: number, nowMs: () => number) {
 }
 
 /** The effect of an attempt on its receiver's state. */
-function noteEnd(webhook: Webhook, ended: { answer: Answer; startedAtMs: number }, nowMs: number): void {
-  if (ended.answer === 'delivered') {
+function noteEnd(webhook: Webhook, ended: { reaction: Reaction; startedAtMs: number }, nowMs: number): void {
+  if (ended.reaction === 'delivered') {
     if (isRecovery(webhook.outage, nowMs))
       Object.assign(webhook, { recoveredAtMs: nowMs, isRecoveryNews: true })
     webhook.deliveredAtMs = nowMs
@@ -176,8 +176,8 @@ function noteEnd(webhook: Webhook, ended: { answer: Answer; startedAtMs: number 
  * A request begins (`begin`), ends (`end`), and its settlement commits (`settled`). It counts until `end`; if settlements are
  * delayed, at most three times as many begin.
  */
-export function createCapacity({ most, total, nowMs }: { most: number; total: number; nowMs: () => number }) {
-  const { webhooks, of, at, ...recoveries } = createKnown(most)
+export function createCapacity({ max, total, nowMs }: { max: number; total: number; nowMs: () => number }) {
+  const { webhooks, of, at, ...recoveries } = createKnown(max)
   const silent = countSilent(total, nowMs)
   let inFlight = 0
   let unsettled = 0
@@ -190,8 +190,8 @@ export function createCapacity({ most, total, nowMs }: { most: number; total: nu
       freeByPace(pace, own, nowMs()),
       fairShare(own, total - inFlight),
       silent.freeBeside(webhook),
-      mostUnsettled * Math.ceil(pace.limit) - webhook.unsettled,
-      mostUnsettled * total - unsettled,
+      maxUnsettled * Math.ceil(pace.limit) - webhook.unsettled,
+      maxUnsettled * total - unsettled,
     )
     return Math.max(0, least)
   }
@@ -204,7 +204,7 @@ export function createCapacity({ most, total, nowMs }: { most: number; total: nu
       silent.mayHaveMore(at(webhookId, receiver)),
 
     /** Whether no further request may begin. */
-    isFull: () => inFlight >= total || unsettled >= mostUnsettled * total,
+    isFull: () => inFlight >= total || unsettled >= maxUnsettled * total,
 
     /** The pace of a webhook in this process; null: no recent request. */
     paceOf(webhookId: number): ShownPace | null {
@@ -226,21 +226,21 @@ export function createCapacity({ most, total, nowMs }: { most: number; total: nu
     end(
       webhookId: number,
       url: string,
-      ended: { answer: Answer; startedAtMs: number; retryAfterMs: number | null },
+      ended: { reaction: Reaction; startedAtMs: number; retryAfterMs: number | null },
     ): boolean {
       const webhook = webhooks.get(webhookId)!
       silent.ends(webhook)
       if (webhook.url === url)
-        webhook.pace = afterAnswer(webhook.pace, {
+        webhook.pace = paceAfter(webhook.pace, {
           ...ended,
           nowMs: nowMs(),
           inFlight: webhook.inFlight,
-          most,
+          max,
         })
       webhook.inFlight--
       inFlight--
       if (webhook.inFlight === 0) silent.rests(webhook)
-      if (ended.answer === 'cut off') return false
+      if (ended.reaction === 'cut off') return false
       noteEnd(webhook, ended, nowMs())
       return nowMs() - webhook.deliveredAtMs > wellForMs
     },

@@ -2,10 +2,10 @@ import { Client } from 'undici'
 import { withoutBrackets } from '../../domain/value/address.ts'
 import { type ClientIdentity, identityId } from '../../domain/webhook/client-certificate.ts'
 import { sleep } from '../../runtime/sleep.ts'
-import { type AnswerHead, createAnswerHead, readThrough } from './answer-head.ts'
-import { createHabits, type Habits } from './habits.ts'
 import { createIdleConnections } from './idle-connections.ts'
+import { createIdleLimits, type IdleLimits } from './idle-limits.ts'
 import { type Opening, type OpeningOptions, openSocket } from './opening.ts'
+import { createResponseHead, type ResponseHead, readThrough } from './response-head.ts'
 
 /** One connection to a receiver, for one request at a time. */
 export type Connection = {
@@ -14,7 +14,7 @@ export type Connection = {
   /** What it may be used for: origin and client certificate. */
   readonly key: string
   readonly madeAtMs: number
-  readonly answer: AnswerHead
+  readonly responseHead: ResponseHead
   /** The state of its opening; null: not begun. */
   opening: Opening | null
   /** Since when it is idle; null: unused, or in use. */
@@ -41,7 +41,7 @@ const idleForMs = ({ idleSinceMs }: Connection) => (idleSinceMs === null ? 0 : n
 
 /**
  * Keeps connections to receivers between requests, HTTP/1.1 only. One request takes a connection and returns it, so that each
- * attempt knows whether it opened one, where to, and how long it took. `createHabits` learns how long a receiver keeps them.
+ * attempt knows whether it opened one, where to, and how long it took. `createIdleLimits` learns how long a receiver keeps them.
  *
  * The guard's `lookup` resolves every name to checked addresses only. A connection serves one host, for at most a minute so
  * that it follows DNS. Idle ones are limited, per origin and in all, and closed after seconds.
@@ -49,7 +49,7 @@ const idleForMs = ({ idleSinceMs }: Connection) => (idleSinceMs === null ? 0 : n
 export function openConnections(options: OpeningOptions) {
   const idle = createIdleConnections<Connection>()
   const all = new Set<Connection>()
-  const habits = createHabits(nowMs)
+  const idleLimits = createIdleLimits(nowMs)
   let isClosed = false
 
   function open(origin: string, identity: ClientIdentity | null): Connection {
@@ -58,7 +58,7 @@ export function openConnections(options: OpeningOptions) {
     connection.client.on('disconnect', (_origin, _targets, error) => {
       // Unless its time here was up.
       const isTheirs = (error as NodeJS.ErrnoException | undefined)?.code !== 'UND_ERR_INFO'
-      if (isTheirs && connection.idleSinceMs !== null) habits.closed(origin, idleForMs(connection))
+      if (isTheirs && connection.idleSinceMs !== null) idleLimits.closed(origin, idleForMs(connection))
       drop(connection)
     })
     return connection
@@ -73,7 +73,7 @@ export function openConnections(options: OpeningOptions) {
 
   function takeKept(key: string): Connection | null {
     let connection = idle.take(key)
-    for (; connection && !isReusable(connection, habits); connection = idle.take(key)) drop(connection)
+    for (; connection && !isReusable(connection, idleLimits); connection = idle.take(key)) drop(connection)
     return connection
   }
 
@@ -88,7 +88,7 @@ export function openConnections(options: OpeningOptions) {
     /** As `take`, once the connection is safe to use, mostly at once: a new receiver may be closing its first one. */
     takeSurely(origin: string, identity: ClientIdentity | null): Connection | Promise<Connection> {
       const connection = take(origin, false, identity)
-      const doubtMs = connection.idleSinceMs === null ? 0 : habits.doubtMs(origin, idleForMs(connection))
+      const doubtMs = connection.idleSinceMs === null ? 0 : idleLimits.doubtMs(origin, idleForMs(connection))
       if (doubtMs === 0) return connection
       return sleep(doubtMs).then(() =>
         isClosed || !connection.client.destroyed ? connection : this.takeSurely(origin, identity),
@@ -102,10 +102,10 @@ export function openConnections(options: OpeningOptions) {
     },
 
     /** A response came over a reused connection, or its receiver says that it keeps it. */
-    noteKept: ({ origin }: Connection) => habits.keeps(origin),
+    noteKept: ({ origin }: Connection) => idleLimits.keeps(origin),
 
     /** The receiver closed a reused connection during a request. */
-    noteClosed: ({ origin, idleForMs }: Connection) => habits.closed(origin, idleForMs),
+    noteClosed: ({ origin, idleForMs }: Connection) => idleLimits.closed(origin, idleForMs),
 
     /** Keeps a connection after a successful request. */
     giveBack(connection: Connection): void {
@@ -127,10 +127,10 @@ export function openConnections(options: OpeningOptions) {
   }
 }
 
-function isReusable(connection: Connection, habits: Habits): boolean {
+function isReusable(connection: Connection, idleLimits: IdleLimits): boolean {
   const { client, origin, madeAtMs } = connection
   const isOld = nowMs() - madeAtMs > oldestMs
-  return !isOld && habits.isKept(origin, idleForMs(connection)) && !client.closed && !client.destroyed
+  return !isOld && idleLimits.isKept(origin, idleForMs(connection)) && !client.closed && !client.destroyed
 }
 
 /** Also while it is being opened: undici would wait for that to end. */
@@ -162,7 +162,7 @@ function openConnection(
       }
       connection.opening = openSocket(peer, options, (error, socket) => {
         if (error) callback(error, null)
-        else callback(null, readThrough(socket!, connection.answer))
+        else callback(null, readThrough(socket!, connection.responseHead))
       })
     },
   })
@@ -171,7 +171,7 @@ function openConnection(
     origin,
     key: keyOf(origin, identity),
     madeAtMs: nowMs(),
-    answer: createAnswerHead(nowMs),
+    responseHead: createResponseHead(nowMs),
     opening: null,
     idleSinceMs: null,
     idleForMs: 0,

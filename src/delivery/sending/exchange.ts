@@ -32,7 +32,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   chunks: Buffer[] | null = null
   read = 0
   sentMs: number | null = null
-  interimAnswers = 0
+  interimResponses = 0
   head: Pick<Response, 'status' | 'headers'> | null = null
   isOver = false
 
@@ -54,7 +54,7 @@ class Exchange implements Dispatcher.DispatchHandler {
     const problem = problemOfBeginning(this.asked)
     if (problem === null) {
       this.sentMs = performance.now()
-      this.connection.answer.begin()
+      this.connection.responseHead.begin()
       return
     }
     controller.abort(problem)
@@ -68,12 +68,12 @@ class Exchange implements Dispatcher.DispatchHandler {
   ): void {
     const { connection } = this
     if (status < 100) {
-      end(this, oddStatus(connection.answer.status() ?? String(status)), false)
+      end(this, oddStatus(connection.responseHead.status() ?? String(status)), false)
       return
     }
     if (status < 200) {
       // Interim responses may come, but an endless series must end.
-      if (++this.interimAnswers > mostInterimAnswers) end(this, onlyInterim, false)
+      if (++this.interimResponses > maxInterimResponses) end(this, onlyInterim, false)
       return
     }
     const headers = readHeaders(parsed)
@@ -190,7 +190,7 @@ function end(one: Exchange, error: Error | undefined, isReusable: boolean): void
 function phasesOf({ connection, sentMs }: Exchange, isNew: boolean): Partial<Record<Phase, number>> {
   const phases = isNew && connection.opening ? connection.opening.phases() : {}
   const nowMs = performance.now()
-  const firstByteMs = connection.answer.firstByteMs()
+  const firstByteMs = connection.responseHead.firstByteMs()
   if (sentMs !== null) phases.first_byte = round((firstByteMs ?? nowMs) - sentMs)
   if (firstByteMs !== null) phases.body = round(nowMs - firstByteMs)
   return phases
@@ -198,7 +198,7 @@ function phasesOf({ connection, sentMs }: Exchange, isNew: boolean): Partial<Rec
 
 /** The facts that undici omits about a refused response. */
 function clearerError({ connection, before, head }: Exchange, error: Error | undefined): Error | undefined {
-  if (error && isUnasked(error)) return unasked(connection.answer.status() ?? '')
+  if (error && isUnasked(error)) return unasked(connection.responseHead.status() ?? '')
   const isBare = connection.opening !== before && connection.opening?.isBare() === true
   return isBare && head === null && isLostConnection(error) ? closedBare : error
 }
@@ -219,7 +219,7 @@ const closedBare = Object.assign(new Error('closed after a handshake without a c
   code: 'CLOSED_BARE',
 })
 export const lapsed = new Error('another process may have taken over')
-const mostInterimAnswers = 20
+const maxInterimResponses = 20
 const onlyInterim = Object.assign(new Error('it sends interim answers (1xx) without end'), {
   code: 'HPE_INTERIM',
 })
@@ -232,13 +232,13 @@ const unasked = (status: string) =>
   Object.assign(new Error(`an answer ${status} that was not asked for`), { code: `HPE_UNASKED_${status}` })
 
 /** A receiver may respond before reading all of the request: this much certainly arrived with the head. */
-const mostSurelyRead = 32_768
+const surelyReadBytes = 32_768
 /** A refusing receiver is more likely to have read the head only. */
-const mostSurelyReadIfRefused = 8_192
+const surelyReadBytesIfRefused = 8_192
 
 function isSurelyRead(bytes: number, status: number): boolean {
   const isAccepted = status >= 200 && status <= 299
-  return bytes <= (isAccepted ? mostSurelyRead : mostSurelyReadIfRefused)
+  return bytes <= (isAccepted ? surelyReadBytes : surelyReadBytesIfRefused)
 }
 
 function saysItKeeps(headers: Readonly<Record<string, string>>): boolean {

@@ -31,7 +31,7 @@ export class TargetBlocked extends Error {
 }
 
 /** More URLs than a process serves: with one beyond it, each request would check its URL again, which takes as long as signing. */
-const mostChecked = 100_000
+const maxChecked = 100_000
 
 /** A URL that may be sent to, in the parts that a request needs: `URL` computes each part again whenever it is read. */
 export type CheckedTarget = { readonly ok: true; readonly origin: string; readonly path: string } | Refused
@@ -134,7 +134,7 @@ function createUrlCheck(fixed: TargetRules, ownNetworks: () => TargetRules['own'
     const rules = currentRules()
     const known = checked.get(urlText)
     if (known) return known
-    if (checked.size >= mostChecked) checked.clear()
+    if (checked.size >= maxChecked) checked.clear()
     const verdict = checkTargetUrl(urlText, rules)
     const target = verdict.ok ? partsOf(verdict.url) : verdict
     checked.set(urlText, target)

@@ -1,6 +1,6 @@
-const mostIdle = 600
+const maxIdle = 600
 /** As many as may be in flight: all webhooks may have one receiver. */
-const mostIdlePerKey = 500
+const maxIdlePerKey = 500
 
 /** The connections that no request uses, by what they may be used for. */
 export function createIdleConnections<Connection extends { readonly key: string }>() {
@@ -25,7 +25,7 @@ export function createIdleConnections<Connection extends { readonly key: string 
     /** False: there are enough. */
     add(connection: Connection): boolean {
       const kept = byKey.get(connection.key) ?? []
-      if (count >= mostIdle || kept.length >= mostIdlePerKey) return false
+      if (count >= maxIdle || kept.length >= maxIdlePerKey) return false
       kept.push(connection)
       byKey.set(connection.key, kept)
       count++

@@ -7,7 +7,7 @@ import { type Queue, type Task, waitingIn } from './queue.ts'
 import { readUpToOf } from './streams.ts'
 import { checked, due, superseded } from './tasks.ts'
 
-const mostChecked = 1_000
+const maxChecked = 1_000
 
 type Checking = {
   readonly outbox: Outbox
@@ -23,7 +23,7 @@ type Checking = {
  */
 export async function check(by: Checking): Promise<void> {
   const { toCheck } = by.machine
-  const some = toCheck.splice(0, mostChecked).filter(({ task }) => task.state === 'checking')
+  const some = toCheck.splice(0, maxChecked).filter(({ task }) => task.state === 'checking')
   try {
     await checkAll(by, some)
   } catch (error) {

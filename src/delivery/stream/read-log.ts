@@ -15,12 +15,12 @@ import {
 } from './streams.ts'
 
 /** The maximum tasks of the main streams in memory: a page is read while earlier ones are sent. */
-const mostFromMain = 1_500
+const maxFromMain = 1_500
 const scannedEvents = 4_000
 /** The lagging webhooks read for at once. */
-const mostReading = 3
+const maxReading = 3
 /** So many are found at once, and read one after another. */
-const mostFound = 100
+const maxFound = 100
 const page = { limit: wholePage.events, maxBytes: wholePage.bytes }
 
 /** Reads the changed webhooks, before anything else. */
@@ -46,15 +46,15 @@ export function takeMain(reader: Reader): void {
   const { machine, tail } = reader
   for (;;) {
     const from = mainReadUpTo(machine)
-    const most = mostFromMain - openFromMain(machine)
-    if (from === null || most <= 0) return
+    const max = maxFromMain - openFromMain(machine)
+    if (from === null || max <= 0) return
     // A share was acquired, or unsent events were forgotten.
     if (from < tail.fromId()) beginAgain(reader, from)
     if (from >= tail.upToId()) return
     // With one interested webhook as many as fit; with many, the tail keeps the rest.
-    const chunk = tail.after(from, most)
+    const chunk = tail.after(from, max)
     if (!chunk || !isUnderstood(reader, chunk.events)) return
-    takeMainPage(machine, { after: from, events: chunk.events, upTo: chunk.readUpTo }, mostFromMain)
+    takeMainPage(machine, { after: from, events: chunk.events, upTo: chunk.readUpTo }, maxFromMain)
   }
 }
 
@@ -118,7 +118,7 @@ export function findMissingPages(reader: Reader): void {
   const { lagging } = reader.machine
   reader.toRead.length = 0
   for (const queue of [...lagging]) {
-    if (reader.toRead.length >= mostFound) break
+    if (reader.toRead.length >= maxFound) break
     if (!missingPage(reader, queue)) continue
     // To the end of the queue.
     lagging.delete(queue)
@@ -130,7 +130,7 @@ export function findMissingPages(reader: Reader): void {
 
 /** Starts reading the missing pages, a few at a time. */
 export function readOwnPages(reader: Reader): void {
-  while (reader.reading < mostReading) {
+  while (reader.reading < maxReading) {
     const queue = reader.toRead.shift()
     if (!queue) return
     const missing = missingPage(reader, queue)

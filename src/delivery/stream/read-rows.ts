@@ -10,7 +10,7 @@ import type { Reader } from './reader.ts'
 import { readUpToOf, takeRows } from './streams.ts'
 import { blocked, due } from './tasks.ts'
 
-const mostPicked = 100
+const maxPicked = 100
 
 const sharesOf = ({ main, leaving }: Machine) => [...main.keys()].filter(share => !leaving.has(share))
 
@@ -34,7 +34,7 @@ async function pick(
   { outbox, holderId, machine, clockMs, freeCapacity }: Reader,
   queue: Queue,
 ): Promise<void> {
-  const limit = Math.min(mostPicked, freeCapacity(queue) - queue.ready.length)
+  const limit = Math.min(maxPicked, freeCapacity(queue) - queue.ready.length)
   queue.dueAtMs = Number.POSITIVE_INFINITY
   const webhook = { holderId, webhookId: queue.id, shares: sharesOf(machine), limit }
   const { deliveries, nextDueInMs } = await pickDue(outbox, webhook)

@@ -43,9 +43,9 @@ export function leave(machine: Machine, queue: Queue): void {
 }
 
 /** Adds a page that the main streams continue with, until `most` tasks are open: the rest is for later. */
-export function takeMain(machine: Machine, page: Page, most: number): void {
+export function takeMain(machine: Machine, page: Page, max: number): void {
   const follows = followers(machine.main, machine.leaving, page)
-  let left = most - openFromMain(machine)
+  let left = max - openFromMain(machine)
   let upTo = page.after
   for (const event of page.events) {
     if (left <= 0) {

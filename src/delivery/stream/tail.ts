@@ -3,7 +3,7 @@ import type { TimeId } from '../../domain/value/time-id.ts'
 import type { LogEvent } from '../../outbox/log/log.ts'
 
 /** Old events cost half as much again: V8 collects them late. */
-const mostBytes = 4_000_000
+const maxBytes = 4_000_000
 /** With as much ahead of the main streams, no page of the table is read. */
 const enough = { events: 500, bytes: 2_000_000 }
 /** The memory of an event beyond its texts. */
@@ -55,7 +55,7 @@ function add(held: Held, more: readonly LogEvent[], after: TimeId, upTo: TimeId)
   if (after > held.upToId) return false
   const fresh = more.filter(({ id }) => id > held.upToId)
   const freshBytes = sizeOf(fresh)
-  if (held.bytes + freshBytes > mostBytes) dropPassed(held)
+  if (held.bytes + freshBytes > maxBytes) dropPassed(held)
   for (const event of fresh) held.events.push(event)
   held.bytes += freshBytes
   held.upToId = upTo
@@ -97,7 +97,7 @@ export function createTail() {
       const { events, passed, bytes, passedBytes, upToId } = held
       if (upTo <= upToId) return true
       if (more === null) return false
-      if (passed < events.length && bytes - passedBytes + sizeOf(more) > mostBytes) return false
+      if (passed < events.length && bytes - passedBytes + sizeOf(more) > maxBytes) return false
       return add(held, more, after, upTo)
     },
 

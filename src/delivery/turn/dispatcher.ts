@@ -73,7 +73,7 @@ export function createDispatcher(options: DispatcherOptions): Service & {
   const waker = createWaker()
   const tail = createTail()
   const capacity = createCapacity({
-    most: options.maxInFlightPerWebhook,
+    max: options.maxInFlightPerWebhook,
     total: options.maxInFlight,
     nowMs: patience.nowMs,
   })

@@ -13,7 +13,7 @@ import { newestRead } from '../stream/streams.ts'
 export const reachIds = firstIdAt(100)
 
 /** The approximate maximum of positions per save, for lagging webhooks without urgency. */
-export const mostPositions = 240
+export const maxPositions = 240
 
 type ChangedPosition = { readonly stream: OwnStream; readonly position: OwnPosition }
 
@@ -28,12 +28,12 @@ type ChangedPosition = { readonly stream: OwnStream; readonly position: OwnPosit
  */
 export function createChoice() {
   let turn = 0
-  return (lagging: ReadonlySet<Queue>, waiting: ReadonlySet<Queue>, most: number): ChangedPosition[] => {
+  return (lagging: ReadonlySet<Queue>, waiting: ReadonlySet<Queue>, max: number): ChangedPosition[] => {
     const queues = [...lagging]
     const isUrgent = (queue: Queue) => waiting.has(queue) || isUnsaved(queue)
     const capacity = queues.filter(isUrgent).flatMap(changedOf)
     let looked = 0
-    for (let left = most; looked < queues.length && left > 0; looked++) {
+    for (let left = max; looked < queues.length && left > 0; looked++) {
       const queue = queues[(turn + looked) % queues.length]!
       const changed = isUrgent(queue) ? [] : changedOf(queue)
       capacity.push(...changed)
@@ -88,11 +88,11 @@ export function createProgress(options: { outbox: Outbox; holderId: number; mach
     wantReach: (queue: Queue) => void waiting.add(queue),
 
     /** Saves changed positions; of lagging webhooks without urgency about `most`. */
-    async save(most: number): Promise<'saved' | 'nothing to save' | 'fenced'> {
+    async save(max: number): Promise<'saved' | 'nothing to save' | 'fenced'> {
       const main = [...machine.main]
         .map(([share, window]) => ({ share, settledUpTo: settledUpTo(window) }))
         .filter(({ share, settledUpTo }) => saved.get(share) !== settledUpTo)
-      const own = choose(machine.lagging, waiting, machine.leaving.size > 0 ? Number.POSITIVE_INFINITY : most)
+      const own = choose(machine.lagging, waiting, machine.leaving.size > 0 ? Number.POSITIVE_INFINITY : max)
       waiting.clear()
       const joining = [...machine.lagging].filter(({ isJoining }) => isJoining)
       const gone = joining.flatMap(({ id, own }) => [...own!.keys()].map(share => ({ webhookId: id, share })))

@@ -5,13 +5,13 @@ import type { Service } from '../../runtime/service.ts'
 import { createWaker } from './waker.ts'
 
 /** The net below the wake-ups: a lease that has ended wakes nobody. */
-const usualPollMs = 10_000
+const defaultPollMs = 10_000
 /** Every holder waits while a page is queued. */
 const pageEvents = 1_000
 /** The turn of one replay before another's. */
 const turnMs = 10_000
 /** After a crash, another process continues after this. */
-const usualLeaseMs = 30_000
+const defaultLeaseMs = 30_000
 
 /**
  * The service that executes replays. Any number of processes run it; one of them works on each replay. `wake`: there may be a
@@ -20,8 +20,8 @@ const usualLeaseMs = 30_000
 export function createReplays({
   outbox,
   log,
-  leaseMs = usualLeaseMs,
-  pollMs = usualPollMs,
+  leaseMs = defaultLeaseMs,
+  pollMs = defaultPollMs,
 }: {
   outbox: Outbox
   log: Log

@@ -1,6 +1,6 @@
 import type { Attempt } from '../../domain/delivery/attempt.ts'
 import { isOverdue } from '../../domain/delivery/health.ts'
-import { classifyResponse, isPressed } from '../../domain/delivery/pace.ts'
+import { classifyAttempt, isOverloaded } from '../../domain/delivery/pace.ts'
 import { longestRetryAfterMs, parseRetryAfter } from '../../domain/delivery/retry.ts'
 import { decideNextOfShipment, type NextOfShipment } from '../../domain/delivery/shipment.ts'
 import { timeOf } from '../../domain/value/time-id.ts'
@@ -39,7 +39,7 @@ export function createSend(options: {
     const retryAfter = attempt.response?.headers['retry-after']
     const retryAfterMs = retryAfter === undefined ? null : parseRetryAfter(retryAfter, nowMs())
     const isFailing = capacity.end(target.webhookId, target.url, {
-      answer: classifyResponse({ outcome: attempt.outcome, status, errorClass: attempt.errorClass }),
+      reaction: classifyAttempt({ outcome: attempt.outcome, status, errorClass: attempt.errorClass }),
       startedAtMs,
       retryAfterMs,
     })
@@ -51,7 +51,7 @@ export function createSend(options: {
       retryAfterMs,
       scheduleMs,
       random: options.random(),
-      isAskedToWait: isPressed(status) && retryAfterMs !== null,
+      isAskedToWait: isOverloaded(status) && retryAfterMs !== null,
       isOutdated: capacity.hasRecoveredSince(target.webhookId, startedAtMs),
       ageMs: nowMs() - committedAtMs,
     })
@@ -64,7 +64,7 @@ export function createSend(options: {
       disable: isGone ? attempt.errorMessage : null,
       isFailing,
       isOverdue: isFailing && isOverdue(committedAtMs, nowMs(), scheduleMs),
-      holdMs: isPressed(status) ? Math.min(retryAfterMs ?? 0, longestRetryAfterMs) : 0,
+      holdMs: isOverloaded(status) ? Math.min(retryAfterMs ?? 0, longestRetryAfterMs) : 0,
     }
   }
 }

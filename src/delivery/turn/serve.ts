@@ -9,7 +9,7 @@ import { openReader } from '../stream/reader.ts'
 import type { Tail } from '../stream/tail.ts'
 import { begin, sendReady } from './begin.ts'
 import { createInFlight } from './in-flight.ts'
-import { createProgress, mostPositions } from './progress.ts'
+import { createProgress, maxPositions } from './progress.ts'
 import { capacityOf, mayBegin, type ServeOptions, type Serving } from './serving.ts'
 import { giveBackTaken, noteSettled, takeRowsToWrite } from './settled.ts'
 import { createSettler } from './settler.ts'
@@ -46,7 +46,7 @@ export function openServing(options: ServeOptions & { readonly tail: Tail }): Se
       wantBeat: () => wantBeat(serving),
     }),
     settler: createSettler({
-      takeRows: most => takeRowsToWrite(serving, most),
+      takeRows: max => takeRowsToWrite(serving, max),
       settle: what => settle(outbox, holderId, what),
       log,
       clockMs,
@@ -134,7 +134,7 @@ async function stop(serving: Serving): Promise<void> {
     while (machine.leaving.size > 0 && clockMs() < deadlineMs + settleWithinMs) {
       settler.wanted()
       await giveBackTaken(serving)
-      await saveNow(serving, mostPositions).catch(error =>
+      await saveNow(serving, maxPositions).catch(error =>
         log.error('delivery.save_failed', { reason: describeError(error) }),
       )
       if (machine.leaving.size > 0) await sleep(20)

@@ -1,9 +1,9 @@
 import type { Settled, ToSettle } from '../../outbox/settle/settle.ts'
-import { isOfData, withoutAnswer } from '../../outbox/settle/unstorable.ts'
+import { isOfData, withoutResponse } from '../../outbox/settle/unstorable.ts'
 import { describeError, type Log } from '../../runtime/log.ts'
 import { sleep } from '../../runtime/sleep.ts'
 
-const most = 200
+const max = 200
 /** With this many, a commit does not wait for more. */
 const enough = 20
 const longestRestMs = 20
@@ -11,7 +11,7 @@ const retryMs = 500
 
 type SettlerOptions = {
   /** The rows to write with the next commit. */
-  takeRows: (most: number) => { readonly rows: ToSettle['aside']; readonly isAll: boolean }
+  takeRows: (max: number) => { readonly rows: ToSettle['aside']; readonly isAll: boolean }
   settle: (what: ToSettle) => Promise<Settled>
   log: Log
   clockMs: () => number
@@ -45,8 +45,8 @@ export function createSettler(options: SettlerOptions) {
       if (attempts.length < enough) await rest(restsUntilMs - clockMs())
       isWanted = false
       // Rows come first: a settlement may be of one of them.
-      const { rows: aside, isAll } = options.takeRows(5 * most)
-      const settlements = isAll ? attempts.splice(0, most) : []
+      const { rows: aside, isAll } = options.takeRows(5 * max)
+      const settlements = isAll ? attempts.splice(0, max) : []
       if (settlements.length + aside.length === 0) break
       if (attempts.length > 0 || !isAll) isWanted = true
       await settleSurely({ settlements, aside })
@@ -137,7 +137,7 @@ function createSurely(
     const [settlement] = settlements
     try {
       const settled = settlement
-        ? await options.settle({ settlements: [withoutAnswer(settlement, error)], aside: [] })
+        ? await options.settle({ settlements: [withoutResponse(settlement, error)], aside: [] })
         : null
       log.error('delivery.answer_not_stored', { ...factsOf(settlement), reason: describeError(error) })
       options.onSettled(what, settled)

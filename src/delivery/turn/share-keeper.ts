@@ -40,7 +40,7 @@ export function createShareKeeper(options: {
     // Includes shares of an earlier claim whose answer was lost.
     const isMissing = ({ share }: { share: number }) => !machine.main.has(share)
     if (claim === 0 && !shares.some(each => each.holderId === holderId && isMissing(each))) return
-    const claimed = (await claimShares(outbox, { holderId, most: claim })).filter(isMissing)
+    const claimed = (await claimShares(outbox, { holderId, max: claim })).filter(isMissing)
     if (claimed.length === 0) return
     const taken = claimed.map(({ share }) => share)
     // Positions of lagging webhooks come with the share, and each webhook has its queue.

@@ -1,7 +1,7 @@
 import { releaseShares } from '../../outbox/holders/holders.ts'
 import { describeError } from '../../runtime/log.ts'
 import { release } from '../stream/streams.ts'
-import { isShareDone, mostPositions, reachOf } from './progress.ts'
+import { isShareDone, maxPositions, reachOf } from './progress.ts'
 import type { Serving } from './serving.ts'
 
 export const beatEveryMs = 700
@@ -42,7 +42,7 @@ export function save(serving: Serving, nowMs: number): void {
   const isTime = nowMs >= next.saveMs
   if (isTime) next.saveMs = nowMs + saveEveryMs
   serving.isSaveWanted = false
-  serving.saving = saveNow(serving, isTime ? mostPositions : 0)
+  serving.saving = saveNow(serving, isTime ? maxPositions : 0)
     .catch(error => {
       log.error('delivery.save_failed', { reason: describeError(error) })
       return true
@@ -54,11 +54,11 @@ export function save(serving: Serving, nowMs: number): void {
 }
 
 /** Saves positions, and releases shares without open tasks. Returns whether there was anything to do. */
-export async function saveNow(serving: Serving, most: number): Promise<boolean> {
+export async function saveNow(serving: Serving, max: number): Promise<boolean> {
   const { machine, progress, outbox, keeper } = serving
   const { holderId } = serving.membership
   const done = [...machine.leaving].filter(share => isShareDone(machine, share))
-  const saved = await progress.save(most)
+  const saved = await progress.save(max)
   if (saved === 'fenced') serving.isFenced = true
   if (serving.isFenced || done.length === 0) return saved !== 'nothing to save'
   await releaseShares(outbox, { holderId, shares: done, isLeaving: keeper.isStopping() })

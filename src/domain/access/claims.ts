@@ -35,7 +35,7 @@ export type MappedClaims =
   | { readonly ok: true; readonly user: SignedInUser }
   | { readonly ok: false; readonly refusal: ClaimRefusal; readonly subject: string; readonly name: string }
 
-const usualNames = ['email', 'preferred_username', 'upn', 'name']
+const defaultNames = ['email', 'preferred_username', 'upn', 'name']
 const longestName = 200
 const longestUserId = 200
 
@@ -63,7 +63,7 @@ export function lacksClaims(mapping: ClaimMapping, claims: Claims): boolean {
   const { roleClaim, tenantClaim, nameClaim, userClaim } = mapping
   const wanted = [roleClaim, tenantClaim, nameClaim, userClaim].filter(one => one !== null)
   if (wanted.some(one => claimAt(claims, one) === undefined)) return true
-  return nameClaim === null && !usualNames.some(one => textsOf(claims[one]).length > 0)
+  return nameClaim === null && !defaultNames.some(one => textsOf(claims[one]).length > 0)
 }
 
 /** The claim with exactly this name, which may be a URL with dots; otherwise the dots are a path. */
@@ -95,7 +95,7 @@ function tenantOfClaims(
 }
 
 function nameOf({ nameClaim }: ClaimMapping, claims: Claims & { readonly sub: string }): string {
-  const names = nameClaim === null ? usualNames : [nameClaim]
+  const names = nameClaim === null ? defaultNames : [nameClaim]
   const found = names.map(one => textsOf(claimAt(claims, one))[0]).find(one => one !== undefined)
   // Control characters and marks that change the writing direction.
   const plain = (found ?? claims.sub).replaceAll(/[\p{Cc}\p{Bidi_Control}]/gu, ' ')

@@ -19,12 +19,12 @@ export const failingAfterMs = minuteMs
 export type Pace = {
   readonly quietMs: number
   readonly restMs: number | null
-  readonly mostMs: number | null
+  readonly maxMs: number | null
   readonly gatherMs: number
 }
 
-const lasting = { quietMs: 15 * minuteMs, restMs: null, mostMs: null, gatherMs: 0 }
-const single = { quietMs: 0, restMs: hourMs, mostMs: dayMs, gatherMs: 5_000 }
+const lasting = { quietMs: 15 * minuteMs, restMs: null, maxMs: null, gatherMs: 0 }
+const single = { quietMs: 0, restMs: hourMs, maxMs: dayMs, gatherMs: 5_000 }
 
 export const incidentPaces: Readonly<Record<IncidentKind, Pace>> = {
   'webhook.failing': lasting,

@@ -19,7 +19,7 @@ export type RecipientState = (typeof recipientStates)[number]
 export const askWaits = ['smtp_server', 'public_url', 'daily_limit'] as const
 export type AskWait = (typeof askWaits)[number]
 /** What is not configured: emails need a server, those with a link walhook's public URL as well. */
-export type MailLack = Exclude<AskWait, 'daily_limit'>
+export type MailProblem = Exclude<AskWait, 'daily_limit'>
 
 /** The state of a stored address; null: it is not stored yet. */
 export function recipientState(
@@ -48,7 +48,7 @@ export const isOfDomain = (address: string, domains: readonly string[]): boolean
 /** After an email, an admin can ask again this much later. */
 export const askAgainAfterMs = 10 * 60_000
 /** Mails that ask, per day: by one tenant, and to one address. */
-export const mostAskedPerDay = { ofTenant: 50, ofAddress: 5 }
+export const maxAskedPerDay = { ofTenant: 50, ofAddress: 5 }
 
 type Recipient = { readonly id: number; readonly tenant: string; readonly address: string }
 

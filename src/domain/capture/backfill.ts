@@ -34,7 +34,7 @@ export type Backfill = {
   readonly endedAt: Date | null
 }
 
-export const usualRowsPerSecond = 1_000
+export const defaultRowsPerSecond = 1_000
 export const maxRowsPerSecond = 100_000
 
 const maxPageRows = 1_000

@@ -11,7 +11,7 @@ export type CaptureFailure = {
 export type FailureRow = CaptureFailure & { readonly count: number; readonly sinceMs: number }
 
 /** This many failures of one kind at one position are no accident. */
-const mostTries = 3
+const maxTries = 3
 /** Lost connections that recover by themselves are reported after this long. */
 const patienceMs = 30_000
 
@@ -40,7 +40,7 @@ export function classifyFailures(
   nowMs: number,
 ): { code: CaptureCode; isBlocked: boolean } | null {
   const isOutage = row.kind === 'source lost' || row.kind === 'outbox lost'
-  const isAccident = row.count < mostTries && (!isOutage || nowMs - row.sinceMs < patienceMs)
+  const isAccident = row.count < maxTries && (!isOutage || nowMs - row.sinceMs < patienceMs)
   return isAccident ? null : { code: codes[row.kind], isBlocked: !isOutage }
 }
 

@@ -54,7 +54,7 @@ export type IsSameRow = (old: Row, present: Row) => boolean
 
 const everyRowIsTheSame: IsSameRow = () => true
 /** An entity with more rows has no unique key: the oldest count as rows that existed before. */
-const mostPresent = 32
+const maxPresent = 32
 
 const nothingYet: Folded = {
   state: 'nothing',
@@ -125,7 +125,7 @@ function indexOf(present: Folded['present'], old: Row, isSameRow: IsSameRow): nu
 
 function added(present: Folded['present'], row: Row): Folded['present'] {
   if (present.length === 0) return [row]
-  return [...present.slice(1 - mostPresent), row]
+  return [...present.slice(1 - maxPresent), row]
 }
 
 /** After a change of the columns, the positions of earlier rows mean nothing. */

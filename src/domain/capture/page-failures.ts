@@ -65,7 +65,7 @@ export function addPageFailure(
 }
 
 /** This many failures of one kind at one position are no accident. */
-const mostTries = 3
+const maxTries = 3
 
 /**
  * What the failures of a page mean. `isFinal`: no retry can help. Everything else is retried for ever; a code says that a
@@ -76,7 +76,7 @@ export function classifyPageFailures({ kind, count }: PageFailures): {
   readonly isFinal: boolean
 } {
   if (kind === 'unfit') return { code: 'page.source_problem', isFinal: false }
-  if (count < mostTries) return { code: null, isFinal: false }
+  if (count < maxTries) return { code: null, isFinal: false }
   switch (kind) {
     case 'lost':
       return { code: 'page.unavailable', isFinal: false }

@@ -24,8 +24,8 @@ export type Replaced = {
 /** A removed and an added row of a list. Null: none. */
 export type ListChange = { readonly before: Row | 'unknown' | null; readonly after: Row | 'unknown' | null }
 
-const mostRows = 1_000
-const mostLetters = 4_096
+const maxRows = 1_000
+const maxLetters = 4_096
 
 /** Adds one change to the transaction's effect on a list (`undefined`: none yet). */
 export function replace(
@@ -38,7 +38,7 @@ export function replace(
   const gone = textOf(before, columns)
   const come = textOf(after, columns)
   const size = replaced.gone.size + replaced.come.size
-  if (columns !== replaced.columns || gone === 'unknown' || come === 'unknown' || size > mostRows) {
+  if (columns !== replaced.columns || gone === 'unknown' || come === 'unknown' || size > maxRows) {
     replaced.isKnown = false
     replaced.gone.clear()
     replaced.come.clear()
@@ -63,7 +63,7 @@ function textOf(row: Row | 'unknown' | null, columns: ListColumns | null): strin
   const indexes = [...columns.shown, ...columns.order.map(({ index }) => index)]
   const values = indexes.map(index => row[index] as Value).filter(isKnown)
   if (values.length < indexes.length) return 'unknown'
-  if (values.some(value => value !== null && value.length > mostLetters)) return 'unknown'
+  if (values.some(value => value !== null && value.length > maxLetters)) return 'unknown'
   return JSON.stringify(values)
 }
 

@@ -5,12 +5,12 @@
 export function mergeSorted<T>(
   lists: readonly (readonly T[])[],
   goesFirst: (a: T, b: T) => boolean,
-  most = Number.POSITIVE_INFINITY,
+  max = Number.POSITIVE_INFINITY,
 ): T[] {
-  if (lists.length === 1) return lists[0]!.slice(0, most)
+  if (lists.length === 1) return lists[0]!.slice(0, max)
   const next = lists.map(() => 0)
   const merged: T[] = []
-  while (merged.length < most) {
+  while (merged.length < max) {
     let first = -1
     for (const [i, list] of lists.entries()) {
       if (next[i]! >= list.length) continue

@@ -22,7 +22,7 @@ export type DatabaseUrl = {
 
 type Result = { readonly value: DatabaseUrl } | { readonly wrong: readonly string[] }
 
-const usualPort = 5432
+const defaultPort = 5432
 const shape = /^postgres(?:ql)?:\/\/([^/?#]*)(.*)$/is
 const address = /^(?:\[([^\]]*)\]|([^:[\]]*))(?::(\d*))?$/
 
@@ -107,7 +107,7 @@ function portsOf(
 }
 
 function readPort(text: string): number | null {
-  if (text === '') return usualPort
+  if (text === '') return defaultPort
   const port = /^\d{1,5}$/.test(text) ? Number(text) : 0
   return port >= 1 && port <= 65_535 ? port : null
 }

@@ -58,7 +58,7 @@ export function noteFailure(
 }
 
 /** The attempts of one webhook that are settled together. */
-export type News = {
+export type HealthReport = {
   readonly isDelivered: boolean
   /** A failure, without a recent success. */
   readonly isFailing: boolean
@@ -80,7 +80,7 @@ const leastRenewalMs = 1_000
  */
 export function decideHealth(
   health: Health,
-  news: News,
+  news: HealthReport,
   at: { readonly now: Date; readonly hasDead: boolean; readonly failedForMs?: number },
 ): { readonly health: Health; readonly disable: string | null } {
   const { failingSince, heldUntil } = health

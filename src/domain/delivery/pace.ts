@@ -21,7 +21,7 @@ export type Pace = {
   /** Up to here it grows by one with every delivery. */
   readonly threshold: number
   readonly fellAtMs: number
-  readonly answeredAtMs: number
+  readonly respondedAtMs: number
   /** Consecutive pauses. */
   readonly pauses: number
   readonly pausedUntilMs: number
@@ -37,12 +37,12 @@ const longestBridgeMs = 2_000
  * The pace of an unknown webhook, or of one that was failing (`isFailing`): one request, as after a pause. `most` is the
  * highest possible limit, at least 1.
  */
-export function firstPace(most: number, isFailing = false): Pace {
+export function firstPace(max: number, isFailing = false): Pace {
   return {
-    limit: isFailing ? 1 : Math.min(firstLimit, most),
-    threshold: most,
+    limit: isFailing ? 1 : Math.min(firstLimit, max),
+    threshold: max,
     fellAtMs: Number.NEGATIVE_INFINITY,
-    answeredAtMs: Number.NEGATIVE_INFINITY,
+    respondedAtMs: Number.NEGATIVE_INFINITY,
     pauses: isFailing ? 1 : 0,
     pausedUntilMs: Number.NEGATIVE_INFINITY,
   }
@@ -56,57 +56,57 @@ export function shownPace({ limit, pausedUntilMs }: Pace, nowMs: number): ShownP
 }
 
 /** Whether trouble of the receiver has lowered the limit below that of an unknown webhook. */
-export const isSlowed = ({ limit, pausedForMs }: ShownPace, most: number) =>
-  pausedForMs > 0 || limit < Math.min(firstLimit, most)
+export const isSlowed = ({ limit, pausedForMs }: ShownPace, max: number) =>
+  pausedForMs > 0 || limit < Math.min(firstLimit, max)
 
 /** What an attempt shows about the receiver as a whole. */
-export type Answer = 'delivered' | 'failed' | 'pressed' | 'late' | 'silent' | 'cut off'
+export type Reaction = 'delivered' | 'failed' | 'overloaded' | 'late' | 'silent' | 'cut off'
 
 /** Classifies an attempt: `status` if there was a response, `errorClass` if it was not accepted. */
-export function classifyResponse(attempt: {
+export function classifyAttempt(attempt: {
   readonly outcome: Outcome
   readonly status: number | null
   readonly errorClass: ErrorClass | null
-}): Answer {
+}): Reaction {
   if (attempt.outcome === 'delivered') return 'delivered'
   if (attempt.outcome === 'cancelled') return 'cut off'
-  if (attempt.outcome === 'refused') return isPressed(attempt.status) ? 'pressed' : 'failed'
+  if (attempt.outcome === 'refused') return isOverloaded(attempt.status) ? 'overloaded' : 'failed'
   return attempt.errorClass === 'timeout' ? 'late' : 'silent'
 }
 
-export const pressedStatuses = [429, 502, 503, 504]
+export const overloadStatuses = [429, 502, 503, 504]
 
 /** Whether a status shows that the receiver is in trouble, rather than the request. */
-export function isPressed(status: number | null): boolean {
-  return status !== null && pressedStatuses.includes(status)
+export function isOverloaded(status: number | null): boolean {
+  return status !== null && overloadStatuses.includes(status)
 }
 
 /**
  * The pace after an attempt from `startedAtMs` to `nowMs` on one monotonic clock. `inFlight` counts the webhook's requests,
  * this one included; `retryAfterMs` is the receiver's Retry-After, or null.
  */
-export function afterAnswer(
+export function paceAfter(
   pace: Pace,
   input: {
-    answer: Answer
+    reaction: Reaction
     startedAtMs: number
     nowMs: number
     inFlight: number
     retryAfterMs: number | null
-    most: number
+    max: number
   },
 ): Pace {
-  const { answer, startedAtMs, nowMs } = input
-  switch (answer) {
+  const { reaction, startedAtMs, nowMs } = input
+  switch (reaction) {
     case 'cut off':
       return pace
     case 'delivered': {
       const isUsed = input.inFlight * 2 >= Math.floor(pace.limit)
-      return answered(pace, nowMs, isUsed ? grown(pace, input.most) : pace.limit)
+      return afterResponse(pace, nowMs, isUsed ? grown(pace, input.max) : pace.limit)
     }
     case 'failed':
-      return answered(pace, nowMs)
-    case 'pressed': {
+      return afterResponse(pace, nowMs)
+    case 'overloaded': {
       const fallen = startedAtMs <= pace.fellAtMs ? pace : halved(pace, nowMs)
       const bridgeMs = Math.min(input.retryAfterMs ?? 0, longestBridgeMs)
       return { ...fallen, pausedUntilMs: Math.max(fallen.pausedUntilMs, nowMs + bridgeMs) }
@@ -115,12 +115,12 @@ export function afterAnswer(
     case 'silent': {
       const isOldNews = startedAtMs <= pace.fellAtMs
       // Even in a round that was halved already: a round without any response is news.
-      if (startedAtMs > pace.answeredAtMs && (pace.limit > 1 || !isOldNews))
+      if (startedAtMs > pace.respondedAtMs && (pace.limit > 1 || !isOldNews))
         return paused({ ...pace, limit: 1, threshold: firstLimit, fellAtMs: nowMs }, nowMs)
-      return answer === 'late' && !isOldNews ? halved(pace, nowMs) : pace
+      return reaction === 'late' && !isOldNews ? halved(pace, nowMs) : pace
     }
     default:
-      return answer satisfies never
+      return reaction satisfies never
   }
 }
 
@@ -129,18 +129,18 @@ export function freeByPace(pace: Pace, inFlight: number, nowMs: number): number 
   return nowMs < pace.pausedUntilMs ? 0 : Math.max(0, Math.floor(pace.limit) - inFlight)
 }
 
-function answered(pace: Pace, nowMs: number, limit = pace.limit): Pace {
+function afterResponse(pace: Pace, nowMs: number, limit = pace.limit): Pace {
   return {
     ...pace,
     limit,
-    answeredAtMs: nowMs,
+    respondedAtMs: nowMs,
     pauses: 0,
     pausedUntilMs: pace.pauses > 0 ? nowMs : pace.pausedUntilMs,
   }
 }
 
-function grown(pace: Pace, most: number): number {
-  return Math.min(most, pace.limit + (pace.limit < pace.threshold ? 1 : 1 / pace.limit))
+function grown(pace: Pace, max: number): number {
+  return Math.min(max, pace.limit + (pace.limit < pace.threshold ? 1 : 1 / pace.limit))
 }
 
 function halved(pace: Pace, nowMs: number): Pace {

@@ -5,9 +5,9 @@ export const wholePage: Portion = { events: 500, bytes: 2_000_000 }
 export const nothing: Portion = { events: 0, bytes: 0 }
 
 /** The limit in memory for one webhook that lags: a page is read while earlier ones are sent. */
-const mostOfOne: Portion = { events: 1_500, bytes: 4_000_000 }
+const maxOfOne: Portion = { events: 1_500, bytes: 4_000_000 }
 /** The limit for all of them together, */
-const mostOfAll: Portion = { events: 30_000, bytes: 40_000_000 }
+const maxOfAll: Portion = { events: 30_000, bytes: 40_000_000 }
 /** plus this many events per request in flight, which the process limits. */
 const perRequest = 15
 
@@ -22,12 +22,12 @@ export function portion(of: {
   readonly sending: number
   readonly lagging: number
 }): Portion {
-  const share = Math.floor(mostOfAll.events / of.lagging)
-  const most = Math.min(mostOfOne.events, Math.max(1, share, perRequest * of.sending))
-  const events = Math.min(wholePage.events, most - of.tasks)
-  const bytes = Math.min(wholePage.bytes, mostOfOne.bytes - of.bytes, mostOfAll.bytes / of.lagging - of.bytes)
+  const share = Math.floor(maxOfAll.events / of.lagging)
+  const max = Math.min(maxOfOne.events, Math.max(1, share, perRequest * of.sending))
+  const events = Math.min(wholePage.events, max - of.tasks)
+  const bytes = Math.min(wholePage.bytes, maxOfOne.bytes - of.bytes, maxOfAll.bytes / of.lagging - of.bytes)
   // A webhook without a ready event gets one, however large.
-  const isStarving = of.ready === 0 && of.bytes < mostOfOne.bytes
+  const isStarving = of.ready === 0 && of.bytes < maxOfOne.bytes
   if (events <= 0 || (bytes <= 0 && !isStarving)) return nothing
   return { events: bytes > 0 ? events : 1, bytes: Math.max(1, Math.floor(bytes)) }
 }

@@ -3,7 +3,7 @@ export type Outage = { readonly failures: number; readonly firstAtMs: number }
 
 /** A shorter outage delays nothing worth retrying early. */
 const shortestMs = 2_000
-const fewest = 2
+const maxst = 2
 
 export function withFailure(outage: Outage | null, nowMs: number): Outage {
   return outage === null ? { failures: 1, firstAtMs: nowMs } : { ...outage, failures: outage.failures + 1 }
@@ -14,5 +14,5 @@ export function withFailure(outage: Outage | null, nowMs: number): Outage {
  * and keeps its schedule.
  */
 export function isRecovery(outage: Outage | null, nowMs: number): boolean {
-  return outage !== null && outage.failures >= fewest && nowMs - outage.firstAtMs >= shortestMs
+  return outage !== null && outage.failures >= maxst && nowMs - outage.firstAtMs >= shortestMs
 }

@@ -3,7 +3,7 @@ import type { ValueType } from './value-type.ts'
 export type Shape =
   | ValueType
   /** `most`: the maximum number of characters. */
-  | { readonly kind: 'bounded text'; readonly most: number }
+  | { readonly kind: 'bounded text'; readonly max: number }
   /** The same JSON value for every entity of the type. */
   | { readonly kind: 'fixed'; readonly json: string }
   | { readonly kind: 'list'; readonly of: Nullable }

@@ -104,7 +104,7 @@ export function shapeSchema(shape: Shape, name: string, definitions: Definitions
     case 'enum':
       return { type: 'string', ...(shape.labels.length > 0 && { enum: shape.labels }) }
     case 'bounded text':
-      return { type: 'string', maxLength: shape.most }
+      return { type: 'string', maxLength: shape.max }
     case 'fixed':
       return { const: JSON.parse(shape.json) }
     case 'array':
@@ -153,7 +153,7 @@ export function exampleOf(shape: Shape, at: 0 | 1 = 0): unknown {
     case 'enum':
       return shape.labels[Math.min(at, shape.labels.length - 1)] ?? ''
     case 'bounded text':
-      return String(byKind.text.examples[at]).slice(0, shape.most)
+      return String(byKind.text.examples[at]).slice(0, shape.max)
     case 'fixed':
       return JSON.parse(shape.json)
     case 'array':

@@ -6,12 +6,12 @@ import { openFields, textOf } from './json-fields.ts'
 export type Labels = ReadonlyMap<string, readonly string[]>
 
 /** Longer bodies are not searched for a label. */
-export const mostLabelledBytes = 65_536
+export const maxLabelledBytes = 65_536
 const longestLabel = 120
 
 /** An entity's label: the texts and numbers of these fields in `result`, or in the `last` of a delete; null: none. */
 export function labelOf(fields: readonly string[], body: string): string | null {
-  if (body === '' || body.length > mostLabelledBytes) return null
+  if (body === '' || body.length > maxLabelledBytes) return null
   const whole = openFields(body, 0)
   const values = openFields(whole.get('result') ?? whole.get('last') ?? '{}', 0)
   const words = fields.map(field => wordOf(values.get(field)))

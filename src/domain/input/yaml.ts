@@ -7,7 +7,7 @@ export type YamlResult =
   | { readonly ok: false; readonly problems: readonly string[] }
 
 /** No file that walhook reads has more than ten levels. */
-const mostLevels = 100
+const maxLevels = 100
 
 /** Reads YAML that people write. Merges (`<<: *anchor`) are on. */
 export function readYaml(text: string): YamlResult {
@@ -60,11 +60,11 @@ function endlessAliases(document: Document): FormError[] {
 /** What no schema would see, or could look through. */
 function problemsOf(content: unknown): string[] {
   for (const member of membersOf(content))
-    if (member.depth > mostLevels) return [`${pathTo(member).slice(0, 3).join('.')}: ${tooDeep}`]
+    if (member.depth > maxLevels) return [`${pathTo(member).slice(0, 3).join('.')}: ${tooDeep}`]
   return unseenIn(content).map(member => `${pathTo(member).join('.')}: ${impossibleName}: change it`)
 }
 
-const tooDeep = `it has more than ${mostLevels} levels, one inside of another: take out what is not needed`
+const tooDeep = `it has more than ${maxLevels} levels, one inside of another: take out what is not needed`
 
 /** The parser calls itself for each level. */
 const isOfStack = (message: string) => message.includes('call stack')

@@ -156,7 +156,7 @@ const nameOfOrder = /^_?(position|order|sort|ordinal|rank|parent_order)$/i
 const nameOfRow = /^(name|title|label|display_?name|naam|titel)$/i
 
 /** An owner with more rows than this has no value in them. */
-const mostRowsOfOne = 100
+const maxRowsOfOne = 100
 
 function draftLists(
   entityType: DraftEntity['entityType'],
@@ -235,7 +235,7 @@ function draftLists(
     if (columns.every(({ because }) => because !== null))
       return suspected ? `${suspected.name}: ${suspected.because}` : 'its rows contain nothing else'
     const each = table.rows === null || !owner.rows ? 0 : table.rows / owner.rows
-    return each > mostRowsOfOne ? `it has about ${Math.round(each)} rows for each ${entityType}` : null
+    return each > maxRowsOfOne ? `it has about ${Math.round(each)} rows for each ${entityType}` : null
   }
 }
 

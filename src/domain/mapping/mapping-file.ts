@@ -114,7 +114,7 @@ const mappingFile = words({
     .refine(entities => Object.keys(entities).length > 0, { message: 'must name at least one entity' }),
 })
 
-const usualNewColumns = ({ version }: { version?: 2 | undefined }) => (version === 2 ? 'ignore' : 'send')
+const defaultNewColumns = ({ version }: { version?: 2 | undefined }) => (version === 2 ? 'ignore' : 'send')
 
 export type MappingFileResult =
   | { readonly ok: true; readonly mapping: readonly EntityMapping[] }
@@ -153,7 +153,7 @@ export function readMappingFile(content: unknown): MappingFileResult {
       ...(fixed && { fixed: toJsonTexts(fixed) }),
     }
     const newColumns =
-      include === 'all' ? 'send' : (new_columns ?? parsed.data.new_columns ?? usualNewColumns(parsed.data))
+      include === 'all' ? 'send' : (new_columns ?? parsed.data.new_columns ?? defaultNewColumns(parsed.data))
     return {
       entityType,
       ...rest,

@@ -4,7 +4,7 @@ import type { Draft, DraftColumn, DraftEntity, DraftList } from './first-mapping
 import type { TableName } from './mapping.ts'
 
 /** The maximum number of other tables that are named. */
-const mostOthers = 50
+const maxOthers = 50
 
 /** The text of a first mapping file: a person's decisions are comments, with the reason. */
 export function mappingText(
@@ -97,8 +97,8 @@ function columnLine({ name, because }: DraftColumn, indent: string): string {
 
 function otherLines(others: readonly TableName[]): string[] {
   if (others.length === 0) return []
-  const named = others.slice(0, mostOthers).map(tableText).join(', ')
-  const more = others.length > mostOthers ? `, and ${others.length - mostOthers} more` : ''
+  const named = others.slice(0, maxOthers).map(tableText).join(', ')
+  const more = others.length > maxOthers ? `, and ${others.length - maxOthers} more` : ''
   return [`# Other tables that could be entities: ${named}${more}`]
 }
 

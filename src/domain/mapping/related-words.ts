@@ -29,13 +29,13 @@ const hop = words({
   order_by: order.optional().describe('its columns that order the related rows first'),
 })
 
-const mostHops = 3
+const maxHops = 3
 const step = z.union(
   [column, hop],
   'must be a column of the entity, or a table on the path: {table: …, owner: …, to: …}',
 )
 const through = z.union(
-  [column, hop, z.array(step).min(1).max(mostHops, `may have ${mostHops} parts at most`)],
+  [column, hop, z.array(step).min(1).max(maxHops, `may have ${maxHops} parts at most`)],
   'must be a column of the entity, a table on the path ({table: …, owner: …, to: …}), or a list of these in order',
 )
 
@@ -193,7 +193,7 @@ export function toRelatedList(
   const hops = partsOf(list).map((part): Hop => {
     if (typeof part === 'string') return { table: entity.table, owner: entity.key, to: part }
     return {
-      ...{ table: part.table, owner: part.owner ?? usualKey, to: part.to },
+      ...{ table: part.table, owner: part.owner ?? defaultKey, to: part.to },
       ...(part.where && { where: readConditions(part.where) }),
       ...(part.order_by && { order: toOrder(part.order_by) }),
     }
@@ -201,7 +201,7 @@ export function toRelatedList(
   return {
     field,
     table,
-    owner: owner ?? (on ? ownerOn(on, entity.key) : usualKey),
+    owner: owner ?? (on ? ownerOn(on, entity.key) : defaultKey),
     ...(hops.length > 0 && { through: hops }),
     ...(isOne(list) && { one: true }),
     columns: value === undefined ? fields! : [value],
@@ -252,4 +252,4 @@ export function refuseOwner(list: Given, key: KeyColumns, refuse: Refuse): void 
 }
 
 /** The default column that a reference refers to. */
-const usualKey = 'id'
+const defaultKey = 'id'

@@ -12,14 +12,14 @@ const lead = 2
 const keptPerName = 10
 
 /** Counts `pieces` of work of `id`, and returns whether it has one of the `most` names. Free names go to the first who come. */
-export function countWork({ named, others }: Busiest, id: number, most: number, pieces = 1): boolean {
+export function countWork({ named, others }: Busiest, id: number, max: number, pieces = 1): boolean {
   const load = named.get(id)
-  if (load !== undefined || named.size < most) {
+  if (load !== undefined || named.size < max) {
     named.set(id, (load ?? 0) + pieces)
     return true
   }
   const other = others.get(id)
-  if (other !== undefined || others.size < most * keptPerName) others.set(id, (other ?? 0) + pieces)
+  if (other !== undefined || others.size < max * keptPerName) others.set(id, (other ?? 0) + pieces)
   return false
 }
 

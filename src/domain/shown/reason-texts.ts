@@ -34,8 +34,8 @@ export type Inner = { readonly code: string; readonly facts: object }
 
 /** Reasons in English, the language of the API and the commands, and the facts of each. A code never changes its meaning. */
 export const reasonTexts = {
-  'url.too_long': (is: { characters: number; most: number }) =>
-    `the URL has ${is.characters} characters: at most ${is.most} are allowed`,
+  'url.too_long': (is: { characters: number; max: number }) =>
+    `the URL has ${is.characters} characters: at most ${is.max} are allowed`,
   'url.space': () => 'the URL contains a space or a control character: remove it, or write a space as %20',
   'url.incomplete': () => 'this is not a complete URL: write it as https://host/path',
   'url.scheme': () => 'the URL must begin with https://',
@@ -110,8 +110,8 @@ export const reasonTexts = {
     `The list of ${field} is empty: no entity would match. Name at least one value, or leave the field out.`,
   'filter.number': ({ value }: { value: string }) =>
     `${value} has more digits than a JSON number keeps exactly (15, or whole numbers up to 9007199254740991). Filter on another field.`,
-  'filter.long': ({ characters, most }: { characters: number; most: number }) =>
-    `The value has ${characters} characters. At most ${most} are allowed.`,
+  'filter.long': ({ characters, max }: { characters: number; max: number }) =>
+    `The value has ${characters} characters. At most ${max} are allowed.`,
   'filter.text': () =>
     'The value has a NUL character or half of a surrogate pair, which no text in Postgres can have. Remove the character.',
   'filter.needs_trigger': ({ form, known }: { form: string; known: readonly string[] }) =>
@@ -124,23 +124,23 @@ export const reasonTexts = {
     `The signing secret of webhook ${webhookId} can't be read: ${why}. If that key is lost, rotate the secret.`,
   'webhook.missing': ({ webhookId }: { webhookId: number }) => `There is no webhook ${webhookId}.`,
 
-  'header.long_name': ({ name, most }: { name: string; most: number }) =>
-    `The header ${name} has a name of more than ${most} characters.`,
+  'header.long_name': ({ name, max }: { name: string; max: number }) =>
+    `The header ${name} has a name of more than ${max} characters.`,
   'header.bad_name': ({ name }: { name: string }) =>
     `The header ${name} has an invalid name: use letters, digits and any of !#$%&'*+-.^_\`|~.`,
   'header.reserved': ({ name }: { name: string }) =>
     `The header ${name} is reserved for walhook or HTTP: leave it out.`,
   'header.nothing_kept': ({ name, redacted }: { name: string; redacted: string }) =>
     `The header ${name} has no value to keep: give it one instead of ${redacted}.`,
-  'header.long_value': ({ name, characters, most }: { name: string; characters: number; most: number }) =>
-    `The header ${name} has a value of ${characters} characters: at most ${most} are allowed.`,
+  'header.long_value': ({ name, characters, max }: { name: string; characters: number; max: number }) =>
+    `The header ${name} has a value of ${characters} characters: at most ${max} are allowed.`,
   'header.bad_value': ({ name }: { name: string }) =>
     `The header ${name} has an invalid value: use visible ASCII, with spaces only inside, and no line breaks.`,
   'header.twice': ({ name }: { name: string }) => `The header ${name} appears twice.`,
   'header.unreadable': ({ name }: { name: string }) =>
     `The value of the header ${name} can't be read with WALHOOK_SECRET_KEY: give it again, or null to remove it.`,
-  'header.too_many': ({ count, most }: { count: number; most: number }) =>
-    `At most ${most} headers are allowed; these would be ${count}.`,
+  'header.too_many': ({ count, max }: { count: number; max: number }) =>
+    `At most ${max} headers are allowed; these would be ${count}.`,
 
   'certificate.missing': () => 'Give the certificate of the key as well.',
   'certificate.key_missing': () => 'Give the key of the certificate as well.',
@@ -190,8 +190,8 @@ export const reasonTexts = {
 
   'tenant.foreign': () =>
     'this token belongs to a tenant, and so does everything that it creates: leave the field out',
-  'tenant.form': ({ most }: { most: number }) =>
-    `a tenant is a text of 1 to ${most} characters, written as Postgres writes the value of its column: null for none`,
+  'tenant.form': ({ max }: { max: number }) =>
+    `a tenant is a text of 1 to ${max} characters, written as Postgres writes the value of its column: null for none`,
   'link.no_tenant': () => 'a link needs a tenant: name it',
   'link.path': ({ path }: { path: string }) =>
     `${JSON.stringify(path.slice(0, 200))} is not a page here: write a path such as /couplings`,

@@ -90,7 +90,7 @@ const named: Record<string, string> = {
 /** The beginning of an escape at the end of a text. */
 const halfCode = /(\\(u[0-9a-f]{0,3}|x[0-9a-f]?)?|%[0-9a-f]?|&[#0-9a-z]{0,6})$/i
 /** JSON within HTML within a URL. */
-const mostLayers = 3
+const maxLayers = 3
 
 type Decoded = {
   readonly text: string
@@ -100,7 +100,7 @@ type Decoded = {
 
 function decode(text: string): Decoded {
   let now: Decoded = { text, starts: Array.from({ length: text.length + 1 }, (_, i) => i) }
-  for (let layer = 0; layer < mostLayers && encoded.test(now.text); layer++) {
+  for (let layer = 0; layer < maxLayers && encoded.test(now.text); layer++) {
     const next = decodeOnce(now)
     if (next.text === now.text) break
     now = next

@@ -20,7 +20,7 @@ function hidesUrl(url: string, role: Role): boolean {
 }
 
 /** A larger body is not shown: it would take memory that deliveries need. */
-export const mostShownBytes = 8_000_000
+export const maxShownBytes = 8_000_000
 
 type Showable = Pick<Attempt, 'request' | 'response' | 'errorMessage'> & { readonly tooLargeBytes?: number }
 
@@ -48,7 +48,7 @@ export function shownAttempt<T extends Showable>(whole: T, role: Role): T {
 /** The attempt of a test is not stored, and its body may have any size. */
 function withoutLargeBody<T extends Showable>(attempt: T): T {
   const bytes = Buffer.byteLength(attempt.request.body)
-  if (bytes <= mostShownBytes) return attempt
+  if (bytes <= maxShownBytes) return attempt
   return { ...attempt, request: { ...attempt.request, body: '' }, tooLargeBytes: bytes }
 }
 

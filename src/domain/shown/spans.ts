@@ -3,7 +3,7 @@ import type { NextOfShipment } from '../delivery/shipment.ts'
 import type { StoredEvent } from '../event/event.ts'
 import { formatLsn } from '../value/lsn.ts'
 import type { TimeId } from '../value/time-id.ts'
-import { isSampled, mostTraced, type SpanContext, spanIdIn, traceOf } from './trace.ts'
+import { isSampled, maxTraced, type SpanContext, spanIdIn, traceOf } from './trace.ts'
 
 /** A span of a trace. Times are in ms since 1970. */
 export type Span = SpanContext & {
@@ -105,7 +105,7 @@ function spanContextsOf({ outboxId, ratio }: Sampling, message: OfMessage, spanI
     if (!isSampled(traceId, ratio)) continue
     // The request is the root of a test's trace.
     contexts.push({ ...context, parentSpanId: typeof subject === 'string' ? undefined : root, link })
-    if (contexts.length === mostTraced) break
+    if (contexts.length === maxTraced) break
   }
   return contexts
 }

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto'
 
 /** At most this many events of one commit or request have spans. */
-export const mostTraced = 100
+export const maxTraced = 100
 
 /** A span context, as W3C Trace Context defines it: 32 and 16 lower-case hexadecimal digits. */
 export type SpanContext = { readonly traceId: string; readonly spanId: string }

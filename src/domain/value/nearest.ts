@@ -1,12 +1,12 @@
 /** Nobody means a name with more letters, and comparing them would take long. */
-const mostLetters = 200
+const maxLetters = 200
 
 /**
  * The name that `wanted` probably means: at most a third of its letters are wrong, missing or extra, ignoring case. Null:
  * none.
  */
 export function nearest(wanted: string, names: readonly string[]): string | null {
-  if (wanted.length > mostLetters) return null
+  if (wanted.length > maxLetters) return null
   let best: string | null = null
   let bestDistance = Math.max(1, Math.floor(wanted.length / 3)) + 1
   for (const name of names) {

@@ -1,7 +1,7 @@
 import type { Lsn } from './lsn.ts'
 
 /** More rows in a row that can't become events mean a problem of their table. */
-export const mostInARow = 50
+export const maxInARow = 50
 
 /** Consecutive changes that can't become events. */
 export type Streak = { readonly count: number; readonly fromLsn: Lsn }
@@ -11,4 +11,4 @@ export function addToStreak(before: Streak | null, lsn: Lsn): Streak {
 }
 
 /** Whether a change is lost with its table; otherwise it is parked alone. */
-export const isOfTable = ({ count }: Streak): boolean => count > mostInARow
+export const isOfTable = ({ count }: Streak): boolean => count > maxInARow

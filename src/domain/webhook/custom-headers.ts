@@ -2,7 +2,7 @@ import { because, type Reason } from '../shown/reason.ts'
 import { createRedactor, redacted } from '../shown/redact.ts'
 import type { Headers } from './webhook-secrets.ts'
 
-const mostHeaders = 20
+const maxHeaders = 20
 const maxNameCharacters = 100
 const maxValueBytes = 4_096
 
@@ -48,10 +48,10 @@ export function changeHeaders(
   }
   for (const [name, text] of wanted)
     if (text === null) problems.push({ name, reason: because('header.unreadable', { name }) })
-  if (wanted.size > mostHeaders)
+  if (wanted.size > maxHeaders)
     problems.push({
       name: null,
-      reason: because('header.too_many', { count: wanted.size, most: mostHeaders }),
+      reason: because('header.too_many', { count: wanted.size, max: maxHeaders }),
     })
   if (problems.length > 0) return { ok: false, problems }
   return { ok: true, headers: Object.fromEntries(wanted) as Headers }
@@ -59,7 +59,7 @@ export function changeHeaders(
 
 function wrongName(name: string): Reason | null {
   if (name.length > maxNameCharacters)
-    return because('header.long_name', { name: shown(name), most: maxNameCharacters })
+    return because('header.long_name', { name: shown(name), max: maxNameCharacters })
   if (!token.test(name) || name === '__proto__') return because('header.bad_name', { name: shown(name) })
   const lower = name.toLowerCase()
   return ours.has(lower) || ourPrefixes.some(prefix => lower.startsWith(prefix))
@@ -72,7 +72,7 @@ function wrongValue(header: string, text: string | null, isPresent: boolean): Re
   if (text === null) return null
   if (text === redacted) return isPresent ? null : because('header.nothing_kept', { name, redacted })
   if (text.length > maxValueBytes)
-    return because('header.long_value', { name, characters: text.length, most: maxValueBytes })
+    return because('header.long_value', { name, characters: text.length, max: maxValueBytes })
   return value.test(text) ? null : because('header.bad_value', { name })
 }
 

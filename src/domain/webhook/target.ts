@@ -235,7 +235,7 @@ function httpReason(host: string, isAddress: boolean): Reason {
 }
 
 function tooLong(characters: number): Refused {
-  return refuse(because('url.too_long', { characters, most: maxUrlCharacters }))
+  return refuse(because('url.too_long', { characters, max: maxUrlCharacters }))
 }
 
 function refuse(why: Reason): Refused {

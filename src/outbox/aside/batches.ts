@@ -4,7 +4,7 @@ import { asHolder } from '../database/fence.ts'
 import { statement } from '../database/statement.ts'
 import { pickDueBatches } from './due-batches.ts'
 import { keepLatestOf } from './latest.ts'
-import { type BatchInput, dueEntities, formBatches, mostEvents, remainingMs } from './new-batches.ts'
+import { type BatchInput, dueEntities, formBatches, maxEvents, remainingMs } from './new-batches.ts'
 import { waitForStreamMs, waitingForStream } from './pulled.ts'
 import type { Shipment } from './shipment.ts'
 
@@ -24,7 +24,7 @@ export type ClaimedBatches = {
  */
 const whatWaits = statement(
   'what_waits_for_a_batch',
-  { webhookId: 'int', shares: 'smallint[]', most: 'int' },
+  { webhookId: 'int', shares: 'smallint[]', max: 'int' },
   p => `
 with ${dueEntities(p)}
 select count(*)::int as fresh, min(event_id) as oldest, coalesce(bool_or(is_manual), false) as is_ready,
@@ -42,9 +42,9 @@ from (
     select event_id, is_manual from walhook.deliveries
     where webhook_id = ${p.webhookId} and entity_type = due.entity_type and entity_id = due.entity_id
       and batch_id is null and taken_by is null
-    order by event_id limit ${p.most}
+    order by event_id limit ${p.max}
   ) d
-  limit ${p.most}
+  limit ${p.max}
 ) fresh`,
 )
 
@@ -77,10 +77,10 @@ left join lateral (
  */
 export async function claimBatches(outbox: Outbox, input: BatchInput): Promise<ClaimedBatches> {
   const { webhookId, shares, batch, holderId } = input
-  const { rows: answer } = await whatWaits(outbox.pool, { webhookId, shares, most: 2 * batch.maxEvents })
-  const { fresh, oldest, is_ready, now_ms, is_batch_due } = answer[0]
-  const answeredAtMs = performance.now()
-  const nowMs = () => now_ms + performance.now() - answeredAtMs
+  const { rows: found } = await whatWaits(outbox.pool, { webhookId, shares, max: 2 * batch.maxEvents })
+  const { fresh, oldest, is_ready, now_ms, is_batch_due } = found[0]
+  const readAtMs = performance.now()
+  const nowMs = () => now_ms + performance.now() - readAtMs
   const waitMs = fresh === 0 ? null : remainingMs([{ eventId: oldest }], batch, nowMs())
   const isReady = is_batch_due || is_ready || fresh >= batch.maxEvents || waitMs === 0
   if (!isReady || input.limit <= 0) {
@@ -90,10 +90,10 @@ export async function claimBatches(outbox: Outbox, input: BatchInput): Promise<C
 
   const claimed = await asHolder(outbox, holderId, async (client, held) => {
     const ours = { ...input, shares: shares.filter(share => held.shares.has(share)) }
-    const most = Math.max(1, Math.min(input.limit, Math.floor(mostEvents / batch.maxEvents)))
-    const again = await pickDueBatches(client, { ...ours, limit: most })
+    const max = Math.max(1, Math.min(input.limit, Math.floor(maxEvents / batch.maxEvents)))
+    const again = await pickDueBatches(client, { ...ours, limit: max })
     const shipments = await withoutSuperseded(client, ours, again.shipments)
-    const made = await formBatches(client, ours, { most: most - shipments.length, nowMs })
+    const made = await formBatches(client, ours, { max: max - shipments.length, nowMs })
     const isMoreDue = again.isMoreDue || made.isMoreDue || fresh > made.looked
     return {
       isFenced: false,

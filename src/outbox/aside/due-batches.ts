@@ -10,7 +10,7 @@ import { type Delivery, deliveryColumns, fromRow, itsEvent, type Shipment } from
  */
 const dueBatches = statement(
   'due_batches',
-  { webhookId: 'int', shares: 'smallint[]', most: 'int' },
+  { webhookId: 'int', shares: 'smallint[]', max: 'int' },
   p => `
 with due as materialized (
   select b.*
@@ -18,9 +18,9 @@ with due as materialized (
   cross join lateral (
     select id, due_at from walhook.batches
     where share = s.share and webhook_id = ${p.webhookId} and taken_by is null and due_at <= now()
-    order by due_at limit ${p.most}
+    order by due_at limit ${p.max}
   ) b
-  order by b.due_at limit ${p.most}
+  order by b.due_at limit ${p.max}
 )
 select due.id as due_batch, m.*
 from due left join lateral (
@@ -93,8 +93,8 @@ async function readDueBatches(
   client: pg.ClientBase,
   { webhookId, shares, limit }: { webhookId: number; shares: readonly number[]; limit: number },
 ): Promise<DueBatch[]> {
-  const answer = await dueBatches(client, { webhookId, shares, most: limit })
-  return [...Map.groupBy(answer.rows, row => row.due_batch as TimeId)].map(([id, all]) => {
+  const due = await dueBatches(client, { webhookId, shares, max: limit })
+  return [...Map.groupBy(due.rows, row => row.due_batch as TimeId)].map(([id, all]) => {
     const members = all.filter(row => row.event_id !== null)
     const behind = members.filter(row => row.is_behind)
     const laterMs = Math.max(putOffMs, ...behind.map(row => row.older_in_ms ?? 0))

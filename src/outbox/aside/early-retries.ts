@@ -1,4 +1,4 @@
-import { pressedStatuses } from '../../domain/delivery/pace.ts'
+import { overloadStatuses } from '../../domain/delivery/pace.ts'
 import { shareCount } from '../../domain/delivery/share.ts'
 import { firstIdAt } from '../../domain/value/time-id.ts'
 import type { Outbox } from '../database/database.ts'
@@ -93,7 +93,7 @@ export async function bringForward(
   // Waits vary by a tenth; the retry was scheduled after an attempt.
   const withinMs = early.longestMs * 1.2
   const since = firstIdAt(Math.max(0, Math.floor(Date.now() - 2 * withinMs)))
-  const values = { webhookId, count: early.count, withinMs, since, pressed: pressedStatuses }
+  const values = { webhookId, count: early.count, withinMs, since, pressed: overloadStatuses }
   let moved = 0
   for (const bring of [bringRowsForward, bringBatchesForward]) {
     for (let after: Date | null = new Date(0); after !== null; ) {

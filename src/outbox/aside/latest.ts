@@ -34,7 +34,7 @@ type Asked = {
 }
 
 /** The maximum of further events examined, for all entities. */
-const mostLookedAt = 2_000
+const maxLookedAt = 2_000
 
 type Run = {
   readonly first: Delivery
@@ -52,7 +52,7 @@ const around = statement(
   'around_entities',
   {
     webhookId: 'int',
-    most: 'int',
+    max: 'int',
     runs: rows<Run>({
       entity_type: ['text', run => run.first.entityType],
       entity_id: ['text', run => run.first.entityId],
@@ -92,7 +92,7 @@ left join lateral (
     cross join lateral (select action_type from walhook.events where id = d.event_id limit 1) e
     where k.checks_later and d.webhook_id = ${p.webhookId} and d.entity_type = k.entity_type and d.entity_id = k.entity_id
       and d.event_id > k.last_id
-    order by d.event_id limit ${p.most}
+    order by d.event_id limit ${p.max}
   )
   union all
   (
@@ -101,7 +101,7 @@ left join lateral (
     left join lateral (${stateAt(p.webhookId, 'e.webhooks_version')}) s on true
     where k.checks_later and e.entity_id = k.entity_id and e.entity_type = k.entity_type
       and e.id > greatest(k.last_id, k.read_up_to) and ${wants('e', 's')} and not ${isSkipped(p.webhookId, 'e')}
-    order by e.id limit ${p.most}
+    order by e.id limit ${p.max}
   )
 ) after on true`,
 )
@@ -212,10 +212,10 @@ async function chooseLatest(
 ): Promise<{ send: Delivery[]; superseded: Superseded[]; ended: Ended[] }> {
   if (deliveries.length === 0) return { send: [], superseded: [], ended: [] }
   const runs = Map.groupBy(deliveries, entityKey)
-  const most = Math.max(2, Math.floor(mostLookedAt / runs.size))
+  const max = Math.max(2, Math.floor(maxLookedAt / runs.size))
   const { rows: found } = await around(db, {
     webhookId,
-    most,
+    max,
     runs: [...runs.values()].map(run => ({
       first: run[0]!,
       last: run.at(-1)!,

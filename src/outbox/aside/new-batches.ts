@@ -24,12 +24,12 @@ export type BatchInput = {
 }
 
 /** The limits of bodies read by one claim, in events and approximate bytes. */
-export const mostEvents = 2_000
-const mostBytes = 16 * maxBatchBytes
+export const maxEvents = 2_000
+const maxBytes = 16 * maxBatchBytes
 const clocksDifferMs = 5_000
 
 /** CTEs ending with `due`: entities whose oldest row may join a new batch, the longest due first. */
-export const dueEntities = (p: { webhookId: string; shares: string; most: string }) => `
+export const dueEntities = (p: { webhookId: string; shares: string; max: string }) => `
 ${waitingForStream(p.webhookId)}, due as materialized (
 select entity_type, entity_id, min(due_at) as due_at
 from (
@@ -39,26 +39,26 @@ from (
     select entity_type, entity_id, due_at from walhook.deliveries d
     where webhook_id = ${p.webhookId} and share = s.share and due_at <= (select clock_timestamp()) and due_at < 'infinity' and taken_by is null
       and not ${waitsForStream('d')}
-    order by due_at limit ${p.most}
+    order by due_at limit ${p.max}
   ) d
 ) due
 group by entity_type, entity_id
-order by min(due_at) limit ${p.most}
+order by min(due_at) limit ${p.max}
 )`
 
-/** The oldest rows of each due entity, up to `perEntity`, `most` in all, limited to `mostBytes` of bodies. */
+/** The oldest rows of each due entity, up to `perEntity`, `most` in all, limited to `maxBytes` of bodies. */
 const oldestRows = statement(
   'oldest_rows_of_entities',
   {
     webhookId: 'int',
     shares: 'smallint[]',
-    mostEntities: 'int',
+    maxEntities: 'int',
     perEntity: 'int',
-    most: 'int',
-    mostBytes: 'bigint',
+    max: 'int',
+    maxBytes: 'bigint',
   },
   p => `
-with ${dueEntities({ ...p, most: p.mostEntities })}, ranked as materialized (
+with ${dueEntities({ ...p, max: p.maxEntities })}, ranked as materialized (
   select row_number() over () as rank, entity_type, entity_id from due
 )
 select * from (
@@ -73,9 +73,9 @@ select * from (
   ) d
   ${itsEvent}
   order by ranked.rank, d.event_id
-  limit ${p.most}
+  limit ${p.max}
 ) oldest
-where bytes_before < ${p.mostBytes}
+where bytes_before < ${p.maxBytes}
 order by rank, event_id`,
 )
 
@@ -145,17 +145,17 @@ export type Made = {
 export async function formBatches(
   client: pg.ClientBase,
   { webhookId, shares, batch, holderId, mode, readUpTo }: BatchInput,
-  { most, nowMs }: { most: number; nowMs: () => number },
+  { max, nowMs }: { max: number; nowMs: () => number },
 ): Promise<Made> {
-  if (most <= 0) return { shipments: [], isMoreDue: true, waitMs: null, looked: 0 }
-  const mostRows = most * batch.maxEvents
+  if (max <= 0) return { shipments: [], isMoreDue: true, waitMs: null, looked: 0 }
+  const maxRows = max * batch.maxEvents
   const { rows: found } = await oldestRows(client, {
     webhookId,
     shares,
-    mostEntities: mostRows,
+    maxEntities: maxRows,
     perEntity: batch.maxEvents,
-    most: mostRows,
-    mostBytes: BigInt(mostBytes),
+    max: maxRows,
+    maxBytes: BigInt(maxBytes),
   })
   const ofEntities = [...Map.groupBy(found, row => row.rank as bigint).values()]
   const blocked = ofEntities.filter(([first]) => !first.is_fresh)
@@ -172,7 +172,7 @@ export async function formBatches(
   )
   const packed = pack(runs, { maxEvents: batch.maxEvents, maxBytes: maxBatchBytes })
   const ready = packed.filter(each => each.isFull || isReady(each.deliveries, batch, nowMs()))
-  const chosen = ready.slice(0, most)
+  const chosen = ready.slice(0, max)
   const waiting = packed.filter(each => !ready.includes(each)).flatMap(({ deliveries }) => deliveries)
   return {
     shipments: await insertNew(
@@ -180,7 +180,7 @@ export async function formBatches(
       { webhookId, holderId },
       chosen.map(each => each.deliveries),
     ),
-    isMoreDue: chosen.length < ready.length || found.length === mostRows,
+    isMoreDue: chosen.length < ready.length || found.length === maxRows,
     looked: found.length,
     waitMs: waiting.length === 0 ? null : remainingMs(waiting, batch, nowMs()),
   }

@@ -15,7 +15,7 @@ import { isTaken } from './taken.ts'
  */
 const takeDue = statement(
   'take_due',
-  { holderId: 'int', webhookId: 'int', shares: 'smallint[]', most: 'int' },
+  { holderId: 'int', webhookId: 'int', shares: 'smallint[]', max: 'int' },
   p => `
 with ${waitingForStream(p.webhookId)}, due as materialized (
   select d.*
@@ -24,9 +24,9 @@ with ${waitingForStream(p.webhookId)}, due as materialized (
     select ctid, due_at from walhook.deliveries d
     where webhook_id = ${p.webhookId} and share = s.share and due_at <= now() and taken_by is null and due_at < 'infinity'
       and not ${waitsForStream('d')}
-    order by due_at limit ${p.most}
+    order by due_at limit ${p.max}
   ) d
-  order by d.due_at limit ${p.most}
+  order by d.due_at limit ${p.max}
 ), locked as materialized (
   select l.ctid
   from due
@@ -115,7 +115,7 @@ export async function pickDue(
   const picked = await asHolder(outbox, holderId, async (client, held) => {
     const shares = input.shares.filter(share => held.shares.has(share))
     if (shares.length === 0) return null
-    const due = await takeDue(client, { holderId, webhookId, shares, most: Math.max(0, limit) })
+    const due = await takeDue(client, { holderId, webhookId, shares, max: Math.max(0, limit) })
     const taken = due.rows.map(fields<Key>)
     const [, read, left] = await Promise.all([
       taken.length > 0 && blockTaken(client, { webhookId, keys: taken }),

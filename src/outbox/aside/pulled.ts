@@ -5,12 +5,12 @@ import { stateAt } from '../log/wanted.ts'
  * The events of entity `k` that a webhook's stream may still send, between its position `k.settled_up_to` and `k.up_to`:
  * wanted, and neither delivered, ended, cancelled nor rows. The oldest first.
  */
-export const openInStream = (webhookId: string, k: string, most: string) => `
+export const openInStream = (webhookId: string, k: string, max: string) => `
 select e.id
 from (
   select * from walhook.events
   where entity_id = ${k}.entity_id and entity_type = ${k}.entity_type and id > ${k}.settled_up_to and id <= ${k}.up_to
-  order by id limit ${most}
+  order by id limit ${max}
 ) e
 cross join lateral (${stateAt(webhookId, 'e.webhooks_version')}) s
 where ${waitsInLog(webhookId, { e: 'e', s: 's', settled: `${k}.settled_up_to`, maySend: `${k}.up_to` })}

@@ -30,7 +30,7 @@ const ofRows = {
   entityId: 'text',
   from: 'bigint',
   upTo: 'bigint',
-  most: 'int',
+  max: 'int',
 } as const
 type OfRows = { readonly [Name in keyof typeof ofRows]: string }
 type Where = (p: OfRows) => string
@@ -45,7 +45,7 @@ const doomed = (p: OfRows, where: Where) => `
 doomed as materialized (
   select d.*, d.ctid as row from walhook.deliveries d
   where d.webhook_id = ${p.webhookId} and ${where(p)} and d.event_id <= ${p.upTo} and not ${isTaken('d')}
-  order by d.webhook_id, d.entity_type, d.entity_id, d.event_id limit ${p.most}
+  order by d.webhook_id, d.entity_type, d.entity_id, d.event_id limit ${p.max}
 )`
 
 const recordRowsWhere = (name: string, where: Where) =>
@@ -103,7 +103,7 @@ export async function cancelRows(
 ): Promise<{ cancelled: number; isMore: boolean }> {
   await lockAllHolders(client)
   await planTransactionByIndex(client)
-  const which = { webhookId, upTo: eventId ?? upTo, most: limit }
+  const which = { webhookId, upTo: eventId ?? upTo, max: limit }
   const given = entity
     ? { ...which, ...entity, from: eventId ?? 0n }
     : { ...which, entityType: '', entityId: '', from: 0n }

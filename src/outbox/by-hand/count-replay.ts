@@ -14,7 +14,7 @@ const scanMostDefault = 10_000
 /** `afterEntity`: only entities after this one, as for a continued replay. */
 type CountedAs = {
   readonly tenant: string | null
-  readonly scanMost?: number
+  readonly maxScanned?: number
   readonly afterEntity?: Entity | null
 }
 
@@ -26,16 +26,16 @@ export async function countReplay(
   outbox: Pick<Outbox, 'pool'>,
   webhookId: number,
   range: Range,
-  { tenant, scanMost = scanMostDefault, afterEntity = null }: CountedAs,
+  { tenant, maxScanned = scanMostDefault, afterEntity = null }: CountedAs,
 ): Promise<Count> {
-  const oldest = await countPart(outbox, webhookId, range, { tenant, scanMost, afterEntity, order: 'asc' })
-  if (oldest.lookedAt < scanMost) return { count: oldest.meant, isExact: true }
+  const oldest = await countPart(outbox, webhookId, range, { tenant, maxScanned, afterEntity, order: 'asc' })
+  if (oldest.lookedAt < maxScanned) return { count: oldest.meant, isExact: true }
   const newest = await countPart(outbox, webhookId, range, {
-    ...{ tenant, scanMost, afterEntity, order: 'desc' },
+    ...{ tenant, maxScanned, afterEntity, order: 'desc' },
     after: oldest.last,
   })
   const [meant, lookedAt] = [oldest.meant + newest.meant, oldest.lookedAt + newest.lookedAt]
-  if (newest.lookedAt < scanMost) return { count: meant, isExact: true }
+  if (newest.lookedAt < maxScanned) return { count: meant, isExact: true }
   const all = await estimate(outbox, range, tenant)
   return { count: Math.max(meant, Math.round((all * meant) / lookedAt)), isExact: false }
 }
@@ -64,7 +64,7 @@ async function countPart(
       : `exists (select 1 from walhook.webhooks w where w.id = ${webhook} and ${isMeantFor('e', 'w')})`,
   ]
   const ids = `id >= ${given(range.from)} and id < ${given(range.to)} and id > ${given(part.after ?? -1n)}`
-  const end = `order by id ${part.order} limit ${given(part.scanMost)}`
+  const end = `order by id ${part.order} limit ${given(part.maxScanned)}`
   const those = (of: string) => `(select * from walhook.events where ${of} and ${ids} ${end})`
   const tenant = part.tenant === null ? null : given(part.tenant)
   const lookedAt =

@@ -24,7 +24,7 @@ const given = {
   entityId: 'text',
   after: 'bigint',
   upTo: 'bigint',
-  most: 'int',
+  max: 'int',
   skipId: 'int',
   settled: 'bigint[]',
   maySend: 'bigint[]',
@@ -44,7 +44,7 @@ select max(e.id) as last, count(*)::int as looked_at, (count(*) filter (where ${
     })}))::int as skipped
 from (
   select ${wantedColumns}
-  from walhook.events where ${where(p)} and id > ${p.after} and id <= ${p.upTo} order by id limit ${p.most}
+  from walhook.events where ${where(p)} and id > ${p.after} and id <= ${p.upTo} order by id limit ${p.max}
 ) e
 left join lateral (${stateAt(p.webhookId, 'e.webhooks_version')}) s on true`,
   )
@@ -70,19 +70,19 @@ export async function countPage(
   after: TimeId,
 ): Promise<{ skipped: number; next: TimeId | null }> {
   const { entityType = null, entityId = null } = entity ?? {}
-  const most = skipId === undefined ? nearEvents : pageEvents
+  const max = skipId === undefined ? nearEvents : pageEvents
   const { rows } = await (entity ? countOfEntity : countOfWebhook)(db, {
     webhookId,
     entityType,
     entityId,
     after,
     upTo,
-    most,
+    max,
     skipId: skipId ?? null,
     settled,
     maySend,
   })
-  return { skipped: rows[0].skipped, next: rows[0].looked_at < most ? null : rows[0].last }
+  return { skipped: rows[0].skipped, next: rows[0].looked_at < max ? null : rows[0].last }
 }
 
 /** The same over all pages, or as many as were counted when `isTimeOver`. */

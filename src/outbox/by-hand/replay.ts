@@ -126,7 +126,7 @@ order by entity_type, entity_id, event_id`
 }
 
 /** An event may have failed ten times. The limit of attempts, and of batch events, read for a count. */
-const mostReadForCount = 50_000
+const maxReadForCount = 50_000
 
 /**
  * How many events the source `failed` has, counted up to `most`; beyond that, or if too many attempts failed, `isExact` is
@@ -136,18 +136,18 @@ export async function countFailed(
   outbox: Outbox,
   webhookId: number,
   range: { from: Date; to: Date },
-  most: number,
+  max: number,
 ): Promise<Count> {
   const { values, given } = parameters()
-  const failed = failedEvents(given, webhookId, { ...range, newest: mostReadForCount + 1 })
+  const failed = failedEvents(given, webhookId, { ...range, newest: maxReadForCount + 1 })
   const { rows } = await outbox.pool.query(
     `${failed.with}
      select count(*)::int as events, (select sum(coalesce(cardinality(event_ids), 1))::float8 from failed) as read
-     from (select 1 from ${failed.from} where ${failed.where} limit ${given(most + 1)}) counted`,
+     from (select 1 from ${failed.from} where ${failed.where} limit ${given(max + 1)}) counted`,
     values,
   )
   const { events, read } = rows[0]
-  return { count: Math.min(events, most), isExact: events <= most && (read ?? 0) <= mostReadForCount }
+  return { count: Math.min(events, max), isExact: events <= max && (read ?? 0) <= maxReadForCount }
 }
 
 /**

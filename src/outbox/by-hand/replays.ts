@@ -24,7 +24,7 @@ export type NewReplay = {
 }
 
 /** The number of finished replays kept per webhook. */
-const mostEnded = 100
+const maxEnded = 100
 
 /** Stores a replay, and deletes old ones. Null: no such webhook, or it is inactive. */
 export async function insertReplay(client: pg.PoolClient, of: NewReplay): Promise<ReplayJob | null> {
@@ -47,7 +47,7 @@ export async function insertReplay(client: pg.PoolClient, of: NewReplay): Promis
   await client.query(
     `delete from walhook.replays where webhook_id = $1 and state <> 'running' and id < (
        select id from walhook.replays where webhook_id = $1 order by id desc offset $2 limit 1)`,
-    [of.webhookId, mostEnded],
+    [of.webhookId, maxEnded],
   )
   if (!rows[0]) return null
   await client.query(`select pg_notify('${wakeChannel}', 'replays')`)

@@ -25,7 +25,7 @@ export type SentAlert = {
 }
 
 /** How many incidents one commit sends the alerts of: it stops every holder meanwhile. */
-export const mostAtOnce = 200
+export const maxAtOnce = 200
 
 /** The unsent alerts of an incident: its beginning after the gathering time, then its end. */
 const isUnsent = `
@@ -40,7 +40,7 @@ export async function incidentsToSend({ pool }: Pick<Outbox, 'pool'>): Promise<n
   const { rows } = await pool.query({
     name: 'incidents_to_send',
     text: `select id from walhook.incidents i
-           where (told_at is null or (tells_end and end_told_at is null)) and ${isUnsent} order by id limit ${mostAtOnce}`,
+           where (told_at is null or (tells_end and end_told_at is null)) and ${isUnsent} order by id limit ${maxAtOnce}`,
   })
   return rows.map(({ id }) => id)
 }

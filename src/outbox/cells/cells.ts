@@ -29,7 +29,7 @@ export type CellState = {
   readonly webhooks: number | null
   /** The newest event that it has; null: unknown. */
   readonly copiedUpTo: TimeId | null
-  /** The events of the log that it lacks, at most `mostBehind`; null: unknown. */
+  /** The events of the log that it lacks, at most `maxBehind`; null: unknown. */
   readonly behind: number | null
 }
 
@@ -57,8 +57,8 @@ export type Cells = {
 }
 
 /** The limit of counting what a cell lacks. */
-export const mostBehind = 10_000
-const answerMs = 3_000
+export const maxBehind = 10_000
+const responseTimeoutMs = 3_000
 const fewBehind = 1_000
 
 type CellsOptions = {
@@ -173,8 +173,9 @@ async function stateOf(cell: Cell, main: Cell): Promise<CellState> {
   const known = await whyAway(cell)
   if (known !== null) return away(name, known)
   try {
-    const { webhooks, copiedUpTo } = await within(answerMs, readOwn(outbox))
-    const behind = name === mainCell ? 0 : await within(answerMs, countAfter(main.outbox, copiedUpTo))
+    const { webhooks, copiedUpTo } = await within(responseTimeoutMs, readOwn(outbox))
+    const behind =
+      name === mainCell ? 0 : await within(responseTimeoutMs, countAfter(main.outbox, copiedUpTo))
     return { name, isAway: false, why: null, webhooks, copiedUpTo, behind }
   } catch (error) {
     return away(name, describeError(error))
@@ -191,7 +192,7 @@ async function readOwn({ pool }: Outbox): Promise<{ webhooks: number; copiedUpTo
 
 async function countAfter({ pool }: Outbox, id: TimeId): Promise<number> {
   const { rows } = await pool.query(
-    `select count(*)::int as count from (select id from walhook.events where id > $1 limit ${mostBehind}) e`,
+    `select count(*)::int as count from (select id from walhook.events where id > $1 limit ${maxBehind}) e`,
     [id],
   )
   return rows[0].count

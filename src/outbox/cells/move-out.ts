@@ -85,24 +85,24 @@ const freeBatches = statement(
 /** How many rows and pending events a webhook has, at most `most` of each. */
 const countStatement = statement(
   'count_to_move',
-  { webhookId: 'int', most: 'int' },
+  { webhookId: 'int', max: 'int' },
   p => `
 with positions as materialized (
   select m.share, p.* from walhook.shares m cross join lateral (${positionIn(p.webhookId, 'm.share')}) p
 )
-select (select count(*) from (select 1 from walhook.deliveries where webhook_id = ${p.webhookId} limit ${p.most}) d)::int
+select (select count(*) from (select 1 from walhook.deliveries where webhook_id = ${p.webhookId} limit ${p.max}) d)::int
      + (select count(*) from (
           select e.id from walhook.events e
           join positions on positions.share = e.share
           cross join lateral (${stateAt(p.webhookId, 'e.webhooks_version')}) s
           where e.id > (select min(settled_up_to) from positions)
             and ${waitsInLog(p.webhookId, { e: 'e', s: 's', settled: 'positions.settled_up_to', maySend: 'positions.may_send_up_to' })}
-          limit ${p.most}
+          limit ${p.max}
         ) e)::int as count`,
 )
 
-export async function countToMove({ pool }: Outbox, webhookId: number, most: number): Promise<number> {
-  const { rows } = await countStatement(pool, { webhookId, most })
+export async function countToMove({ pool }: Outbox, webhookId: number, max: number): Promise<number> {
+  const { rows } = await countStatement(pool, { webhookId, max })
   return rows[0].count
 }
 

@@ -8,7 +8,7 @@ import { deleteWebhook } from '../records/webhooks.ts'
 import type { Cell, Cells } from './cells.ts'
 import { bringIn, copyAttempts, makeDays } from './move-in.ts'
 import { countToMove, isReplayed, takeOut } from './move-out.ts'
-import { whileItAnswers } from './reach.ts'
+import { whileReachable } from './reach.ts'
 import { findPlacement, place } from './registry.ts'
 import { giveBack, settleMove, withMoveLock } from './settle-move.ts'
 
@@ -30,7 +30,7 @@ export type MoveOutcome =
 export type WhyNot = 'no webhook' | 'being moved' | 'replayed' | 'too much waits' | 'late'
 
 /** More rows would stop the old cell's other webhooks for seconds. */
-export const mostToMove = 100_000
+export const maxToMove = 100_000
 /** How long the other cell may take to copy what was sent. */
 const longestWaitMs = 60_000
 const inLockMs = 2_000
@@ -55,8 +55,8 @@ export async function moveWebhook(
     if (!(await isIn(from.outbox, webhookId))) return refuse('no webhook')
     if (from.name === to.name) return { ok: true as const, isMoved: false }
     if (await isReplayed(from.outbox.pool, webhookId)) return refuse('replayed')
-    const count = await countToMove(from.outbox, webhookId, mostToMove + 1)
-    if (count > mostToMove) return { ...refuse('too much waits'), count }
+    const count = await countToMove(from.outbox, webhookId, maxToMove + 1)
+    if (count > maxToMove) return { ...refuse('too much waits'), count }
     const cut: Cut = { state: 'open' }
     try {
       return await move({ cells, from, to, webhookId, holdMs, onStep, cut })
@@ -135,7 +135,7 @@ async function cutOver({
     ])
     if (rows[0]?.moving_to !== to.name) return refuse('no webhook')
     if (await isReplayed(client, webhookId)) return refuse('replayed')
-    const isStored = await whileItAnswers(to, storeThere({ from, to, webhookId, cut }, client))
+    const isStored = await whileReachable(to, storeThere({ from, to, webhookId, cut }, client))
     if (!isStored) return refuse('late')
     await onStep('cut over')
     await place(cells.main.outbox.pool, { webhookId, tenant, cell: to.name, movingTo: from.name })
@@ -158,7 +158,7 @@ async function storeThere(
       await bringIn(there, client, webhookId, await takeOut(client, webhookId, upTo))
       return true
     }
-    const isStored = await whileItAnswers(from, bring())
+    const isStored = await whileReachable(from, bring())
     if (cut.state === 'given up') throw new Error('the move was given up')
     if (isStored) cut.state = 'may be there'
     return isStored

@@ -3,7 +3,7 @@ import { within } from '../../runtime/within.ts'
 import type { Outbox } from '../database/database.ts'
 
 /** The time limit of the question, in ms: a dead link gives neither an error nor an answer. */
-const answerMs = 2_000
+const responseTimeoutMs = 2_000
 /** An answer counts this long. One that is older, up to `staleMs`, counts while the next one is pending. */
 const goodForMs = 1_000
 const staleMs = 10_000
@@ -23,7 +23,7 @@ export async function whyAway({ outbox }: Cell, nowMs = () => performance.now())
   asked.set(outbox, known)
   const ageMs = nowMs() - known.atMs
   if (ageMs < goodForMs) return known.why
-  known.running ??= within(answerMs, outbox.pool.query('select'))
+  known.running ??= within(responseTimeoutMs, outbox.pool.query('select'))
     .then(
       () => null,
       (error: unknown) => (error instanceof Error ? error.message : String(error)) || 'no connection',
@@ -44,7 +44,7 @@ export function askAgain({ outbox }: Cell): void {
 const pollEveryMs = 1_000
 
 /** Resolves like `promise`; rejects if the cell leaves a question beside it, once a second, without an answer. */
-export async function whileItAnswers<T>(
+export async function whileReachable<T>(
   cell: Cell & { readonly name: string },
   promise: Promise<T>,
 ): Promise<T> {

@@ -3,7 +3,7 @@ import { type BackfillReceiver, backfillReceivers, type WantedReceivers } from '
 import type { Cell, Cells } from './cells.ts'
 import { whyAway } from './reach.ts'
 
-const answerMs = 5_000
+const responseTimeoutMs = 5_000
 
 /** The receivers of a backfill. `isComplete`: every cell has answered; one that does not answer has its webhooks' events in the log. */
 export type Receivers = { readonly receivers: readonly BackfillReceiver[]; readonly isComplete: boolean }
@@ -15,8 +15,8 @@ export async function receiversIn(
   const ask = async (cell: Cell) => {
     if (cell === main) return await backfillReceivers(cell.outbox, wanted)
     if ((await whyAway(cell)) !== null) return null
-    return await within(answerMs, backfillReceivers(cell.outbox, wanted)).catch(() => null)
+    return await within(responseTimeoutMs, backfillReceivers(cell.outbox, wanted)).catch(() => null)
   }
-  const answers = await Promise.all(all().map(ask))
-  return { receivers: answers.flatMap(answer => answer ?? []), isComplete: !answers.includes(null) }
+  const results = await Promise.all(all().map(ask))
+  return { receivers: results.flatMap(response => response ?? []), isComplete: !results.includes(null) }
 }

@@ -10,7 +10,7 @@ export type Removal =
   | { readonly ok: false; readonly why: 'webhooks'; readonly webhooks: readonly Found[] }
 type Found = { readonly id: number; readonly name: string }
 
-const answerMs = 5_000
+const responseTimeoutMs = 5_000
 /** Longer than it takes from noting where a new webhook is to its commit there. */
 const longestCreationMs = 5_000
 
@@ -44,7 +44,7 @@ export async function removeCell(main: Cell, cell: Cell): Promise<Removal> {
 
 async function webhooksIn({ outbox }: Cell): Promise<Found[]> {
   const { rows } = await within(
-    answerMs,
+    responseTimeoutMs,
     outbox.pool.query<Found>('select id, name from walhook.webhooks order by id'),
   )
   return rows

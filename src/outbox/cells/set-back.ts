@@ -36,7 +36,7 @@ export async function settleSetBack(main: Cell, cell: Cell, copiedUpTo: TimeId):
     const webhooks = await compareWebhooks(client, cell)
     for (const id of webhooks.webhooksLeft) await clearUp(cell.outbox, id)
     const found = { toMs: timeOf(copiedUpTo), fromMs: timeOf(noted), daysLost, ...webhooks }
-    if (daysLost.length > 0) await recordLack(client, cell, copiedUpTo, found)
+    if (daysLost.length > 0) await recordMailProblem(client, cell, copiedUpTo, found)
     await client.query('update walhook.cells set copied_up_to = $2 where name = $1', [cell.name, copiedUpTo])
     return found
   })
@@ -81,7 +81,7 @@ async function compareWebhooks(
 }
 
 /** As a gap of everything that has ended: a resync sends what was lost. */
-async function recordLack(
+async function recordMailProblem(
   client: pg.PoolClient,
   { name, outbox }: Cell,
   copiedUpTo: TimeId,

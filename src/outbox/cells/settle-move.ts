@@ -6,7 +6,7 @@ import { deleteWebhook } from '../records/webhooks.ts'
 import { lockKey } from '../schema/in-schema.ts'
 import type { Cell, Cells } from './cells.ts'
 import { deleteMoved } from './move-in.ts'
-import { whileItAnswers, whyAway } from './reach.ts'
+import { whileReachable, whyAway } from './reach.ts'
 import { findPlacement, listMoves, type Placement, place } from './registry.ts'
 
 /** A unique number of advisory locks: of whoever moves a webhook. */
@@ -57,7 +57,7 @@ const howAway = async (cell: Cell) => ({ name: cell.name, why: await whyAway(cel
 async function giveBackUnlessThere(here: Cell, there: Cell, webhookId: number): Promise<boolean> {
   return await transaction(here.outbox.pool, async client => {
     await client.query('select 1 from walhook.webhooks where id = $1 for no key update', [webhookId])
-    const isThere = await whileItAnswers(there, isActiveIn(there, webhookId))
+    const isThere = await whileReachable(there, isActiveIn(there, webhookId))
     if (!isThere) await giveBack(client, webhookId)
     return isThere
   })
@@ -111,7 +111,7 @@ export async function settleMoves(cells: Cells): Promise<SettledMoves> {
       })
     try {
       const [here, there] = [await cells.named(cell), await cells.named(movingTo!)]
-      if (await whileItAnswers(here, whileItAnswers(there, settle()))) settled.push(webhookId)
+      if (await whileReachable(here, whileReachable(there, settle()))) settled.push(webhookId)
     } catch (error) {
       waiting.push({ webhookId, why: describeError(error) })
     }

@@ -22,17 +22,17 @@ export type BinaryArray<T> = {
   clear(): void
 }
 
-/** How a non-null item is written at an offset with `mostBytesOf` it left; `write` returns its end. */
+/** How a non-null item is written at an offset with `maxBytesOf` it left; `write` returns its end. */
 type ItemType<T> = {
   readonly oid: number
-  mostBytesOf(item: T): number
+  maxBytesOf(item: T): number
   write(buffer: Buffer, item: T, at: number): number
 }
 
 const text: ItemType<string> = {
   oid: 25,
   // UTF-8 takes at most three bytes per UTF-16 unit: only large texts are worth counting exactly.
-  mostBytesOf: text => 4 + (text.length > 65_536 ? Buffer.byteLength(text) : 3 * text.length),
+  maxBytesOf: text => 4 + (text.length > 65_536 ? Buffer.byteLength(text) : 3 * text.length),
   write(buffer, text, at) {
     const length = buffer.write(text, at + 4)
     buffer.writeInt32BE(length, at)
@@ -43,7 +43,7 @@ const text: ItemType<string> = {
 function fixed<T>(oid: number, bytes: number, write: ItemType<T>['write']): ItemType<T> {
   return {
     oid,
-    mostBytesOf: () => 4 + bytes,
+    maxBytesOf: () => 4 + bytes,
     write: (buffer, value, at) => write(buffer, value, buffer.writeInt32BE(bytes, at)),
   }
 }
@@ -68,7 +68,7 @@ export type ColumnType = keyof typeof types
 export type ItemOf<Type extends ColumnType> = Parameters<(typeof types)[Type]['write']>[1] | null
 
 export function openArray<Type extends ColumnType>(type: Type): BinaryArray<ItemOf<Type>> {
-  const { oid, mostBytesOf, write } = types[type] as ItemType<NonNullable<ItemOf<Type>>>
+  const { oid, maxBytesOf, write } = types[type] as ItemType<NonNullable<ItemOf<Type>>>
   let buffer = Buffer.allocUnsafeSlow(smallestBytes)
   let at = headerBytes
   let count = 0
@@ -92,7 +92,7 @@ export function openArray<Type extends ColumnType>(type: Type): BinaryArray<Item
 
   return {
     add(item) {
-      makeRoom(item === null ? 4 : mostBytesOf(item))
+      makeRoom(item === null ? 4 : maxBytesOf(item))
       at = item === null ? buffer.writeInt32BE(nullLength, at) : write(buffer, item, at)
       count++
       if (item === null) nulls++

@@ -22,7 +22,7 @@ const ours = [
 ]
 
 /** The time limit for a new connection's answer. */
-export const answerMs = 4_000
+export const responseTimeoutMs = 4_000
 /** How long a suitable server waits for the others' answers: one may be on a newer timeline. */
 const othersMs = 300
 
@@ -148,7 +148,7 @@ export async function refuseUnsuitable(client: pg.ClientBase, url: string, serve
   if (reason !== null) throw new NoServer([{ name: server?.name ?? 'the server', reason, code: '' }])
 }
 
-/** Runs one query over a connection of its own, within `answerMs`. */
+/** Runs one query over a connection of its own, within `responseTimeoutMs`. */
 export async function overNewConnection(
   serverUrl: string,
   name: string,
@@ -156,11 +156,14 @@ export async function overNewConnection(
   values: unknown[],
   // biome-ignore lint/suspicious/noExplicitAny: as node-postgres gives it
 ): Promise<any[]> {
-  const client = new DatabaseClient({ ...configFor(serverUrl, name), connectionTimeoutMillis: answerMs })
+  const client = new DatabaseClient({
+    ...configFor(serverUrl, name),
+    connectionTimeoutMillis: responseTimeoutMs,
+  })
   const destroy = () =>
     (client as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy()
   client.on('error', () => {})
-  const timer = setTimeout(destroy, answerMs)
+  const timer = setTimeout(destroy, responseTimeoutMs)
   try {
     await client.connect()
     return (await client.query(text, values)).rows

@@ -108,7 +108,7 @@ export async function transaction<T>(pool: pg.Pool, work: (client: pg.PoolClient
 }
 
 const deadlock = '40P01'
-const mostDeadlocks = 5
+const maxDeadlocks = 5
 
 /** Whether Postgres chose this transaction as the victim of a deadlock. */
 export const isDeadlock = (error: unknown) => (error as { code?: string } | null)?.code === deadlock
@@ -126,7 +126,7 @@ export async function repeatableTransaction<T>(
     try {
       return await transaction(pool, work)
     } catch (error) {
-      if (!isDeadlock(error) || victim > mostDeadlocks) throw error
+      if (!isDeadlock(error) || victim > maxDeadlocks) throw error
     }
   }
 }

@@ -5,7 +5,7 @@ import type { Problem } from '../../domain/value/problem.ts'
 import { mainSchema } from '../schema/in-schema.ts'
 import { isDeadlock, type Outbox } from './database.ts'
 
-const mostDeadlocks = 10
+const maxDeadlocks = 10
 
 const folder = new URL('../../../migrations/', import.meta.url)
 
@@ -73,7 +73,7 @@ export async function migrate(outbox: Outbox): Promise<MigrationResult> {
   const migrator = await openMigrator(outbox)
   let outcome = await migrator.migrateToLatest()
   // A working process took the same tables in another order, and Postgres rolled this back.
-  for (let i = 0; i < mostDeadlocks && isDeadlock(outcome.error); i++)
+  for (let i = 0; i < maxDeadlocks && isDeadlock(outcome.error); i++)
     outcome = await migrator.migrateToLatest()
   const { error, results } = outcome
   if (error) {

@@ -3,12 +3,12 @@ import { type Backend, isLost, type SlowStatement } from '../../domain/capture/b
 import type { DatabaseServer } from '../../domain/database/database-url.ts'
 import { mainSchema, writeFor } from '../schema/in-schema.ts'
 import {
-  answerMs,
   connectionConfig,
   DatabaseClient,
   findServer,
   overNewConnection,
   refuseUnsuitable,
+  responseTimeoutMs,
 } from './connecting.ts'
 import { guardParsing } from './guarded-parsing.ts'
 import { setUpSession } from './session-settings.ts'
@@ -182,7 +182,7 @@ export class WatchedClient extends DatabaseClient {
     if (this.#unanswered > 0 || this.#backendPid === null) return
     const timer = setTimeout(
       () => this.#destroy('the server has not answered a resting connection'),
-      answerMs,
+      responseTimeoutMs,
     )
     this.query('select')
       .catch(() => {})

@@ -7,12 +7,12 @@ import { dayMs, partitionName } from './partitions.ts'
 type Client = Pick<pg.ClientBase, 'query'>
 
 /** The maximum number of named webhooks. */
-const mostNamed = 10
+const maxNamed = 10
 
 /** The existing webhooks with rows or batches about events of a day ($1 to $2). */
 const setAsideStatement = `
 select distinct d.webhook_id from walhook.deliveries d join walhook.webhooks w on w.id = d.webhook_id
-where d.event_id >= $1 and d.event_id < $2 limit ${mostNamed}`
+where d.event_id >= $1 and d.event_id < $2 limit ${maxNamed}`
 
 /**
  * The webhooks whose position is before an event of a day that they want: $1 to $2, in the table `day`.
@@ -38,7 +38,7 @@ where exists (
     and e.id > (select position from positions p where p.webhook_id = b.webhook_id and p.share = e.share)
     and not ${isSkipped('b.webhook_id', 'e')}
 )
-order by 1 limit ${mostNamed}`
+order by 1 limit ${maxNamed}`
 
 /** The webhooks that still need events of a day, at most about ten. The day may be detached or gone. */
 export async function whoHoldsDay(client: Client, startMs: number): Promise<number[]> {
@@ -58,7 +58,7 @@ export async function cellsWithoutDay(client: Client, startMs: number): Promise<
   if (!there[0].yes) return []
   const { rows } = await client.query(
     `select name from walhook.cells c
-     where exists (select 1 from walhook.${day} where id > c.copied_up_to and id < $1) order by number limit ${mostNamed}`,
+     where exists (select 1 from walhook.${day} where id > c.copied_up_to and id < $1) order by number limit ${maxNamed}`,
     [firstIdAt(startMs + dayMs)],
   )
   return rows.map(({ name }) => name)

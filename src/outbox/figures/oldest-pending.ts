@@ -4,8 +4,8 @@ import { positionsOf, waitsInLog } from '../log/waits.ts'
 import { stateAt, wantedColumns } from '../log/wanted.ts'
 
 /** The limits of examined rows, and of events in the log. */
-const mostRows = 10_000
-const mostEvents = 2_000
+const maxRows = 10_000
+const maxEvents = 2_000
 
 /** The oldest of a webhook's ($1) first $2 rows, and the first pending one of $3 events after its lowest position in the log. */
 const oldestStatement = `
@@ -29,8 +29,8 @@ cross join lateral (
 export type OldestPending = { readonly eventId: TimeId | null; readonly isExact: boolean }
 
 export async function readOldestPending({ pool }: Outbox, webhookId: number): Promise<OldestPending> {
-  const { rows } = await pool.query(oldestStatement, [webhookId, mostRows, mostEvents])
+  const { rows } = await pool.query(oldestStatement, [webhookId, maxRows, maxEvents])
   const { row_id: row, rows: count, log_id: log, looked_at: lookedAt } = rows[0]
   const eventId = row === null ? log : log === null || row < log ? row : log
-  return { eventId, isExact: count < mostRows && (log !== null || lookedAt < mostEvents) }
+  return { eventId, isExact: count < maxRows && (log !== null || lookedAt < maxEvents) }
 }

@@ -1,10 +1,10 @@
 import type { Performance, Performances, Span } from '../../domain/shown/traffic.ts'
 import { type Outbox, transaction } from '../database/database.ts'
-import { mostSeen, type Piece, sampleOf } from './sample.ts'
+import { maxSeen, type Piece, sampleOf } from './sample.ts'
 
 /** A sample has about 2,000 pieces, one per bucket of this length, each an index descent. */
 const stretchesMs = [1, 5, 15, 60].map(minutes => minutes * 60_000)
-const mostPieces = 2_100
+const maxPieces = 2_100
 
 /**
  * A receiver's performance in pieces of time: per bucket, and in total (`bucket` null). Walks the primary key of attempts
@@ -44,7 +44,7 @@ async function read(
       pieces.map(({ from }) => from),
       pieces.map(({ to }) => to),
       pieces.map(({ bucket }) => bucket),
-      mostSeen,
+      maxSeen,
     ])
   })
   const byBucket = new Map<number | null, Row>(rows.map(row => [row.bucket, row]))
@@ -56,7 +56,7 @@ async function read(
  * are neither missed nor overrated.
  */
 export async function readPerformance(outbox: Outbox, webhookId: number, span: Span): Promise<Performances> {
-  const times = span.bucketMs / stretchesMs.find(ms => (span.bucketMs / ms) * span.count <= mostPieces)!
+  const times = span.bucketMs / stretchesMs.find(ms => (span.bucketMs / ms) * span.count <= maxPieces)!
   const { rows, share } = await sampleOf(span, pieces => read(outbox, webhookId, pieces), {
     times,
     probeEvery: 4,

@@ -2,7 +2,7 @@ import { finer, lookedAt, pieceFor, type Span } from '../../domain/shown/traffic
 import type { TimeId } from '../../domain/value/time-id.ts'
 
 /** The maximum of requests read per answer; a sample has about half as many. */
-export const mostSeen = 20_000
+export const maxSeen = 20_000
 /** Above that, this share of some pieces is counted first. */
 const probeShare = 1 / 100
 
@@ -23,15 +23,15 @@ export async function sampleOf<Seen extends { readonly seen: number }>(
   { times, probeEvery }: { times: number; probeEvery: number },
 ): Promise<Seen & { readonly share: number }> {
   const all = await read(piecesOf(span, 1, span.bucketMs))
-  if (all.seen < mostSeen) return { ...all, share: 1 }
+  if (all.seen < maxSeen) return { ...all, share: 1 }
   const { bucketMs } = finer(span, times)
   const probeMs = Math.ceil(bucketMs * probeShare)
   const probed = piecesOf(span, times, probeMs).filter((_, i) => i % probeEvery === 0)
   const { seen } = await read(probed)
-  let pieceMs = pieceFor(finer(span, times), mostSeen / 2, seen, probed.length * probeMs)
+  let pieceMs = pieceFor(finer(span, times), maxSeen / 2, seen, probed.length * probeMs)
   for (;;) {
     const sample = await read(piecesOf(span, times, pieceMs))
-    if (sample.seen < mostSeen || pieceMs === 1) return { ...sample, share: pieceMs / bucketMs }
+    if (sample.seen < maxSeen || pieceMs === 1) return { ...sample, share: pieceMs / bucketMs }
     // More than estimated, in bursts: the cut-off part would be missing.
     pieceMs = Math.max(1, Math.floor(pieceMs / probeEvery))
   }

@@ -1,6 +1,6 @@
 import type { Span, Traffic } from '../../domain/shown/traffic.ts'
 import { type Outbox, transaction } from '../database/database.ts'
-import { mostSeen, type Piece, sampleOf } from './sample.ts'
+import { maxSeen, type Piece, sampleOf } from './sample.ts'
 
 /**
  * Requests in pieces of time, of all webhooks or of a tenant's, that have sent anything since the first piece. Walks the
@@ -38,7 +38,7 @@ async function count(outbox: Outbox, pieces: readonly Piece[], tenant: string | 
       pieces.at(-1)!.to,
       pieces.map(({ from }) => from),
       pieces.map(({ to }) => to),
-      mostSeen,
+      maxSeen,
       tenant,
     ])
   })

@@ -185,10 +185,10 @@ where s.share = f.share`
  */
 export async function claimShares(
   outbox: Outbox,
-  { holderId, most }: { holderId: number; most: number },
+  { holderId, max }: { holderId: number; max: number },
 ): Promise<readonly HeldShare[]> {
   const held = await asHolder(outbox, holderId, async client => {
-    if (most > 0) await client.query(claimSharesStatement, [holderId, most])
+    if (max > 0) await client.query(claimSharesStatement, [holderId, max])
     const { rows } = await client.query(
       'select share, settled_up_to from walhook.shares where holder_id = $1 order by share',
       [holderId],

@@ -8,11 +8,11 @@ export type Lead = { readonly above: TimeId; readonly ids: readonly TimeId[]; re
 
 export type Within = { readonly tenant: string | null; readonly before: TimeId; readonly from: TimeId }
 
-const mostRows = 20_000
+const maxRows = 20_000
 /** Webhooks with dead deliveries, whose newest are read one by one. */
-const mostWithDead = 200
+const maxWithDead = 200
 /** The maximum of each. */
-const mostDead = 500
+const maxDead = 500
 
 const everywhere: Lead = { above: 0n, ids: [], isCut: false }
 
@@ -42,10 +42,10 @@ async function readWaiting(
     `select count(*)::int as read,
        array_agg(distinct event_id order by event_id desc)
          filter (where event_id < ${given(before)} and event_id >= ${given(from)} and (attempts > 0) = ${given(isTried)}) as ids
-     from (select event_id, attempts from walhook.deliveries ${ofTenant} ${order} limit ${mostRows + 1}) d`,
+     from (select event_id, attempts from walhook.deliveries ${ofTenant} ${order} limit ${maxRows + 1}) d`,
     values,
   )
-  return rows[0].read > mostRows ? null : (rows[0].ids ?? [])
+  return rows[0].read > maxRows ? null : (rows[0].ids ?? [])
 }
 
 /** No event up to here is pending in the log. */
@@ -68,25 +68,25 @@ with recursive has_dead as (
   select (select webhook_id from walhook.ended_deliveries where state = 'dead' and webhook_id > w.id order by webhook_id limit 1)
   from has_dead w where w.id is not null
 )
-select id from has_dead where id is not null limit ${mostWithDead + 1}`
+select id from has_dead where id is not null limit ${maxWithDead + 1}`
 
 async function leadToDead(client: pg.ClientBase, { tenant, before, from }: Within): Promise<Lead> {
   const { rows: webhooks } =
     tenant === null
       ? await client.query(withDead)
-      : await client.query(`select id from walhook.webhooks where tenant = $1 limit ${mostWithDead + 1}`, [
+      : await client.query(`select id from walhook.webhooks where tenant = $1 limit ${maxWithDead + 1}`, [
           tenant,
         ])
-  if (webhooks.length > mostWithDead) return everywhere
+  if (webhooks.length > maxWithDead) return everywhere
   const { rows } = await client.query(
     `select distinct x.event_id as id
      from unnest($1::int[]) w (id) cross join lateral (
        select event_id from walhook.ended_deliveries
        where state = 'dead' and webhook_id = w.id and event_id < $2 and event_id >= $3
-       order by event_id desc limit ${mostDead}
+       order by event_id desc limit ${maxDead}
      ) x
-     order by x.event_id desc limit ${mostDead}`,
+     order by x.event_id desc limit ${maxDead}`,
     [webhooks.map(({ id }) => id), before, from],
   )
-  return { above: afterAll, ids: rows.map(({ id }) => id), isCut: rows.length === mostDead }
+  return { above: afterAll, ids: rows.map(({ id }) => id), isCut: rows.length === maxDead }
 }

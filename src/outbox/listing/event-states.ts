@@ -6,9 +6,9 @@ import { isSkipped, waitsInLog } from '../log/waits.ts'
 import { stateAt, wantedColumns, wants } from '../log/wanted.ts'
 
 /** The maximum of webhooks without a tenant, or of the asking tenant; the oldest count. */
-const mostWebhooks = 1_000
+const maxWebhooks = 1_000
 /** The maximum of webhooks of all the events' tenants. */
-const mostOfTenants = 5_000
+const maxOfTenants = 5_000
 
 /** The database assigns attempt ids, and its clock may be behind. */
 const hour = 3_600_000n << 20n
@@ -28,18 +28,18 @@ const attempts = `webhook_id, started_at + duration_ms * interval '1 ms' as at`
  */
 const statesOfEvents = statement(
   'states_of_events',
-  { ids: 'bigint[]', tenant: 'text', least: 'bigint', most: 'bigint' },
+  { ids: 'bigint[]', tenant: 'text', least: 'bigint', max: 'bigint' },
   p => `
 with e as materialized (
   select ${wantedColumns} from walhook.events where id = any(${p.ids})
 ), w as materialized (
-  (select id, tenant from walhook.webhooks where ${p.tenant} is null and tenant is null order by id limit ${mostWebhooks})
+  (select id, tenant from walhook.webhooks where ${p.tenant} is null and tenant is null order by id limit ${maxWebhooks})
   union all
-  (select id, tenant from walhook.webhooks where tenant = ${p.tenant} order by id limit ${mostWebhooks})
+  (select id, tenant from walhook.webhooks where tenant = ${p.tenant} order by id limit ${maxWebhooks})
   union all
   (select id, tenant from walhook.webhooks
    where ${p.tenant} is null and tenant = any(array(select tenant from e union select tenant_before from e))
-   order by id limit ${mostOfTenants})
+   order by id limit ${maxOfTenants})
 ), accepted as (
   select event_id as id, ${attempts} from walhook.attempts
   where event_id = any(${p.ids}) and outcome = 'delivered' and id >= ${p.least} - ${hour}
@@ -67,11 +67,11 @@ with e as materialized (
   select x.event_id, w.id, x.state, x.ended_at
   from w
   cross join lateral (
-    select 1 from walhook.ended_deliveries where webhook_id = w.id and event_id between ${p.least} and ${p.most} limit 1
+    select 1 from walhook.ended_deliveries where webhook_id = w.id and event_id between ${p.least} and ${p.max} limit 1
   ) has_any
   cross join lateral (
     select event_id, state, ended_at from walhook.ended_deliveries
-    where webhook_id = w.id and event_id between ${p.least} and ${p.most} and event_id = any(${p.ids})
+    where webhook_id = w.id and event_id between ${p.least} and ${p.max} and event_id = any(${p.ids})
     offset 0
   ) x
   union all
@@ -114,8 +114,8 @@ export async function readEventStates(
   const counts = new Map<TimeId, Record<DeliveryState, number>>(ids.map(id => [id, { ...noDeliveries }]))
   if (ids.length === 0) return counts
   const sorted = ids.toSorted((a, b) => (a < b ? -1 : 1))
-  const [least, most] = [sorted[0]!, sorted.at(-1)!]
-  const { rows } = await statesOfEvents(client, { ids, tenant, least, most })
+  const [least, max] = [sorted[0]!, sorted.at(-1)!]
+  const { rows } = await statesOfEvents(client, { ids, tenant, least, max })
   for (const { id, state, count } of rows) {
     const of = counts.get(id)
     if (of) of[state as DeliveryState] = count
@@ -127,7 +127,7 @@ export async function readEventStates(
 export async function countWebhooks(client: pg.ClientBase, tenant: string | null): Promise<number> {
   const { rows } = await client.query(
     `select count(*)::int as count from (
-       select 1 from walhook.webhooks where case when $1::text is null then tenant is null else tenant = $1 end limit ${mostWebhooks}
+       select 1 from walhook.webhooks where case when $1::text is null then tenant is null else tenant = $1 end limit ${maxWebhooks}
      ) w`,
     [tenant],
   )

@@ -10,9 +10,9 @@ import { type EventPage, findFitting, rangeOf, type Scanned, scan } from './scan
 export type ListedEvent = EventLine & { readonly counts: DeliveryCounts }
 
 /** Events whose state is computed per portion; fewer with many webhooks. */
-const mostChecked = 1_000
+const maxChecked = 1_000
 const portion = 250
-const mostPairs = 50_000
+const maxPairs = 50_000
 
 /** The newest matching events with their states, at a bounded cost. */
 export async function listEvents(
@@ -61,11 +61,11 @@ async function listInState(
   const range = rangeOf(page)
   const lead = await leadTo(client, state, { ...range, tenant: seenBy })
   const webhooks = await countWebhooks(client, seenBy)
-  const most = Math.min(mostChecked, Math.max(portion / 10, Math.floor(mostPairs / Math.max(1, webhooks))))
+  const max = Math.min(maxChecked, Math.max(portion / 10, Math.floor(maxPairs / Math.max(1, webhooks))))
   const items: ListedEvent[] = []
   let before = range.before
   for (let read = 0; ; ) {
-    const found = await nextPortion(client, { ...page, before, limit: Math.min(portion, most) }, lead)
+    const found = await nextPortion(client, { ...page, before, limit: Math.min(portion, max) }, lead)
     const filled = await withStates(client, page, found.items)
     items.push(...filled.filter(({ counts }) => isInState(counts, state)))
     if (items.length > limit)
@@ -73,7 +73,7 @@ async function listInState(
     if (found.next === null) return { items, next: null, isPartial: false }
     before = found.next
     read += portion
-    if (found.isPartial || read >= most) return { items, next: before, isPartial: true }
+    if (found.isPartial || read >= max) return { items, next: before, isPartial: true }
   }
 }
 

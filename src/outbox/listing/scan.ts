@@ -37,7 +37,7 @@ export type Scanned<Item> = {
 }
 
 /** The maximum of events examined per page. */
-export const mostLookedAt = 5_000
+export const maxLookedAt = 5_000
 
 /** The bounds of possible ids: `from` and above, below `before`. */
 export function rangeOf({ filter: { from, to }, before }: EventPage): { from: TimeId; before: TimeId } {
@@ -93,7 +93,7 @@ async function endOfScan(client: pg.ClientBase, page: EventPage, above: TimeId, 
     `select min(id) as last, count(*)::int as count from (${lookedAt(page, above, index, given, 'id')}) e`,
     values,
   )
-  return rows[0].count < mostLookedAt ? null : rows[0].last
+  return rows[0].count < maxLookedAt ? null : rows[0].last
 }
 
 /** The events of a range, newest first; for a tenant from two indexes. */
@@ -106,7 +106,7 @@ function lookedAt(
 ): string {
   const { from, before } = rangeOf(page)
   const range = `id < ${given(before)} and id >= ${given(from > above ? from : above + 1n)}`
-  const end = `order by id desc limit ${mostLookedAt}`
+  const end = `order by id desc limit ${maxLookedAt}`
   const part = (and: string) => `select ${columns} from walhook.events where ${range} ${and} ${end}`
   switch (index) {
     case 'log':

@@ -25,7 +25,7 @@ export function isRefused(error: unknown): boolean {
 }
 
 /** More refusals without any success are not caused by single events. */
-const mostRefused = 3
+const maxRefused = 3
 
 /**
  * Appends events, some of them refused: bisects to those, parks them with the reason, and stores the others.
@@ -52,7 +52,7 @@ export async function appendEach(
         await take(from, middle)
         await take(middle, to)
       }
-      if (stored === 0 && setAside.length > mostRefused) throw error
+      if (stored === 0 && setAside.length > maxRefused) throw error
     }
   }
 

@@ -18,7 +18,7 @@ type Head = {
 /** Headers of requests with values of their own, which are stored in this order: names are only ever added at its end. */
 const ownNames = ['content-length', 'webhook-timestamp', 'webhook-signature', 'traceparent']
 
-/** Headers of answers that speak of the receiver's server, and not of the request. */
+/** Headers of responses that describe the receiver's server, and not of the request. */
 const serverNames = new Set([
   'access-control-allow-origin',
   'alt-svc',
@@ -46,19 +46,19 @@ type Divided = {
 }
 
 /**
- * A webhook's last attempt, divided. The next one mostly has the same head, and its answer
+ * A webhook's last attempt, divided. The next one mostly has the same head, and its response
  * within the same second the same headers: to compare costs a tenth of writing them.
  */
 type Last = {
   readonly url: string
   readonly sent: Headers
   readonly isIdOwn: boolean
-  readonly answered: Headers | null
+  readonly received: Headers | null
   readonly head: Head
   readonly responseHeaders: string | null
 }
 
-/** More webhooks than a process serves; 60 MB at most, since a receiver may answer with other, long headers each time. */
+/** More webhooks than a process serves; 60 MB at most, since a receiver may send other, long headers each time. */
 const maxKnown = 30_000
 const longestKnown = 1_000
 const lastOf = new Map<number, Last>()
@@ -69,26 +69,26 @@ export function divide(attempt: Attempt): Divided {
   const headers = request.headers
   const own = { ownHeaders: ownOf(headers), messageId: isOfEvent(attempt) ? null : id }
   const isIdOwn = headers['webhook-id'] === id
-  const answered = response?.headers ?? null
+  const received = response?.headers ?? null
   const before = lastOf.get(webhookId)
   const hasSameHead =
     before !== undefined &&
     before.url === request.url &&
     before.isIdOwn === isIdOwn &&
     isSame(headers, before.sent, name => isOwn.has(name) || (isIdOwn && name === 'webhook-id')) &&
-    isOfSameServer(answered, before.answered)
-  if (hasSameHead && isSame(answered ?? none, before.answered ?? none))
+    isOfSameServer(received, before.received)
+  if (hasSameHead && isSame(received ?? none, before.received ?? none))
     return { ...own, head: before.head, responseHeaders: before.responseHeaders }
-  const head = hasSameHead ? before.head : headOf(attempt, isIdOwn, partOf(answered, true))
-  if (!hasSameHead && answered !== null && !isAccepted(head))
-    return { ...own, head: headOf(attempt, isIdOwn, '{}'), responseHeaders: JSON.stringify(answered) }
+  const head = hasSameHead ? before.head : headOf(attempt, isIdOwn, partOf(received, true))
+  if (!hasSameHead && received !== null && !isAccepted(head))
+    return { ...own, head: headOf(attempt, isIdOwn, '{}'), responseHeaders: JSON.stringify(received) }
   const last = {
     url: request.url,
     sent: headers,
     isIdOwn,
-    answered,
+    received,
     head,
-    responseHeaders: partOf(answered, false),
+    responseHeaders: partOf(received, false),
   }
   remember(webhookId, last)
   return { ...own, head, responseHeaders: last.responseHeaders }
@@ -102,26 +102,26 @@ function remember(webhookId: number, last: Last): void {
   else lastOf.set(webhookId, last)
 }
 
-/** A receiver whose server headers change with each answer has so many heads; what it answers beyond is the attempt's own. */
-const mostAnswers = 8
+/** A receiver whose server headers change with each response gets so many heads; later responses are stored whole. */
+const maxResponseHeads = 8
 /** 20 MB at most. */
 const maxAccepted = 100_000
 const accepted = new Set<bigint>()
 /** The number of accepted heads, by webhook and URL. */
-const answers = new Map<string, number>()
+const headsOfUrl = new Map<string, number>()
 
-/** Whether a head may be stored; otherwise it is one answer too many. */
+/** Whether a head may be stored; otherwise it is one too many. */
 function isAccepted({ webhookId, id, url }: Head): boolean {
   if (accepted.has(id)) return true
   const of = `${webhookId} ${url}`
-  const count = answers.get(of) ?? 0
-  if (count >= mostAnswers) return false
-  if (accepted.size >= maxAccepted || answers.size >= maxKnown) {
+  const count = headsOfUrl.get(of) ?? 0
+  if (count >= maxResponseHeads) return false
+  if (accepted.size >= maxAccepted || headsOfUrl.size >= maxKnown) {
     accepted.clear()
-    answers.clear()
+    headsOfUrl.clear()
   }
   accepted.add(id)
-  answers.set(of, count + 1)
+  headsOfUrl.set(of, count + 1)
   return true
 }
 
@@ -149,10 +149,10 @@ function ownOf(headers: Headers): string {
   return own
 }
 
-/** The headers of an answer that are of its server, or the others, as JSON. */
-function partOf(answered: Headers | null, isOfServer: boolean): string | null {
-  if (answered === null) return null
-  const part = Object.entries(answered).filter(([name]) => serverNames.has(name) === isOfServer)
+/** The headers of a response that describe its server, or the others, as JSON. */
+function partOf(received: Headers | null, isOfServer: boolean): string | null {
+  if (received === null) return null
+  const part = Object.entries(received).filter(([name]) => serverNames.has(name) === isOfServer)
   return JSON.stringify(Object.fromEntries(part))
 }
 

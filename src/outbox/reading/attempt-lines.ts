@@ -40,7 +40,7 @@ export async function listAttemptLines(outbox: Outbox, page: LogPage): Promise<A
   return eachOnce(rows).map(fields<AttemptLine>)
 }
 
-const mostOfOneWebhook = 100
+const maxOfOneWebhook = 100
 
 /** Every attempt of an event, single or batched, from the id `since` on, including those kept beyond retention. */
 export const triesOf = (event: string, since: string, and: string) => `
@@ -59,7 +59,7 @@ select ${columns} from (
   select ${columns}, row_number() over (partition by webhook_id order by id desc) as nth
   from (${triesOf('$1', '$2', 'webhook_id = coalesce($3, webhook_id)')}) a
 ) a
-where nth <= ${mostOfOneWebhook}
+where nth <= ${maxOfOneWebhook}
 order by webhook_id, id`
 
 /** The database assigns attempt ids, and its clock may be behind. */

@@ -14,8 +14,8 @@ export type LogFilter = {
   readonly to?: Date | undefined
 }
 
-const mostEvents = 1_000
-const mostAttempts = 10_000
+const maxEvents = 1_000
+const maxAttempts = 10_000
 /** Ids of events and attempts come from two clocks. */
 const clocksDifferMs = 3_600_000
 
@@ -35,7 +35,7 @@ select id from (
   where webhook_id = $1 and (event_id = any($2) or event_ids && $2 or (entity_type = $5 and entity_id = $6))
 ) about
 where id < $3
-group by id order by id desc limit ${mostAttempts}`
+group by id order by id desc limit ${maxAttempts}`
 
 /** The ids of a webhook's attempts about a filter's event or entity; null: the filter has neither. */
 export async function attemptsAbout(
@@ -64,7 +64,7 @@ async function eventsOf(
   { entityType, entityId }: NonNullable<LogFilter['entity']>,
 ): Promise<TimeId[]> {
   const { rows } = await outbox.pool.query(
-    `select id from walhook.events where entity_type = $1 and entity_id = $2 order by id desc limit ${mostEvents}`,
+    `select id from walhook.events where entity_type = $1 and entity_id = $2 order by id desc limit ${maxEvents}`,
     [entityType, entityId],
   )
   return rows.map(row => row.id)

@@ -1,6 +1,6 @@
 import type { Attempt, Phase } from '../../domain/delivery/attempt.ts'
 import type { EventFacts } from '../../domain/event/event.ts'
-import { mostShownBytes } from '../../domain/shown/shown.ts'
+import { maxShownBytes } from '../../domain/shown/shown.ts'
 import { afterAll, firstIdAt, type TimeId } from '../../domain/value/time-id.ts'
 import type { Outbox } from '../database/database.ts'
 import { parameters } from '../database/statement.ts'
@@ -50,7 +50,7 @@ export async function listAttemptsWithin(
   const chosen = await chooseOfLog(outbox, page)
   const sizes = chosen ? await readSizes(outbox, chosen) : []
   // Too large bodies are not read.
-  const shown = sizes.map(size => (size.bytes > mostShownBytes ? { ...size, bytes: 0 } : size))
+  const shown = sizes.map(size => (size.bytes > maxShownBytes ? { ...size, bytes: 0 } : size))
   const within = sizes.slice(0, firstWithin(shown, maxBytes).length)
   const items = await readAttempts(
     outbox,
@@ -150,7 +150,7 @@ async function readAttempts(
 ): Promise<LoggedAttempt[]> {
   if (sizes.length === 0) return []
   const tooLarge = new Map(
-    sizes.filter(({ bytes }) => bytes > mostShownBytes).map(({ id, bytes }) => [id, bytes]),
+    sizes.filter(({ bytes }) => bytes > maxShownBytes).map(({ id, bytes }) => [id, bytes]),
   )
   const given = `$${values.length + 1}::bigint[]`
   const unlessTooLarge = (column: string) => `case when a.id = any(${given}) then null else ${column} end`

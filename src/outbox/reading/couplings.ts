@@ -62,7 +62,7 @@ export type Figures = {
 
 const hourMs = 3_600_000
 const sampled = 25
-const mostWaiting = 1_000
+const maxWaiting = 1_000
 
 /**
  * One row per webhook. Reads at most 25 rows in each of 24 short ranges of the primary key of attempts, so its cost is
@@ -96,7 +96,7 @@ export async function webhookFigures(
   ids: readonly number[],
   nowMs: number,
 ): Promise<Map<number, Figures>> {
-  const waiting = await countWaitingOf(outbox, ids, mostWaiting)
+  const waiting = await countWaitingOf(outbox, ids, maxWaiting)
   const { rows } = await transaction(outbox.pool, async client => {
     await client.query('set local enable_sort = off')
     // Unnamed: a cached plan would allow sorting.

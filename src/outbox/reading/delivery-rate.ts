@@ -2,7 +2,7 @@ import { firstIdAt } from '../../domain/value/time-id.ts'
 import type { Outbox } from '../database/database.ts'
 
 const windowMs = 60_000
-const mostLookedAt = 5_000
+const maxLookedAt = 5_000
 
 /** Deliveries per second to a webhook in the last minute, by its newest attempts up to a limit; null: none. */
 export async function deliveryRate(
@@ -19,10 +19,10 @@ from (
   select id, event_ids, outcome, trigger from walhook.attempts
   where webhook_id = $1 and id >= $2 order by id desc limit $3
 ) latest`,
-    values: [webhookId, firstIdAt(Math.max(0, Math.floor(nowMs) - windowMs)), mostLookedAt],
+    values: [webhookId, firstIdAt(Math.max(0, Math.floor(nowMs) - windowMs)), maxLookedAt],
   })
   const { looked_at, first_ms, events } = rows[0]
   if (events === 0) return null
-  const overMs = looked_at < mostLookedAt ? windowMs : Math.max(1, nowMs - Number(first_ms))
+  const overMs = looked_at < maxLookedAt ? windowMs : Math.max(1, nowMs - Number(first_ms))
   return (events * 1_000) / overMs
 }

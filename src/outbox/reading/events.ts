@@ -1,5 +1,5 @@
 import type { ActionType, EventFacts, OfTenant } from '../../domain/event/event.ts'
-import { mostShownBytes } from '../../domain/shown/shown.ts'
+import { maxShownBytes } from '../../domain/shown/shown.ts'
 import type { TimeId } from '../../domain/value/time-id.ts'
 import type { Outbox } from '../database/database.ts'
 import { fields } from '../database/fields.ts'
@@ -33,13 +33,13 @@ export async function findEvent(outbox: Outbox, id: TimeId): Promise<ShownEvent 
        select *, (octet_length(body) + coalesce(octet_length(previous), 0))::float8 as bytes
        from walhook.events where id = $1
      ) e`,
-    [id, mostShownBytes],
+    [id, maxShownBytes],
   )
   const [row] = rows
   if (!row) return null
   const { bytes, body, previous, ...rest } = row
   const line = fields<EventLine>(rest)
-  return bytes > mostShownBytes
+  return bytes > maxShownBytes
     ? { ...line, body: '', previous: null, tooLargeBytes: bytes }
     : { ...line, body, previous }
 }

@@ -14,9 +14,9 @@ const lookedAtPerCounted = 2
  * At most `most` rows of a webhook, as a subquery. Ordered by the primary key so that it is read: otherwise Postgres would
  * scan all queues.
  */
-const rowsOf = (webhookId: string, most: string) => `
+const rowsOf = (webhookId: string, max: string) => `
 select 1 from walhook.deliveries where webhook_id = ${webhookId}
-order by webhook_id, entity_type, entity_id, event_id limit ${most}`
+order by webhook_id, entity_type, entity_id, event_id limit ${max}`
 
 /**
  * For each of the webhooks $1: its rows, and its pending events in the log, each up to $2 plus one; scans $3 events. Events
@@ -48,13 +48,13 @@ cross join lateral (
   left join lateral (${stateAt('w.id', 'e.webhooks_version')}) s on true
 ) log`
 
-/** Rows and pending events of each webhook, scanning `scanMost` events. */
+/** Rows and pending events of each webhook, scanning `maxScanned` events. */
 export async function readCounts(
   db: Pick<pg.Pool | pg.ClientBase, 'query'>,
   webhookIds: readonly number[],
-  { most, scanMost }: { most: number; scanMost: number },
+  { max, maxScanned }: { max: number; maxScanned: number },
 ): Promise<{ id: number; rows: number; inLog: number; lookedAt: number }[]> {
-  const { rows } = await db.query(countsStatement, [webhookIds, most, scanMost])
+  const { rows } = await db.query(countsStatement, [webhookIds, max, maxScanned])
   return rows.map(fields<{ id: number; rows: number; inLog: number; lookedAt: number }>)
 }
 
@@ -65,29 +65,29 @@ export async function readCounts(
 export async function countWaitingOf(
   outbox: Outbox,
   webhookIds: readonly number[],
-  most: number,
+  max: number,
 ): Promise<Map<number, Count>> {
-  const scanMost = most * lookedAtPerCounted
-  const counts = await readCounts(outbox.pool, webhookIds, { most, scanMost })
+  const maxScanned = max * lookedAtPerCounted
+  const counts = await readCounts(outbox.pool, webhookIds, { max, maxScanned })
   return new Map(
     counts.map(({ id, rows, inLog, lookedAt }) => {
-      const isExact = rows + inLog <= most && lookedAt < scanMost
-      return [id, { count: Math.min(rows + inLog, most), isExact }]
+      const isExact = rows + inLog <= max && lookedAt < maxScanned
+      return [id, { count: Math.min(rows + inLog, max), isExact }]
     }),
   )
 }
 
 /** How many deliveries of a webhook are pending or in flight, counted up to `most`. */
-export async function countWaiting(outbox: Outbox, webhookId: number, most: number): Promise<Count> {
-  return (await countWaitingOf(outbox, [webhookId], most)).get(webhookId)!
+export async function countWaiting(outbox: Outbox, webhookId: number, max: number): Promise<Count> {
+  return (await countWaitingOf(outbox, [webhookId], max)).get(webhookId)!
 }
 
 /**
  * A webhook's distance from the head, as an expression: its rows, and all events beyond its lowest position, each bounded.
  * Cheap enough for every webhook.
  */
-export const distanceOf = (most: string) => `(
-  (select count(*) from (${rowsOf('w.id', most)}) t)
+export const distanceOf = (max: string) => `(
+  (select count(*) from (${rowsOf('w.id', max)}) t)
   + (select count(*) from (
-      select 1 from walhook.events where id > (select p.least from (${positionsOf('w.id')}) p) order by id limit ${most}) t)
+      select 1 from walhook.events where id > (select p.least from (${positionsOf('w.id')}) p) order by id limit ${max}) t)
 )::int`

@@ -4,7 +4,7 @@ import { readCounts } from './queue-depth.ts'
 
 const countedExactly = 10_000
 /** Pairs of event and webhook that are examined for an exact count. */
-const mostPairs = 50_000
+const maxPairs = 50_000
 /** An estimate assumes this many different positions of lagging webhooks. */
 const samples = 9
 
@@ -74,13 +74,13 @@ async function countDead(outbox: Outbox): Promise<number> {
 }
 
 /** The dead deliveries of these webhooks, counted up to `most` plus one. */
-export async function countDeadOf({ pool }: Outbox, ids: readonly number[], most: number): Promise<number> {
+export async function countDeadOf({ pool }: Outbox, ids: readonly number[], max: number): Promise<number> {
   const { rows } = await pool.query(
     `select count(*)::int as dead
      from (
        select 1 from walhook.ended_deliveries where webhook_id = any($1) and state = 'dead' limit $2
      ) t`,
-    [ids, most + 1],
+    [ids, max + 1],
   )
   return rows[0].dead
 }
@@ -109,7 +109,7 @@ async function readLogDepth(
   const { rows } = await outbox.pool.query(depthStatement)
   const { behind, webhooks, beyond, oldest_ms: oldestMs } = rows[0]
   if (beyond === 0) return { waiting: 0, behind, oldestMs: null }
-  const isLittle = beyond < countedExactly && beyond * webhooks <= mostPairs
+  const isLittle = beyond < countedExactly && beyond * webhooks <= maxPairs
   return { waiting: isLittle ? await countInLog(outbox) : await estimateInLog(outbox), behind, oldestMs }
 }
 
@@ -118,7 +118,7 @@ async function countInLog(outbox: Outbox): Promise<number> {
   const counts = await readCounts(
     outbox.pool,
     rows.map(({ id }) => id),
-    { most: countedExactly, scanMost: countedExactly },
+    { max: countedExactly, maxScanned: countedExactly },
   )
   return counts.reduce((sum, { inLog }) => sum + inLog, 0)
 }

@@ -3,13 +3,13 @@ import type { Outbox } from '../database/database.ts'
 import { fields } from '../database/fields.ts'
 import { wantedColumns } from '../log/wanted.ts'
 
-const mostScanned = 1_000
-const mostBytes = 8_000_000
+const maxScanned = 1_000
+const maxBytes = 8_000_000
 
 /** The newest `most` events with one of the triggers, newest first, of the log's or a tenant's newest. */
 export async function recentEvents(
   outbox: Pick<Outbox, 'pool'>,
-  { triggers, most, tenant }: { triggers: readonly string[]; most: number; tenant: string | null },
+  { triggers, max, tenant }: { triggers: readonly string[]; max: number; tenant: string | null },
 ): Promise<Wantable[]> {
   const { rows } = await outbox.pool.query(
     `select entity_type, action_type, body, previous, changed, omitted, tenant, tenant_before
@@ -26,7 +26,7 @@ export async function recentEvents(
      ) e
      where bytes <= $4
      order by id desc`,
-    [triggers, most, mostScanned, mostBytes, ...(tenant === null ? [] : [tenant])],
+    [triggers, max, maxScanned, maxBytes, ...(tenant === null ? [] : [tenant])],
   )
   return rows.map(row => ({ ...fields<Wantable>(row), webhooksVersion: 0, onlyWebhookId: null }))
 }

@@ -80,25 +80,25 @@ export type DueMail = {
   readonly number: number
   /** How many there are of each. */
   readonly counts: ReadonlyMap<AlertTrigger, number>
-  /** The first of them, at most `mostNamed`. */
+  /** The first of them, at most `maxNamed`. */
   readonly alerts: readonly { readonly alert: AlertTrigger; readonly incident: AlertedIncident }[]
 }
 
 /** What was taken is exclusive for this long, which is more than sending takes. */
 const takenForMs = 120_000
-const mostNamed = 50
+const maxNamed = 50
 /** A unique number of advisory locks: one process takes at a time, so that an address gets one mail. */
 const takingLock = lockKey(0x6d61696c)
 
 /** Takes what is due to at most `most` addresses, and counts the attempt: after a crash, it is sent again later. */
-export async function takeMails({ pool }: Pick<Outbox, 'pool'>, most: number): Promise<DueMail[]> {
+export async function takeMails({ pool }: Pick<Outbox, 'pool'>, max: number): Promise<DueMail[]> {
   return await transaction(pool, async client => {
     await client.query(`select pg_advisory_xact_lock(${takingLock})`)
     const { rows: due } = await client.query({
       name: 'due_recipients',
       text: `select recipient, tenant, now() as now from walhook.alert_mails where due_at <= now()
              group by recipient, tenant order by min(due_at) limit $1`,
-      values: [most],
+      values: [max],
     })
     const taken: DueMail[] = []
     for (const { recipient, tenant } of due) {
@@ -155,7 +155,7 @@ from taken group by alert order by alert`,
     text: `
 select m.alert as mailed, w.name as webhook_name, ${incidentColumns}
 from walhook.alert_mails m join walhook.incidents i on i.id = m.incident_id left join walhook.webhooks w on w.id = i.webhook_id
-where m.recipient = $1 and m.tenant is not distinct from $2 and m.taken_at = ${moment} order by m.id limit ${mostNamed}`,
+where m.recipient = $1 and m.tenant is not distinct from $2 and m.taken_at = ${moment} order by m.id limit ${maxNamed}`,
     values: [recipient, tenant],
   })
   return {

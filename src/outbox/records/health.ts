@@ -4,8 +4,8 @@ import {
   decideHealth,
   type FailingTime,
   type Health,
+  type HealthReport,
   maxFailingMs,
-  type News,
   noteEveryMs,
   noteFailure,
 } from '../../domain/delivery/health.ts'
@@ -13,7 +13,7 @@ import { fields } from '../database/fields.ts'
 import { moment, now, rows, statement } from '../database/statement.ts'
 
 /** An attempt's news of its webhook; `url` may no longer be the webhook's. */
-export type WebhookNews = News & {
+export type WebhookReport = HealthReport & {
   readonly webhookId: number
   readonly url: string
   /** The time since the attempt began. */
@@ -59,9 +59,9 @@ for no key update of w`
 /** Locks what `saveHealth` may write, before any delivery row, as the deletion of a webhook does. */
 export async function lockHealth(
   client: pg.PoolClient,
-  news: readonly WebhookNews[],
+  news: readonly WebhookReport[],
 ): Promise<LockedHealth[]> {
-  const idsOf = (isMeant: (one: WebhookNews) => boolean) => [
+  const idsOf = (isMeant: (one: WebhookReport) => boolean) => [
     ...new Set(news.filter(isMeant).map(one => one.webhookId)),
   ]
   const { rows } = await client.query({
@@ -138,7 +138,7 @@ export type SavedHealth = {
 export async function saveHealth(
   client: pg.PoolClient,
   locked: readonly LockedHealth[],
-  news: readonly WebhookNews[],
+  news: readonly WebhookReport[],
 ): Promise<SavedHealth> {
   const saved: Saved[] = []
   const disabled: Disabled[] = []
@@ -147,7 +147,7 @@ export async function saveHealth(
   const failing: number[] = []
   for (const { webhookId, url, hasDead, now, failingTime, activatedAt, ...health } of locked) {
     // A request from before the activation, or to an earlier URL, does not count.
-    const isOfNow = ({ startedMsAgo }: WebhookNews) => now.getTime() - startedMsAgo >= activatedAt.getTime()
+    const isOfNow = ({ startedMsAgo }: WebhookReport) => now.getTime() - startedMsAgo >= activatedAt.getTime()
     const own = news.filter(one => one.webhookId === webhookId && one.url === url && isOfNow(one))
     if (own.length === 0) continue
     const summed = sum(own)
@@ -171,7 +171,7 @@ export async function saveHealth(
   return { disabled, recovered, wellAgain, failing }
 }
 
-function isFailingLong(own: readonly WebhookNews[], since: Date | null, now: Date): boolean {
+function isFailingLong(own: readonly WebhookReport[], since: Date | null, now: Date): boolean {
   return (
     since !== null &&
     now.getTime() - since.getTime() >= failingAfterMs &&
@@ -179,14 +179,17 @@ function isFailingLong(own: readonly WebhookNews[], since: Date | null, now: Dat
   )
 }
 
-function whyDisabled(own: readonly WebhookNews[], { gone }: News): Pick<Disabled, 'code' | 'isOfAlert'> {
+function whyDisabled(
+  own: readonly WebhookReport[],
+  { gone }: HealthReport,
+): Pick<Disabled, 'code' | 'isOfAlert'> {
   const causes = own.filter(one => (gone === null ? one.isFailing : one.gone !== null))
   return { code: gone === null ? 'failed_too_long' : 'gone', isOfAlert: causes.every(one => one.isOfAlert) }
 }
 
 /** How long a webhook has failed, including these news; null: it does not. */
 function failingTimeOf(
-  news: readonly WebhookNews[],
+  news: readonly WebhookReport[],
   before: { failingTime: FailingTime | null; failingSince: Date | null; now: Date },
 ): FailingTime | null {
   if (news.some(one => one.isDelivered)) return null
@@ -200,7 +203,7 @@ function failingTimeOf(
   })
 }
 
-function sum(news: readonly News[]): News {
+function sum(news: readonly HealthReport[]): HealthReport {
   return {
     isDelivered: news.some(one => one.isDelivered),
     isFailing: news.some(one => one.isFailing),

@@ -43,7 +43,7 @@ from walhook.idempotency_keys where holder = $1 and key = $2`,
   return rows[0] ? fields(rows[0]) : null
 }
 
-export async function storeAnswer(outbox: Outbox, { holder, key }: CallKey, answer: string): Promise<void> {
+export async function storeResponse(outbox: Outbox, { holder, key }: CallKey, answer: string): Promise<void> {
   await outbox.pool.query({
     name: 'store_answer',
     text: 'update walhook.idempotency_keys set answer = $3 where holder = $1 and key = $2 and answer is null',
@@ -67,10 +67,10 @@ export async function pruneKeys(outbox: Outbox): Promise<void> {
   })
 }
 
-const toAnswer = ({ holder, key, answer }: pg.QueryResultRow) => ({ key: { holder, key }, answer })
+const toResponse = ({ holder, key, answer }: pg.QueryResultRow) => ({ key: { holder, key }, answer })
 
 /** Locks the answers sealed with another key than `keyId`. */
-export async function lockAnswersOfOtherKeys(
+export async function lockResponsesOfOtherKeys(
   client: pg.PoolClient,
   keyId: string,
 ): Promise<{ key: CallKey; answer: string }[]> {
@@ -79,18 +79,18 @@ export async function lockAnswersOfOtherKeys(
      where split_part(answer, ':', 2) <> $1 order by holder, key for update`,
     [keyId],
   )
-  return rows.map(toAnswer)
+  return rows.map(toResponse)
 }
 
-export async function listAnswers(outbox: Outbox): Promise<{ key: CallKey; answer: string }[]> {
+export async function listResponses(outbox: Outbox): Promise<{ key: CallKey; answer: string }[]> {
   const { rows } = await outbox.pool.query(
     'select holder, key, answer from walhook.idempotency_keys where answer is not null order by holder, key',
   )
-  return rows.map(toAnswer)
+  return rows.map(toResponse)
 }
 
 /** Replaces an answer's envelope; null removes it and leaves the key taken: the call is not repeated. */
-export async function replaceAnswer(
+export async function replaceResponse(
   db: pg.Pool | pg.PoolClient,
   { holder, key }: CallKey,
   answer: string | null,

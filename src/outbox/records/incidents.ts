@@ -21,7 +21,7 @@ export type Incident = {
   readonly endedAt: Date | null
 }
 
-export type Happening = {
+export type IncidentReport = {
   readonly kind: IncidentKind
   /** The webhook, or the slot. */
   readonly of: number | string
@@ -29,17 +29,17 @@ export type Happening = {
   readonly facts?: IncidentFacts
 }
 
-const ofHappening = {
-  kind: ['text', ({ kind }: Happening) => kind],
-  subject: ['text', ({ of }: Happening) => String(of)],
-  webhook_id: ['int', ({ of }: Happening) => (typeof of === 'number' ? of : null)],
-  count: ['int', ({ count = 1 }: Happening) => count],
-  facts: ['text', ({ facts = {} }: Happening) => JSON.stringify(facts)],
-  quiet_ms: ['float8', ({ kind }: Happening) => incidentPaces[kind].quietMs],
-  rest_ms: ['float8', ({ kind }: Happening) => incidentPaces[kind].restMs],
-  most_ms: ['float8', ({ kind }: Happening) => incidentPaces[kind].mostMs],
+const reportColumns = {
+  kind: ['text', ({ kind }: IncidentReport) => kind],
+  subject: ['text', ({ of }: IncidentReport) => String(of)],
+  webhook_id: ['int', ({ of }: IncidentReport) => (typeof of === 'number' ? of : null)],
+  count: ['int', ({ count = 1 }: IncidentReport) => count],
+  facts: ['text', ({ facts = {} }: IncidentReport) => JSON.stringify(facts)],
+  quiet_ms: ['float8', ({ kind }: IncidentReport) => incidentPaces[kind].quietMs],
+  rest_ms: ['float8', ({ kind }: IncidentReport) => incidentPaces[kind].restMs],
+  most_ms: ['float8', ({ kind }: IncidentReport) => incidentPaces[kind].maxMs],
 } as const
-const happened = rows<Happening>(ofHappening)
+const happened = rows<IncidentReport>(reportColumns)
 
 /** Ends incidents of single occurrences without a recent one, or after a day. */
 const endRested = statement(
@@ -56,7 +56,7 @@ where i.kind = h.kind and i.subject = h.subject and i.ended_at is null and (i.la
 )
 
 /** The maximum of named gaps. */
-const mostLost = 20
+const maxLost = 20
 /** Kinds that count each occurrence. */
 const counted = Object.entries(incidentPaces).flatMap(([kind, { restMs }]) => (restMs === null ? [] : [kind]))
 
@@ -64,7 +64,10 @@ const counted = Object.entries(incidentPaces).flatMap(([kind, { restMs }]) => (r
 const openOrAdd = statement(
   'open_incidents',
   {
-    happened: rows<Happening & { readonly id: bigint }>({ ...ofHappening, id: ['bigint', ({ id }) => id] }),
+    happened: rows<IncidentReport & { readonly id: bigint }>({
+      ...reportColumns,
+      id: ['bigint', ({ id }) => id],
+    }),
   },
   p => `
 with h as materialized (
@@ -79,7 +82,7 @@ insert into walhook.incidents as i (id, kind, subject, webhook_id, count, facts)
 select id, kind, subject, webhook_id, count, facts::jsonb from h
 on conflict (kind, subject) where ended_at is null do update
 set count = i.count + case when i.kind in (${counted.map(kind => `'${kind}'`)}) then excluded.count else 0 end, last_at = excluded.last_at,
-    facts = case when jsonb_array_length(coalesce(i.facts -> 'lost', '[]')) between 1 and ${mostLost} - 1
+    facts = case when jsonb_array_length(coalesce(i.facts -> 'lost', '[]')) between 1 and ${maxLost} - 1
                  then jsonb_set(i.facts, '{lost}', (i.facts -> 'lost') || coalesce(excluded.facts -> 'lost', '[]'))
                  else i.facts end`,
 )
@@ -90,18 +93,18 @@ set count = i.count + case when i.kind in (${counted.map(kind => `'${kind}'`)}) 
  */
 export async function noteIncidents(
   db: pg.Pool | pg.ClientBase,
-  happenings: readonly Happening[],
+  reports: readonly IncidentReport[],
 ): Promise<void> {
-  if (happenings.length === 0) return
+  if (reports.length === 0) return
   // In one order, so that two settlements never deadlock.
-  const ordered = happenings.toSorted((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1))
+  const ordered = reports.toSorted((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1))
   const single = ordered.filter(({ kind }) => counted.includes(kind))
   if (single.length > 0) await endRested(db, { happened: single })
   const ids = await newIds(db, 'incidents', ordered.length)
   await openOrAdd(db, { happened: ordered.map((each, i) => ({ ...each, id: ids[i]! })) })
 }
 
-const keyOf = ({ of, kind }: Happening) => `${String(of).padStart(10, '0')} ${kind}`
+const keyOf = ({ of, kind }: IncidentReport) => `${String(of).padStart(10, '0')} ${kind}`
 
 const endOpen = statement(
   'end_incidents',

@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import type { LanguageCode } from '../../domain/access/language.ts'
-import { type AskWait, mostAskedPerDay, recipientKey } from '../../domain/alert/recipient.ts'
+import { type AskWait, maxAskedPerDay, recipientKey } from '../../domain/alert/recipient.ts'
 import { type Outbox, transaction } from '../database/database.ts'
 import { fields } from '../database/fields.ts'
 import { lockKey } from '../schema/in-schema.ts'
@@ -82,7 +82,7 @@ const sentOfDay = (which: string) => `
  * Takes addresses that are to be asked, and counts the attempt. What a tenant or an address may have in a day is kept to: others wait
  * for an hour, so that thousands of one tenant are not counted at each look.
  */
-export async function takeToAsk({ pool }: Main, most: number): Promise<MailAddress[]> {
+export async function takeToAsk({ pool }: Main, max: number): Promise<MailAddress[]> {
   return await transaction(pool, async client => {
     await client.query(`select pg_advisory_xact_lock(${takingLock})`)
     const { rows } = await client.query({
@@ -107,7 +107,7 @@ set ask_at = now() + $4 * interval '1 ms', waits_for = null, attempts = m.attemp
 from (select id from due where is_within_day order by ask_at, id limit $1) j
 where m.id = j.id and m.ask_at <= now() and ${isOpen}
 returning ${columns}`,
-      values: [most, mostAskedPerDay.ofTenant, mostAskedPerDay.ofAddress, takenForMs],
+      values: [max, maxAskedPerDay.ofTenant, maxAskedPerDay.ofAddress, takenForMs],
     })
     return rows.map(fields<MailAddress>)
   })

@@ -17,7 +17,7 @@ const inText =
   /\bwalhook(?=\.)|"walhook"|(?<=regnamespace\()'walhook'|'walhook'(?=::regnamespace)|(?<=nspname = )'walhook'|(?<=create schema )walhook\b|\bwalhook(?=_outbox\b)|\b\d{10}\b/g
 
 /** More texts than walhook has: those of migrations and of pages that admins filter are among them. */
-const mostKnown = 2_000
+const maxKnown = 2_000
 
 /**
  * Writes statements for a schema: they, the migrations, the channel of wake-ups and the keys of locks name the main one. Null: the
@@ -45,7 +45,7 @@ function openWriter(schema: string): Write {
     let written = known.get(text)
     if (written === undefined) {
       written = write(text)
-      if (known.size >= mostKnown) known.clear()
+      if (known.size >= maxKnown) known.clear()
       known.set(text, written)
     }
     return written

@@ -1,6 +1,6 @@
 import type pg from 'pg'
 import type { Disabled } from '../records/health.ts'
-import { endIncidents, type Happening, noteIncidents } from '../records/incidents.ts'
+import { endIncidents, type IncidentReport, noteIncidents } from '../records/incidents.ts'
 
 /** Opens and ends the incidents of webhooks in a settlement's commit: statements of all, however many fail together. */
 export async function noteHealth(
@@ -21,7 +21,7 @@ export async function noteHealth(
     news.disabled.map(({ webhookId }) => webhookId),
     ['webhook.failing'],
   )
-  const happenings: Happening[] = [
+  const reports: IncidentReport[] = [
     ...news.failing.map(of => ({ kind: 'webhook.failing' as const, of })),
     ...alerted.map(({ webhookId, code }) => ({
       kind: 'webhook.disabled' as const,
@@ -30,5 +30,5 @@ export async function noteHealth(
     })),
     ...[...news.dead].map(([of, count]) => ({ kind: 'delivery.dead' as const, of, count })),
   ]
-  await noteIncidents(client, happenings)
+  await noteIncidents(client, reports)
 }

@@ -7,7 +7,7 @@ import { dissolveBatches } from '../aside/dissolve-batches.ts'
 import type { Shipment } from '../aside/shipment.ts'
 import { type Outbox, repeatableTransaction } from '../database/database.ts'
 import { lockAllHolders, lockHolder, standing } from '../database/fence.ts'
-import { type Disabled, lockHealth, saveHealth, type WebhookNews } from '../records/health.ts'
+import { type Disabled, lockHealth, saveHealth, type WebhookReport } from '../records/health.ts'
 import { insertAttempts } from './insert-attempts.ts'
 import { noteHealth } from './note-health.ts'
 import { readHeldBatches, settleRows } from './settle-rows.ts'
@@ -129,7 +129,7 @@ function webhooksOfFailedBatches(settlements: readonly Settlement[]): number[] {
   )
 }
 
-function newsOf(settlement: Settlement, nowMs: number): WebhookNews {
+function newsOf(settlement: Settlement, nowMs: number): WebhookReport {
   const { attempt, next, disable, isFailing, isOverdue, holdMs } = settlement
   return {
     webhookId: attempt.webhookId,

@@ -21,7 +21,7 @@ export function isOfData(error: unknown): boolean {
 }
 
 /** A storable settlement: the attempt without the receiver's response, and with the reason. */
-export function withoutAnswer(settlement: Settlement, error: unknown): Settlement {
+export function withoutResponse(settlement: Settlement, error: unknown): Settlement {
   const code = error instanceof pg.DatabaseError ? error.code : (error as Error).name
   const note = `(walhook could not store this answer: ${code})`
   const { attempt } = settlement

@@ -110,7 +110,7 @@ export async function discardWork(client: pg.PoolClient): Promise<{ deliveries: 
   const counts = await readCounts(
     client,
     all.map(({ id }) => id),
-    { most: 10_000, scanMost: 10_000 },
+    { max: 10_000, maxScanned: 10_000 },
   )
   const { rows } = await client.query(`
     with gone as (

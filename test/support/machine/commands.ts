@@ -74,7 +74,7 @@ const replay = fc
   .map(([n, event]) => command(`replay from event ${event} to webhook ${n}`, at => at.replay(n, event)))
 
 /** Commands in the order of a run; what does harm is rarer than what it harms. */
-export const anyCommands = (most: number) =>
+export const anyCommands = (max: number) =>
   fc.array(
     fc.oneof(
       { weight: 12, arbitrary: append },
@@ -90,5 +90,5 @@ export const anyCommands = (most: number) =>
       { weight: 2, arbitrary: resend },
       { weight: 1, arbitrary: replay },
     ),
-    { minLength: Math.ceil(most / 2), maxLength: most, size: 'max' },
+    { minLength: Math.ceil(max / 2), maxLength: max, size: 'max' },
   )

@@ -14,7 +14,7 @@ import { type Manner, openReceivers } from './receivers.ts'
 const everything = ['user', 'company'].flatMap(type =>
   ['new', 'update', 'delete'].map(action => `${type}.${action}`),
 )
-const mostProcesses = 4
+const maxProcesses = 4
 
 /**
  * The whole way of delivery on an outbox of its own: processes, receivers, and the model that checks what they get. Each way to change
@@ -123,7 +123,7 @@ export async function openMachine({ deadlineMs }: { deadlineMs: number }) {
     },
 
     start() {
-      if (fleet.living().length < mostProcesses) fleet.start()
+      if (fleet.living().length < maxProcesses) fleet.start()
     },
     async kill(n: number) {
       const chosen = spare(n)

@@ -53,7 +53,7 @@ export const bulk = {
       'Sends every existing row of a table to this webhook, in order with new changes: the receiver never gets an older state after a newer one.',
     pace: 'Maximum rows per second',
     paceHint: 'A backfill pauses while more than 10,000 deliveries of the webhook are pending.',
-    wrongPace: (most: string) => `Use a whole number from 1 to ${most}.`,
+    wrongPace: (max: string) => `Use a whole number from 1 to ${max}.`,
     noTrigger: (triggers: string) =>
       `A backfill sends rows as ${triggers}, and this webhook has no such trigger. Add it first:`,
     rows: (count: string) => `about ${count} rows, sent as`,

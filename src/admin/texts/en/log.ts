@@ -28,7 +28,7 @@ export const log = {
     },
     triggers: { schedule: 'Change', manual: 'Manual', test: 'Test' },
     batch: counter('en', { one: '# event in a batch', other: '# events in one request' }),
-    attemptOf: (number: number, most: number) => `${number} of ${most}`,
+    attemptOf: (number: number, max: number) => `${number} of ${max}`,
     noFurtherTry: 'none',
     waitsForWebhook: 'once the webhook is active again',
     waiting: (count: string) => `Pending: ${count}.`,
@@ -208,7 +208,7 @@ export const log = {
   },
   attempt: {
     status: 'Status',
-    noAnswer: 'No response',
+    noResponse: 'No response',
     outcome: 'Outcome',
     duration: 'Duration',
     address: 'Address',

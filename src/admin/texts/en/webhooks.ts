@@ -63,8 +63,8 @@ export const webhooks = {
     pace: {
       paused: (wait: number) =>
         `The receiver is down or overloaded. walhook sends one request in ${seconds(wait)}.`,
-      slowed: (limit: number, most: number) =>
-        `The receiver was down or overloaded. walhook sends at most ${requests(limit)} at once (usually ${most}), and more as they succeed.`,
+      slowed: (limit: number, max: number) =>
+        `The receiver was down or overloaded. walhook sends at most ${requests(limit)} at once (usually ${max}), and more as they succeed.`,
       ofThisProcess: '(As seen by the process that served this page.)',
     },
     done: {

@@ -54,7 +54,7 @@ export const bulk: typeof english = {
       'Verstuurt elke bestaande rij van een tabel naar deze webhook, op volgorde met nieuwe wijzigingen: de ontvanger krijgt nooit een oudere stand na een nieuwere.',
     pace: 'Maximumaantal rijen per seconde',
     paceHint: 'Een backfill pauzeert zolang er meer dan 10.000 events in de wachtrij van de webhook staan.',
-    wrongPace: most => `Gebruik een geheel getal van 1 tot ${most}.`,
+    wrongPace: max => `Gebruik een geheel getal van 1 tot ${max}.`,
     noTrigger: triggers =>
       `Een backfill verstuurt rijen als ${triggers}, en deze webhook heeft zo’n trigger niet. Voeg die eerst toe:`,
     rows: count => `ongeveer ${count} rijen, verstuurd als`,

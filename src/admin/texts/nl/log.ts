@@ -31,7 +31,7 @@ export const log: typeof english = {
     },
     triggers: { schedule: 'Wijziging', manual: 'Handmatig', test: 'Test' },
     batch: counter('nl', { one: '# event in een batch', other: '# events in één verzoek' }),
-    attemptOf: (number, most) => `${number} van ${most}`,
+    attemptOf: (number, max) => `${number} van ${max}`,
     noFurtherTry: 'geen',
     waitsForWebhook: 'zodra de webhook weer actief is',
     waiting: count => `In de wachtrij: ${count}.`,
@@ -225,7 +225,7 @@ export const log: typeof english = {
   },
   attempt: {
     status: 'Status',
-    noAnswer: 'Geen antwoord',
+    noResponse: 'Geen antwoord',
     outcome: 'Resultaat',
     duration: 'Duur',
     address: 'Adres',

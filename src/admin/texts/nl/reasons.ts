@@ -30,8 +30,7 @@ const addressKinds: Record<AddressKind, string> = {
 }
 
 export const reasonsNl: ReasonTexts = {
-  'url.too_long': ({ characters, most }) =>
-    `De URL heeft ${characters} tekens: hooguit ${most} is toegestaan.`,
+  'url.too_long': ({ characters, max }) => `De URL heeft ${characters} tekens: hooguit ${max} is toegestaan.`,
   'url.space': () => 'De URL bevat een spatie of stuurteken: haal het weg, of schrijf een spatie als %20.',
   'url.incomplete': () => 'Dit is geen volledige URL: schrijf hem als https://host/pad.',
   'url.scheme': () => 'De URL moet met https:// beginnen.',
@@ -102,8 +101,8 @@ export const reasonsNl: ReasonTexts = {
     `De lijst van ${field} is leeg: geen entiteit zou overeenkomen. Noem minstens één waarde, of laat het veld weg.`,
   'filter.number': ({ value }) =>
     `${value} heeft meer cijfers dan een JSON-getal precies bewaart (15, of hele getallen tot en met 9007199254740991). Filter op een ander veld.`,
-  'filter.long': ({ characters, most }) =>
-    `De waarde heeft ${characters} tekens: hooguit ${most} is toegestaan.`,
+  'filter.long': ({ characters, max }) =>
+    `De waarde heeft ${characters} tekens: hooguit ${max} is toegestaan.`,
   'filter.text': () =>
     'De waarde bevat een NUL-teken of een half teken, en dat kan in geen tekst van Postgres staan. Laat het teken weg.',
   'filter.needs_trigger': ({ form, known }) =>
@@ -116,20 +115,20 @@ export const reasonsNl: ReasonTexts = {
     `Het geheim van webhook ${webhookId} kan niet worden gelezen: het is met een andere WALHOOK_SECRET_KEY versleuteld. Is die sleutel kwijt, maak dan een nieuw geheim.`,
   'webhook.missing': ({ webhookId }) => `Webhook ${webhookId} bestaat niet.`,
 
-  'header.long_name': ({ name, most }) => `De naam van header ${name} is langer dan ${most} tekens.`,
+  'header.long_name': ({ name, max }) => `De naam van header ${name} is langer dan ${max} tekens.`,
   'header.bad_name': ({ name }) =>
     `De naam van header ${name} is ongeldig: gebruik letters, cijfers en !#$%&'*+-.^_\`|~.`,
   'header.reserved': ({ name }) => `Header ${name} is gereserveerd voor walhook of HTTP: laat hem weg.`,
   'header.nothing_kept': ({ name, redacted }) =>
     `Header ${name} heeft nog geen waarde om te behouden: vul een waarde in, in plaats van ${redacted}.`,
-  'header.long_value': ({ name, characters, most }) =>
-    `De waarde van header ${name} heeft ${characters} tekens: hooguit ${most} is toegestaan.`,
+  'header.long_value': ({ name, characters, max }) =>
+    `De waarde van header ${name} heeft ${characters} tekens: hooguit ${max} is toegestaan.`,
   'header.bad_value': ({ name }) =>
     `De waarde van header ${name} is ongeldig: gebruik zichtbare ASCII-tekens, spaties alleen ertussen, en geen regeleinden.`,
   'header.twice': ({ name }) => `Header ${name} staat er twee keer.`,
   'header.unreadable': ({ name }) =>
     `De waarde van header ${name} is met deze WALHOOK_SECRET_KEY niet te lezen: vul hem opnieuw in, of verwijder de header.`,
-  'header.too_many': ({ count, most }) => `Hooguit ${most} headers zijn toegestaan; dit zijn er ${count}.`,
+  'header.too_many': ({ count, max }) => `Hooguit ${max} headers zijn toegestaan; dit zijn er ${count}.`,
 
   'certificate.missing': () => 'Vul ook het certificaat van de sleutel in.',
   'certificate.key_missing': () => 'Vul ook de sleutel van het certificaat in.',
@@ -176,8 +175,8 @@ export const reasonsNl: ReasonTexts = {
 
   'tenant.foreign': () =>
     'dit token hoort bij een organisatie, en alles wat het maakt ook: laat het veld weg',
-  'tenant.form': ({ most }) =>
-    `een organisatie is een tekst van 1 tot ${most} tekens, zoals Postgres de waarde van haar kolom schrijft; laat leeg voor geen`,
+  'tenant.form': ({ max }) =>
+    `een organisatie is een tekst van 1 tot ${max} tekens, zoals Postgres de waarde van haar kolom schrijft; laat leeg voor geen`,
   'link.no_tenant': () => 'een link is voor een organisatie: noem haar',
   'link.path': ({ path }) =>
     `${JSON.stringify(path.slice(0, 200))} is hier geen pagina: schrijf een pad zoals /couplings`,

@@ -63,8 +63,8 @@ export const webhooks: typeof english = {
     pace: {
       paused: wait =>
         `De ontvanger is onbereikbaar of overbelast. walhook stuurt over ${seconds(wait)} één verzoek.`,
-      slowed: (limit, most) =>
-        `De ontvanger was onbereikbaar of overbelast. walhook stuurt hooguit ${requests(limit)} tegelijk (normaal ${most}), en meer naarmate het lukt.`,
+      slowed: (limit, max) =>
+        `De ontvanger was onbereikbaar of overbelast. walhook stuurt hooguit ${requests(limit)} tegelijk (normaal ${max}), en meer naarmate het lukt.`,
       ofThisProcess: '(Volgens het proces dat deze pagina toont.)',
     },
     done: {

@@ -17,7 +17,7 @@ import { withinLimits } from './source-locks.ts'
  * Creates the function that reads the catalogue and stores the mapped tables' columns, so that they are known by every name
  * in the WAL. Dropped objects of the mapping are reported once, and stop nothing.
  */
-export function createLearner(options: {
+export function createCatalogueLoader(options: {
   source: Source
   outbox: Outbox
   slotName: string
@@ -44,7 +44,7 @@ export function createLearner(options: {
      * Tables that are not captured yet, or without any change so far, are known from now on: a rename is recognized. Waits
      * for no lock.
      */
-    async noteNews(): Promise<void> {
+    async noteReports(): Promise<void> {
       await withinLimits(source, learn).catch(error =>
         log.debug('capture.inspection_failed', { reason: describeError(error) }),
       )

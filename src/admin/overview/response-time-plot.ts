@@ -5,19 +5,19 @@ import type { Texts } from '../texts/en.ts'
 import { milliseconds } from '../texts/figures.ts'
 
 /** A receiver's response times as two lines: the median, and the 95th percentile. */
-export function answerPlot(t: Texts, title: string, of: Performances): Html {
+export function responseTimePlot(t: Texts, title: string, of: Performances): Html {
   const { buckets, fromMs, bucketMs, p50Ms, p95Ms, share } = of
-  const most = niceAbove(Math.max(...buckets.map(bucket => bucket.p95Ms ?? 0)))
+  const max = niceAbove(Math.max(...buckets.map(bucket => bucket.p95Ms ?? 0)))
   const label =
     p50Ms === null || p95Ms === null
-      ? t.overview.noAnswers
-      : t.overview.answerLabel(milliseconds(t, p50Ms), milliseconds(t, p95Ms))
+      ? t.overview.noResponses
+      : t.overview.responseTimeLabel(milliseconds(t, p50Ms), milliseconds(t, p95Ms))
   return plot(t, title, {
     label,
     isSampled: share < 1,
-    axis: [milliseconds(t, most), milliseconds(t, most / 2), '0'],
+    axis: [milliseconds(t, max), milliseconds(t, max / 2), '0'],
     time: { fromMs, bucketMs, count: buckets.length },
-    drawing: html`<path class="line warn" d="${line(buckets, bucket => bucket.p95Ms, most)}"/><path class="line good" d="${line(buckets, bucket => bucket.p50Ms, most)}"/>`,
+    drawing: html`<path class="line warn" d="${line(buckets, bucket => bucket.p95Ms, max)}"/><path class="line good" d="${line(buckets, bucket => bucket.p50Ms, max)}"/>`,
     legend: [
       { kind: 'warn', text: t.overview.p95 },
       { kind: 'good', text: t.overview.p50 },
@@ -30,7 +30,7 @@ export function answerPlot(t: Texts, title: string, of: Performances): Html {
 function line(
   buckets: Performances['buckets'],
   ms: (bucket: Performances['buckets'][number]) => number | null,
-  most: number,
+  max: number,
 ): string {
   const step = width / buckets.length
   let isOpen = false
@@ -40,7 +40,7 @@ function line(
       const wasOpen = isOpen
       isOpen = value !== null
       if (value === null) return ''
-      const y = short(Math.max(1, height - (value / most) * height))
+      const y = short(Math.max(1, height - (value / max) * height))
       return `${wasOpen ? 'L' : 'M'}${short(i * step)} ${y}h${short(step)}`
     })
     .join('')

@@ -123,7 +123,7 @@ export const createdSchema = z
   .meta({ id: 'CreatedWebhook' })
 
 /** The pace of this process, if known. */
-export function paceOf({ paceOf, mostInFlight: atMost }: Control, { id }: Webhook) {
+export function paceOf({ paceOf, maxInFlight: atMost }: Control, { id }: Webhook) {
   const pace = paceOf(id)
   return pace ? { requestsAtOnce: pace.limit, atMost, pausedForMs: Math.ceil(pace.pausedForMs) } : undefined
 }

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net'
 
 /** A longer head goes to the parser unchanged, which refuses it. */
-const mostHeadBytes = 16_384
+const maxHeadBytes = 16_384
 const none = Buffer.alloc(0)
 
 /**
@@ -9,7 +9,7 @@ const none = Buffer.alloc(0)
  * `transfer-encoding` overrides them (https://www.rfc-editor.org/rfc/rfc9112#section-6.3). Heads are passed on whole,
  * everything else as it arrives.
  */
-export function createAnswerHead(nowMs: () => number = () => performance.now()) {
+export function createResponseHead(nowMs: () => number = () => performance.now()) {
   let held: Buffer = none
   let isInHead = true
   let status: string | null = null
@@ -19,11 +19,11 @@ export function createAnswerHead(nowMs: () => number = () => performance.now()) 
     firstByteMs ??= nowMs()
     if (!isInHead) return chunk
     held = held.length === 0 ? chunk : Buffer.concat([held, chunk])
-    const text = held.toString('latin1', 0, mostHeadBytes + 4)
+    const text = held.toString('latin1', 0, maxHeadBytes + 4)
     const begin = text.slice(0, 6)
     if (begin !== 'HTTP/1' && !'HTTP/1'.startsWith(begin)) return giveAll()
     const end = endOfHead(text)
-    if (end < 0) return held.length > mostHeadBytes ? giveAll() : none
+    if (end < 0) return held.length > maxHeadBytes ? giveAll() : none
     const all = held
     held = none
     status = /^HTTP\/1\.\d (\d{3})/.exec(text)?.[1] ?? null
@@ -60,7 +60,7 @@ export function createAnswerHead(nowMs: () => number = () => performance.now()) 
   }
 }
 
-export function readThrough(socket: Socket, head: AnswerHead): Socket {
+export function readThrough(socket: Socket, head: ResponseHead): Socket {
   const read = socket.read.bind(socket)
   socket.read = (size?: number) => {
     for (;;) {
@@ -73,7 +73,7 @@ export function readThrough(socket: Socket, head: AnswerHead): Socket {
   return socket
 }
 
-export type AnswerHead = ReturnType<typeof createAnswerHead>
+export type ResponseHead = ReturnType<typeof createResponseHead>
 
 /** The position after the empty line after the fields; -1: not received yet. */
 function endOfHead(text: string): number {

@@ -46,7 +46,7 @@ function templateOf(path: string): string | undefined {
  *
  * @param url path and query of the call
  */
-export async function checkAnswer(method: string, url: string, response: Response): Promise<void> {
+export async function checkResponse(method: string, url: string, response: Response): Promise<void> {
   const { pathname: path } = new URL(`http://walhook${url}`)
   if (!path.startsWith('/api/') || ['/api/docs', '/api/openapi.json'].includes(path)) return
   const fail = (message: string): never => {

@@ -2,7 +2,7 @@
 const doubtMs = 30
 /** The lifetime of an observation: a restarting receiver closes everything, once. */
 const rememberedMs = 60_000
-const mostKnown = 100_000
+const maxKnown = 100_000
 
 type Habit = {
   /** A reused connection got a response. */
@@ -22,18 +22,18 @@ type Habit = {
  * | `keep-alive`, or a response over a reused one     | reused at once                                           |
  * | it closed an idle one, or one during a request    | reused within half of that idle time, for a minute       |
  */
-export function createHabits(nowMs: () => number) {
-  const habits = new Map<string, Habit>()
+export function createIdleLimits(nowMs: () => number) {
+  const idleLimits = new Map<string, Habit>()
 
   function of(origin: string): Habit {
-    const known = habits.get(origin)
+    const known = idleLimits.get(origin)
     if (known && (known.isProven || nowMs() - known.seenAtMs <= rememberedMs)) return known
     return { isProven: false, keepsForMs: Number.POSITIVE_INFINITY, seenAtMs: nowMs() }
   }
 
   function note(origin: string, habit: Habit): void {
-    if (habits.size >= mostKnown && !habits.has(origin)) habits.clear()
-    habits.set(origin, habit)
+    if (idleLimits.size >= maxKnown && !idleLimits.has(origin)) idleLimits.clear()
+    idleLimits.set(origin, habit)
   }
 
   return {
@@ -59,4 +59,4 @@ export function createHabits(nowMs: () => number) {
   }
 }
 
-export type Habits = ReturnType<typeof createHabits>
+export type IdleLimits = ReturnType<typeof createIdleLimits>
