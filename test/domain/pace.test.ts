@@ -221,7 +221,7 @@ test('a receiver that was away for an hour was asked a few times a minute, and g
   expect(back - hourS).toBeLessThanOrEqual(60)
   // In its first second no more than it is known to take, then more and more.
   expect(perSecond[back]!.asked).toBeLessThan(300)
-  expect(perSecond[back]!.pressed).toBe(0)
+  expect(perSecond[back]!.overloaded).toBe(0)
   const steady = perSecond.slice(back + 20, back + 50)
   const sum = (of: 'overloaded' | 'delivered') => steady.reduce((total, second) => total + second[of], 0)
   // It can do 800 a second; it gets most of that, and few that are too many.

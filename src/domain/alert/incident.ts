@@ -13,7 +13,7 @@ export const failingAfterMs = minuteMs
  * - quietMs: after an incident ends, no new one opens for this long. A flapping webhook causes one alert per quarter of an
  *   hour.
  * - restMs: an incident of single occurrences ends after this long without one.
- * - mostMs: it ends then anyway: a permanent problem causes one alert a day.
+ * - maxMs: it ends then anyway: a permanent problem causes one alert a day.
  * - gatherMs: the alert waits this long after the first occurrence, and counts those that follow.
  */
 export type Pace = {
