@@ -1,7 +1,8 @@
 import { execFile, spawnSync } from 'node:child_process'
 import { promisify } from 'node:util'
 
-const run = async (...args: string[]) => void (await promisify(execFile)('ip', args))
+const ip = async (...args: string[]) => (await promisify(execFile)('ip', args)).stdout
+const run = async (...args: string[]) => void (await ip(...args))
 
 /** Why hosts of their own cannot be made on this machine, or null. */
 export function whyNoNetwork(): string | null {
@@ -72,7 +73,12 @@ const nets: readonly Net[] = ['database', 'receiver']
 export async function openNetwork(count: number): Promise<TestNetwork> {
   const id = `wh${process.pid}${Math.random().toString(36).slice(2, 4)}`
   const switches = `${id}s`
-  const third = 1 + Math.floor(Math.random() * 254)
+  const taken = await ip('-4', '-o', 'address')
+  const free = Array.from({ length: 254 }, (_, at) => 1 + at).filter(
+    third => !taken.includes(`198.18.${third}.`),
+  )
+  // Any of them: another process may choose at the same moment.
+  const third = free[Math.floor(Math.random() * free.length)]!
   const addressOf = (net: Net, host: number) => `198.${18 + nets.indexOf(net)}.${third}.${host}`
   const names = Array.from({ length: count }, (_, at) => `${id}h${at}`)
   const all = [switches, ...names]
