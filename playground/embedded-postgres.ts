@@ -84,8 +84,8 @@ export async function removeEmbeddedPostgres(options: EmbeddedPostgresOptions): 
 const ownerFile = (cluster: Cluster) => join(cluster.dataDir, 'owner')
 const logFile = (cluster: Cluster) => join(cluster.dataDir, 'server.log')
 
-async function openCluster({ dataDir: wished, binaries }: EmbeddedPostgresOptions): Promise<Cluster> {
-  const absolute = resolve(wished)
+async function openCluster({ dataDir: requested, binaries }: EmbeddedPostgresOptions): Promise<Cluster> {
+  const absolute = resolve(requested)
   await mkdir(dirname(absolute), { recursive: true })
   let dataDir = join(await realpath(dirname(absolute)), basename(absolute))
   const owner = await lstat(dataDir).catch(() => null)

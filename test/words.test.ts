@@ -88,13 +88,18 @@ const notNames: Readonly<Record<string, string>> = {
   say: 'print, show',
   said: 'printed, explained, stated',
   look: 'inspect, check, scan, poll',
+  wish: 'input, options, request',
+  wished: 'requested',
+  usual: 'default',
+  most: 'max',
+  pressed: 'overloaded',
   judge: 'check, validate, classify, match',
   judges: 'checks, validates',
   judged: 'checked, validated, classified',
   judgement: 'verdict',
 }
 const keptNames = new Set(
-  'told_at end_told_at tells_end tells harm placesNew places_new idsAheadMs ids_ahead_ms readAhead ReadAhead createReadAhead'.split(
+  'at_most atMost told_at end_told_at tells_end tells harm placesNew places_new idsAheadMs ids_ahead_ms readAhead ReadAhead createReadAhead'.split(
     ' ',
   ),
 )

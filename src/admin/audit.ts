@@ -5,7 +5,7 @@ import { given, wrong, wrongField } from './kit/given.ts'
 import { type Html, html, moment } from './kit/html.ts'
 import { cellCursorParam, idParam } from './kit/ids.ts'
 import { type PageCall, page } from './kit/page.ts'
-import { tenantBadge, tenantFilter, tenantWished } from './tenant/badge.ts'
+import { requestedTenant, tenantBadge, tenantFilter } from './tenant/badge.ts'
 import type { Texts } from './texts/en.ts'
 
 const perPage = 50
@@ -25,7 +25,7 @@ export const auditPages = [
       if (webhookId === wrong) return wrongField(t, 'webhook')
       const before = given(query, 'before', cellCursorParam) ?? null
       if (before === wrong) return wrongField(t, 'before')
-      const tenant = tenantWished(query)
+      const tenant = requestedTenant(query)
       const { items, next } = await listAudit(control, caller, { limit: perPage, before, webhookId, tenant })
       const ids = items.flatMap(({ webhookId }) => webhookId ?? [])
       const names = await auditedNames(control, caller, webhookId === null ? ids : [...ids, webhookId])

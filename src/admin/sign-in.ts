@@ -26,8 +26,8 @@ export function signInRoutes(app: Hono<AdminEnv>, { signIn, originOf, addressOf 
   app.get('/login/oidc', async c => {
     if (c.req.method === 'HEAD') return c.body(null, 204)
     const to = c.req.query('to') ?? '/'
-    const wish = { redirectUri: originOf(c) + callbackPath, to, isAgain: c.req.query('again') !== undefined }
-    const begun = await signIn.begin(wish, addressOf(c))
+    const input = { redirectUri: originOf(c) + callbackPath, to, isAgain: c.req.query('again') !== undefined }
+    const begun = await signIn.begin(input, addressOf(c))
     if (!begun.ok) return toProblem(c, begun, to)
     const names = Object.keys(getCookie(c)).filter(name => name.startsWith(prefix(c)))
     for (const name of names.slice(0, Math.max(0, names.length - maxBegun + 1)))

@@ -9,7 +9,7 @@ import { type Html, html, moment } from './kit/html.ts'
 import { idParam } from './kit/ids.ts'
 import { notFound } from './kit/mount.ts'
 import { type PageCall, type PageResponse, page } from './kit/page.ts'
-import { tenantBadge, tenantFilter, tenantWished } from './tenant/badge.ts'
+import { requestedTenant, tenantBadge, tenantFilter } from './tenant/badge.ts'
 import {
   blankToken,
   readToken,
@@ -38,9 +38,9 @@ export const tokenPages = [
       const { items, next } = await listTokens(control, caller, {
         limit: perPage,
         after,
-        tenant: tenantWished(query),
+        tenant: requestedTenant(query),
       })
-      const isEmpty = items.length === 0 && after === 0 && tenantWished(query) === null
+      const isEmpty = items.length === 0 && after === 0 && requestedTenant(query) === null
       const newButton = html`<a class="button main" href="/tokens/new">${t.tokens.new}</a>`
       return {
         show: 'page',

@@ -4,7 +4,7 @@ import { type Config, readConfig } from '../config/config.ts'
 import { commandLine } from '../control/kit/control.ts'
 import {
   type BackfillControl,
-  type BackfillWish,
+  type BackfillOptions,
   cancelBackfill,
   changeBackfill,
   getBackfill,
@@ -61,7 +61,7 @@ export const backfill: Command = {
 /** The options of `walhook backfill`. */
 type Order =
   | { readonly kind: 'list' }
-  | { readonly kind: 'start'; readonly wish: BackfillWish }
+  | { readonly kind: 'start'; readonly request: BackfillOptions }
   | { readonly kind: 'follow'; readonly id: number; readonly rowsPerSecond: number | undefined }
   | { readonly kind: 'cancel'; readonly id: number }
 
@@ -94,7 +94,7 @@ function readOrder(values: {
   if ((list || cancel !== undefined) && values.rate !== undefined)
     return '--rate goes with --entity or --follow'
   if (entity !== undefined)
-    return { kind: 'start', wish: { entityType: entity, webhookId, actionType, rowsPerSecond } }
+    return { kind: 'start', request: { entityType: entity, webhookId, actionType, rowsPerSecond } }
   if (followed !== undefined) return { kind: 'follow', id: followed, rowsPerSecond }
   return cancelled === undefined ? { kind: 'list' } : { kind: 'cancel', id: cancelled }
 }
@@ -140,7 +140,7 @@ async function carryOutWith(
       return { ok: true, done: true }
     }
     case 'start': {
-      const started = await startBackfill(control, commandLine, order.wish)
+      const started = await startBackfill(control, commandLine, order.request)
       return started.ok ? await report(started.value.id) : { ok: false, problems: failureLines(started) }
     }
     case 'follow': {

@@ -43,15 +43,15 @@ export const resync: Command = {
     })
     const config = required(readConfig(['DATABASE_URL']))
     if (!config) return 1
-    const wish = { isSure: values.yes, isForced: values.force, entityType: values.entity ?? null }
-    const result = await resyncSource(config, wish)
+    const flags = { isSure: values.yes, isForced: values.force, entityType: values.entity ?? null }
+    const result = await resyncSource(config, flags)
     if (!result.ok) return report(result.problems)
     for (const line of result.lines) printLine(line)
     return 0
   },
 }
 
-type Wish = {
+type Flags = {
   readonly isSure: boolean
   readonly isForced: boolean
   readonly entityType: string | null
@@ -65,15 +65,15 @@ const whoSends =
   'The process that captures ("walhook serve", running now or started next) sends the current state, page by page.'
 
 /** Describes a resync, or performs it (`isSure`). */
-async function resyncSource(config: Config, wish: Wish): Promise<Result> {
+async function resyncSource(config: Config, flags: Flags): Promise<Result> {
   const entityTypes = config.mapping.map(({ entityType }) => entityType)
-  if (wish.entityType !== null && !entityTypes.includes(wish.entityType))
+  if (flags.entityType !== null && !entityTypes.includes(flags.entityType))
     return {
       ok: false,
       problems: [
         {
           code: 'entity_unknown',
-          what: `--entity ${wish.entityType}`,
+          what: `--entity ${flags.entityType}`,
           found: 'not an entity type of the mapping',
           mend: `name one of ${entityTypes.join(', ')}`,
         },
@@ -87,17 +87,17 @@ async function resyncSource(config: Config, wish: Wish): Promise<Result> {
   if (problem) return { ok: false, problems: [problem] }
   const migrated = describeMigration(await migrate(outbox))
   if (!migrated.ok) return { ok: false, problems: [migrated.problem] }
-  const occasion = await occasionNow(source, outbox, config, wish)
-  if (!occasion) return await resyncTables(source, outbox, config, wish)
+  const occasion = await occasionNow(source, outbox, config, flags)
+  if (!occasion) return await resyncTables(source, outbox, config, flags)
   if ('gap' in occasion && occasion.gap.toLsn !== null)
     return { ok: true, lines: await describeResyncs(outbox, occasion.gap, config.slotName) }
-  if (wish.entityType !== null)
+  if (flags.entityType !== null)
     return {
       ok: false,
       problems: [
         {
           code: 'everything_lost',
-          what: `--entity ${wish.entityType}`,
+          what: `--entity ${flags.entityType}`,
           found: 'changes of every entity are lost',
           mend: 'run: walhook resync',
         },
@@ -105,7 +105,7 @@ async function resyncSource(config: Config, wish: Wish): Promise<Result> {
     }
   const onWaiting = (forWhat: string) => printLine(`Waiting for ${forWhat}.`)
   const options = { ...config, onWaiting }
-  if (!wish.isSure) return { ok: true, lines: await describeResync(source, occasion, options) }
+  if (!flags.isSure) return { ok: true, lines: await describeResync(source, occasion, options) }
   const result = await beginResync(source, outbox, occasion, options)
   if (!result.ok) return result
   const lines = [`walhook captures everything from ${formatLsn(result.fromLsn)} on. ${whoSends} ${howFar}`]
@@ -121,7 +121,7 @@ async function occasionNow(
   source: Source,
   outbox: Outbox,
   config: Config,
-  { isForced }: Wish,
+  { isForced }: Flags,
 ): Promise<Occasion | null> {
   const recorded = await occasionOf(outbox, config.slotName)
   const isUnderWay = recorded !== null && 'gap' in recorded && recorded.gap.toLsn !== null
@@ -135,7 +135,7 @@ async function resyncTables(
   source: Source,
   outbox: Outbox,
   config: Config,
-  { isSure, entityType }: Wish,
+  { isSure, entityType }: Flags,
 ): Promise<Result> {
   const gaps = await tableGapsOf(outbox, config.slotName, entityType)
   const of = entityType === null ? '' : ` of ${entityType}`

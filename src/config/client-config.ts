@@ -25,8 +25,8 @@ export function readClientConfig(
   | { readonly ok: false; readonly problems: readonly Problem[] }
 ) {
   const problems: Problem[] = []
-  const read = <T>(name: VariableName, { default: usual, mend, parse }: Variable<T>): T | null => {
-    const text = env[name]?.trim() || usual
+  const read = <T>(name: VariableName, { default: fallback, mend, parse }: Variable<T>): T | null => {
+    const text = env[name]?.trim() || fallback
     if (text === null) return null
     const parsed = parse(text)
     if ('value' in parsed) return parsed.value

@@ -32,13 +32,13 @@ const atOnce = { maxWaiting: 0, maxWaitingOfOne: 0, maxPerTurn: 64, waitMs: 0 }
 /**
  * Limits of concurrent requests by kind.
  *
- * - `usual`: a few short queries on a small pool; more at once would not be faster
+ * - `short`: a few short queries on a small pool; more at once would not be faster
  * - `large`: a response takes some 12 MB and blocks the event loop for tens of milliseconds; its permit rests three times as
  *   long
  * - `slow`: holds no database connection while it waits
  */
 const limits = {
-  usual: { max: 8, maxOfOne: 4, maxWaiting: 128, maxWaitingOfOne: 32, ...turn },
+  short: { max: 8, maxOfOne: 4, maxWaiting: 128, maxWaitingOfOne: 32, ...turn },
   large: { max: 2, maxOfOne: 1, maxWaiting: 32, maxWaitingOfOne: 8, restFactor: 3, ...turn },
   slow: { max: 32, maxOfOne: 8, maxWaiting: 32, maxWaitingOfOne: 8, ...turn },
   /** Separate: requests without a token can't block those with one. */
@@ -55,7 +55,7 @@ const limits = {
   streams: { max: 64, maxOfOne: 24, ...atOnce },
 } satisfies Record<string, Limits>
 
-const ofHolders = new Set<Passage['kind']>(['usual', 'large', 'slow'])
+const ofHolders = new Set<Passage['kind']>(['short', 'large', 'slow'])
 
 const bodyWithinMs = 10_000
 /** A slower reader does not get the rest of the response. */

@@ -6,12 +6,12 @@ export type Passage = {
   /**
    * The queue for a permit.
    *
-   * - `usual`: a few short queries; `large`: the response may contain whole bodies
+   * - `short`: a few short queries; `large`: the response may contain whole bodies
    * - `slow`: waits for a receiver or a name server; `provider`: waits for the OpenID provider
    * - `stranger`: a log-in, and anything that queries the database before the caller is known
    * - `ops`: liveness and readiness; `file`: the same 100 kB for all; `free`: no database
    */
-  readonly kind: 'usual' | 'large' | 'slow' | 'stranger' | 'provider' | 'ops' | 'file' | 'free'
+  readonly kind: 'short' | 'large' | 'slow' | 'stranger' | 'provider' | 'ops' | 'file' | 'free'
   /** The key to count it under: the holder of a token, else the address. */
   readonly key: string
   /** The maximum body in bytes; 0: the body is not read. */
@@ -97,7 +97,7 @@ export function passageOf(
   const maxBodyBytes = forPrograms ? maxJsonBytes(path) : formBytes
   if (found.is === 'perhaps') return { ...open, kind: 'stranger', maxBodyBytes }
   return {
-    kind: large.test(path) ? 'large' : isSlow(method, path) ? 'slow' : 'usual',
+    kind: large.test(path) ? 'large' : isSlow(method, path) ? 'slow' : 'short',
     key: found.key,
     maxBodyBytes,
     isForPrograms: forPrograms,

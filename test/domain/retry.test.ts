@@ -47,9 +47,9 @@ test.each([
   [seconds(1), seconds(5)],
   [hours(30), hours(24)],
 ])(
-  'a wish for %d ms after the first attempt makes it %d: never earlier than the schedule, at most a day',
-  (wish, waitMs) => {
-    expect(decide({ retryAfterMs: wish })).toMatchObject({ waitMs })
+  'a requested wait of %d ms after the first attempt makes it %d: never earlier than the schedule, at most a day',
+  (input, waitMs) => {
+    expect(decide({ retryAfterMs: input })).toMatchObject({ waitMs })
   },
 )
 

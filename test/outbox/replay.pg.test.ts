@@ -216,7 +216,7 @@ test('what was delivered after it had been found to have failed is not sent agai
   await settleAll(at, webhookId, retry(0))
   await settleAll(at, webhookId)
   const { asked } = await transaction(at.outbox.pool, client =>
-    askFor(client, { webhookId, eventIds: [eventId!], wish: 'failed' }),
+    askFor(client, { webhookId, eventIds: [eventId!], purpose: 'failed' }),
   )
   expect(asked).toEqual([])
   expect(await at.queue()).toEqual([])

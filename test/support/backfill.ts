@@ -34,13 +34,13 @@ export async function openBackfills(database: { url: string; name: string }) {
         })
       ).id,
     async start(input: Partial<BackfillInput> = {}): Promise<number> {
-      const usual = {
+      const defaults = {
         entityType: 'user',
         webhookId: null,
         actionType: 'new',
         rowsPerSecond: 100_000,
       } as const
-      return (await insertBackfill(outbox.pool, { ...usual, slotName, ...input }))!.id
+      return (await insertBackfill(outbox.pool, { ...defaults, slotName, ...input }))!.id
     },
     /** Waits until a backfill is as it is wanted. */
     async is(

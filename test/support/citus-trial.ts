@@ -84,8 +84,8 @@ export async function openCitusTrial(url: string) {
       return walhook
     },
     /** From now on the receiver does this. */
-    reactTo(wish: typeof react) {
-      react = wish
+    reactTo(input: typeof react) {
+      react = input
     },
     start,
     /** Goes on with another process; the first one is killed. */

@@ -151,14 +151,14 @@ async function startEmbedded(dataRoot: string, whyNoContainer: string): Promise<
     const pid = name.startsWith(prefix) ? Number(name.slice(prefix.length)) : 0
     if (pid > 0 && (pid === process.pid || !isAlive(pid))) await remove(join(dataRoot, name))
   }
-  const wished = join(dataRoot, `${prefix}${process.pid}`)
-  await mkdir(wished)
-  const server = await startOwnServer(wished, settings)
+  const requestedDir = join(dataRoot, `${prefix}${process.pid}`)
+  await mkdir(requestedDir)
+  const server = await startOwnServer(requestedDir, settings)
   return {
     url: server.url,
     description: `${embeddedVersion === 'debian' ? 'Debian’s' : 'embedded'} PostgreSQL ${server.version} (no TEST_DATABASE_URL; ${whyNoContainer})`,
-    keeps: { dataDir: wished },
-    stop: keepData => (keepData ? server.stop() : remove(wished)),
+    keeps: { dataDir: requestedDir },
+    stop: keepData => (keepData ? server.stop() : remove(requestedDir)),
     abandon: () => {
       // SIGQUIT is Postgres's immediate shutdown; the next run removes the data.
       process.kill(server.pid, 'SIGQUIT')
@@ -166,7 +166,7 @@ async function startEmbedded(dataRoot: string, whyNoContainer: string): Promise<
   }
 }
 
-/** Removes a test server's data where they were wished and where they really are. */
+/** Removes a test server's data from the requested folder and the real one. */
 async function remove(dataDir: string): Promise<void> {
   await removeEmbeddedPostgres({ dataDir })
   await rm(dataDir, { recursive: true, force: true })

@@ -14,9 +14,9 @@ beforeAll(async () => {
 })
 afterAll(() => at[Symbol.asyncDispose]())
 
-const wish = { tenant: 'acme', role: 'admin', name: 'Jane', user_id: 7, language: 'nl' }
+const input = { tenant: 'acme', role: 'admin', name: 'Jane', user_id: 7, language: 'nl' }
 const link = async (more: object = {}, token?: string) =>
-  await at.call('POST', '/api/sessions', { ...wish, ...more }, token)
+  await at.call('POST', '/api/sessions', { ...input, ...more }, token)
 const pathOf = (url: string) => url.replace('https://walhook.test', '')
 /** What a browser sends with which somebody goes there. */
 const visit = { 'sec-fetch-mode': 'navigate' }
@@ -101,7 +101,7 @@ test('over https the cookie is for frames of one site; without frames it is lax,
     expect(cookie).toMatch(/^(?=.*HttpOnly)(?=.*Secure)(?=.*SameSite=None)(?=.*Partitioned)/)
   expect(entered.headers.getSetCookie().join()).toContain('__Host-walhook_frame=')
   await using alone = await openTestPages({ hasTenants: true })
-  const made = await alone.call('POST', '/api/sessions', wish)
+  const made = await alone.call('POST', '/api/sessions', input)
   const lax = await alone.send(pathOf(made.json.url), { headers: https })
   expect(lax.headers.getSetCookie().find(one => one.includes('session'))).toMatch(/SameSite=Lax/)
   expect(lax.headers.getSetCookie().join()).not.toContain('Partitioned')

@@ -48,11 +48,11 @@ export const backfillPages = [
       const { control, caller, form, t } = call
       if (given(form, 'key', z.string().regex(/^[0-9a-f]{32}$/)) === wrong) return wrongField(t, 'key')
       const asked = readAsked(call, form)
-      if (!asked.wish) return await backfillPage({ ...call, query: form }, webhook)
-      const { wish } = asked
+      if (!asked.options) return await backfillPage({ ...call, query: form }, webhook)
+      const { options } = asked
       let failure: Failed | null = null
       const done = await once(control, caller, formKey(`backfill ${webhook.id}`, form), async () => {
-        const started = await startBackfill(control, caller, { ...wish, webhookId: webhook.id })
+        const started = await startBackfill(control, caller, { ...options, webhookId: webhook.id })
         if (!started.ok) failure = started
         return started.ok ? '' : null
       })
@@ -83,7 +83,7 @@ type Asked = {
   readonly typed: { readonly entityType: string; readonly pace: string }
   readonly problems: Readonly<Record<string, string>>
   /** Null: nothing is requested, or something is wrong. */
-  readonly wish: { readonly entityType: string; readonly rowsPerSecond: number } | null
+  readonly options: { readonly entityType: string; readonly rowsPerSecond: number } | null
 }
 
 function readAsked({ t, control }: Pick<PageCall, 't' | 'control'>, from: URLSearchParams): Asked {
@@ -93,13 +93,13 @@ function readAsked({ t, control }: Pick<PageCall, 't' | 'control'>, from: URLSea
   const pace = from.has('rows_per_second') ? text('rows_per_second') : String(defaultRowsPerSecond)
   const typed = { entityType, pace }
   const problems: Record<string, string> = {}
-  if (!from.has('entity_type') && !from.has('rows_per_second')) return { typed, problems, wish: null }
+  if (!from.has('entity_type') && !from.has('rows_per_second')) return { typed, problems, options: null }
   if (!control.entityTypes.includes(entityType)) problems.entity_type = t.log.wrong.choice
   const rowsPerSecond = /^\d{1,6}$/.test(pace) ? Number(pace) : 0
   if (rowsPerSecond < 1 || rowsPerSecond > maxRowsPerSecond)
     problems.rows_per_second = t.bulk.wrongPace(number(t, maxRowsPerSecond))
   const isWrong = Object.keys(problems).length > 0
-  return { typed, problems, wish: isWrong ? null : { entityType, rowsPerSecond } }
+  return { typed, problems, options: isWrong ? null : { entityType, rowsPerSecond } }
 }
 
 async function backfillPage(call: WebhookCall, webhook: Webhook): Promise<PageResponse> {
@@ -115,8 +115,8 @@ async function backfillPage(call: WebhookCall, webhook: Webhook): Promise<PageRe
     status: Object.keys(asked.problems).length > 0 ? 422 : 200,
     body: html`${webhookTabs(t, webhook.id, 'backfill', tabsFor(call))}
 ${(done === 'started' || done === 'stopped') && html`<p class="notice good" role="status">${t.bulk.backfillDone[done]}</p>`}
-${wishForm(call, webhook, asked)}
-${asked.wish && (await previewCard(call, webhook, asked.wish))}
+${optionsForm(call, webhook, asked)}
+${asked.options && (await previewCard(call, webhook, asked.options))}
 <h2>${t.bulk.backfills}</h2>
 <div id="backfills"${live}>${list}</div>`,
   }
@@ -126,7 +126,7 @@ ${asked.wish && (await previewCard(call, webhook, asked.wish))}
 const isReceived = ({ control }: Pick<PageCall, 'control'>, { triggers }: Webhook, entityType: string) =>
   triggers.some(trigger => trigger === triggerOf(entityType, control.backfillAs(entityType)))
 
-function wishForm(call: PageCall, webhook: Webhook, { typed, problems }: Asked): Html {
+function optionsForm(call: PageCall, webhook: Webhook, { typed, problems }: Asked): Html {
   const { t, control } = call
   const types = control.entityTypes.filter(type => isReceived(call, webhook, type))
   const errors = errorsOf(problems)
@@ -152,7 +152,7 @@ ${errorText(errors, 'rows_per_second')}</div></div>
 async function previewCard(
   call: PageCall,
   webhook: Webhook,
-  { entityType, rowsPerSecond }: NonNullable<Asked['wish']>,
+  { entityType, rowsPerSecond }: NonNullable<Asked['options']>,
 ): Promise<Html> {
   const { t, control } = call
   const rows = (await control.readRowsEstimate?.(entityType)) ?? null

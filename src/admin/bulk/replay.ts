@@ -5,7 +5,7 @@ import {
   cancelReplay,
   missedEvents,
   previewReplay,
-  type RangeWish,
+  type RangeInput,
   type ReplayPreview,
   startReplay,
 } from '../../control/log/replays.ts'
@@ -49,12 +49,12 @@ export const replayPages = [
     role,
     async handle(call, webhook) {
       const { control, caller, form, t } = call
-      const wish = wishIn(form)
-      if (typeof wish === 'string') return wrongField(t, wish)
+      const range = rangeIn(form)
+      if (typeof range === 'string') return wrongField(t, range)
       if (given(form, 'key', z.string().regex(/^[0-9a-f]{32}$/)) === wrong) return wrongField(t, 'key')
       let failure: Failed | null = null
       const done = await once(control, caller, formKey(`replay ${webhook.id}`, form), async () => {
-        const started = await startReplay(control, caller, webhook.id, wish)
+        const started = await startReplay(control, caller, webhook.id, range)
         if (!started.ok) failure = started
         return started.ok ? '' : null
       })
@@ -77,7 +77,7 @@ export const replayPages = [
 ]
 
 /** The range of a form, or the name of its wrong field. */
-function wishIn(form: URLSearchParams): RangeWish | string {
+function rangeIn(form: URLSearchParams): RangeInput | string {
   const missed = given(form, 'missed', z.literal('true'))
   if (missed === wrong) return 'missed'
   if (missed) return { of: 'missed' }

@@ -6,7 +6,7 @@ import { errorSummary, errorsOf } from '../kit/errors.ts'
 import { type Html, html } from '../kit/html.ts'
 import { actionName, entityName } from '../kit/names.ts'
 import type { PageCall } from '../kit/page.ts'
-import { tenantWished } from '../tenant/badge.ts'
+import { requestedTenant } from '../tenant/badge.ts'
 import { stateWord } from './event-states.ts'
 import {
   choice,
@@ -19,10 +19,14 @@ import {
 } from './filter-fields.ts'
 
 /** The filter of the address. */
-export type EventWish = Typed & { readonly filter: EventFilter; readonly tenant: string | null }
+export type EventOptions = Typed & { readonly filter: EventFilter; readonly tenant: string | null }
 
 /** Reads the filter of an address. A value that no form writes is an error, never ignored. */
-export function readEventWish({ t, query, caller }: Pick<PageCall, 't' | 'query' | 'caller'>): EventWish {
+export function readEventOptions({
+  t,
+  query,
+  caller,
+}: Pick<PageCall, 't' | 'query' | 'caller'>): EventOptions {
   const typed = typedIn(query, ['entity_type', 'entity_id', 'action', 'state', 'from', 'to'])
   const { entity_type: entityType, entity_id: entityId } = typed
   const problems: Record<string, string> = {}
@@ -36,36 +40,36 @@ export function readEventWish({ t, query, caller }: Pick<PageCall, 't' | 'query'
   return {
     typed,
     problems,
-    tenant: caller.tenant === null ? tenantWished(query) : null,
+    tenant: caller.tenant === null ? requestedTenant(query) : null,
     filter: { entityType, entityId, state, from, to, actions: actions.length > 0 ? actions : undefined },
   }
 }
 
-export const isAsked = ({ typed }: EventWish) => Object.keys(typed).length > 0
+export const isAsked = ({ typed }: EventOptions) => Object.keys(typed).length > 0
 
 /** The list with this filter, with `more` in its address. */
 export const addressOf = (
-  { typed, tenant }: EventWish,
+  { typed, tenant }: EventOptions,
   more: Record<string, string> = {},
   path = '/events',
 ) => `${path}?${new URLSearchParams({ ...(tenant !== null && { tenant }), ...typed, ...more })}`
 
 /** The filter form. It is open if the filter is set. */
-export function eventFilterForm({ t, control }: PageCall, wish: EventWish): Html {
-  const { tenant } = wish
+export function eventFilterForm({ t, control }: PageCall, options: EventOptions): Html {
+  const { tenant } = options
   const { entityTypes, alerts } = control
-  const types = [...new Set([...typesToChoose(control), wish.typed.entity_type ?? []].flat())]
-  return html`<details class="filter"${isAsked(wish) && html` open`}><summary>${t.log.filter} <span class="hint">${t.events.filterHint}</span></summary>
+  const types = [...new Set([...typesToChoose(control), options.typed.entity_type ?? []].flat())]
+  return html`<details class="filter"${isAsked(options) && html` open`}><summary>${t.log.filter} <span class="hint">${t.events.filterHint}</span></summary>
 <form action="/events" novalidate>
-${errorSummary(t.errors.someWrong, errorsOf(wish.problems))}${tenant !== null && html`<input type="hidden" name="tenant" value="${tenant}">`}
+${errorSummary(t.errors.someWrong, errorsOf(options.problems))}${tenant !== null && html`<input type="hidden" name="tenant" value="${tenant}">`}
 ${choice(
   t,
   'state',
   t.events.state,
-  wish,
+  options,
   eventStates.map(one => [one, stateWord(t, one)] as const),
 )}
-${choice(t, 'action', t.events.action, wish, [
+${choice(t, 'action', t.events.action, options, [
   ...actionTypes.map(one => [one, actionName(t, one)] as const),
   ...alerts.map(one => [one.slice(one.indexOf('.') + 1), t.alerts.of[one]] as const),
 ])}
@@ -73,12 +77,12 @@ ${choice(
   t,
   'entity_type',
   t.log.entityType,
-  wish,
+  options,
   types.map(one => [one, entityName(t, askedType(one, entityTypes))] as const),
 )}
-${field('entity_id', html`${t.log.entityId}`, wish, html`autocomplete="off"`)}
-${momentField(t, 'from', t.events.from, wish)}
-${momentField(t, 'to', t.events.to, wish)}
-<div class="end"><button>${t.log.apply}</button>${isAsked(wish) && html`<a class="button" href="${addressOf({ ...wish, typed: {} })}">${t.log.clear}</a>`}</div>
+${field('entity_id', html`${t.log.entityId}`, options, html`autocomplete="off"`)}
+${momentField(t, 'from', t.events.from, options)}
+${momentField(t, 'to', t.events.to, options)}
+<div class="end"><button>${t.log.apply}</button>${isAsked(options) && html`<a class="button" href="${addressOf({ ...options, typed: {} })}">${t.log.clear}</a>`}</div>
 </form></details>`
 }

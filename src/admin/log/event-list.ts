@@ -8,7 +8,7 @@ import { entityName } from '../kit/names.ts'
 import type { PageCall, PageResponse } from '../kit/page.ts'
 import { tenantBadge, tenantFilter } from '../tenant/badge.ts'
 import { subjectOf } from './attempt-line.ts'
-import { addressOf, type EventWish, eventFilterForm, isAsked, readEventWish } from './event-filter.ts'
+import { addressOf, type EventOptions, eventFilterForm, isAsked, readEventOptions } from './event-filter.ts'
 import { stateCell } from './event-states.ts'
 
 const perPage = 25
@@ -19,45 +19,45 @@ const liveByStateEveryMs = 5_000
 /** The newest matching events. The first page is live. */
 export async function eventsPage(call: PageCall): Promise<PageResponse> {
   const { query, t } = call
-  const wish = readEventWish(call)
+  const options = readEventOptions(call)
   const before = given(query, 'before', bigIdParam) ?? null
   if (before === wrong) return wrongField(t, 'before')
-  if (Object.keys(wish.problems).length > 0) return eventsResponse(call, wish, nothing, { status: 422 })
-  const found = await read(call, wish, before)
+  if (Object.keys(options.problems).length > 0) return eventsResponse(call, options, nothing, { status: 422 })
+  const found = await read(call, options, before)
   if (!found.ok) return failedPage(t, found)
-  const live = before === null && html` data-live="${addressOf(wish, {}, '/events/live')}"`
+  const live = before === null && html` data-live="${addressOf(options, {}, '/events/live')}"`
   return eventsResponse(
     call,
-    wish,
-    html`<div id="events"${live}>${part(call, wish, before, found.value)}</div>`,
+    options,
+    html`<div id="events"${live}>${part(call, options, before, found.value)}</div>`,
   )
 }
 
 export async function liveEvents(call: PageCall): Promise<PageResponse> {
-  const wish = readEventWish(call)
-  if (Object.keys(wish.problems).length > 0) return eventsResponse(call, wish, nothing, { status: 422 })
+  const options = readEventOptions(call)
+  if (Object.keys(options.problems).length > 0) return eventsResponse(call, options, nothing, { status: 422 })
   return {
     show: 'live',
-    everyMs: wish.filter.state === undefined ? liveEveryMs : liveByStateEveryMs,
+    everyMs: options.filter.state === undefined ? liveEveryMs : liveByStateEveryMs,
     async render(nowMs) {
-      const found = await read(call, wish, null)
+      const found = await read(call, options, null)
       if (!found.ok) throw new Error('the filter is wrong')
-      return part({ ...call, nowMs }, wish, null, found.value)
+      return part({ ...call, nowMs }, options, null, found.value)
     },
   }
 }
 
-const read = ({ control, caller }: PageCall, { filter, tenant }: EventWish, before: TimeId | null) =>
+const read = ({ control, caller }: PageCall, { filter, tenant }: EventOptions, before: TimeId | null) =>
   listEvents(control, caller, { filter, tenant, limit: perPage, before })
 
 export function eventsResponse(
   call: PageCall,
-  wish: EventWish,
+  options: EventOptions,
   list: Html,
   { id = '', status = 200 }: { id?: string; status?: 200 | 404 | 422 } = {},
 ): PageResponse {
   const { t } = call
-  const { entity_type: entityType, entity_id: entityId } = wish.typed
+  const { entity_type: entityType, entity_id: entityId } = options.typed
   return {
     show: 'page',
     title: t.sections.events,
@@ -66,25 +66,30 @@ export function eventsResponse(
     body: html`<form class="search" role="search" action="/events" aria-label="${t.events.byId}">
 <div class="field"><label for="id">${t.events.byId}</label><input id="id" name="id" value="${id}" autocomplete="off" spellcheck="false"></div>
 <button>${t.couplings.find}</button></form>
-${eventFilterForm(call, wish)}
+${eventFilterForm(call, options)}
 ${tenantFilter(call, '/events')}${list}`,
   }
 }
 
-function part(call: PageCall, wish: EventWish, before: TimeId | null, found: Scanned<LabelledLine>): Html {
+function part(
+  call: PageCall,
+  options: EventOptions,
+  before: TimeId | null,
+  found: Scanned<LabelledLine>,
+): Html {
   const { t } = call
   const { items, next, isPartial } = found
   const goOn = isPartial ? t.events.goOn : t.log.older
-  return html`${items.length === 0 ? !isPartial && html`<p class="empty">${emptyText(call, wish, before)}</p>` : table(call, items)}
+  return html`${items.length === 0 ? !isPartial && html`<p class="empty">${emptyText(call, options, before)}</p>` : table(call, items)}
 ${isPartial && next !== null && html`<p class="${items.length === 0 ? 'empty' : 'hint'}"><span>${items.length === 0 ? t.events.noneSoFar : t.events.someSoFar} ${t.events.lookedTo} ${moment(new Date(timeOf(next)), 'second')}.</span></p>`}
-<nav class="pages" aria-label="${t.couplings.pages}">${before !== null && html`<a class="button" href="${addressOf(wish)}">${t.log.newest}</a>`}${next !== null && html`<a class="button" rel="next" href="${addressOf(wish, { before: String(next) })}">${goOn}</a>`}</nav>`
+<nav class="pages" aria-label="${t.couplings.pages}">${before !== null && html`<a class="button" href="${addressOf(options)}">${t.log.newest}</a>`}${next !== null && html`<a class="button" rel="next" href="${addressOf(options, { before: String(next) })}">${goOn}</a>`}</nav>`
 }
 
-function emptyText({ t }: PageCall, wish: EventWish, before: TimeId | null): string {
-  const names = Object.keys(wish.typed)
+function emptyText({ t }: PageCall, options: EventOptions, before: TimeId | null): string {
+  const names = Object.keys(options.typed)
   if (before !== null) return t.events.noneOlder
   if (names.length === 2 && names.includes('entity_id')) return t.events.noneOfEntity
-  return isAsked(wish) ? t.events.noneFits : t.events.none
+  return isAsked(options) ? t.events.noneFits : t.events.none
 }
 
 function table(call: PageCall, items: readonly LabelledLine[]): Html {

@@ -11,7 +11,7 @@ import type { Texts } from '../texts/en.ts'
 import { explainTextsFor } from '../texts/texts.ts'
 import { subjectOf } from './attempt-line.ts'
 import { becamePart } from './event-became.ts'
-import { readEventWish } from './event-filter.ts'
+import { readEventOptions } from './event-filter.ts'
 import { eventsPage, eventsResponse, liveEvents } from './event-list.ts'
 import { shownBody } from './shown-body.ts'
 
@@ -95,7 +95,7 @@ async function findOrList(call: PageCall): Promise<PageResponse> {
   const found = event === undefined ? null : await readEvent(control, caller, event)
   if (!found?.ok) {
     const nothing = html`<p class="empty">${t.events.noSuchId}</p>`
-    return eventsResponse(call, readEventWish(call), nothing, { id: id.toWellFormed(), status: 404 })
+    return eventsResponse(call, readEventOptions(call), nothing, { id: id.toWellFormed(), status: 404 })
   }
   const at = sought?.[1] === undefined ? '' : `#webhook-${sought[1]}`
   return { show: 'redirect', to: `/events/${event}${at}` }

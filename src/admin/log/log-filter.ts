@@ -20,10 +20,10 @@ const outcomes = ['delivered', ...failed, 'cancelled'] as const
 const triggers = ['schedule', 'manual', 'test'] as const
 
 /** The filter of the address. */
-export type Wish = Typed & { readonly filter: LogFilter }
+export type LogOptions = Typed & { readonly filter: LogFilter }
 
 /** Reads the filter of an address. A value that no form writes is an error, never ignored. */
-export function readWish(t: Texts, query: URLSearchParams): Wish {
+export function readLogOptions(t: Texts, query: URLSearchParams): LogOptions {
   const typed = typedIn(query, ['outcome', 'trigger', 'entity_type', 'entity_id', 'from', 'to'])
   const { outcome, trigger, entity_type: entityType, entity_id: entityId } = typed
   const problems: Record<string, string> = {}
@@ -48,28 +48,28 @@ export function readWish(t: Texts, query: URLSearchParams): Wish {
 }
 
 /** The filter form. It is open if the filter is set. */
-export function filterForm({ t, control }: PageCall, path: string, wish: Wish): Html {
-  const isAsked = Object.keys(wish.typed).length > 0
+export function filterForm({ t, control }: PageCall, path: string, options: LogOptions): Html {
+  const isAsked = Object.keys(options.typed).length > 0
   return html`<details class="filter"${isAsked && html` open`}><summary>${t.log.filter} <span class="hint">${t.log.filterHint}</span></summary>
 <form action="${path}" novalidate>
-${errorSummary(t.errors.someWrong, errorsOf(wish.problems))}${choice(t, 'outcome', t.log.outcome, wish, [['failed', t.log.failed], ...outcomes.map(one => [one, one === 'unreachable' ? `${t.outcomes[one]}, ${t.timedOut.toLowerCase()}` : t.outcomes[one]] as const)])}
+${errorSummary(t.errors.someWrong, errorsOf(options.problems))}${choice(t, 'outcome', t.log.outcome, options, [['failed', t.log.failed], ...outcomes.map(one => [one, one === 'unreachable' ? `${t.outcomes[one]}, ${t.timedOut.toLowerCase()}` : t.outcomes[one]] as const)])}
 ${choice(
   t,
   'trigger',
   t.log.trigger,
-  wish,
+  options,
   triggers.map(one => [one, t.log.triggers[one]] as const),
 )}
 ${choice(
   t,
   'entity_type',
   t.log.entityType,
-  wish,
+  options,
   typesToChoose(control).map(one => [one, entityName(t, askedType(one, control.entityTypes))] as const),
 )}
-${field('entity_id', html`${t.log.entityId}`, wish, html`autocomplete="off"`)}
-${momentField(t, 'from', t.log.from, wish)}
-${momentField(t, 'to', t.log.to, wish)}
+${field('entity_id', html`${t.log.entityId}`, options, html`autocomplete="off"`)}
+${momentField(t, 'from', t.log.from, options)}
+${momentField(t, 'to', t.log.to, options)}
 <div class="end"><button>${t.log.apply}</button>${isAsked && html`<a class="button" href="${path}">${t.log.clear}</a>`}</div>
 </form></details>`
 }

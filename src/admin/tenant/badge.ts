@@ -19,6 +19,6 @@ export function tenantFilter({ t, caller, query }: PageCall, path: string): Html
 }
 
 /** The tenant in the query; null: all. */
-export function tenantWished(query: URLSearchParams): string | null {
+export function requestedTenant(query: URLSearchParams): string | null {
   return (query.get('tenant') ?? '').replaceAll('\0', '').toWellFormed().slice(0, 200) || null
 }

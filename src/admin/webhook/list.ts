@@ -36,15 +36,15 @@ export const webhookListPages = [
     tenants: 'own',
     async handle(call) {
       const { t, may, query } = call
-      const wish = wished(query)
-      const { items, hasMore } = await listWithFigures(call.control, call.caller, wish, call.nowMs)
+      const options = readOptions(query)
+      const { items, hasMore } = await listWithFigures(call.control, call.caller, options, call.nowMs)
       const isEmpty =
         items.length === 0 &&
-        wish.search === '' &&
-        wish.tenant === null &&
-        wish.state === null &&
-        wish.page === 1
-      const states = await webhookStates(call.control, tenantAsked(call.caller, wish.tenant), call.nowMs)
+        options.search === '' &&
+        options.tenant === null &&
+        options.state === null &&
+        options.page === 1
+      const states = await webhookStates(call.control, tenantAsked(call.caller, options.tenant), call.nowMs)
       const newButton = html`<a class="button main" href="/couplings/new">${t.couplings.new}</a>`
       return {
         show: 'page',
@@ -61,12 +61,12 @@ export const webhookListPages = [
     section: 'couplings',
     tenants: 'own',
     async handle(call) {
-      const wish = wished(call.query)
+      const options = readOptions(call.query)
       return {
         show: 'live',
         everyMs: liveEveryMs,
         render: async nowMs =>
-          rows({ ...call, nowMs }, (await listWithFigures(call.control, call.caller, wish, nowMs)).items),
+          rows({ ...call, nowMs }, (await listWithFigures(call.control, call.caller, options, nowMs)).items),
       }
     },
   }),
@@ -84,22 +84,22 @@ export const webhookListPages = [
       const isActive = wanted === 'true'
       const changed = await changeWebhook(control, caller, params.id, { isActive })
       if (!changed.ok) return failedPage(t, changed)
-      const wish = wished(form)
+      const options = readOptions(form)
       // Switching a webhook off explains the effect and offers an undo. Browsers show no confirmation in a frame.
       const missed = isActive ? await missedEvents(control, params.id) : null
       const hasMissed = missed !== null && missed.replayId === null && missed.count > 0
       if (!isPart || !isActive || hasMissed) {
         const done = { done: isActive ? 'activated' : 'deactivated', id: String(params.id) }
-        const to = new URLSearchParams([...asked(wish), ...Object.entries(done)])
+        const to = new URLSearchParams([...asked(options), ...Object.entries(done)])
         return { show: 'redirect', to: `/couplings?${to}` }
       }
-      const { items } = await listWithFigures(control, call.caller, wish, call.nowMs)
+      const { items } = await listWithFigures(control, call.caller, options, call.nowMs)
       return { show: 'part', body: rows(call, items) }
     },
   }),
 ]
 
-type Wish = {
+type ListOptions = {
   readonly search: string
   readonly tenant: string | null
   readonly state: ShownState | null
@@ -108,7 +108,7 @@ type Wish = {
 }
 
 /** Search, tenant, state, order and page of the request. */
-function wished(from: URLSearchParams): Wish {
+function readOptions(from: URLSearchParams): ListOptions {
   const search = (from.get('search') ?? '').trim().replaceAll('\0', '').slice(0, 200)
   const page = Number(/^\d{1,4}$/.exec(from.get('page') ?? '')?.[0] ?? 1)
   const tenant = (from.get('tenant') ?? '').replaceAll('\0', '').slice(0, 200).toWellFormed() || null
@@ -155,20 +155,20 @@ function list(
   { items, hasMore, states }: { items: readonly ListedWebhook[]; hasMore: boolean; states: WebhookStates },
 ): Html {
   const { t, query } = call
-  const wish = wished(query)
-  const { search, page, sort } = wish
+  const options = readOptions(query)
+  const { search, page, sort } = options
   const { columns } = t.couplings
-  const address = (change: Partial<Wish>) => `/couplings?${asked({ ...wish, ...change })}`
-  const live = `/couplings/live?${asked(wish)}`
+  const address = (change: Partial<ListOptions>) => `/couplings?${asked({ ...options, ...change })}`
+  const live = `/couplings/live?${asked(options)}`
   const head = (by: Sorting) =>
     html`<th scope="col" aria-sort="${sort === by ? 'ascending' : 'none'}"><a href="${address({ sort: by, page: 1 })}">${columns[by]}</a></th>`
   return html`<form class="search" role="search" action="/couplings">
 <label class="unseen" for="search">${t.couplings.search}</label>
 <input id="search" name="search" type="search" value="${search}" placeholder="${t.couplings.search}">
-${wish.state !== null && html`<input type="hidden" name="state" value="${wish.state}">`}
+${options.state !== null && html`<input type="hidden" name="state" value="${options.state}">`}
 <button>${t.couplings.find}</button>
 </form>
-${stateFilter(t, wish, states)}
+${stateFilter(t, options, states)}
 ${tenantFilter(call, '/couplings')}
 ${items.length === 0 && html`<p class="empty">${search === '' ? t.couplings.shown.none : t.couplings.nothingFound(search)}</p>`}
 <div class="card flush"${items.length === 0 && html` hidden`}><table class="stacked couplings">
@@ -179,7 +179,7 @@ ${items.length === 0 && html`<p class="empty">${search === '' ? t.couplings.show
 }
 
 /** The address of a list, without defaults. */
-function asked({ search, tenant, state, sort, page }: Wish): URLSearchParams {
+function asked({ search, tenant, state, sort, page }: ListOptions): URLSearchParams {
   return new URLSearchParams({
     ...(search !== '' && { search }),
     ...(tenant !== null && { tenant }),
@@ -190,14 +190,14 @@ function asked({ search, tenant, state, sort, page }: Wish): URLSearchParams {
 }
 
 /** All, and each state of a webhook. */
-function stateFilter(t: Texts, wish: Wish, { counts }: WebhookStates): Html {
+function stateFilter(t: Texts, options: ListOptions, { counts }: WebhookStates): Html {
   const { shown, state: words } = t.couplings
   const one = (state: ShownState | null, word: string, count: number) =>
-    html`<li><a href="/couplings?${asked({ ...wish, state, page: 1 }).toString()}"${wish.state === state && html` aria-current="true"`}>${word} <span class="count">${number(t, count)}</span></a></li>`
+    html`<li><a href="/couplings?${asked({ ...options, state, page: 1 }).toString()}"${options.state === state && html` aria-current="true"`}>${word} <span class="count">${number(t, count)}</span></a></li>`
   const all = shownStates.reduce((sum, state) => sum + counts[state], 0)
   const order = ['failing', 'disabled', 'active', 'inactive'] as const
   return html`<nav class="tabs states" aria-label="${shown.label}"><ul>${one(null, shown.all, all)}${order
-    .filter(state => counts[state] > 0 || wish.state === state)
+    .filter(state => counts[state] > 0 || options.state === state)
     .map(state => one(state, words[state], counts[state]))}</ul></nav>`
 }
 
@@ -215,7 +215,7 @@ function row({ t, caller, may, nowMs, query, form }: PageCall, { webhook, figure
 <td data-label="${columns.last}">${lastOutcome(t, id, figures.last)}</td>
 <td data-label="${columns.failed}">${failures(t, figures.hours)}</td>
 <td data-label="${columns.waiting}" class="number">${waiting(t, figures.waiting)}</td>
-<td data-label="${columns.active}">${may('admin') && webhook.managedBy === null ? toggle(t, webhook, wished(form.size > 0 ? form : query)) : webhook.isActive ? t.yes : t.no}</td>
+<td data-label="${columns.active}">${may('admin') && webhook.managedBy === null ? toggle(t, webhook, readOptions(form.size > 0 ? form : query)) : webhook.isActive ? t.yes : t.no}</td>
 </tr>`
 }
 
@@ -244,11 +244,11 @@ function failures(t: Texts, hours: ListedWebhook['figures']['hours']): Html {
 function toggle(
   t: Texts,
   { id, name, isActive, disabledReason }: ListedWebhook['webhook'],
-  wish: Wish,
+  options: ListOptions,
 ): Html {
   const isOn = isActive && disabledReason === null
   return html`<form method="post" action="/couplings/${id}/active" hx-post="/couplings/${id}/active" hx-target="#couplings" hx-swap="innerMorph">
-<input type="hidden" name="is_active" value="${isOn ? 'false' : 'true'}">${[...asked(wish)].map(([name, value]) => html`<input type="hidden" name="${name}" value="${value}">`)}
+<input type="hidden" name="is_active" value="${isOn ? 'false' : 'true'}">${[...asked(options)].map(([name, value]) => html`<input type="hidden" name="${name}" value="${value}">`)}
 <button id="active-${id}" class="switch" role="switch" aria-checked="${isOn ? 'true' : 'false'}" aria-label="${t.couplings.toggle(name)}"></button>
 </form>`
 }

@@ -10,7 +10,7 @@ import { bigIdParam } from '../kit/ids.ts'
 import type { PageCall } from '../kit/page.ts'
 import { attemptDetail, opened } from '../log/attempt-detail.ts'
 import { countOf, nextOf, outcomeOf, reasonOf, subjectOf } from '../log/attempt-line.ts'
-import { filterForm, readWish, type Wish } from '../log/log-filter.ts'
+import { filterForm, type LogOptions, readLogOptions } from '../log/log-filter.ts'
 import { milliseconds } from '../texts/figures.ts'
 import { type WebhookCall, webhookPage } from './page.ts'
 import { countText, doneNotice, queueLinks } from './queue.ts'
@@ -28,26 +28,26 @@ export const webhookLogPages = [
     async handle(call, webhook) {
       const { query, t } = call
       const { id } = webhook
-      const wish = readWish(t, query)
-      const isWrong = Object.keys(wish.problems).length > 0
+      const options = readLogOptions(t, query)
+      const isWrong = Object.keys(options.problems).length > 0
       const before = beforeOf(query)
-      const lines = isWrong ? null : await linesOf(call, wish, before)
+      const lines = isWrong ? null : await linesOf(call, options, before)
       if (lines && !lines.ok) return failedPage(t, lines)
       const open = await openOf(call)
       if (open !== null && !open.ok) return failedPage(t, open)
-      const shown = { wish, before, open: open?.value.id ?? null }
+      const shown = { options, before, open: open?.value.id ?? null }
       const list =
         lines && logPart(call, webhook, lines.value, { ...shown, waiting: await waitingLine(call) })
       const live =
         before === null &&
-        html` data-live="/couplings/${id}/log/live?${new URLSearchParams(wish.typed).toString()}"`
+        html` data-live="/couplings/${id}/log/live?${new URLSearchParams(options.typed).toString()}"`
       return {
         show: 'page',
         title: t.log.title,
         status: isWrong ? 422 : 200,
         actions: queueLinks(call, id),
         body: html`${webhookTabs(t, id, 'log', tabsFor(call))}
-${doneNotice(call)}${filterForm(call, `/couplings/${id}/log`, wish)}
+${doneNotice(call)}${filterForm(call, `/couplings/${id}/log`, options)}
 ${
   list !== null &&
   html`<div class="split" data-split><div id="log"${live}>${list}</div>
@@ -62,20 +62,20 @@ ${
     role: 'viewer',
     async handle(call) {
       const { control, params, query, t } = call
-      const wish = readWish(t, query)
+      const options = readLogOptions(t, query)
       return {
         show: 'live',
         everyMs: liveEveryMs,
         async render(nowMs) {
           const [now, lines, waiting] = await Promise.all([
             getWebhook(control, params.id),
-            linesOf(call, wish, null),
+            linesOf(call, options, null),
             waitingLine(call),
           ])
           // Deleted meanwhile: the browser reconnects and gets the error page.
           if (!now.ok || !lines.ok) throw new Error(`webhook ${params.id} is gone`)
           return logPart({ ...call, nowMs }, now.value, lines.value, {
-            ...{ wish, before: null, open: null },
+            ...{ options, before: null, open: null },
             waiting,
           })
         },
@@ -86,7 +86,7 @@ ${
 
 type Lines = { readonly items: readonly LogLine[]; readonly next: TimeId | null }
 
-const isAsked = ({ typed }: Wish) => Object.keys(typed).length > 0
+const isAsked = ({ typed }: LogOptions) => Object.keys(typed).length > 0
 
 /** An exact count beyond this is not worth its cost. */
 const maxWaiting = 1_000
@@ -97,9 +97,9 @@ async function waitingLine(call: WebhookCall): Promise<Html | false> {
   return waiting.count > 0 && html`<p class="quiet">${t.log.waiting(countText(t, waiting))}</p>`
 }
 
-async function linesOf({ control, params }: WebhookCall, wish: Wish, before: TimeId | null) {
-  const limit = before === null && !isAsked(wish) ? newest : perPage
-  return await listLogLines(control, params.id, { limit, before, filter: wish.filter })
+async function linesOf({ control, params }: WebhookCall, options: LogOptions, before: TimeId | null) {
+  const limit = before === null && !isAsked(options) ? newest : perPage
+  return await listLogLines(control, params.id, { limit, before, filter: options.filter })
 }
 
 function beforeOf(query: URLSearchParams): TimeId | null {
@@ -115,11 +115,11 @@ async function openOf({ control, params, query }: WebhookCall) {
   return await getAttempt(control, params.id, open === wrong ? 0n : open)
 }
 
-type Shown = { readonly wish: Wish; readonly before: TimeId | null; readonly open: TimeId | null }
+type Shown = { readonly options: LogOptions; readonly before: TimeId | null; readonly open: TimeId | null }
 
 /** This page of the log, with `more` in its address. */
-const addressOf = ({ id }: Webhook, { wish, before }: Shown, more: Record<string, string>) =>
-  `/couplings/${id}/log?${new URLSearchParams({ ...wish.typed, ...(before !== null && { before: String(before) }), ...more })}`
+const addressOf = ({ id }: Webhook, { options, before }: Shown, more: Record<string, string>) =>
+  `/couplings/${id}/log?${new URLSearchParams({ ...options.typed, ...(before !== null && { before: String(before) }), ...more })}`
 
 /** The live part: the webhook's state, and its requests. */
 function logPart(
@@ -129,21 +129,21 @@ function logPart(
   shown: Shown & { waiting: Html | false },
 ): Html {
   const { t, nowMs } = call
-  const { wish, before, waiting } = shown
+  const { options, before, waiting } = shown
   const isEmpty = items.length === 0
-  const page = (before: TimeId | null) => addressOf(webhook, { wish, before, open: null }, {})
+  const page = (before: TimeId | null) => addressOf(webhook, { options, before, open: null }, {})
   return html`<div class="state-line">${webhookState(t, webhook, nowMs)}${paceLine(call, webhook.id)}${waiting}</div>
-${isEmpty ? nothingThere(call, webhook, wish, before) : table(call, webhook, items, shown)}
+${isEmpty ? nothingThere(call, webhook, options, before) : table(call, webhook, items, shown)}
 <nav class="pages" aria-label="${t.couplings.pages}">${before !== null && html`<a class="button" href="${page(null)}">${t.log.newest}</a>`}${next !== null && html`<a class="button" rel="next" href="${page(next)}">${t.log.older}</a>`}</nav>`
 }
 
 function nothingThere(
   { t, may }: PageCall,
   { id, isActive, disabledReason }: Webhook,
-  wish: Wish,
+  options: LogOptions,
   before: TimeId | null,
 ): Html {
-  if (isAsked(wish)) return html`<p class="empty">${t.log.noneFits}</p>`
+  if (isAsked(options)) return html`<p class="empty">${t.log.noneFits}</p>`
   if (before !== null) return html`<p class="empty">${t.log.noneOlder}</p>`
   const { empty } = t.log
   return html`<div class="empty"><h2>${empty.title}</h2><p>${empty.what}</p>

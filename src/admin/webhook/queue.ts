@@ -34,14 +34,14 @@ export const webhookQueuePages = [
       if (from === undefined || from === wrong) return wrongField(t, 'from')
       const cursor = cursorOf(form)
       if (cursor === wrong) return wrongField(t, 'to')
-      const wish = { of: 'failed', from, to: null } as const
-      const done = await replayEvents(control, caller, params.id, wish, cursor)
+      const input = { of: 'failed', from, to: null } as const
+      const done = await replayEvents(control, caller, params.id, input, cursor)
       if (!done.ok) return failedPage(t, done)
       const { queued, next } = done.value
       const total = queued + numberOf(form, 'before')
       if (!next) return doneResponse(call, 'resent', total)
       const hidden = {
-        from: wish.from.getTime(),
+        from: input.from.getTime(),
         to: next.toMs,
         after_type: next.after.entityType,
         after_id: next.after.entityId,

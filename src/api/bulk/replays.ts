@@ -5,7 +5,7 @@ import {
   getReplay,
   listReplays,
   missedEvents,
-  type RangeWish,
+  type RangeInput,
   type ReplayJob,
   replayActor,
   replayProblem,
@@ -107,7 +107,7 @@ export const replayRoutes = [
     body: newReplay,
     response: { status: 201, what: 'The replay', schema: replaySchema, headers: ['location'] },
     async handle({ control, caller, params, body }) {
-      const started = await startReplay(control, caller, params.id, wishOf(body))
+      const started = await startReplay(control, caller, params.id, inputOf(body))
       return respond(started, shown(caller), job => ({
         location: `/api/webhooks/${params.id}/replays/${job.id}`,
       }))
@@ -161,7 +161,7 @@ export const replayRoutes = [
   }),
 ]
 
-function wishOf({ from, to, triggers }: z.output<typeof newReplay>): RangeWish {
+function inputOf({ from, to, triggers }: z.output<typeof newReplay>): RangeInput {
   return from ? { of: 'range', from, to: to ?? null, triggers: triggers ?? null } : { of: 'missed' }
 }
 

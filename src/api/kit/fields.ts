@@ -31,7 +31,8 @@ const number = (least: number, max: number, what: string) =>
 
 /** A row id of a path, counted from 1. */
 export const id = () => number(1, maxId, 'must be a number')
-export const limit = (max: number, usual: number) => number(1, max, 'must be a whole number').default(usual)
+export const limit = (max: number, byDefault: number) =>
+  number(1, max, 'must be a whole number').default(byDefault)
 
 /** A cursor is text in the document, as `next_cursor` is: typed clients pass one to the other. */
 const cursorAsJson = (digits: number) => ({

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { type FieldProblem, wrongField } from '../../control/kit/result.ts'
 import { applyWebhooks } from '../../control/webhooks/apply.ts'
-import { type ApplyWish, pointerOf, type Unreadable } from '../../control/webhooks/apply-plan.ts'
+import { type ApplyInput, pointerOf, type Unreadable } from '../../control/webhooks/apply-plan.ts'
 import type { WrittenWebhook } from '../../control/webhooks/plan-webhook.ts'
 import { because } from '../../domain/shown/reason.ts'
 import { nearest } from '../../domain/value/nearest.ts'
@@ -80,14 +80,14 @@ export const applyRoutes = [
     body: applyRequest,
     response: { status: 200, what: 'The result for each webhook', schema: appliedSchema },
     async handle({ control, caller, body }) {
-      const wish: ApplyWish = {
+      const input: ApplyInput = {
         source: body.source,
         ...readAll(body.webhooks),
         prunes: body.prune,
         isDry: body.dryRun,
         isForced: body.force,
       }
-      const applied = await applyWebhooks(control, caller, wish)
+      const applied = await applyWebhooks(control, caller, input)
       return respond(applied, webhooks => ({
         applied: !body.dryRun,
         webhooks: webhooks.map(({ differences, ...rest }) => ({
@@ -100,7 +100,7 @@ export const applyRoutes = [
 ]
 
 /** Each webhook separately: an error in one hides no error of another, nor of its other fields. */
-function readAll(all: Readonly<Record<string, unknown>>): Pick<ApplyWish, 'webhooks' | 'unreadable'> {
+function readAll(all: Readonly<Record<string, unknown>>): Pick<ApplyInput, 'webhooks' | 'unreadable'> {
   const webhooks = new Map<string, WrittenWebhook>()
   const unreadable = new Map<string, Unreadable>()
   for (const [given, value] of Object.entries(all)) {

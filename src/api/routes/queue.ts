@@ -2,8 +2,8 @@ import { z } from 'zod'
 import { cancelWaiting, type Waiting } from '../../control/log/cancel.ts'
 import {
   type ReplayCursor,
+  type ReplayInput,
   type ReplayResult,
-  type ReplayWish,
   replayEvents,
 } from '../../control/log/replay.ts'
 import { resendEvent } from '../../control/log/resend.ts'
@@ -145,8 +145,8 @@ export const queueRoutes = [
     body: resendFailedRequest,
     response: { status: 202, what: 'Queued', schema: replaySchema },
     async handle({ control, caller, params, body }) {
-      const wish = { of: 'failed', from: body.from, to: body.to ?? null } as const
-      return respond(await replayEvents(control, caller, params.id, wish, body.cursor ?? null, body), shown)
+      const input = { of: 'failed', from: body.from, to: body.to ?? null } as const
+      return respond(await replayEvents(control, caller, params.id, input, body.cursor ?? null, body), shown)
     },
   }),
   route({
@@ -163,8 +163,8 @@ export const queueRoutes = [
     body: replayRequest,
     response: { status: 202, what: 'Queued', schema: replaySchema },
     async handle({ control, caller, params, body }) {
-      const wish = replayWish(body)
-      return respond(await replayEvents(control, caller, params.id, wish, body.cursor ?? null, body), shown)
+      const input = replayInput(body)
+      return respond(await replayEvents(control, caller, params.id, input, body.cursor ?? null, body), shown)
     },
   }),
   route({
@@ -193,7 +193,7 @@ function waitingOf({ eventId, entityType, entityId }: Read<z.output<typeof cance
   return { of: 'entity', entity: { entityType, entityId: String(entityId) } }
 }
 
-function replayWish({ from, to, triggers, eventIds }: Read<z.output<typeof replayRequest>>): ReplayWish {
+function replayInput({ from, to, triggers, eventIds }: Read<z.output<typeof replayRequest>>): ReplayInput {
   if (eventIds !== undefined) return { of: 'ids', ids: eventIds }
   return { of: 'range', from: from!, to: to ?? null, triggers: triggers ?? null }
 }

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { describeError } from '../../runtime/log.ts'
 import { UsageError } from '../kit/command.ts'
 import type { Call } from './call.ts'
-import { atMost, header, moment, webhookId } from './options.ts'
+import { checkPositionals, header, moment, webhookId } from './options.ts'
 import {
   attemptTable,
   fieldsTable,
@@ -34,7 +34,7 @@ export const create = subcommand(
     file: { type: 'string' },
   },
   async ({ values, positionals }, call) => {
-    atMost(positionals, 0, 'create')
+    checkPositionals(positionals, 0, 'create')
     const { name, url, trigger, header: headers, 'update-field': updateFields, mode, tenant } = values
     // An empty tenant would be a webhook for the entities of all.
     if (tenant?.trim() === '') throw new UsageError('--tenant is empty')
@@ -81,7 +81,7 @@ function readBody(file: string): object {
 export const sendTest = subcommand(
   { ...json, user: { type: 'string' } },
   async ({ values, positionals }, call) => {
-    const [text] = atMost(positionals, 1, 'test')
+    const [text] = checkPositionals(positionals, 1, 'test')
     const id = webhookId(text, 'test')
     const body = values.user === undefined ? {} : { user_id: values.user }
     const called = await call()?.<ShownAttempt>('POST', `/api/webhooks/${id}/test`, body)
@@ -148,7 +148,7 @@ export const replay = subcommand(
     event: { type: 'string', multiple: true },
   },
   async ({ values, positionals }, call) => {
-    const [text] = atMost(positionals, 1, 'replay')
+    const [text] = checkPositionals(positionals, 1, 'replay')
     const id = webhookId(text, 'replay')
     if ((values.from === undefined) === (values.event === undefined))
       throw new UsageError('replay takes one of --from and --event: --from 2h')

@@ -4,7 +4,7 @@ import { readClientConfig, readReference } from '../../config/client-config.ts'
 import { describeError } from '../../runtime/log.ts'
 import { type Command, parseOnce, printLine, report, UsageError } from '../kit/command.ts'
 import { openCall } from './call.ts'
-import { atMost } from './options.ts'
+import { checkPositionals } from './options.ts'
 import { refused } from './output.ts'
 import { harmless } from './table.ts'
 import { readWebhooksFile, withoutValues } from './webhooks-file.ts'
@@ -39,7 +39,7 @@ export const apply: Command = {
         json: { type: 'boolean', default: false },
       },
     })
-    const [file] = atMost(positionals, 1, 'apply')
+    const [file] = checkPositionals(positionals, 1, 'apply')
     if (file === undefined) throw new UsageError('apply takes a FILE: walhook apply webhooks.yaml')
     if (file === '-' && values.source === undefined)
       throw new UsageError('apply - needs --source NAME: the name under which it manages these webhooks')

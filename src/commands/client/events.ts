@@ -1,6 +1,6 @@
 import { UsageError, wholeNumber } from '../kit/command.ts'
 import type { Called } from './call.ts'
-import { atMost, moment } from './options.ts'
+import { checkPositionals, moment } from './options.ts'
 import { fieldsTable, print, refused } from './output.ts'
 import { subcommand } from './subcommands.ts'
 import type { Cell } from './table.ts'
@@ -36,7 +36,7 @@ export const listEvents = subcommand(
     limit: { type: 'string', default: '20' },
   },
   async ({ values, positionals }, call) => {
-    atMost(positionals, 0, 'list')
+    checkPositionals(positionals, 0, 'list')
     const wanted = wholeNumber(values.limit)
     if (!(wanted >= 1 && wanted <= maxListed))
       throw new UsageError(`--limit ${JSON.stringify(values.limit)} is not a number from 1 to ${maxListed}`)
@@ -72,7 +72,7 @@ export const listEvents = subcommand(
 
 /** `events show EVENT`: with its deliveries, to as many webhooks as there are. */
 export const showEvent = subcommand(json, async ({ values, positionals }, call) => {
-  const [id] = atMost(positionals, 1, 'show')
+  const [id] = checkPositionals(positionals, 1, 'show')
   if (id === undefined || !/^\d+$/.test(id))
     throw new UsageError('show takes the ID of an event: walhook events list shows them')
   const get = call()

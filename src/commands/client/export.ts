@@ -3,7 +3,7 @@ import { readClientConfig } from '../../config/client-config.ts'
 import { redacted } from '../../domain/shown/redact.ts'
 import { type Command, parseOnce, report, UsageError } from '../kit/command.ts'
 import { type Called, openCall } from './call.ts'
-import { atMost } from './options.ts'
+import { checkPositionals } from './options.ts'
 import { refused, type ShownWebhook } from './output.ts'
 import { asWritten } from './webhooks-file.ts'
 
@@ -25,7 +25,7 @@ export const exportWebhooks: Command = {
       allowPositionals: true,
       options: { source: { type: 'string' }, tenant: { type: 'string' } },
     })
-    atMost(positionals, 0, 'export')
+    checkPositionals(positionals, 0, 'export')
     const { source, tenant } = values
     if (tenant === '') throw new UsageError('--tenant is empty')
     const config = readClientConfig()
@@ -113,8 +113,8 @@ function fileOf(webhooks: readonly ShownWebhook[]): string {
 function written(webhook: ShownWebhook, refer: (...parts: string[]) => string): object {
   const { name, headers = {}, client_certificate: certificate } = webhook
   const settings = Object.entries(defaults).filter(
-    ([field, usual]) =>
-      webhook[field] !== undefined && JSON.stringify(webhook[field]) !== JSON.stringify(usual),
+    ([field, byDefault]) =>
+      webhook[field] !== undefined && JSON.stringify(webhook[field]) !== JSON.stringify(byDefault),
   )
   const names = Object.keys(headers as object)
   return {

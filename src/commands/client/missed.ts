@@ -1,4 +1,4 @@
-import { atMost, webhookId } from './options.ts'
+import { checkPositionals, webhookId } from './options.ts'
 import { fieldsTable, print, refused } from './output.ts'
 import { subcommand } from './subcommands.ts'
 import type { Cell } from './table.ts'
@@ -22,7 +22,7 @@ type ShownReplay = Fields & {
 export const missed = subcommand(
   { ...json, send: { type: 'boolean', default: false } },
   async ({ values, positionals }, call) => {
-    const [text] = atMost(positionals, 1, 'missed')
+    const [text] = checkPositionals(positionals, 1, 'missed')
     const id = webhookId(text, 'missed')
     const send = call()
     if (!send) return 1
@@ -47,7 +47,7 @@ export const missed = subcommand(
 export const replays = subcommand(
   { ...json, stop: { type: 'string' } },
   async ({ values, positionals }, call) => {
-    const [text] = atMost(positionals, 1, 'replays')
+    const [text] = checkPositionals(positionals, 1, 'replays')
     const id = webhookId(text, 'replays')
     const path = `/api/webhooks/${id}/replays`
     const send = call()

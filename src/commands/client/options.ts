@@ -9,7 +9,11 @@ export function webhookId(text: string | undefined, command: string): number {
   throw new UsageError(`${command}: ${found}: walhook webhooks list shows them`)
 }
 
-export function atMost(positionals: readonly string[], max: number, command: string): readonly string[] {
+export function checkPositionals(
+  positionals: readonly string[],
+  max: number,
+  command: string,
+): readonly string[] {
   if (positionals.length > max)
     throw new UsageError(`${command}: unexpected argument ${JSON.stringify(positionals[max])}`)
   return positionals

@@ -1,6 +1,6 @@
 import { UsageError, wholeNumber } from '../kit/command.ts'
 import type { Call, Called } from './call.ts'
-import { atMost, webhookId } from './options.ts'
+import { checkPositionals, webhookId } from './options.ts'
 import {
   attemptsTable,
   attemptTable,
@@ -20,7 +20,7 @@ type Page<T> = { readonly data: readonly T[]; readonly next_cursor: string | num
 export const list = subcommand(
   { ...json, tenant: { type: 'string' } },
   async ({ values, positionals }, call) => {
-    atMost(positionals, 0, 'list')
+    checkPositionals(positionals, 0, 'list')
     if (values.tenant?.trim() === '') throw new UsageError('--tenant is empty')
     const of = values.tenant === undefined ? '' : `&${new URLSearchParams({ tenant: values.tenant })}`
     const get = call()
@@ -42,7 +42,7 @@ export const list = subcommand(
 
 /** `webhooks show ID` */
 export const show = subcommand(json, async ({ values, positionals }, call) => {
-  const [text] = atMost(positionals, 1, 'show')
+  const [text] = checkPositionals(positionals, 1, 'show')
   const id = webhookId(text, 'show')
   const called = await call()?.<ShownWebhook>('GET', `/api/webhooks/${id}`)
   if (!called) return 1
@@ -59,7 +59,7 @@ export const log = subcommand(
     failed: { type: 'boolean', default: false },
   },
   async ({ values, positionals }, call) => {
-    const [text, attemptId] = atMost(positionals, 2, 'log')
+    const [text, attemptId] = checkPositionals(positionals, 2, 'log')
     const id = webhookId(text, 'log')
     if (attemptId !== undefined)
       return await showAttempt(`/api/webhooks/${id}/log/`, attemptId, values.json, call)

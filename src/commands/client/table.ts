@@ -50,12 +50,12 @@ export function formatTable(
   }
   const paint = (text: string, colour: Colour | 'bold' | null) =>
     hasColours && colour !== null && text !== '' ? `\u001b[${codes[colour]}m${text}\u001b[0m` : text
-  const line = (cells: readonly Cell[], usual: 'bold' | null) =>
+  const line = (cells: readonly Cell[], style: 'bold' | null) =>
     widths
       .map((width, i) => {
         const cell = cells[i] ?? ''
         const text = cut(textOf(cell), width)
-        return paint(text, typeof cell === 'string' ? usual : cell.colour) + ' '.repeat(width - widthOf(text))
+        return paint(text, typeof cell === 'string' ? style : cell.colour) + ' '.repeat(width - widthOf(text))
       })
       .join(between)
       .trimEnd()

@@ -1,6 +1,6 @@
 import { printLine, UsageError } from '../kit/command.ts'
 import type { Called } from './call.ts'
-import { atMost, webhookId } from './options.ts'
+import { checkPositionals, webhookId } from './options.ts'
 import { print, refused } from './output.ts'
 import { subcommand } from './subcommands.ts'
 import type { Cell } from './table.ts'
@@ -26,7 +26,7 @@ type Page = { readonly data: readonly ShownType[]; readonly next_cursor: string 
 export const types = subcommand(
   { json: { type: 'boolean', default: false } },
   async ({ values, positionals }, call) => {
-    const [trigger] = atMost(positionals, 1, 'types')
+    const [trigger] = checkPositionals(positionals, 1, 'types')
     const get = call()
     if (!get) return 1
     const data: ShownType[] = []
@@ -53,7 +53,7 @@ export const types = subcommand(
 
 /** `webhooks schema ID`, `webhooks schema TRIGGER`: a JSON Schema, on a terminal too. */
 export const schema = subcommand({}, async ({ positionals }, call) => {
-  const [of] = atMost(positionals, 1, 'schema')
+  const [of] = checkPositionals(positionals, 1, 'schema')
   if (of === undefined)
     throw new UsageError('schema: takes the ID of a webhook, or a trigger: walhook webhooks types shows them')
   const path = of.includes('.')

@@ -13,7 +13,7 @@ import { hashOf, newCredential } from './credentials.ts'
 export const defaultLinkMinutes = 5
 export const maxLinkMinutes = 60
 
-export type LinkWish = {
+export type LinkInput = {
   /** Absent: the caller's own. */
   readonly tenant: string | null | undefined
   readonly role: Role
@@ -34,17 +34,17 @@ export type LinkWish = {
 export async function createLink(
   control: Pick<Control, 'outbox' | 'randomBytes' | 'adminMac' | 'publicUrl'>,
   caller: Caller,
-  wish: LinkWish,
+  input: LinkInput,
 ): Promise<Result<{ url: string; expiresAt: Date }>> {
-  const { tenant, problems } = chooseTenant(caller, wish.tenant)
+  const { tenant, problems } = chooseTenant(caller, input.tenant)
   const wrong = [
     ...problems,
     ...(tenant === null && problems.length === 0 ? [wrongField('/tenant', because('link.no_tenant'))] : []),
-    ...(isOwnPath(wish.path) ? [] : [wrongField('/path', because('link.path', { path: wish.path }))]),
+    ...(isOwnPath(input.path) ? [] : [wrongField('/path', because('link.path', { path: input.path }))]),
   ]
   if (wrong.length > 0 || tenant === null) return invalid(...wrong)
   const text = await newCredential(control, 'whl_')
-  const { role, name, userId, language, path, minutes } = wish
+  const { role, name, userId, language, path, minutes } = input
   const link = { tenant, role, name, userId, language, path }
   const { tokenId } = caller
   const made = await transaction(control.outbox.pool, async client => {

@@ -9,7 +9,7 @@ import type { Failed } from './result.ts'
  *   tenants          of tenants' first tests: a few tenants can't use up those of others
  *   more             of all tenants' further tests
  */
-const usual = { total: 20, perHost: 5, perCaller: 5, tenants: 40, more: 20 }
+const defaults = { total: 20, perHost: 5, perCaller: 5, tenants: 40, more: 20 }
 /** A test ends within its deadline of 15 s, most of them at once. */
 const retryAfterS = 5
 
@@ -19,7 +19,7 @@ type Acquired = { readonly ok: true; readonly release: () => void } | Failed
  * Counts running tests, so that many tests open no more connections to a receiver than a webhook with events. Above the
  * limit, a test is refused at once, with a time to try again.
  */
-export function createTestLimiter(max: typeof usual = usual) {
+export function createTestLimiter(max: typeof defaults = defaults) {
   const taken = new Map<string, number>()
   const of = (key: string) => taken.get(key) ?? 0
 

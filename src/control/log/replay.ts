@@ -12,7 +12,7 @@ import { type Count, maxCounted } from './cancel.ts'
 import { beyondForAdmins, notActive } from './resend.ts'
 
 /** The events to send again. A time range includes its beginning and excludes its end; without an end it reaches to now. */
-export type ReplayWish =
+export type ReplayInput =
   | {
       readonly of: 'range'
       readonly from: Date
@@ -36,11 +36,11 @@ const longestMs = 10_000
  * The end of a range. One that reaches to now includes everything: the newest ids may have a later time, if a clock was
  * ahead.
  */
-export async function endOf(control: Control, wishedTo: Date | null): Promise<number> {
+export async function endOf(control: Control, requestedTo: Date | null): Promise<number> {
   const nowMs = await databaseNow(control.outbox)
-  const wishedMs = Math.ceil(wishedTo?.getTime() ?? nowMs)
-  if (wishedMs < nowMs) return wishedMs
-  return Math.max(wishedMs, Math.ceil(nowMs), ((await newestIdTime(control.outbox)) ?? 0) + 1)
+  const requestedMs = Math.ceil(requestedTo?.getTime() ?? nowMs)
+  if (requestedMs < nowMs) return requestedMs
+  return Math.max(requestedMs, Math.ceil(nowMs), ((await newestIdTime(control.outbox)) ?? 0) + 1)
 }
 
 /**
@@ -53,21 +53,21 @@ export async function replayEvents(
   control: Control,
   caller: Caller,
   webhookId: number,
-  wish: ReplayWish,
+  input: ReplayInput,
   cursor: ReplayCursor | null,
   { beyondTriggers = false }: { beyondTriggers?: boolean | undefined } = {},
 ): Promise<Result<ReplayResult>> {
   if (beyondTriggers && caller.role !== 'admin') return beyondForAdmins(caller)
-  const problems = beyondTriggers ? validateWish(wish) : await validateReplay(control, webhookId, wish)
+  const problems = beyondTriggers ? validateRange(input) : await validateReplay(control, webhookId, input)
   if (problems.length > 0) return invalid(...problems)
-  const wishedTo = wish.of === 'ids' ? null : wish.to
-  const toMs = cursor?.toMs ?? (await endOf(control, wishedTo))
+  const requestedTo = input.of === 'ids' ? null : input.to
+  const toMs = cursor?.toMs ?? (await endOf(control, requestedTo))
   const startedMs = performance.now()
   const replayed = await outboxReplay.replay(
     control.outbox,
     {
       webhookId,
-      source: sourceOf(wish, toMs),
+      source: sourceOf(input, toMs),
       onlyWanted: !beyondTriggers,
       after: cursor?.after ?? null,
       pageEvents,
@@ -76,10 +76,10 @@ export async function replayEvents(
       isTimeOver: () => performance.now() - startedMs > longestMs,
       async onQueued(client) {
         if (cursor) return
-        const action = wish.of === 'failed' ? 'deliveries.resent' : 'deliveries.replayed'
+        const action = input.of === 'failed' ? 'deliveries.resent' : 'deliveries.replayed'
         await recordAudit(client, caller, action, {
           webhookId,
-          to: { ...recorded(wish), ...(beyondTriggers && { beyondTriggers }) },
+          to: { ...recorded(input), ...(beyondTriggers && { beyondTriggers }) },
         })
       },
     },
@@ -110,22 +110,22 @@ export async function countFailed(
   return await outboxReplay.countFailed(outbox, webhookId, { from, to }, maxCounted)
 }
 
-function sourceOf(wish: ReplayWish, toMs: number): outboxReplay.ReplaySource {
-  switch (wish.of) {
+function sourceOf(input: ReplayInput, toMs: number): outboxReplay.ReplaySource {
+  switch (input.of) {
     case 'ids':
-      return wish
+      return input
     case 'failed':
-      return { ...wish, to: new Date(toMs) }
+      return { ...input, to: new Date(toMs) }
     case 'range':
-      return { ...wish, from: firstIdAt(wish.from.getTime()), to: firstIdAt(toMs) }
+      return { ...input, from: firstIdAt(input.from.getTime()), to: firstIdAt(toMs) }
     default:
-      return wish satisfies never
+      return input satisfies never
   }
 }
 
-function recorded(wish: ReplayWish): object {
-  if (wish.of === 'ids') return { eventIds: wish.ids }
-  const { of, ...range } = wish
+function recorded(input: ReplayInput): object {
+  if (input.of === 'ids') return { eventIds: input.ids }
+  const { of, ...range } = input
   return range
 }
 
@@ -133,34 +133,34 @@ function recorded(wish: ReplayWish): object {
 export async function validateReplay(
   control: Control,
   webhookId: number,
-  wish: ReplayWish,
+  input: ReplayInput,
 ): Promise<FieldProblem[]> {
-  return [...validateWish(wish), ...(await validateWanted(control, webhookId, wish))]
+  return [...validateRange(input), ...(await validateWanted(control, webhookId, input))]
 }
 
 /** A trigger that the webhook does not have would send nothing. */
 async function validateWanted(
   control: Control,
   webhookId: number,
-  wish: ReplayWish,
+  input: ReplayInput,
 ): Promise<FieldProblem[]> {
-  if (wish.of !== 'range' || !wish.triggers) return []
+  if (input.of !== 'range' || !input.triggers) return []
   const webhook = await findWebhook(control.outbox, webhookId)
   if (!webhook) return []
   const has: readonly string[] = webhook.triggers
-  return wish.triggers.flatMap((trigger, i) =>
+  return input.triggers.flatMap((trigger, i) =>
     has.includes(trigger)
       ? []
       : [wrongField(`/triggers/${i}`, because('replay.not_subscribed', { webhookId, trigger }))],
   )
 }
 
-function validateWish(wish: ReplayWish): FieldProblem[] {
+function validateRange(input: ReplayInput): FieldProblem[] {
   const problems: FieldProblem[] = []
-  if (wish.of !== 'ids' && wish.to && wish.from >= wish.to)
+  if (input.of !== 'ids' && input.to && input.from >= input.to)
     problems.push(wrongField('/to', because('range.order')))
-  if (wish.of === 'range')
-    wish.triggers?.forEach((trigger, i) => {
+  if (input.of === 'range')
+    input.triggers?.forEach((trigger, i) => {
       if (!actionTypes.some(action => trigger.endsWith(`.${action}`)))
         problems.push(wrongField(`/triggers/${i}`, because('replay.trigger_form', { trigger })))
     })

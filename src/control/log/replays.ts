@@ -18,7 +18,7 @@ import { notActive } from './resend.ts'
 export type { ReplayJob }
 
 /** A time range, or what the webhook missed while it was last inactive. */
-export type RangeWish =
+export type RangeInput =
   | {
       readonly of: 'range'
       readonly from: Date
@@ -88,18 +88,18 @@ async function timeMissed({ outbox, nowMs }: Control, webhookId: number): Promis
 async function meantBy(
   control: Control,
   webhookId: number,
-  wish: RangeWish,
+  input: RangeInput,
 ): Promise<Result<Meant & AfterEntity>> {
-  if (wish.of === 'missed') {
+  if (input.of === 'missed') {
     const missed = await timeMissed(control, webhookId)
     if (!missed) return conflict(because('missed.none', { webhookId }))
     const { meant, last } = missed
     if (last?.isSent) return wasSent(webhookId, last)
     return { ok: true, value: { ...meant, afterEntity: last?.after ?? null } }
   }
-  const problems = await validateReplay(control, webhookId, wish)
+  const problems = await validateReplay(control, webhookId, input)
   if (problems.length > 0) return invalid(...problems)
-  const { from, to, triggers } = wish
+  const { from, to, triggers } = input
   const fromMs = from.getTime()
   // A range from now on is empty, and done at once.
   const range = { from: firstIdAt(fromMs), to: firstIdAt(Math.max(await endOf(control, to), fromMs + 1)) }
@@ -110,11 +110,11 @@ async function meantBy(
 export async function previewReplay(
   control: Control,
   webhookId: number,
-  wish: RangeWish,
+  input: RangeInput,
 ): Promise<Result<ReplayPreview>> {
   const webhook = await findWebhook(control.outbox, webhookId)
   if (!webhook) return notFound('webhook', webhookId)
-  const meant = await meantBy(control, webhookId, wish)
+  const meant = await meantBy(control, webhookId, input)
   if (!meant.ok) return meant
   const [count, perSecond, kept] = await Promise.all([
     countReplay(control.outbox, webhookId, meant.value, {
@@ -157,13 +157,13 @@ export async function startReplay(
   control: Control,
   caller: Caller,
   webhookId: number,
-  wish: RangeWish,
+  input: RangeInput,
 ): Promise<Result<ReplayJob>> {
   const webhook = await findWebhook(control.outbox, webhookId)
   if (!webhook) return notFound('webhook', webhookId)
   if (!webhook.isActive || webhook.disabledReason !== null)
     return notActive(webhookId, webhook.disabledReason)
-  const meant = await meantBy(control, webhookId, wish)
+  const meant = await meantBy(control, webhookId, input)
   if (!meant.ok) return meant
   const { from, to, triggers, missed = null, afterEntity = null } = meant.value
   const { count: counted, isExact } = await countReplay(control.outbox, webhookId, meant.value, {
@@ -181,7 +181,7 @@ export async function startReplay(
       ...by,
     })
     if (!job) return notActive(webhookId, null)
-    const what = wish.of === 'missed' ? { missed: true } : { from: wish.from, to: wish.to, triggers }
+    const what = input.of === 'missed' ? { missed: true } : { from: input.from, to: input.to, triggers }
     await recordAudit(client, caller, 'deliveries.replayed', {
       webhookId,
       to: { replayId: job.id, ...what },

@@ -15,7 +15,7 @@ import { conflict, type Failed, invalid, notFound, type Result, wrongField } fro
 /** The part of `Control` for backfills, also without a server: main keeps them, for webhooks of every cell. */
 export type BackfillControl = Pick<Control, 'cells' | 'slotName' | 'entityTypes' | 'backfillAs'>
 
-export type BackfillWish = {
+export type BackfillOptions = {
   readonly entityType: string
   /** Absent or null: every webhook with the trigger. */
   readonly webhookId?: number | null | undefined
@@ -31,16 +31,16 @@ export type BackfillWish = {
 export async function startBackfill(
   control: BackfillControl,
   caller: Caller,
-  wish: BackfillWish,
+  options: BackfillOptions,
 ): Promise<Result<Backfill>> {
-  const { entityType, webhookId = null } = wish
-  const actionType = wish.actionType ?? control.backfillAs(entityType)
+  const { entityType, webhookId = null } = options
+  const actionType = options.actionType ?? control.backfillAs(entityType)
   if (!control.entityTypes.includes(entityType))
     return invalid(wrongField('/entity_type', unknownType(entityType, control.entityTypes)))
   const refusal = await refusalOfReceivers(control, { entityType, webhookId, actionType })
   if (refusal) return refusal
   const { slotName } = control
-  const rowsPerSecond = wish.rowsPerSecond ?? defaultRowsPerSecond
+  const rowsPerSecond = options.rowsPerSecond ?? defaultRowsPerSecond
   const made = await transaction(control.cells.main.outbox.pool, async client => {
     const input = { slotName, entityType, webhookId, actionType, rowsPerSecond }
     const backfill = await backfills.insertBackfill(client, input)

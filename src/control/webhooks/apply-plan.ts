@@ -16,7 +16,7 @@ export type Unreadable = {
   readonly problems: readonly FieldProblem[]
 }
 
-export type ApplyWish = {
+export type ApplyInput = {
   /** The file's name. */
   readonly source: string
   readonly webhooks: ReadonlyMap<string, WrittenWebhook>
@@ -41,23 +41,23 @@ export const pointerOf = (name: string): string =>
 export async function planApply(
   control: Control,
   caller: Caller,
-  wish: ApplyWish,
+  input: ApplyInput,
 ): Promise<{
   readonly steps: readonly Step[]
   readonly problems: readonly FieldProblem[]
   readonly away: readonly string[]
 }> {
-  const source = sourceOf(caller, wish.source)
+  const source = sourceOf(caller, input.source)
   const { all, away } = await allWebhooks(control, caller)
   if (away.length > 0) return { steps: [], problems: [], away }
   const present = Map.groupBy(all, ({ webhook }) => webhook.name)
   const problems: FieldProblem[] = []
   const steps: Step[] = []
-  for (const [name, { readable, problems: wrong }] of wish.unreadable) {
+  for (const [name, { readable, problems: wrong }] of input.unreadable) {
     const { problems: others } = await validateFields(control, readable)
     problems.push(...wrong, ...atWebhook(name, others))
   }
-  for (const [name, written] of wish.webhooks) {
+  for (const [name, written] of input.webhooks) {
     // Two tenants may have webhooks of the same name.
     const of = chooseTenant(caller, written.tenant)
     const found = (present.get(name) ?? []).filter(({ webhook }) => webhook.tenant === of.tenant)
@@ -73,7 +73,7 @@ export async function planApply(
           ),
         ]),
       )
-    if (before?.managedBy && before.managedBy !== source && !wish.isForced)
+    if (before?.managedBy && before.managedBy !== source && !input.isForced)
       problems.push(
         ...atWebhook(name, [
           wrongField('', because('webhook.managed_elsewhere', { name, source: before.managedBy })),
@@ -90,10 +90,10 @@ export async function planApply(
     if (planned.step) steps.push(planned.step)
   }
   const isNamed = ({ name, tenant }: Webhook) =>
-    wish.unreadable.has(name) ||
-    (wish.webhooks.has(name) && chooseTenant(caller, wish.webhooks.get(name)!.tenant).tenant === tenant)
+    input.unreadable.has(name) ||
+    (input.webhooks.has(name) && chooseTenant(caller, input.webhooks.get(name)!.tenant).tenant === tenant)
   for (const there of all)
-    if (there.webhook.managedBy === source && !isNamed(there.webhook)) steps.push(gone(there, wish.prunes))
+    if (there.webhook.managedBy === source && !isNamed(there.webhook)) steps.push(gone(there, input.prunes))
   return { steps, problems, away }
 }
 

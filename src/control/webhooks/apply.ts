@@ -10,7 +10,7 @@ import { recordAudit } from '../../outbox/records/audit.ts'
 import { deleteLeftovers, findNameTaken, lockApplies } from '../../outbox/records/webhooks.ts'
 import type { Caller, Control } from '../kit/control.ts'
 import { conflict, type Failed, invalid, type Result, unavailable } from '../kit/result.ts'
-import { type ApplyWish, planApply, pointerOf } from './apply-plan.ts'
+import { type ApplyInput, planApply, pointerOf } from './apply-plan.ts'
 import type { Step } from './plan-webhook.ts'
 import { noteRecipients } from './recipients.ts'
 import { setGivenSecret } from './secrets.ts'
@@ -42,17 +42,17 @@ export type AppliedWebhook = {
 export async function applyWebhooks(
   control: Control,
   caller: Caller,
-  wish: ApplyWish,
+  input: ApplyInput,
 ): Promise<Result<readonly AppliedWebhook[]>> {
-  const { steps, problems, away } = await planApply(control, caller, wish)
+  const { steps, problems, away } = await planApply(control, caller, input)
   if (away[0] !== undefined) {
     const named = caller.tenant === null ? away[0] : null
     return unavailable(because('cell.away_for_file', { cell: named }))
   }
   if (problems.length > 0) return invalid(...problems)
   const todo = steps.filter(({ action }) => action !== 'none' && action !== 'left')
-  if (wish.isDry || todo.length === 0) return { ok: true, value: steps.map(step => shown(step)) }
-  const done = await carryOut(control, caller, wish, todo)
+  if (input.isDry || todo.length === 0) return { ok: true, value: steps.map(step => shown(step)) }
+  const done = await carryOut(control, caller, input, todo)
   if (!done.ok) return done
   return { ok: true, value: steps.map(step => shown(step, done.value.get(step))) }
 }
@@ -77,7 +77,7 @@ type Placed = { readonly step: Step; readonly cell: Cell; readonly id: number | 
 async function carryOut(
   control: Control,
   caller: Caller,
-  wish: ApplyWish,
+  input: ApplyInput,
   todo: readonly Step[],
 ): Promise<Result<Done>> {
   const { main } = control.cells
@@ -108,7 +108,7 @@ async function carryOut(
       await refuseTaken(control, caller, db, todo)
       await inEach(others, work, async () => {
         await work(main, db)
-        await recordAudit(db, caller, 'webhooks.applied', recorded(caller, wish, todo))
+        await recordAudit(db, caller, 'webhooks.applied', recorded(caller, input, todo))
       })
     })
   } catch (error) {
@@ -177,7 +177,7 @@ async function refuseTaken(
   }
 }
 
-function recorded({ tenant }: Caller, { source }: ApplyWish, todo: readonly Step[]) {
+function recorded({ tenant }: Caller, { source }: ApplyInput, todo: readonly Step[]) {
   const count = (action: Step['action']) => todo.filter(step => step.action === action).length
   const to = { source, created: count('create'), changed: count('change'), deleted: count('delete') }
   return { id: source, tenant, to }

@@ -63,7 +63,7 @@ export function decideNext(input: {
   const scheduledMs = input.scheduleMs[input.number - 1]
   if (scheduledMs === undefined) return { state: 'dead' }
   const spread = (ms: number) => Math.round(ms * (1 + jitter * (2 * input.random - 1)))
-  const wishedMs = Math.min(input.retryAfterMs ?? 0, longestRetryAfterMs)
+  const requestedMs = Math.min(input.retryAfterMs ?? 0, longestRetryAfterMs)
   const early = earlyRetries(input.scheduleMs)
   const isFree =
     input.isAskedToWait === true &&
@@ -72,7 +72,7 @@ export function decideNext(input: {
     (input.ageMs ?? Number.POSITIVE_INFINITY) < early.totalMs
   const isSoon = isFree || (input.isOutdated === true && input.number <= early.count)
   const ownMs = spread(isSoon ? Math.min(scheduledMs, input.scheduleMs[0]!) : scheduledMs)
-  return { state: 'retry', waitMs: Math.max(ownMs, wishedMs), costsAttempt: !isFree }
+  return { state: 'retry', waitMs: Math.max(ownMs, requestedMs), costsAttempt: !isFree }
 }
 
 const httpDate = /^[A-Z][a-z]+, \d\d[ -][A-Z][a-z]{2}[ -](\d{4}|\d\d) \d\d:\d\d:\d\d (GMT|UTC|[-+]\d{4})$/
@@ -85,8 +85,8 @@ const asctimeDate = /^[A-Z][a-z]{2} [A-Z][a-z]{2} [ \d]\d \d\d:\d\d:\d\d \d{4}$/
  */
 export function parseRetryAfter(text: string, nowMs: number): number | null {
   // Splits at commas, except after the day name of a date.
-  const wishes = text.split(/(?<!(?:^|,)\s*[A-Z][a-z]+),/).map(wish => parseOne(wish.trim(), nowMs))
-  const known = wishes.filter(wish => wish !== null)
+  const parsed = text.split(/(?<!(?:^|,)\s*[A-Z][a-z]+),/).map(requested => parseOne(requested.trim(), nowMs))
+  const known = parsed.filter(requested => requested !== null)
   return known.length === 0 ? null : Math.max(...known)
 }
 

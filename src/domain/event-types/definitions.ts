@@ -3,20 +3,20 @@ export type JsonSchema = { readonly [keyword: string]: unknown }
 
 /** The `$defs` of a document. */
 export type Definitions = {
-  /** Defines a schema under the name `wish`, or with a number after it; equal schemas are defined once. */
-  define(wish: string, write: (ref: JsonSchema) => JsonSchema): JsonSchema
+  /** Defines a schema under the name `preferred`, or with a number after it; equal schemas are defined once. */
+  define(preferred: string, write: (ref: JsonSchema) => JsonSchema): JsonSchema
   readonly all: () => { readonly [name: string]: JsonSchema }
 }
 
 export function createDefinitions(): Definitions {
   const defined = new Map<string, { schema: JsonSchema; text: string }>()
   return {
-    define(wish, write) {
+    define(preferred, write) {
       for (let i = 1; ; i++) {
-        const name = i === 1 ? wish : `${wish}${i}`
+        const name = i === 1 ? preferred : `${preferred}${i}`
         const ref = { $ref: `#/$defs/${name}` }
         const known = defined.get(name)
-        // Reserves the name: its own parts may wish for the same one.
+        // Reserves the name: its own parts may prefer the same one.
         if (!known) defined.set(name, { schema: {}, text: '' })
         const schema = write(ref)
         const text = JSON.stringify(schema)

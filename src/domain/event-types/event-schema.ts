@@ -105,8 +105,8 @@ function entityBody(entity: EntityShape, action: ActionType | 'test', definition
   const { entityType, key, columns, others, last } = entity
   const name = typeName(entityType)
   // A description beside a reference makes generators create another type.
-  const object = (wish: string, fields: readonly Field[], description: string) =>
-    definitions.define(wish, () => ({ description, ...objectSchema(fields, name, definitions) }))
+  const object = (preferred: string, fields: readonly Field[], description: string) =>
+    definitions.define(preferred, () => ({ description, ...objectSchema(fields, name, definitions) }))
   const keyWords = key.map(({ column }) => column).join(', ')
   return {
     title: triggerOf(entityType, action as ActionType),

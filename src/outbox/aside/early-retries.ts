@@ -12,7 +12,7 @@ const given = {
   after: 'timestamptz',
   withinMs: 'float8',
   since: 'bigint',
-  pressed: 'smallint[]',
+  overloaded: 'smallint[]',
 } as const
 
 type Given = { readonly [Name in keyof typeof given]: string }
@@ -35,7 +35,7 @@ const isAskedToWait = (p: Given, about: string) => `
 exists (
   select 1 from walhook.attempts a
   where a.webhook_id = ${p.webhookId} and a.id >= ${p.since} and ${about} and a.next_attempt_at > now()
-    and a.response_headers ? 'retry-after' and a.status <> all (${p.pressed})
+    and a.response_headers ? 'retry-after' and a.status <> all (${p.overloaded})
 )`
 
 /** Moves the `early` part of a `page`. Skips locked rows. */
@@ -93,7 +93,7 @@ export async function bringForward(
   // Waits vary by a tenth; the retry was scheduled after an attempt.
   const withinMs = early.longestMs * 1.2
   const since = firstIdAt(Math.max(0, Math.floor(Date.now() - 2 * withinMs)))
-  const values = { webhookId, count: early.count, withinMs, since, pressed: overloadStatuses }
+  const values = { webhookId, count: early.count, withinMs, since, overloaded: overloadStatuses }
   let moved = 0
   for (const bring of [bringRowsForward, bringBatchesForward]) {
     for (let after: Date | null = new Date(0); after !== null; ) {

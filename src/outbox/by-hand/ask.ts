@@ -151,10 +151,10 @@ export async function askedPositions(
 }
 
 /** Which of the events are sent, by state. */
-export type Wish = 'resend' | 'replay' | 'failed'
+export type Purpose = 'resend' | 'replay' | 'failed'
 
-function isMeant({ state, isDead }: AskedEvent, wish: Wish): boolean {
-  switch (wish) {
+function isSent({ state, isDead }: AskedEvent, purpose: Purpose): boolean {
+  switch (purpose) {
     case 'resend':
       return state !== 'in_flight'
     case 'replay':
@@ -162,7 +162,7 @@ function isMeant({ state, isDead }: AskedEvent, wish: Wish): boolean {
     case 'failed':
       return state === 'failed' || (state === 'nowhere' && isDead)
     default:
-      return wish satisfies never
+      return purpose satisfies never
   }
 }
 
@@ -178,12 +178,12 @@ function isMeant({ state, isDead }: AskedEvent, wish: Wish): boolean {
  */
 export async function askFor(
   client: pg.PoolClient,
-  input: { webhookId: number; eventIds: readonly TimeId[]; wish: Wish },
+  input: { webhookId: number; eventIds: readonly TimeId[]; purpose: Purpose },
 ): Promise<{ events: readonly AskedEvent[]; asked: readonly AskedEvent[] }> {
-  const { webhookId, wish } = input
+  const { webhookId, purpose } = input
   await planTransactionByIndex(client)
   const events = await askedPositions(client, input)
-  const asked = events.filter(event => isMeant(event, wish))
+  const asked = events.filter(event => isSent(event, purpose))
   if (asked.length === 0) return { events, asked }
   const inLog = new Map<string, UpTo>()
   // In ascending order of id: the last one of each entity counts.

@@ -9,7 +9,7 @@ import { conditionsOf, isWantedNow, type ReplaySource, type Versions } from './r
 type Range = Extract<ReplaySource, { of: 'range' }>
 
 /** The number of events examined at each end of a range. */
-const scanMostDefault = 10_000
+const defaultMaxScanned = 10_000
 
 /** `afterEntity`: only entities after this one, as for a continued replay. */
 type CountedAs = {
@@ -26,7 +26,7 @@ export async function countReplay(
   outbox: Pick<Outbox, 'pool'>,
   webhookId: number,
   range: Range,
-  { tenant, maxScanned = scanMostDefault, afterEntity = null }: CountedAs,
+  { tenant, maxScanned = defaultMaxScanned, afterEntity = null }: CountedAs,
 ): Promise<Count> {
   const oldest = await countPart(outbox, webhookId, range, { tenant, maxScanned, afterEntity, order: 'asc' })
   if (oldest.lookedAt < maxScanned) return { count: oldest.meant, isExact: true }

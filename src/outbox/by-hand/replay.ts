@@ -218,7 +218,7 @@ async function replayOn(client: pg.PoolClient, input: Input, on: Callbacks): Pro
     const { asked } = await askFor(client, {
       webhookId,
       eventIds: items.map(({ eventId }) => eventId),
-      wish: source.of === 'failed' ? 'failed' : 'replay',
+      purpose: source.of === 'failed' ? 'failed' : 'replay',
     })
     const { entityType, entityId } = items.at(-1)!
     const page = { lookedAt: items.length, queued: asked.length, after: { entityType, entityId } }

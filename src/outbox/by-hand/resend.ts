@@ -85,7 +85,7 @@ export async function resendEvent(
     const trigger = triggerOf(entity_type, action_type)
     if (!is_meant) return is_filtered ? { state: 'filtered' } : { state: 'not_wanted', trigger }
   }
-  const { events, asked } = await askFor(client, { webhookId, eventIds: [eventId], wish: 'resend' })
+  const { events, asked } = await askFor(client, { webhookId, eventIds: [eventId], purpose: 'resend' })
   const [event] = events
   if (!event) return { state: 'no_event' }
   if (asked.length === 0) return { state: 'in_flight' }

@@ -37,7 +37,7 @@ const reportColumns = {
   facts: ['text', ({ facts = {} }: IncidentReport) => JSON.stringify(facts)],
   quiet_ms: ['float8', ({ kind }: IncidentReport) => incidentPaces[kind].quietMs],
   rest_ms: ['float8', ({ kind }: IncidentReport) => incidentPaces[kind].restMs],
-  most_ms: ['float8', ({ kind }: IncidentReport) => incidentPaces[kind].maxMs],
+  max_ms: ['float8', ({ kind }: IncidentReport) => incidentPaces[kind].maxMs],
 } as const
 const happened = rows<IncidentReport>(reportColumns)
 
@@ -47,7 +47,7 @@ const endRested = statement(
   { happened },
   p => `
 with h as materialized (
-  select kind, subject, now() - rest_ms * interval '1 ms' as rested_since, now() - most_ms * interval '1 ms' as oldest
+  select kind, subject, now() - rest_ms * interval '1 ms' as rested_since, now() - max_ms * interval '1 ms' as oldest
   from ${p.happened('h')}
 )
 update walhook.incidents i set ended_at = last_at
