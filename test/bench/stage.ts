@@ -67,12 +67,13 @@ export async function openStage(more: Readonly<Record<string, string>> = {}) {
   }
 }
 
-/** CPU seconds and memory of a worker and of Postgres between two moments. */
-export function startMeter(stage: Stage, pid: number) {
-  const before = { worker: cpuSeconds(pid), postgres: cpuSeconds(stage.serverPid) }
+/** CPU seconds of a worker's processes and of Postgres between two moments, and the memory of the largest process. */
+export function startMeter(stage: Stage, ...pids: readonly number[]) {
+  const workerS = () => pids.reduce((sum, pid) => sum + cpuSeconds(pid), 0)
+  const before = { worker: workerS(), postgres: cpuSeconds(stage.serverPid) }
   return () => ({
-    workerS: cpuSeconds(pid) - before.worker,
+    workerS: workerS() - before.worker,
     postgresS: cpuSeconds(stage.serverPid) - before.postgres,
-    highestMb: memoryMb(pid).highest,
+    highestMb: Math.max(...pids.map(pid => memoryMb(pid).highest)),
   })
 }

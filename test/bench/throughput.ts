@@ -1,7 +1,7 @@
 import { connect } from '../support/connect.ts'
 import { until } from '../support/wait.ts'
 import type { Contender } from './contenders/contender.ts'
-import { walhook } from './contenders/walhook.ts'
+import { walhook, walhookInTwo } from './contenders/walhook.ts'
 import { median, perSecond, rateText, table } from './figures.ts'
 import { postBare, postBesideWrites } from './limits.ts'
 import { type Stage, startMeter } from './stage.ts'
@@ -42,7 +42,7 @@ export async function drain(
     }
     const warmUp = load.rows / 2
     await deliver({ first: 0, rows: warmUp })
-    const stop = startMeter(stage, worker.pid)
+    const stop = startMeter(stage, worker.pid, ...(worker.morePids ?? []))
     const startMs = performance.now()
     await deliver({ first: warmUp, rows: load.rows })
     const rate = perSecond(load.rows, performance.now() - startMs)
@@ -62,6 +62,8 @@ export async function measureThroughput(stage: Stage, alternatives: readonly Con
   const shapes = [
     { contender: walhook, rows: 40_000, perTransaction: 200 },
     { contender: walhook, rows: 30_000, perTransaction: 1 },
+    { contender: walhookInTwo, rows: 40_000, perTransaction: 200 },
+    { contender: walhookInTwo, rows: 30_000, perTransaction: 1 },
     ...alternatives.map(contender => ({ contender, rows: 6_000, perTransaction: 200 })),
   ]
   const results = shapes.map(shape => ({ ...shape, drains: [] as Drain[], ratios: [] as number[] }))

@@ -15,8 +15,8 @@ export type Contender = {
 
 export type Place = { readonly url: string; readonly name: string; readonly receiverUrl: string }
 
-/** `pid`: of the process whose CPU and memory count. */
-export type Running = AsyncDisposable & { readonly pid: number }
+/** `pid`: of the process whose CPU and memory count; `morePids`: of further ones whose CPU is added. */
+export type Running = AsyncDisposable & { readonly pid: number; readonly morePids?: readonly number[] }
 
 /** Starts the worker of a contender in a process of its own: its file, with the place in the environment. */
 export async function startWorker(file: string, place: Place): Promise<Running> {

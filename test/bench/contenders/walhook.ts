@@ -24,6 +24,26 @@ export const walhook: Contender = {
   start: place => startWalhook(place, [place.receiverUrl]),
 }
 
+/** The same with capture in a process of its own, so that the two share the work of one thread. */
+export const walhookInTwo: Contender = {
+  name: 'walhook, capture in a process of its own',
+  setup: 'as above, with WALHOOK_ROLES=delivery,api and WALHOOK_ROLES=capture,api',
+  async prepare() {},
+  async start(place) {
+    await using started = new AsyncDisposableStack()
+    const capture = started.use(await startWalhook(place, [], { WALHOOK_ROLES: 'capture,api' }))
+    const delivery = started.use(
+      await startWalhook(place, [place.receiverUrl], { WALHOOK_ROLES: 'delivery,api' }),
+    )
+    const all = started.move()
+    return {
+      pid: delivery.pid,
+      morePids: [capture.pid],
+      [Symbol.asyncDispose]: () => all.disposeAsync(),
+    }
+  },
+}
+
 /** What every command of a place gets. */
 export const settingsOf = (place: Pick<Place, 'url' | 'name'>) => ({
   PATH: process.env.PATH,
