@@ -34,10 +34,20 @@ readOnlyRootFilesystem: true
 capabilities: { drop: [ALL] }
 {{- end }}
 
-{{/* Where walhook is reached behind an Ingress: its host first, then the names of the Service, and a forwarded port. */}}
+{{/* Pages and API. Not the probes, and not /metrics: those are for the cluster. */}}
+{{- define "walhook.paths" -}}
+/ /api /assets /audit /catalogue /couplings /enter /events /health /language /login /logout /logout-everywhere /tokens
+{{- end }}
+
+{{/* The name under which walhook is reached from outside the cluster; empty: none. */}}
+{{- define "walhook.host" -}}
+{{- if .Values.httpRoute.enabled }}{{ .Values.httpRoute.host }}{{ else if .Values.ingress.enabled }}{{ .Values.ingress.host }}{{ end -}}
+{{- end }}
+
+{{/* Where walhook is reached behind an Ingress or a Gateway: its host first, then the names of the Service, and a forwarded port. */}}
 {{- define "walhook.urls" -}}
 {{- $name := include "walhook.fullname" . -}}
-https://{{ .Values.ingress.host }}
+https://{{ include "walhook.host" . }}
 {{- range $host := list $name (printf "%s.%s" $name .Release.Namespace) (printf "%s.%s.svc" $name .Release.Namespace) -}}
 ,http://{{ $host }}:{{ $.Values.service.port }}
 {{- end -}}
@@ -65,7 +75,7 @@ https://{{ .Values.ingress.host }}
 - name: WALHOOK_CONFIG
   value: /etc/walhook/walhook.yaml
 {{- end }}
-{{- if and .Values.ingress.enabled (not (or .Values.config.WALHOOK_URL (hasKey $extra "WALHOOK_URL"))) }}
+{{- if and (include "walhook.host" .) (not (or .Values.config.WALHOOK_URL (hasKey $extra "WALHOOK_URL"))) }}
 - name: WALHOOK_URL
   value: {{ include "walhook.urls" . | quote }}
 {{- end }}
@@ -122,8 +132,10 @@ spec:
         {{- end }}
       annotations:
         kubectl.kubernetes.io/default-container: walhook
-        # A changed mapping starts new pods.
-        checksum/mapping: {{ $root.Values.mapping | sha256sum }}
+        {{- with $root.Values.mapping }}
+        # Of this pod alone: a later mapping starts new pods, and does not reach these, whenever they restart.
+        walhook/mapping: {{ toJson . }}
+        {{- end }}
         {{- with $root.Values.podAnnotations }}
         {{- toYaml . | nindent 8 }}
         {{- end }}
@@ -138,8 +150,12 @@ spec:
       {{- end }}
       securityContext:
         {{- toYaml $root.Values.podSecurityContext | nindent 8 }}
-      {{- if $root.Values.migration.enabled }}
+      {{- if or $root.Values.extraInitContainers $root.Values.migration.enabled }}
       initContainers:
+        {{- with $root.Values.extraInitContainers }}
+        {{- toYaml . | nindent 8 }}
+        {{- end }}
+        {{- if $root.Values.migration.enabled }}
         - name: migrate
           image: {{ include "walhook.image" $root }}
           imagePullPolicy: {{ $root.Values.image.pullPolicy }}
@@ -153,6 +169,7 @@ spec:
             {{- include "walhook.securityContext" $root | nindent 12 }}
           resources:
             {{- toYaml $root.Values.resources | nindent 12 }}
+        {{- end }}
       {{- end }}
       containers:
         - name: walhook
@@ -196,7 +213,8 @@ spec:
       volumes:
         {{- if $root.Values.mapping }}
         - name: mapping
-          configMap: { name: {{ include "walhook.fullname" $root }} }
+          downwardAPI:
+            items: [{ path: walhook.yaml, fieldRef: { fieldPath: "metadata.annotations['walhook/mapping']" } }]
         {{- end }}
         {{- with $root.Values.volumes }}
         {{- toYaml . | nindent 8 }}
@@ -215,13 +233,17 @@ spec:
         {{- toYaml $root.Values.affinity | nindent 8 }}
       {{- else }}
       topologySpreadConstraints:
+        {{- range $key := list "topology.kubernetes.io/zone" "kubernetes.io/hostname" }}
         - maxSkew: 1
-          topologyKey: kubernetes.io/hostname
+          topologyKey: {{ $key }}
           whenUnsatisfiable: ScheduleAnyway
+          # Of one version: otherwise new pods avoid the nodes of old ones, and stay side by side once those have ended.
+          matchLabelKeys: [pod-template-hash]
           labelSelector:
             matchLabels:
               {{- include "walhook.selector" $root | nindent 14 }}
-              app.kubernetes.io/component: {{ .component }}
+              app.kubernetes.io/component: {{ $.component }}
+        {{- end }}
       {{- end }}
 {{- end }}
 
@@ -257,6 +279,8 @@ metadata:
     {{- include "walhook.labels" .root | nindent 4 }}
 spec:
   maxUnavailable: {{ .root.Values.podDisruptionBudget.maxUnavailable }}
+  # Pods that answer nobody, as while the database is away, do not stop the drain of a node.
+  unhealthyPodEvictionPolicy: AlwaysAllow
   selector:
     matchLabels:
       {{- include "walhook.selector" .root | nindent 6 }}
