@@ -29,7 +29,7 @@ describe('parseAddress', () => {
     '1:2:3:4:5:6:7:8:9',
     '::g',
     '::1%1',
-  ])('%j is none', text => {
+  ])('refuses %j', text => {
     expect(parseAddress(text)).toBeNull()
   })
 })

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { auditActions, changesBetween } from '../../src/domain/access/audit.ts'
 import { parseSealKey, seal } from '../../src/domain/webhook/seal.ts'
 
-test('differences are listed by field, in the names of the API', () => {
+test('a difference is listed by its API field name', () => {
   const before = { name: 'CRM', isActive: true, triggers: ['user.new'], disabledAt: null }
   const after = { ...before, isActive: false, triggers: ['user.new', 'user.delete'] }
   expect(changesBetween(before, after)).toEqual({
@@ -12,7 +12,7 @@ test('differences are listed by field, in the names of the API', () => {
   expect(changesBetween(before, before)).toEqual({})
 })
 
-test('a created thing has no before, a deleted one no after, and null is listed', () => {
+test('a created object has no "before", a deleted one has no "after", and null values are listed', () => {
   expect(changesBetween(null, { name: 'CRM', userId: null })).toEqual({
     name: { to: 'CRM' },
     user_id: { to: null },
@@ -21,7 +21,7 @@ test('a created thing has no before, a deleted one no after, and null is listed'
   expect(changesBetween(null, null)).toEqual({})
 })
 
-test('ids, versions and the times of rows say nothing of what an admin did', () => {
+test('ids, versions and row timestamps are no part of a difference', () => {
   const row = { id: 1, version: 1, createdAt: new Date(1), updatedAt: new Date(1), name: 'a' }
   expect(
     changesBetween(row, { ...row, id: 2, version: 2, createdAt: new Date(2), updatedAt: new Date(2) }),
@@ -36,7 +36,7 @@ test('dates and big numbers are written as the API writes them', () => {
   })
 })
 
-test('a secret that was handed over by mistake is not written, wherever it stands', () => {
+test('a secret passed by mistake is redacted at any depth', () => {
   const sealed = seal(parseSealKey(Buffer.alloc(32).toString('base64'))!, 'test', 'hidden', Buffer.alloc(12))
   for (const secret of ['whsec_c2VjcmV0', 'whk_abc', 'whs_abc', sealed, `Bearer whk_abc`])
     expect(changesBetween({ a: secret }, { b: { c: [secret, 'open'] } })).toEqual({

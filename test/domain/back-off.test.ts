@@ -20,7 +20,7 @@ test.each([
   expect(waitMs(failing(times), expected)).toBe(0)
 })
 
-test('nobody waits before the first failure, nor after a quarter of an hour of quiet', () => {
+test('the delay is zero before the first failure, and again after 15 minutes without one', () => {
   expect(waitMs(undefined, 0)).toBe(0)
   expect(fail(failing(9), 900_000)).toEqual({ count: 10, lastAtMs: 900_000 })
   expect(fail(failing(9), 900_001)).toEqual({ count: 1, lastAtMs: 900_001 })
@@ -35,6 +35,6 @@ test.each([
   ['::1', '0000000000000000/64'],
   ['', ''],
   ['nonsense', 'nonsense'],
-])('%j counts as %j', (address, expected) => {
+])('the outcome %j counts as %j', (address, expected) => {
   expect(networkOf(address)).toBe(expected)
 })

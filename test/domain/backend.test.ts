@@ -17,7 +17,7 @@ test.each<[string, Backend | null, boolean]>([
   expect(isLost(backend, 9_000)).toBe(expected)
 })
 
-test('a process that nobody can be asked about is given up after a minute', () => {
+test('a backend whose server cannot be asked is given up after a minute', () => {
   expect(isLost({ ...working, state: 'disabled' }, 61_000)).toBe(true)
 })
 

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { forecast, pageRows, pauseMs } from '../../src/domain/capture/backfill.ts'
 
-test('a page is half a second of the pace, small at first, and bounded in rows and bytes', () => {
+test('a page holds half a second of the pace, starts small, and is bounded in rows and bytes', () => {
   const table: [rowsPerSecond: number, bytesPerRow: number | null, rows: number][] = [
     [1, null, 1],
     [1_000, null, 100],
@@ -15,12 +15,12 @@ test('a page is half a second of the pace, small at first, and bounded in rows a
     expect(pageRows(rowsPerSecond, bytesPerRow)).toBe(rows)
 })
 
-test('the pause after a page keeps the pace, and is none where the page took long enough', () => {
+test('the pause after a page keeps the pace, and is zero after a slow page', () => {
   expect(pauseMs(500, 1_000, 20)).toBe(480)
   expect(pauseMs(500, 1_000, 900)).toBe(0)
 })
 
-test('a forecast goes by the pace so far', () => {
+test('the forecast uses the average pace so far', () => {
   const startedAt = new Date(10_000)
   const running = { state: 'running', startedAt, endedAt: null, rowsDone: 100, rowsEstimate: 300 } as const
   expect(forecast(running, 20_000)).toEqual({ rowsPerSecond: 10, doneAt: new Date(40_000) })

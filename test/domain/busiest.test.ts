@@ -7,7 +7,7 @@ const work = (busiest: Busiest, id: number, times: number, max = 2) => {
   for (let i = 0; i < times; i++) countWork(busiest, id, max)
 }
 
-test('who comes first has a name, and loses it to others that are twice as busy', () => {
+test('the first ones get a name, and lose it to others that are twice as busy', () => {
   const busiest = open()
   work(busiest, 1, 5)
   work(busiest, 2, 3)
@@ -22,7 +22,7 @@ test('who comes first has a name, and loses it to others that are twice as busy'
   expect(giveNames(busiest)).toEqual([])
 })
 
-test('what was done long ago does not count', () => {
+test('old activity does not count', () => {
   const busiest = open()
   work(busiest, 1, 1_000)
   work(busiest, 2, 1_000)
@@ -33,7 +33,7 @@ test('what was done long ago does not count', () => {
   expect(busiest.others.size).toBe(0)
 })
 
-test('however many there are, few are kept', () => {
+test('the number of kept entries is bounded', () => {
   fc.assert(
     fc.property(fc.array(fc.integer({ min: 1, max: 500 }), { maxLength: 400 }), ids => {
       const busiest = open()

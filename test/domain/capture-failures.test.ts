@@ -18,14 +18,14 @@ function after(...failures: [CaptureFailure, number][]) {
   return classifyFailures(row, failures.at(-1)![1])
 }
 
-test('three failures of one kind at one position have a code, and progress has none', () => {
+test('three failures of one kind at one position have a code; progress resets it', () => {
   expect(after([read, 0], [read, 1])).toBeNull()
   expect(after([read, 0], [read, 1], [read, 2])).toEqual({ code: 'capture.cannot_read', isBlocked: true })
   expect(after([read, 0], [read, 1], [{ ...read, position: '0/2' }, 2])).toBeNull()
   expect(after([read, 0], [read, 1], [{ ...read, kind: 'store' }, 2])).toBeNull()
 })
 
-test('a database that is lost is waited for, and has a code after half a minute', () => {
+test('a lost database gets a code after half a minute', () => {
   const lost: CaptureFailure = { ...read, kind: 'outbox lost' }
   expect(after([lost, 0], [lost, 20_000])).toBeNull()
   expect(after([lost, 0], [lost, 30_000])).toEqual({ code: 'capture.outbox_unavailable', isBlocked: false })
@@ -41,11 +41,11 @@ test.each([
   [{ message: 'Connection terminated unexpectedly' }, 'lost'],
   [{ code: 'XX000', message: 'invalid memory alloc request size 1073741824' }, null],
   [{ message: 'the stream changes relation 7 without having announced it' }, null],
-])('%j is %j', (error, kind) => {
+])('%j is classified as %j', (error, kind) => {
   expect(kindOfError(error)).toBe(kind)
 })
 
-test('each code says what one sees and what to do', () => {
+test('each code has a description and a fix', () => {
   for (const [code, { sees, mend }] of Object.entries(captureCodes)) {
     expect(code).toMatch(/^capture\.[a-z_]+$/)
     expect(sees.length * mend.length).toBeGreaterThan(0)

@@ -85,11 +85,11 @@ test.each<[string, Partial<Captured>, string[]]>([
     publication({ version: '9', options: { pubinsert: true, pubviaroot: false, pubgencols: 's' } }),
     ['orders: publication changed'],
   ],
-])('%s is a gap of the tables that it concerns', (_what, now, losses) => {
+])('%s is a gap in the affected tables', (_what, now, losses) => {
   expect(lossesOf(now)).toEqual(losses)
 })
 
-test('a gap begins where the table was last seen to be captured, and is over once it is captured again', () => {
+test('a gap begins at the last position where the table was captured, and ends when it is captured again', () => {
   const gone = compare({ tables: { users: { ...users, publishedBy: [] }, orders } }, { isSound: false })
   expect(gone.losses).toMatchObject([{ table: 'users', isOver: false, fromLsn: 100n }])
   const tables = { users: { ...users, publishedBy: ['table 13 9'] }, orders }
@@ -98,14 +98,14 @@ test('a gap begins where the table was last seen to be captured, and is over onc
   expect(compare({ tables }, {}, back.next).losses).toEqual([])
 })
 
-test('a partition that is seen to be away is remembered until it returns', () => {
+test('a missing partition is remembered until it returns', () => {
   const away = compare({ tables: { users, orders: { ...orders, parts: { 20: '20 4' } } } })
   expect(
     lossesOf({ tables: { users, orders: { ...orders, parts: { 20: '20 4', 21: '21 9' } } } }, {}, away.next),
   ).toEqual(['orders: partition detached'])
 })
 
-test('a new partition has arrived, once; one that returns is a gap; and a gap covers both', () => {
+test('a new partition is reported once, a returning one is a gap, and a gap covers both', () => {
   const came = { tables: { users, orders: { ...orders, parts: { ...orders.parts, 22: '22 9' } } } }
   const found = compare(came)
   expect(found.arrivals).toEqual([{ table: 'orders', oid: 22, fromLsn: 100n }])
@@ -115,7 +115,7 @@ test('a new partition has arrived, once; one that returns is a gap; and a gap co
   expect(both).toMatchObject({ arrivals: [], losses: [{ reason: 'partition detached' }] })
 })
 
-test('a table that the mapping leaves out and names again has a gap, one that it names for the first time has none', () => {
+test('a table that returns to the mapping has a gap; a new one has none', () => {
   const left = compare({ tables: { orders } }, { mapped: ['orders'] })
   expect(left.losses).toEqual([])
   expect(

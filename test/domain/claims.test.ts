@@ -28,13 +28,13 @@ test.each([
   [['support', 'staff', 'ops'], 'admin'],
   [['other', 'ops'], 'operator'],
   ['support', 'viewer'],
-])('the values %j give the role %s', (values, role) => {
+])('the claim values %j map to the role %s', (values, role) => {
   const claims = { sub: 's', realm_access: { roles: values } }
   expect(mapClaims(mapping, claims)).toMatchObject({ ok: true, user: { role, tenant: null } })
 })
 
 test.each([[[]], [['Support']], [['support ']], [[{ support: true }]], [[null]], [[true]]])(
-  'the values %j give no role',
+  'the claim values %j map to no role',
   values => {
     expect(mapClaims(mapping, roles(...values))).toMatchObject({ ok: false, refusal: 'no_role' })
   },
@@ -46,7 +46,7 @@ test.each([
   [7, '7'],
   // As it is, since the tenant of an entity is the text of its column.
   [' acme', ' acme'],
-])('the claim %j is the tenant %j, also of who may know of all', (org, tenant) => {
+])('the claim %j maps to the tenant %j, also for a role without a tenant', (org, tenant) => {
   for (const value of ['support', 'staff'])
     expect(mapClaims(withTenants, { ...roles(value), org })).toMatchObject({ ok: true, user: { tenant } })
 })
@@ -63,13 +63,13 @@ test.each([
   ['a\0', 'unclear_tenant'],
   ['\ud800', 'unclear_tenant'],
   ['a'.repeat(201), 'unclear_tenant'],
-])('whoever has %j as a tenant is not let in', (org, refusal) => {
+])('a user with the tenant claim %j is refused', (org, refusal) => {
   expect(mapClaims(withTenants, { ...roles('support'), org })).toMatchObject({ ok: false, refusal })
   const staff = mapClaims(withTenants, { ...roles('staff'), org })
   expect(staff).toMatchObject(refusal === 'no_tenant' ? { ok: true, user: { tenant: null } } : { ok: false })
 })
 
-test('a claim is found by its name, also one with dots, and by the way into others', () => {
+test('a claim is found by its name, with or without dots, and by its path', () => {
   const claims = { 'https://example.com/roles': 1, a: { b: { c: 2 } }, 'a.b': 3, list: [4] }
   expect(claimAt(claims, 'https://example.com/roles')).toBe(1)
   expect(claimAt(claims, 'a.b.c')).toBe(2)
@@ -86,18 +86,18 @@ test.each([
   [{}, 's'],
   [{ email: 'a\nb\u202e' }, 'a b'],
   [{ email: 'x'.repeat(300) }, 'x'.repeat(200)],
-])('of %j the name is shown', (claims, name) => {
+])("the user's name is read from %j", (claims, name) => {
   const checked = mapClaims(mapping, { ...roles('ops'), ...claims })
   expect(checked).toMatchObject({ user: { name, subject: 's' } })
 })
 
-test('the id of the user account is a claim of its own', () => {
+test("the user account's id comes from its own claim", () => {
   const with7 = mapClaims({ ...mapping, userClaim: 'account' }, { ...roles('ops'), account: 7 })
   expect(with7).toMatchObject({ user: { userId: '7' } })
   expect(mapClaims(mapping, roles('ops'))).toMatchObject({ user: { userId: null } })
 })
 
-test('the provider is asked for more only where a claim that counts is not there', () => {
+test("the provider's userinfo is requested only if a required claim is missing", () => {
   const all = { ...roles('ops'), email: 'a@b' }
   expect(lacksClaims(mapping, all)).toBe(false)
   expect(lacksClaims(mapping, roles('ops'))).toBe(true)
@@ -105,7 +105,7 @@ test('the provider is asked for more only where a claim that counts is not there
   expect(lacksClaims({ ...mapping, nameClaim: 'nick' }, all)).toBe(true)
 })
 
-test('values and roles are read with their problems', () => {
+test('role mappings are parsed, with all problems', () => {
   const read = parseRoleValues('CN=ops,support=viewer, CN=staff=admin')
   expect(read).toEqual({ ok: false, problems: ['"ops" is no role'] })
   expect(parseRoleValues('a=viewer, CN=b=admin,')).toEqual({
@@ -137,11 +137,11 @@ test.each([
   ['https://user:secret@login.example.com', false],
   ['https://login.example.com?a=b', false],
   ['login.example.com', false],
-])('the issuer %s may be asked: %s', (text, isIssuer) => {
+])('the issuer %s is allowed: %s', (text, isIssuer) => {
   expect(parseIssuer(text)).toBe(isIssuer ? text : null)
 })
 
-test('a provider may say when a session ends', () => {
+test('a provider may set the end of a session', () => {
   expect(sessionEndOf({ session_expiry: 1_700_000_000 })).toBe(1_700_000_000_000)
   expect(sessionEndOf({ session_expiry: 'soon' })).toBeNull()
   expect(sessionEndOf({ exp: 1 })).toBeNull()

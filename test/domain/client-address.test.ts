@@ -28,11 +28,11 @@ test.each<[string, string | undefined, string]>([
   ['10.0.0.1', 'unknown', '10.0.0.1'],
   ['10.0.0.1', '', '10.0.0.1'],
   ['10.0.0.1', ',,,', '10.0.0.1'],
-])('from %s with X-Forwarded-For %j it is %s', (remote, forwardedFor, expected) => {
+])('the client of a connection from %s with X-Forwarded-For %j is %s', (remote, forwardedFor, expected) => {
   expect(clientAddress(remote, forwardedFor, proxies)).toBe(expected)
 })
 
-test('without a trusted proxy nobody is believed', () => {
+test('without trusted proxies, X-Forwarded-For is ignored', () => {
   expect(clientAddress('127.0.0.1', '198.51.100.7', [])).toBe('127.0.0.1')
   expect(isTrusted('127.0.0.1', [])).toBe(false)
   expect(isTrusted('', proxies)).toBe(false)

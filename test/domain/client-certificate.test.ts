@@ -33,7 +33,7 @@ test('a certificate and its key are shown by subject, fingerprint and end', () =
     })
 })
 
-test('each thing that is wrong is said at its field, without a word of the key', () => {
+test('each problem names its field, and no message contains the key', () => {
   expect(problemsOf('x', valid.key)).toEqual([
     expect.stringMatching(/^certificate: This is not a certificate/),
   ])

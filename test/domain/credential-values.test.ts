@@ -21,11 +21,11 @@ test.each([
   ['one-time password URIs', 'otpauth://totp/a?secret=b'],
   ['API tokens', 'sk_live_4eC39HqLyjWDarjtT1zdp7dc'],
   ['URLs with a password', 'https://user:hunter2@example.com/'],
-])('one of many values is enough: %s', (what, value) => {
+])('one suspicious value is enough: %s', (what, value) => {
   expect(suspectValues(['Ada', null, value, '', 'Lovelace'])).toBe(what)
 })
 
-test('what may be a checksum is suspect where all values look like it, each another', () => {
+test('values that look like checksums are suspicious only if all do, and all differ', () => {
   const hex = [1, 2, 3].map(i => createHash('sha256').update(`${i}`).digest('hex'))
   expect(suspectValues(hex)).toMatch(/hexadecimal/)
   expect(suspectValues([...hex, 'Ada', 'Bob', 'Eve', 'Mallory'])).toBeNull()
@@ -44,11 +44,11 @@ test.each([
   ['numbers', ['12345678901234567890123456789012', '2']],
   ['prices', ['$2.50', '$6']],
   ['nothing', [null, '']],
-])('%s are no secrets', (_, values) => {
+])('%s are not suspicious', (_, values) => {
   expect(suspectValues(values)).toBeNull()
 })
 
-test('names within JSON are checked by the same rule, and their texts too', () => {
+test('names and texts inside JSON follow the same rules', () => {
   const values = [
     '{"name": "Ada", "mfa": {"secret": "abc"}, "devices": [{"push_token": "x"}]}',
     '{"password": "p", "token_count": 3, "bio": "-----BEGIN PRIVATE KEY-----"}',

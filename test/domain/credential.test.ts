@@ -9,7 +9,7 @@ import {
 const key = Buffer.alloc(32, 1)
 const made = writeCredential('whk_', randomBytes(randomBytesOfCredential), key)
 
-test('what was made is known again, by its key and prefix only', () => {
+test('a created credential is recognised only with its key and prefix', () => {
   expect(made).toMatch(/^whk_[\w-]{43}$/)
   expect(classifyCredential('whk_', made, key)).toBe('ours')
   expect(classifyCredential('whk_', made, Buffer.alloc(32, 2))).toBe('perhaps old')
@@ -17,7 +17,7 @@ test('what was made is known again, by its key and prefix only', () => {
   expect(classifyCredential('whs_', made.replace('whk_', 'whs_'), key)).toBe('perhaps old')
 })
 
-test('of a thousand that are made up, none passes', () => {
+test('none of a thousand invented credentials passes', () => {
   for (let i = 0; i < 1_000; i++)
     expect(classifyCredential('whk_', `whk_${randomBytes(32).toString('base64url')}`, key)).toBe(
       'perhaps old',
@@ -25,7 +25,7 @@ test('of a thousand that are made up, none passes', () => {
 })
 
 test.each(['', 'whk_', 'whk_wrong', `${made}x`, made.slice(0, -1), ` ${made}`, made.replace(/.$/, '%')])(
-  '%j is nothing of walhook',
+  '%j is not a walhook credential',
   text => {
     expect(classifyCredential('whk_', text, key)).toBe('not ours')
   },

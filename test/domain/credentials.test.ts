@@ -114,7 +114,7 @@ const harmless =
   verifier_name checksum md5 etag version revision seed tournament_seed salt_lake_city encryption_enabled
   wachttijd wachtlijst geheimhouding_sinds schlusseldienst_name klavier clavier palabra_clave`)
 
-test('what no credential is called is sent', () => {
+test('columns with harmless names are sent', () => {
   expect(harmless.length).toBeGreaterThan(200)
   expect(harmless.filter(name => looksLikeCredential(name))).toEqual([])
 })
@@ -143,7 +143,7 @@ test.each<[string, ColumnKind, boolean]>([
   expect(looksLikeCredential(name, kind)).toBe(is)
 })
 
-test('bytes are withheld whatever they are called, also in an array or under a domain', () => {
+test('bytes are withheld under any name, also in arrays and domains', () => {
   expect(suspect({ name: 'photo', kind: 'bytes' })).toBe('it holds bytes')
   expect(suspect({ name: 'photo', kind: 'text' })).toBeNull()
   const type = (oid: number, baseOid: number, elementOid: number) => ({
@@ -170,6 +170,6 @@ test.each([
   ['password2', ['password']],
   ['Zugangs-Schlüssel', ['zugangs', 'schlussel']],
   ['line 1', ['line']],
-])('%s has the parts %j', (name, parts) => {
+])('the name %s has the words %j', (name, parts) => {
   expect(partsOf(name)).toEqual(parts)
 })

@@ -23,7 +23,7 @@ test.each([
   expect(read(search)).toMatchObject({ value: { mode } })
 })
 
-test('the authorities of the system are those of Node.js, and files are named by the rest', () => {
+test('system certificate authorities come from Node.js, others from files', () => {
   expect(read('sslrootcert=system')).toMatchObject({ value: { rootFile: null } })
   expect(
     read(
@@ -45,7 +45,7 @@ test.each([
   'application_name=app&connect_timeout=10&keepalives_idle=5&options=-c%20a=b&sslsni=1&max_protocol_version=3.2',
   'schema=public&pgbouncer=true&connection_limit=5&pool_timeout=3',
   '',
-])('%s says nothing about TLS', search => {
+])('%s has no TLS settings', search => {
   expect(read(search)).toEqual({ value: null })
 })
 
@@ -83,7 +83,7 @@ test.each([
   ['gssencmode=require', 'gssencmode=require, which walhook cannot do: use TLS'],
   ['require_auth=scram-sha-256', 'require_auth, which walhook cannot enforce: remove it'],
   ['hostaddr=10.0.0.1', 'hostaddr, which walhook does not read: name the address as the host'],
-])('%s is refused by its name', (search, wrong) => {
+])("%s is refused, with the parameter's name", (search, wrong) => {
   expect(read(search)).toEqual({ wrong: [wrong] })
   for (const host of ['db', 'a,b'])
     expect(parseDatabaseUrl(`postgres://u:p@${host}/app?${search}`)).toEqual({ wrong: [wrong] })

@@ -73,7 +73,7 @@ test.each([
     'an unknown target_session_attrs (did you mean read-write?)',
   ],
   ['postgres://u:p@a,b/app?target_session_attrs=hunter2', 'an unknown target_session_attrs'],
-])('%s is refused, and not repeated', (text, wrong) => {
+])('%s is refused, and the message does not repeat it', (text, wrong) => {
   expect(parseDatabaseUrl(text)).toEqual({ wrong: [wrong] })
   expect(wrong).not.toContain('hunter2')
 })
@@ -92,7 +92,7 @@ const port = fc.integer({ min: 1, max: 65_535 })
 const secret = fc.string({ unit: 'grapheme', minLength: 1, maxLength: 12 })
 const servers = fc.array(fc.record({ host, port }), { minLength: 2, maxLength: 4 })
 
-test('node-postgres goes to each server, as whom and where the URL says', () => {
+test("node-postgres connects to each server with the URL's user and database", () => {
   fc.assert(
     fc.property(servers, secret, secret, label, fc.boolean(), (all, user, password, database, inQuery) => {
       const login = `${encodeURIComponent(user)}:${encodeURIComponent(password)}@`
@@ -115,7 +115,7 @@ test('node-postgres goes to each server, as whom and where the URL says', () => 
   )
 })
 
-test('whatever is wrong with a URL, its password is not repeated', () => {
+test('no error about a URL repeats its password', () => {
   const piece = fc.oneof(
     ...['postgres://', '@', ':', ',', '/', '?', '[', ']', 'host=', '&port=', '%'].map(text =>
       fc.constant(text),
@@ -141,11 +141,11 @@ test.each([
   ['read-write', closed, 'read-only (default_transaction_read_only is on)'],
   ['primary', standby, 'a standby'],
   ['primary', closed, null],
-] as const)('a session that wants %s, on %j', (wants, facts, reason) => {
+] as const)('a session with target_session_attrs=%s on %j', (wants, facts, reason) => {
   expect(whyUnsuitable(wants, facts)).toBe(reason)
 })
 
-test('of two primaries, the one on the newer timeline is taken; of equals, the first', () => {
+test('the primary with the newer timeline wins; of equals, the first', () => {
   const [first, second, third] = [{ timeline: 1 }, { timeline: 2 }, { timeline: 2 }]
   expect(chooseServer([first, second, third])).toBe(second)
   expect(chooseServer([first])).toBe(first)

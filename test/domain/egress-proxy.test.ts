@@ -24,7 +24,7 @@ test.each([
   'http://walhook:hunter2%@proxy:3128',
   'http://walhook:hunter2@proxy:3128/path',
   'http://walhook:hunter2@proxy:3128?a',
-])('%s is refused, and not repeated', text => {
+])('%s is refused, and the message does not repeat it', text => {
   const parsed = parseEgressProxy(text)
   expect(parsed).toEqual({ problem: expect.any(String) })
   expect(JSON.stringify(parsed)).not.toContain('hunter2')

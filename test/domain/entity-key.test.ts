@@ -14,13 +14,13 @@ test.each([
   expect(splitKey(id, parts.length)).toEqual(parts)
 })
 
-test.each(['1', '1,2,3', '%2c,1', '1,%', '%41,1'])('%s is no id of a key of two columns', id => {
+test.each(['1', '1,2,3', '%2c,1', '1,%', '%41,1'])('%s is not an id of a two-column key', id => {
   expect(splitKey(id, 2)).toBe(null)
 })
 
 const text = fc.string({ unit: fc.constantFrom(',', '%', '2', 'C', '5', 'a', ' ', '/', '\n', 'é') })
 
-test('two keys never have one id, and each id says its key', () => {
+test('different keys have different ids, and each id can be parsed back', () => {
   fc.assert(
     fc.property(fc.array(text, { minLength: 1, maxLength: 4 }), fc.array(text, { minLength: 1 }), (a, b) => {
       expect(splitKey(joinKey(a), a.length)).toEqual(a)
@@ -29,7 +29,7 @@ test('two keys never have one id, and each id says its key', () => {
   )
 })
 
-test('ids of no such key find no row, and a row without a part of its key has no id', () => {
+test('an id of another form finds no row, and a row with an incomplete key has no id', () => {
   expect(keyLists(['1,2', '3', '4,5,6', 'x%2Cy,7'], ['a', 'b'])).toEqual([
     ['1', 'x,y'],
     ['2', '7'],

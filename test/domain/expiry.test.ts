@@ -10,7 +10,7 @@ test.each([
   ['2026-11-24', '2026-11-24T23:59:59.999Z'],
   ['2026-12-31T10:00Z', '2026-12-31T10:00:00.000Z'],
   ['2026-12-31T10:00:00+02:00', '2026-12-31T08:00:00.000Z'],
-])('%s is %s', (text, expected) => {
+])('the expiry %s means %s', (text, expected) => {
   expect(parseExpiry(text, now)?.toISOString()).toBe(expected)
 })
 
@@ -27,6 +27,6 @@ test.each([
   '2026-13-01',
   '2026-02-30T25:00Z',
   'tomorrow',
-])('%j is no time to come', text => {
+])('the expiry %j is refused', text => {
   expect(parseExpiry(text, now)).toBeNull()
 })

@@ -293,7 +293,7 @@ test.each<[string, Partial<ExplainFacts>, string, RegExp]>([
   expect(said.deliveredAt).toEqual(change.accepted?.at ?? null)
 })
 
-test('what it waits for and behind which event is also a value', () => {
+test('the explanation has the blocking event as a value', () => {
   const said = (change: Partial<ExplainFacts>) => explain({ ...facts, ...change })
   expect(said({ waiting: { ...waiting, dueAt: at(40), first: 5n } })).toMatchObject({
     until: at(40),
@@ -310,11 +310,11 @@ test('what it waits for and behind which event is also a value', () => {
   })
 })
 
-test('no state is named twice', () => {
+test('each state has a different name', () => {
   expect(new Set(explainStates).size).toBe(explainStates.length)
 })
 
-test('a delete that a filter excludes is said by its last value', () => {
+test('the explanation of a filtered delete names its last value', () => {
   const body = '{"entity_id":1,"entity_type":"user","action_type":"delete","last":{"company_id":7}}'
   const event = { ...facts.event, actionType: 'delete' as const, body }
   const stateThen = { ...wants, triggers: ['user.delete'], filter: { 'user.company_id': 5 } }
@@ -324,7 +324,7 @@ test('a delete that a filter excludes is said by its last value', () => {
   })
 })
 
-test('what a filter excludes is said with the value that does not match', () => {
+test('the explanation of a filtered event names the value that does not match', () => {
   const filtered = { ...wants, filter: { 'user.company_id': 5, 'user.gender': ['man', null] } }
   const of = (result: object, rest: object = {}, facts_: object = {}) =>
     explain({

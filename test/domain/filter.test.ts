@@ -63,7 +63,7 @@ test.each<[string, FilterFields[string], boolean]>([
   ['{"x":5}', 5, false],
   ['["a,5]"]', 5, false],
   ['"2026-11-28"', '2026-11-28', true],
-])('the value %s and the filter %j: %s', (value, wanted, is) => {
+])('the value %s against the filter %j: %s', (value, wanted, is) => {
   expect(matches(value, wanted)).toBe(is)
 })
 
@@ -74,7 +74,7 @@ test('a number with more digits than JavaScript keeps is not exact', () => {
   expect(rounded.filter(isExactNumber)).toEqual([])
 })
 
-test('a field that result lacks does not match; one that is not known counts as a match', () => {
+test('a missing field does not match; an unknown one counts as a match', () => {
   const filter = filterOf({ 'user.x': [5, null] })
   expect(matchEvent(filter, eventOf('{"y":5}'))).toEqual({ is: false, was: false })
   expect(matchEvent(filter, eventOf('{"y":5}', { omitted: ['x'] }))).toEqual({ is: true, was: null })
@@ -114,7 +114,7 @@ test.each<[string, string, object, Partial<Filter>, ActionType | null]>([
   expect(sentAction({ id: 1, tenant: null, states: [state] }, eventOf(result, facts))).toBe(told)
 })
 
-test('a name within another object is no field, wherever the field itself stands', () => {
+test('a name inside another object is not a field, whatever the order', () => {
   const filter = filterOf({ 'user.x': 5 })
   const is = (result: string) => matchEvent(filter, eventOf(result)).is
   expect(is('{"x":5,"custom":{"y":1}}')).toBe(true)
@@ -131,7 +131,7 @@ test('a name within another object is no field, wherever the field itself stands
   expect(is('{"custom": [ {"x":7} , "{" ] , "x" : 5 }')).toBe(true)
 })
 
-test('a delete is checked by its last values, where it has them', () => {
+test('a delete is filtered by its last values, if it has them', () => {
   const filter = filterOf({ 'user.x': 5 })
   const state = { version: 1, isActive: true, triggers, updateFields: null, filter }
   const told = (values: string, rest: Partial<Wantable> = {}) => {
@@ -153,7 +153,7 @@ test('a delete is checked by its last values, where it has them', () => {
   expect(firstMismatch(filter, named)).toEqual({ field: 'user.x', json: null })
 })
 
-test('new needs a match, delete does not; entities that are not named are not filtered', () => {
+test('"new" needs a match, "delete" does not; other entity types are not filtered', () => {
   const filter = filterOf({ 'user.x': 5 }, { leaving: 'delete' })
   const all = [...triggers, 'company.update']
   const state = { version: 1, isActive: true, triggers: all, updateFields: null, filter }
@@ -164,7 +164,7 @@ test('new needs a match, delete does not; entities that are not named are not fi
   expect(told(eventOf(now(7), { entityType: 'company' }))).toBe('update')
 })
 
-test('the sent action must be a trigger; entering and leaving are sent whatever fields are wanted', () => {
+test('the sent action must be a trigger; entering and leaving ignore update_fields', () => {
   const filter = filterOf({ 'user.x': 5 }, { entering: 'new', leaving: 'delete' })
   const stateOf = (triggers: string[], updateFields: string[] | null = null) => ({
     ...{ version: 1, isActive: true, triggers, updateFields, filter },
@@ -181,7 +181,7 @@ test('the sent action must be a trigger; entering and leaving are sent whatever 
   expect(told(narrow, eventOf(now(5), other))).toBe(null)
 })
 
-test('of two values that are sent as one list, the previous values are unknown', () => {
+test('the previous values of a field that two columns share are unknown', () => {
   const filter = filterOf({ 'user.companies': 5 }, { leaving: 'delete' })
   const changedLists = { previous: null, changed: ['companies'] }
   const state = { version: 1, isActive: true, triggers, updateFields: ['user.name'], filter }
@@ -192,7 +192,7 @@ test('of two values that are sent as one list, the previous values are unknown',
   expect(told('{"companies":[2]}', other)).toBe(null)
 })
 
-test('fields are found as JSON.parse finds them, whatever stands in names and values', () => {
+test('fields are found exactly as JSON.parse finds them', () => {
   const text = fc.oneof(
     fc.stringMatching(/^(?:"|\\|\{|\}|\[|\]|:|,| |a|b|é){0,6}$/),
     fc.constantFrom('a', 'b', 'a":{', '":[{', '\\', '"a":1', ':{"a":1}'),

@@ -41,7 +41,7 @@ test.each<[string, Partial<typeof well>, ReturnType<typeof findingsOf>]>([
   expect(findingsOf({ ...well, ...change })).toEqual(expected)
 })
 
-test('the worst comes first', () => {
+test('findings are ordered by severity', () => {
   const order = Object.values(findings).map(level => ['bad', 'warn', 'note'].indexOf(level))
   expect(order).toEqual(order.toSorted())
 })

@@ -37,13 +37,13 @@ test.each([
   [['accounts_customuser', 'accounts', 'tenants'], 'accounts_customuser', 'tenants'],
   [['profiles', 'users', 'teams', 'organisations'], 'users', 'organisations'],
   [['people', 'firms'], 'people', 'firms'],
-])('of %j users are %s and companies are %s', (names, user, company) => {
+])('in the tables %j, users are %s and companies are %s', (names, user, company) => {
   const { entities } = draftMapping(names.map(name => table(name, 'id, name')))
   const of = (type: string) => entities.find(({ entityType }) => entityType === type)?.table.name
   expect([of('user'), of('company')]).toEqual([user, company])
 })
 
-test('a table that only joins two others is no entity, nor is one without a key of one column', () => {
+test('a join table is not an entity, and a table needs a key', () => {
   const { entities } = draftMapping([
     table('company_user', 'id, user_id -> people, company_id -> firms, created_at'),
     table('people', 'id, name'),
@@ -53,7 +53,7 @@ test('a table that only joins two others is no entity, nor is one without a key 
   expect(entities.map(each => each.table.name)).toEqual(['people', 'firms'])
 })
 
-test('foreign keys become related values, each in the form that fits its table', () => {
+test('foreign keys become related values in the form that fits their table', () => {
   const { file, text } = written([
     table('users', 'id, email, password, company_id -> companies'),
     table('companies', 'id, name'),
@@ -88,13 +88,13 @@ test.each([
   ['id, email, display_name', 'display_name'],
   ['id, surname', 'surname'],
   ['id, email', undefined],
-])('of the columns %s the label is %s', (columns, label) => {
+])('the columns %s give the label %s', (columns, label) => {
   const { file } = written([table('users', columns)])
   expect(readMappingFile(file)).toMatchObject({ ok: true })
   expect(file.entities.user.label).toEqual(label)
 })
 
-test('a label names no column that is not sent, and no other kind than a text', () => {
+test('a label names only sent text columns', () => {
   const column = (name: string, more: object) => ({ name, kind: 'text' as const, suspicion: null, ...more })
   const { file } = written([
     table('users', 'id', {
@@ -108,7 +108,7 @@ test('a label names no column that is not sent, and no other kind than a text', 
   expect(file.entities.user).not.toHaveProperty('label')
 })
 
-test('a list that would be long is a comment that says how long', () => {
+test('a long list is left as a comment with its length', () => {
   const { text } = written([
     table('users', 'id', { rows: 10 }),
     table('visits', 'id, user_id -> users, page', { rows: 5_000 }),
@@ -116,7 +116,7 @@ test('a list that would be long is a comment that says how long', () => {
   expect(text).toContain('# visits: # it has about 500 rows for each user')
 })
 
-test('names are read back as they are, whatever is in them, and no comment goes on in the next line', () => {
+test('names with any characters are read back unchanged, and no comment spills into the next line', () => {
   const names = [
     'id',
     'yes',
@@ -144,14 +144,14 @@ test('names are read back as they are, whatever is in them, and no comment goes 
   expect(file.entities.user.table).toEqual({ schema: 'a.b', name: 'users' })
 })
 
-test('a table of which every column is suspicious sends its key', () => {
+test('a table with only suspicious columns sends its key', () => {
   const { file } = written([
     table('users', 'id', { columns: [{ name: 'id', kind: 'bytes', suspicion: 'it holds bytes' }] }),
   ])
   expect(file.entities.user.fields.include).toEqual(['id'])
 })
 
-test('a key of several columns is written as a list, and who references it says which column holds which', () => {
+test('a key of several columns is written as a list, and each reference maps its columns', () => {
   const of = (columns: string[], name: string, referenced: string[]) => ({
     columns,
     table: { schema: 'public', name },

@@ -75,7 +75,7 @@ function expectTruth({ before, table, folded }: ReturnType<typeof run>) {
   }
 }
 
-test('keys that are unique at each moment: the fold is what the transaction did', () => {
+test('with keys unique at every moment, folding gives the net change of the transaction', () => {
   fc.assert(
     fc.property(beginning, fc.array(operation, { maxLength: 12 }), (keys, operations) => {
       expectTruth(run(keys, operations, { isUniqueAtOnce: true }))
@@ -83,7 +83,7 @@ test('keys that are unique at each moment: the fold is what the transaction did'
   )
 })
 
-test('keys that are unique at the end only, as with a deferrable key: the same, by whole old rows', () => {
+test('with deferrable keys, folding gives the net change if old rows are complete', () => {
   fc.assert(
     fc.property(beginning, fc.array(operation, { maxLength: 12 }), (keys, operations) => {
       const end = run(keys, operations, { isUniqueAtOnce: false })

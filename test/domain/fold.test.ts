@@ -73,20 +73,20 @@ test.each<[string, Step[], Folded['state'], string | null, string | null]>([
     null,
     null,
   ],
-])('rows that share a key for a moment: %s', (_what, steps, state, name, nameBefore) => {
+])('rows that share a key temporarily: %s', (_what, steps, state, name, nameBefore) => {
   const folded = steps.reduce<Folded | undefined>((so, step) => fold(so, step, sameName), undefined)!
   expect(folded.state).toBe(state)
   expect(folded.row?.[1] ?? null).toBe(name)
   if (nameBefore !== null) expect(folded.before).toEqual(['2', nameBefore])
 })
 
-test('the last row that came is kept, through touches, and none after a delete', () => {
+test('the last row is kept until a delete', () => {
   expect(foldAll('insert', 'touch').row).toEqual(row)
   expect(foldAll('touch').row).toBeNull()
   expect(foldAll('update', 'delete').row).toBeNull()
 })
 
-test('a value that an UPDATE left alone comes from the step before, where that has the same columns', () => {
+test('an unchanged TOAST value comes from the previous step, if its columns are the same', () => {
   const inserted = fold(undefined, { kind: 'insert', row: ['1', 'long', 'x'] })
   const left: Row = ['1', unchanged, 'y']
   expect(fold(inserted, { kind: 'update', row: left, old: null }).row).toEqual(['1', 'long', 'y'])
@@ -101,11 +101,11 @@ test.each<[Step['kind'][], Folded['before']]>([
   [['touch', 'update'], old],
   [['delete'], old],
   [['insert'], 'unknown'],
-])('of the row before %j is known: %j', (kinds, before) => {
+])('the row before %j is known as %j', (kinds, before) => {
   expect(foldAll(...kinds).before).toEqual(before)
 })
 
-test('the row before is that before the first change of it, also where a later step knows one', () => {
+test('the row before is the one before the first change, even if only a later step has one', () => {
   const first = fold(undefined, { kind: 'update', row: ['1', 'b'], old: null })
   expect(first.before).toBe('unknown')
   expect(fold(first, { kind: 'update', row: ['1', 'c'], old: ['1', 'b'] }).before).toBe('unknown')
@@ -113,7 +113,7 @@ test('the row before is that before the first change of it, also where a later s
   expect(fold(known, { kind: 'update', row: ['1', 'c'], old: ['1', 'b'] }).before).toEqual(['1', 'a'])
 })
 
-test('the fields of related rows that were changed are kept, each once', () => {
+test('the changed related fields are kept once each', () => {
   const both = fold(foldAll('touch', 'touch', 'update'), { kind: 'touch', field: 'notes' })
   expect(both.changedLists).toEqual(['companies', 'notes'])
 })

@@ -71,7 +71,7 @@ test.each<[Format, number, string, string]>([
   expect(formatWriter(format, oid, typeOf)!(text)).toBe(json)
 })
 
-test('unix seconds and milliseconds agree with the clock of JavaScript, day by day', () => {
+test('unix seconds and milliseconds equal those of JavaScript, day by day', () => {
   const seconds = formatWriter('unix_seconds', timestamptz, typeOf)!
   const milliseconds = formatWriter('unix_milliseconds', timestamptz, typeOf)!
   for (let ms = Date.UTC(1890, 0, 1); ms < Date.UTC(2110, 0, 1); ms += 86_400_000 + 61_001) {
@@ -84,7 +84,7 @@ test('unix seconds and milliseconds agree with the clock of JavaScript, day by d
   }
 })
 
-test('a format fits the types that it can write, and no others', () => {
+test('a format is accepted only for types it can write', () => {
   const fitting = (oid: number) => formats.filter(format => formatWriter(format, oid, typeOf))
   const instants = ['unix_seconds', 'unix_milliseconds', 'datetime', 'iso_8601', 'date']
   expect([timestamp, timestamptz, timestamptzs, domain].map(fitting)).toEqual(Array(4).fill(instants))

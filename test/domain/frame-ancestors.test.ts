@@ -7,7 +7,7 @@ test.each([
   ['https://*.example.com https://b.example:8443', ['https://*.example.com', 'https://b.example:8443']],
   ['http://localhost:3000', ['http://localhost:3000']],
   ['', []],
-])('%j names origins', (text, origins) => {
+])('%j is a list of origins', (text, origins) => {
   expect(parseFrameAncestors(text)).toEqual({ ok: true, origins })
 })
 

@@ -139,7 +139,7 @@ test.each<[string, Partial<Health>, Partial<HealthReport>, boolean, Health, bool
   expect(decided.disable !== null).toBe(isDisabled)
 })
 
-test('where nothing changes, the same value comes back, and nothing is written', () => {
+test('without a change the same value is returned, so nothing is written', () => {
   const failing: Health = { failingSince: ago(day), heldUntil: ahead(60_000) }
   for (const news of [
     { ...quiet, isFailing: true },
@@ -149,13 +149,13 @@ test('where nothing changes, the same value comes back, and nothing is written',
   expect(decideHealth(well, { ...quiet, isDelivered: true }, { now, hasDead: false }).health).toBe(well)
 })
 
-test('the reason says since when, and what to do', () => {
+test('the reason contains the start and the fix', () => {
   expect(decide({ failingSince: ago(5 * day) }, { isFailing: true }, true).disable).toMatch(
     /since 2026-01-05T12:00:00\.000Z, for more than 5 days .*Activate it again/,
   )
 })
 
-test('the time of disabling is known for active, failing webhooks', () => {
+test('the time of disabling is known for active failing webhooks only', () => {
   const failing = { isActive: true, disabledAt: null, failingSince: ago(day) }
   expect(willBeDisabledAt(failing)).toEqual(ahead(4 * day))
   expect(disableAt(ago(day))).toEqual(ahead(4 * day))
@@ -194,11 +194,11 @@ test.each<[string, FailingTime | null, Date | null, { isOurs?: boolean }, number
   ['nor six days in which nothing was to be sent', time({ failedAt: ago(6 * day) }), ago(7 * day), {}, day],
   ['nor what failed for a cause of our own', time(), ago(day), { isOurs: true }, day],
   ['a clock that was set back takes nothing away', time({ failedAt: ahead(2 * minute) }), ago(day), {}, day],
-])('of the time that a webhook fails, %s', (_what, before, since, news, failedForMs) => {
+])('the failing time of a webhook: %s', (_what, before, since, news, failedForMs) => {
   expect(noteFailure(before, since, { ...failure, ...news })).toMatchObject({ failedForMs, failedAt: now })
 })
 
-test('the earliest try that is planned is kept until it has come', () => {
+test('the earliest planned attempt is kept until it is due', () => {
   const next = (before: FailingTime | null, nextTryMs: number | null) =>
     noteFailure(before, null, { ...failure, nextTryMs }).nextTryAt
   expect(next(null, null)).toBeNull()
@@ -209,14 +209,14 @@ test('the earliest try that is planned is kept until it has come', () => {
   expect(next(time({ nextTryAt: ahead(2_000) }), null)).toEqual(ahead(2_000))
 })
 
-test('a failure within a minute of the one before is not noted, unless time is up', () => {
+test('a failure within a minute of the last one is not written, unless the limit is reached', () => {
   const just = time({ failedAt: ago(minute - 1) })
   expect(noteFailure(just, ago(day), failure)).toBe(just)
   const up = { ...just, failedForMs: 5 * day - minute }
   expect(noteFailure(up, ago(6 * day), failure).failedForMs).toBe(5 * day - 1)
 })
 
-test('when it will happen moves by what does not count', () => {
+test('pauses that do not count postpone the disabling', () => {
   const failing = { isActive: true, disabledAt: null, failingSince: ago(9 * day) }
   const at = (failingTime: FailingTime) => willBeDisabledAt({ ...failing, failingTime }, now)
   expect(at(time())).toEqual(new Date(ago(5 * minute).getTime() + 4 * day))
@@ -225,7 +225,7 @@ test('when it will happen moves by what does not count', () => {
   expect(at(time({ failedForMs: 6 * day, failedAt: now }))).toEqual(now)
 })
 
-test('five days are five days of trying', () => {
+test('only time with attempts counts towards the five days', () => {
   const news = { ...quiet, isFailing: true, isExhausted: true }
   const decideAfter = (failedForMs: number) =>
     decideHealth({ failingSince: ago(9 * day), heldUntil: null }, news, { now, hasDead: true, failedForMs })

@@ -14,7 +14,7 @@ test.each<[string, Partial<Home>, boolean]>([
   expect(isHome(home, { ...home, ...here })).toBe(expected)
 })
 
-test('a copy names both databases and both options', () => {
+test('the error about a copied outbox names both databases and both options', () => {
   const { found, mend } = copyProblem(home, { ...home, systemIdentifier: '8' })
   expect(found).toContain('of cluster 7')
   expect(found).toContain('of cluster 8')

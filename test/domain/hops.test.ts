@@ -26,7 +26,7 @@ function problemsOf(...fields: object[]) {
 
 const membership = { table: 'users_groups', owner: 'user_id', to: 'group_id' }
 
-test('the way to a table: by a join table, by a column of the entity, by several; each of its tables is published', () => {
+test("a related table is reached by a join table, an owner's column or several tables, and each is published", () => {
   const result = read(
     { table: 'groups', through: membership, value: 'name' },
     {
@@ -61,7 +61,7 @@ test('the way to a table: by a join table, by a column of the entity, by several
   ])
 })
 
-test('every wrong word on the way is refused, all at once, with the nearest one', () => {
+test('all unknown names on the path are refused at once, each with the nearest name', () => {
   const last = { table: 'groups', value: 'name' }
   expect(
     problemsOf(
@@ -104,7 +104,7 @@ test('every wrong word on the way is refused, all at once, with the nearest one'
   })
 })
 
-test('a first mapping shows rows behind a join table by their names, but entities by their ids', () => {
+test('a first mapping shows rows behind a join table by name, and entities by id', () => {
   const table = (
     name: string,
     columns: readonly string[],

@@ -26,7 +26,7 @@ test.each<[string[], string, string | null]>([
   expect(labelOf(fields, body)).toBe(label)
 })
 
-test('a receiver that got another action has had no values', () => {
+test('a label needs a request that contained the values', () => {
   expect(keepsValues('update', 'update')).toBe(true)
   expect(keepsValues('update', 'new')).toBe(true)
   expect(keepsValues('delete', 'delete')).toBe(true)

@@ -49,7 +49,7 @@ test.each<[waiting: string[], send: string[], superseded: string[]]>([
   [['1 update!!', '2 update', '3 update'], ['1 update!!', '3 update'], ['2 by 3']],
   [['1 new!!', '2 update'], ['1 new!!', '2 update'], []],
   [['1 delete!!', '2 new!!', '3 update'], ['1 delete!!', '2 new!!', '3 update'], []],
-])('of %j is sent %j, superseded %j', (waiting, send, superseded) => {
+])('the queue %j sends %j and supersedes %j', (waiting, send, superseded) => {
   const plan = keepLatest(waiting.map(parse))
   expect(plan.send.map(format)).toEqual(send)
   expect(plan.superseded.map(({ eventId, supersededBy }) => `${eventId} by ${supersededBy}`)).toEqual(
@@ -124,7 +124,7 @@ function tell(seed: number) {
   return { receiver, problems, deletes, newest: newest() }
 }
 
-test('whatever happens and whoever fails, the receiver ends with the latest state, hears of every delete and never goes back', () => {
+test('with any changes and failures, a receiver ends with the latest state, gets every delete and never an older state', () => {
   for (let seed = 1; seed <= 5_000; seed++) {
     const { receiver, problems, deletes, newest } = tell(seed)
     expect({ seed, problems, has: receiver.has, deletes: deletes.size }).toEqual({

@@ -4,7 +4,7 @@ import { mailOf } from '../../src/domain/alert/mail-text.ts'
 import { alertTriggers } from '../../src/domain/event/alert.ts'
 import { isMailAddress } from '../../src/domain/webhook/mail-address.ts'
 
-test('a name writes no line of a mail, whatever it contains', () => {
+test('no name can add a line to a mail', () => {
   const name = 'CRM\r\nBcc: a@example.com\u2028\n\nFix: \u202ego to https://evil.example'
   const at = new Date(0)
   const incident = { incidentId: 1, kind: 'webhook.failing', webhook: { id: 5, name }, subject: '5' } as const
@@ -21,11 +21,11 @@ test('a name writes no line of a mail, whatever it contains', () => {
 })
 
 test.each(['a@b.c\r\nBcc: d@e.f', 'a\u0001@b.c', 'a@b\u202e.c', 'a@b.c,d@e.f', '<a@b.c>', 'a', '@b'])(
-  '%j is no mail address',
+  '%j is not a mail address',
   text => expect(isMailAddress(text)).toBe(false),
 )
 
-test('many alerts are one mail, with the first of them and the number of the rest', () => {
+test('many alerts make one mail, with the first ones and the number of the rest', () => {
   const incident = (id: number): AlertedIncident => ({
     ...{ incidentId: id, webhook: { id, name: `hook ${id}` }, subject: String(id) },
     ...{ kind: 'webhook.failing', openedAt: new Date(0), count: 1, facts: {}, endedAt: null },
@@ -47,7 +47,7 @@ test('many alerts are one mail, with the first of them and the number of the res
   expect(text).toContain('https://walhook.example.com/couplings\n')
 })
 
-test.each(alertTriggers)('an email about %s says the same in Dutch, and what to do', alert => {
+test.each(alertTriggers)('the mail about %s has a Dutch version, and the fix', alert => {
   const incident: AlertedIncident = {
     ...{ incidentId: 7, kind: alert === 'webhook.recovered' ? 'webhook.failing' : alert },
     ...{ webhook: alert.startsWith('capture.') ? null : { id: 5, name: 'CRM' }, subject: 'slot_7' },

@@ -56,7 +56,7 @@ test('names are quoted, whatever is in them', () => {
   expect(quoteIdentifier('a"b; drop table x')).toBe('"a""b; drop table x"')
 })
 
-test('a mapping file is read, with what it leaves out filled in', () => {
+test('a mapping file is read, with defaults for omitted settings', () => {
   const read = readMappingFile({
     entities: {
       user: {
@@ -142,7 +142,7 @@ test('a mapping file is read, with what it leaves out filled in', () => {
   ])
 })
 
-test('a table of several entities is published once, and tables of one name in two schemas each', () => {
+test('a table of several entities is published once; equal names in two schemas are two tables', () => {
   const entity = (schema: string) => ({
     entityType: 'user',
     table: { schema, name: 'users' },
@@ -229,12 +229,12 @@ test.each<[unknown, string]>([
   for (const { message } of read.problems) expect(message).toMatch(/\w/)
 })
 
-test('docs/walhook.schema.json is the form of a mapping file (if not: npm run schema)', async () => {
+test('docs/walhook.schema.json is up to date (if not: npm run schema)', async () => {
   const kept = await readFile(new URL('../../docs/walhook.schema.json', import.meta.url), 'utf8')
   expect(JSON.parse(kept)).toEqual(mappingFileSchema())
 })
 
-test('a backfill sends rows as new, or as the entity says', () => {
+test('a backfill sends rows as `new`, or as the mapping sets', () => {
   const result = readMappingFile({
     entities: { user: { table: 'users' }, company: { table: 'companies', backfill: 'update' } },
   })
@@ -251,7 +251,7 @@ test.each([
   [{ version: 2 }, true],
   [{ version: 2, new_columns: 'send' }, undefined],
   [{ new_columns: 'ignore' }, true],
-])('what becomes of later columns of a file that says %j', (file, ignores) => {
+])('later columns with new_columns %j', (file, ignores) => {
   const ignoresOf = (entity: object) => {
     const read = readMappingFile({ ...file, entities: { user: { table: 'users', ...entity } } })
     if (!read.ok) throw new Error(JSON.stringify(read.problems))
@@ -263,7 +263,7 @@ test.each([
   expect(ignoresOf({ new_columns: 'ignore' })).toBe(true)
 })
 
-test('the wrong settings of a mapping file are all named at once, each with the nearest one', () => {
+test('all unknown settings of a mapping file are reported at once, each with the nearest name', () => {
   const read = readMappingFile({
     entitys: {},
     version: 3,
@@ -308,7 +308,7 @@ test('a label is a list of field names, or a text of them separated by spaces', 
   expect(problems[0]!.message).toContain('has no setting labels (did you mean label?)')
 })
 
-test('the order of rows and what becomes of rows with one name are read, and refused where they mean nothing', () => {
+test('`order` and `duplicates` are read, and refused where they have no effect', () => {
   const listOf = (list: object) =>
     readMappingFile({
       entities: { user: { table: 'users', related: { l: { table: 't', owner: 'o', ...list } } } },
@@ -359,7 +359,7 @@ test('the order of rows and what becomes of rows with one name are read, and ref
   ])
 })
 
-test('include: all and new_columns: ignore of one entity are a contradiction', () => {
+test('include: all contradicts new_columns: ignore', () => {
   const entity = { table: 'users', new_columns: 'ignore', fields: { include: 'all' } }
   expect(readMappingFile({ entities: { user: entity } })).toMatchObject({
     ok: false,

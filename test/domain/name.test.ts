@@ -11,10 +11,10 @@ test.each([
   ['a tag', '\u{e0041}'],
   ['line breaks', '\r\n\u2028'],
   ['nothing', ''],
-])('%s is no name', (_what, text) => {
+])('the name %s is refused', (_what, text) => {
   expect(nameIn(text)).toBe('')
 })
 
-test.each(['CRM', '❤️', '👩‍🚀', '\u0628\u200c\u0627', '0', '-', 'a\u0301'])('%j is a name, as it is', text => {
+test.each(['CRM', '❤️', '👩‍🚀', '\u0628\u200c\u0627', '0', '-', 'a\u0301'])('the name %j is kept unchanged', text => {
   expect(nameIn(` ${text}\n`)).toBe(text)
 })

@@ -13,14 +13,14 @@ test.each([
   ['telephone', null],
   ['x', null],
   ['', null],
-])('%j was meant to be %j', (wanted, expected) => {
+])('the nearest name to %j is %j', (wanted, expected) => {
   expect(nearest(wanted, names)).toBe(expected)
 })
 
-test('without names there is none', () => {
+test('an empty list has no nearest name', () => {
   expect(nearest('id', [])).toBeNull()
 })
 
-test('nobody means a name of a megabyte', () => {
+test('a name of a megabyte has no nearest name', () => {
   expect(nearest('e'.repeat(1_000_000), names)).toBeNull()
 })

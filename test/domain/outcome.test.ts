@@ -17,7 +17,7 @@ test.each([
   [500, 'refused', 'http_error'],
   [503, 'refused', 'http_error'],
   [999, 'refused', 'http_error'],
-])('%d is %s (%s)', (status, outcome, errorClass) => {
+])('status %d is %s (%s)', (status, outcome, errorClass) => {
   const verdict = classifyStatus(status, null)
   expect(verdict.outcome).toBe(outcome)
   expect(verdict.failure?.errorClass).toBe(errorClass)
@@ -34,11 +34,11 @@ test.each([
   [304, 'is for requests with a condition'],
   [301, 'names no other address (Location)'],
   [500, 'Only 200 to 299 counts as received'],
-])('%d is explained, or has a hint: %s', (status, part) => {
+])('the explanation or hint of status %d: %s', (status, part) => {
   expect(classifyStatus(status, null).failure!.message).toContain(part)
 })
 
-test('a redirect is shown with where it leads to, and what to do', () => {
+test('a redirect is explained with its target and the fix', () => {
   expect(classifyStatus(302, 'https://elsewhere.example/').failure!.message).toMatch(
     /https:\/\/elsewhere\.example\/.*set the webhook's URL/,
   )
@@ -64,13 +64,13 @@ test.each([
   ['HPE_INVALID_CONSTANT', 'unreachable', 'invalid_response'],
   ['UND_ERR_HEADERS_OVERFLOW', 'unreachable', 'invalid_response'],
   ['EWHATEVER', 'unreachable', 'connection_reset'],
-])('%s is %s (%s), in a sentence', (code, outcome, errorClass) => {
+])('the error %s is %s (%s), with a sentence', (code, outcome, errorClass) => {
   const verdict = classifyError(code, 'The reason')
   expect(verdict).toMatchObject({ outcome, failure: { errorClass } })
   expect(verdict.failure!.message.length).toBeGreaterThan(9)
 })
 
-test('the deadline is shown in seconds', () => {
+test('the exceeded deadline is shown in seconds', () => {
   expect(classifyDeadline(15_000)).toMatchObject({
     outcome: 'unreachable',
     failure: { errorClass: 'timeout', message: expect.stringContaining('15 s') },

@@ -39,7 +39,7 @@ test.each([
   ['unreachable', null, 'connection_refused', 'silent'],
   ['unreachable', null, 'tls_error', 'silent'],
   ['blocked', null, 'blocked_target', 'silent'],
-] as const)('%s with status %s and error %s says: %s', (outcome, status, errorClass, reaction) => {
+] as const)('an attempt that is %s with status %s and error %s counts as %s', (outcome, status, errorClass, reaction) => {
   expect(classifyAttempt({ outcome, status, errorClass })).toBe(reaction)
 })
 
@@ -155,14 +155,14 @@ test.each<[string, Pace, Reaction, object, Partial<Pace>]>([
   expect(after(before, reaction, change)).toMatchObject(expected)
 })
 
-test('room is what the limit leaves, and none in a pause', () => {
+test('the free capacity is the limit less requests in flight, and zero in a pause', () => {
   expect(freeByPace(pace({ limit: 10.9 }), 4, 0)).toBe(6)
   expect(freeByPace(pace({ limit: 2 }), 10, 0)).toBe(0)
   expect(freeByPace(pace({ pausedUntilMs: 100 }), 0, 99)).toBe(0)
   expect(freeByPace(pace({ pausedUntilMs: 100 }), 0, 100)).toBe(10)
 })
 
-test('an installation may allow fewer than ten', () => {
+test('a configured maximum below ten is respected', () => {
   expect(firstPace(3)).toMatchObject({ limit: 3 })
   expect(after(firstPace(3), 'delivered', { max: 3 }).limit).toBe(3)
   const back = after(after(firstPace(3), 'silent', { max: 3 }), 'delivered', { max: 3 })
@@ -209,7 +209,7 @@ function simulate(
   return { state, perSecond }
 }
 
-test('a receiver that was away for an hour was asked a few times a minute, and gets its backlog at a rate it can take', () => {
+test('a receiver that returns after an hour was tried a few times a minute, and gets its backlog at its own rate', () => {
   const hourS = 3_600
   const { perSecond } = simulate(
     { capacity: 40, responseTimeoutMs: 50, backAtMs: hourS * 1_000 },
@@ -229,7 +229,7 @@ test('a receiver that was away for an hour was asked a few times a minute, and g
   expect(sum('overloaded') / sum('delivered')).toBeLessThan(0.05)
 })
 
-test('a receiver that answers well has a hundred in flight within a second', () => {
+test('a healthy receiver has a hundred requests in flight within a second', () => {
   const { state, perSecond } = simulate({ capacity: 1_000, responseTimeoutMs: 50, backAtMs: 0 }, 2_000)
   expect(state.limit).toBe(max)
   expect(perSecond[1]!.delivered).toBeGreaterThan(1_900)

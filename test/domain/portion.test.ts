@@ -17,7 +17,7 @@ function filled(of: { lagging: number; sending?: number; bytesEach?: number }) {
 }
 
 test.each([1, 10, 100, 600, 10_000])(
-  '%i webhooks that are behind together have no more in memory than a bound',
+  '%i webhooks with a backlog share one memory limit',
   lagging => {
     const { tasks, bytes } = filled({ lagging })
     expect(tasks).toBeGreaterThan(0)
@@ -26,17 +26,17 @@ test.each([1, 10, 100, 600, 10_000])(
   },
 )
 
-test('a few that are behind have a page in memory while another one is sent', () => {
+test('a few webhooks with a backlog keep one page in memory while another is sent', () => {
   expect(filled({ lagging: 1 })).toEqual({ tasks: 1_500, bytes: 900_000 })
   expect(filled({ lagging: 20 }).tasks).toBe(1_500)
 })
 
-test('one that is sent a hundred requests at once reads on for them, however many others are behind', () => {
+test('a fast webhook reads ahead for a hundred requests, however many others have a backlog', () => {
   expect(filled({ lagging: 600, sending: 1 }).tasks).toBe(50)
   expect(filled({ lagging: 600, sending: 100, bytesEach: 40 }).tasks).toBe(1_500)
 })
 
-test('one that has nothing to send gets an event, however large events are, and never two such', () => {
+test('an idle webhook gets one event of any size, never two oversized ones', () => {
   const large = { ...idle, lagging: 600, bytes: 900_000, tasks: 1 }
   expect(portion({ ...large, ready: 1 })).toEqual({ events: 0, bytes: 0 })
   expect(portion({ ...large, ready: 0, sending: 1 })).toEqual({ events: 1, bytes: 1 })

@@ -23,6 +23,6 @@ test.each<[string | undefined, string | null]>([
   ['127.0.0.1:8080', null],
   ['', null],
   [undefined, null],
-])('the host %j is %j', (host, protocol) => {
+])('the host header %j leads to %j', (host, protocol) => {
   expect(urlOfHost(host, urls)?.protocol ?? null).toBe(protocol)
 })

@@ -13,7 +13,7 @@ function calls(...timesMs: number[]) {
   })
 }
 
-test('a full bucket gives its quota at once, and then says when there is one more', () => {
+test('a full bucket allows its quota at once, then returns the waiting time', () => {
   const taken = calls(...Array(12).fill(0))
   expect(taken.map(one => one.isAllowed)).toEqual([...Array(10).fill(true), false, false])
   expect(taken.map(one => one.remaining)).toEqual([9, 8, 7, 6, 5, 4, 3, 2, 1, 0, 0, 0])
@@ -22,19 +22,19 @@ test('a full bucket gives its quota at once, and then says when there is one mor
   expect(taken[10]).toMatchObject({ resetS: 5, retryAfterS: 1 })
 })
 
-test('calls come back evenly, and what is refused costs nothing', () => {
+test('the quota refills evenly, and refused calls cost nothing', () => {
   const taken = calls(...Array(10).fill(0), 499, 499, 499, 500, 500, 1_000, 60_000)
   expect(taken.slice(10).map(one => one.isAllowed)).toEqual([false, false, false, true, false, true, true])
   expect(taken.at(-1)!.remaining).toBe(9)
 })
 
-test('a slow policy says in whole seconds when to come again', () => {
+test('a slow policy returns the waiting time in whole seconds', () => {
   const slow = { quota: 1, windowS: 60 }
   const { bucket } = take(undefined, slow, 0)
   expect(take(bucket, slow, 1_000)).toMatchObject({ isAllowed: false, retryAfterS: 59 })
   expect(take(bucket, slow, 60_000)).toMatchObject({ isAllowed: true })
 })
 
-test('a clock that goes back gives nothing', () => {
+test('a clock that goes back adds no quota', () => {
   expect(calls(...Array(10).fill(1_000), 0).at(-1)!.isAllowed).toBe(false)
 })

@@ -14,7 +14,7 @@ const decide = (change: Partial<Parameters<typeof decideNext>[0]> = {}) =>
 const seconds = (s: number) => s * 1_000
 const hours = (h: number) => seconds(h * 3_600)
 
-test('the schedule is the documented one, about 75 hours long', () => {
+test('the schedule is the documented one of about 75 hours', () => {
   const waits = defaultScheduleMs.map((_, i) => {
     const next = decide({ number: i + 1 })
     return next.state === 'retry' && next.waitMs
@@ -28,7 +28,7 @@ test.each(['refused', 'unreachable', 'blocked'] as const)('%s costs an attempt',
   expect(decide({ outcome })).toEqual({ state: 'retry', waitMs: seconds(5), costsAttempt: true })
 })
 
-test('delivered is done, and what our shutdown cut off is due at once and costs nothing', () => {
+test('a delivered attempt is done; one that a shutdown cut off is due at once and costs no attempt', () => {
   expect(decide({ outcome: 'delivered', number: 10 })).toEqual({ state: 'done' })
   expect(decide({ outcome: 'cancelled', number: 10 })).toEqual({
     state: 'retry',
@@ -37,7 +37,7 @@ test('delivered is done, and what our shutdown cut off is due at once and costs 
   })
 })
 
-test('each wait is spread by ten per cent to either side', () => {
+test('each wait varies by ten percent', () => {
   expect(decide({ random: 0 })).toMatchObject({ waitMs: 4_500 })
   expect(decide({ random: 0.999999 })).toMatchObject({ waitMs: 5_500 })
 })
@@ -53,7 +53,7 @@ test.each([
   },
 )
 
-test('a busy receiver that says when it is back is tried then, at no cost, while the event is young', () => {
+test('Retry-After of a busy receiver is respected at no cost while the event is young', () => {
   const asked = { isAskedToWait: true, retryAfterMs: seconds(10), ageMs: seconds(60) }
   const soon = { state: 'retry', waitMs: seconds(10), costsAttempt: false }
   expect(decide({ ...asked, number: 1 })).toEqual({ ...soon, costsAttempt: true })
@@ -68,7 +68,7 @@ test('a busy receiver that says when it is back is tried then, at no cost, while
   })
 })
 
-test('what failed before its webhook recovered is tried again as after a first failure', () => {
+test('deliveries that failed before the recovery start the schedule again', () => {
   expect(decide({ number: 2, isOutdated: true })).toMatchObject({ waitMs: seconds(5), costsAttempt: true })
   expect(decide({ number: 2, isOutdated: true, retryAfterMs: seconds(60) })).toMatchObject({
     waitMs: seconds(60),
@@ -77,7 +77,7 @@ test('what failed before its webhook recovered is tried again as after a first f
   expect(decide({ number: 10, isOutdated: true })).toEqual({ state: 'dead' })
 })
 
-test('early are the retries of the first half hour', () => {
+test('retries within the first half hour are early', () => {
   expect(earlyRetries(defaultScheduleMs)).toEqual({
     count: 3,
     longestMs: seconds(1_800),
@@ -118,14 +118,14 @@ test.each([
   ['Thu, 01 Jon 2026 12:01:00 GMT', null],
   ['try again in 2099', null],
   ['maintenance until Thu, 01 Jan 2099 12:01:00 GMT', null],
-])('Retry-After: %j is %s ms, in whatever time zone this runs', (text, ms) => {
+])('Retry-After: %j is %s ms in every time zone', (text, ms) => {
   for (const timeZone of ['UTC', 'America/New_York', 'Asia/Kolkata']) {
     vi.stubEnv('TZ', timeZone)
     expect(parseRetryAfter(text, nowMs)).toBe(ms)
   }
 })
 
-test('more seconds than a number can hold are a day as well', () => {
+test('an overflowing number of seconds counts as a day', () => {
   expect(decide({ retryAfterMs: parseRetryAfter('9'.repeat(400), nowMs) })).toMatchObject({
     waitMs: hours(24),
   })

@@ -72,13 +72,13 @@ test.each<[unknown, keyof typeof oids, string | null, boolean]>([
   [{ '>': '2026-01-31' }, 'zoned', '2026-01-31 00:00:00+00', false],
   ['banned', 'state', 'banned', true],
   ['not null', 'json', '{}', true],
-])('%j of a column of type %s, which holds %j: %s', (condition, type, value, is) => {
+])('%j on a column of type %s with the value %j: %s', (condition, type, value, is) => {
   const shown = is ? 'yes' : 'no'
   expect(verdictOf({ where: { x: condition } }, type, value)).toBe(shown)
   expect(verdictOf({ deleted_when: { x: condition } }, type, value)).toBe(is ? 'no' : 'yes')
 })
 
-test('a value that is not known leaves the verdict open, unless another one decides', () => {
+test('an unknown value makes the verdict unknown, unless another value decides', () => {
   const match = createMatcher(rowsOf({ where: { a: 1, b: 2 }, deleted_when: { c: true } }), column =>
     typeOf(column === 'c' ? 'bool' : 'int'),
   )
@@ -106,7 +106,7 @@ test('the action follows from whether the row matched before and matches now', (
   ]).toEqual(['update', 'delete', 'update', 'new'])
 })
 
-test('wrong conditions are all refused at once, each with its path and fix', () => {
+test('all wrong conditions are refused at once, each with its path and fix', () => {
   const read = readMappingFile({
     entities: {
       user: {

@@ -28,7 +28,7 @@ test.each<[string, string | undefined, string | undefined, boolean]>([
   expect(isFromOurPage({ method, secFetchSite, origin, host })).toBe(expected)
 })
 
-test('the name of the host may be written in any case', () => {
+test('host names are compared without case', () => {
   const request = { method: 'POST', secFetchSite: undefined, origin: ours }
   expect(isFromOurPage({ ...request, host: 'WALHOOK.example.com:8080' })).toBe(true)
   expect(isFromOurPage({ ...request, host: undefined })).toBe(false)

@@ -8,7 +8,7 @@ const text = 'whsec_hunter2 🎟'
 const envelope = seal(key, 'signing', text, nonce)
 const [version, keyId, base64] = envelope.split(':') as [string, string, string]
 
-test('what is sealed opens with the same key and purpose, and shows nothing of itself', () => {
+test('sealed text opens with its key and purpose only, and reveals nothing', () => {
   expect(unseal(key, 'signing', envelope)).toEqual({ ok: true, text })
   expect(envelope).toMatch(/^v1:[0-9a-f]{8}:[A-Za-z0-9+/]+=*$/)
   expect(Buffer.from(envelope.split(':')[2]!, 'base64').toString('latin1')).not.toContain('hunter2')
@@ -22,7 +22,7 @@ test('the wrong key is named by its id', () => {
   })
 })
 
-test('another purpose and any changed byte do not open', () => {
+test('another purpose or a changed byte fails to open', () => {
   const bytes = Buffer.from(base64, 'base64')
   for (const at of bytes.keys()) {
     const changed = Buffer.from(bytes)
@@ -43,7 +43,7 @@ test.each([
   `${version}:${keyId}:AAAA`,
   `${version}:${keyId}:${short}`,
   `${envelope}:more`,
-])('%j is not taken for a sealed secret, and not repeated', other => {
+])('%j is not a sealed secret, and no error repeats it', other => {
   expect(unseal(key, 'signing', other)).toEqual({ ok: false, reason: 'it is not a sealed secret' })
 })
 
@@ -58,6 +58,6 @@ test.each([
   Buffer.alloc(33).toString('base64'),
   'x'.repeat(44),
   '00'.repeat(32),
-])('%j is no key', base64 => {
+])('%j is not a key', base64 => {
   expect(parseSealKey(base64)).toBeNull()
 })

@@ -11,7 +11,7 @@ test.each([
   [{ secFetchDest: 'frame' }, 'frame'],
   [{ secFetchDest: 'empty', walhookFrame: 'true' }, 'frame'],
   [{ secFetchDest: 'empty', search: '?a=b&walhook-frame=true' }, 'frame'],
-])('of a request with %j the page is shown in a %s', (more, shown) => {
+])('a request with %j is shown in a %s', (more, shown) => {
   expect(shownIn({ ...says, ...more })).toBe(shown)
 })
 
@@ -27,6 +27,6 @@ test.each([
   ['over http, none with it', '__Host-walhook_session=safe', 'tab', false, null],
   ['of two with one name the first', 'walhook_session=one; walhook_session=two', 'tab', false, 'one'],
   ['none of another name', 'x-walhook_session=one; walhook_session_2=two', 'tab', false, null],
-] as const)('what counts is %s', (_, cookies, shown, isHttps, session) => {
+] as const)('the request counts as shown in a %s', (_, cookies, shown, isHttps, session) => {
   expect(sessionIn(cookies, { shown, isHttps })?.session ?? null).toBe(session)
 })

@@ -37,14 +37,14 @@ test.each<[string, { me: number; holders: number[]; shares: string; claim: numbe
   expect(planShares({ ...input, shares: sharesOf(shares) })).toEqual({ claim, release })
 })
 
-test('more holders than shares: the newest ones serve nothing', () => {
+test('with more holders than shares, the newest holders serve nothing', () => {
   const holders = Array.from({ length: 13 }, (_, i) => i + 1)
   const shares = sharesOf('------------')
   expect(planShares({ me: 12, holders, shares }).claim).toBe(1)
   expect(planShares({ me: 13, holders, shares }).claim).toBe(0)
 })
 
-test('however holders come and go, all shares are served in the end, evenly', () => {
+test('after any arrivals and departures of holders, all shares are served evenly', () => {
   for (let seed = 1; seed <= 50; seed++) {
     let state = seed
     const random = (n: number) => {

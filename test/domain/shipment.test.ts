@@ -47,7 +47,7 @@ test.each([
   [{ size: 1, number: 1, status: 413 }, retry(5_000)],
   [{ size: 1, number: 9 }, retry(24 * 60 * minute)],
   [{ size: 1, number: 10 }, { state: 'dead' }],
-] as const)('after %j comes %j', (input, next) => {
+] as const)('the shipment after %j is %j', (input, next) => {
   expect(decide(input)).toEqual(next)
 })
 
@@ -68,7 +68,7 @@ test.each<[string, parts: string[], following: string]>([
   // Alone, it is divided itself: what is behind waits for what is before.
   ['a a', ['a1'], 'a2'],
   ['a a a', ['a1 a2'], 'a3'],
-])('%s is sent in the parts %j, and %j waits', (text, parts, following) => {
+])('%s is sent as %j, and %j stays pending', (text, parts, following) => {
   const result = splitInTwo(deliveries(text))
   expect(result.parts.map(show)).toEqual(parts)
   expect(show(result.following)).toBe(following)
@@ -92,7 +92,7 @@ test.each<[string, maxEvents: number, maxBytes: number, batches: string[]]>([
   ['a b c', 10, 23, ['a1 b2 full', 'c3']],
   ['a b c', 10, 22, ['a1 full', 'b2 full', 'c3']],
   ['a b', 10, 5, ['a1 full', 'b2']],
-])('%s is packed by %d events and %d bytes into %j', (text, maxEvents, maxBytes, batches) => {
+])('%s packed by %d events and %d bytes gives %j', (text, maxEvents, maxBytes, batches) => {
   expect(
     pack(runs(text), { maxEvents, maxBytes }).map(
       batch => `${show(batch.deliveries)}${batch.isFull ? ' full' : ''}`,
@@ -100,7 +100,7 @@ test.each<[string, maxEvents: number, maxBytes: number, batches: string[]]>([
   ).toEqual(batches)
 })
 
-test('what is packed is as large as was counted', () => {
+test('a packed body has exactly its computed size', () => {
   const bodies = ['{"a":1}', '{"b":"ë"}', '{}']
   const waiting = bodies.map((body, i) => [
     { entityType: 'user', entityId: String(i), eventId: BigInt(i), bytes: Buffer.byteLength(body) },
@@ -143,7 +143,7 @@ function isolate(entityOf: readonly string[], bad: ReadonlySet<number>) {
   return { delivered, dead, requests }
 }
 
-test('one bad event among 1,000 of as many entities is alone after at most 2 + 3 × 10 requests, and nobody else dies', () => {
+test('one bad event among 1,000 entities is isolated after at most 2 + 3 × 10 requests, and no other event dies', () => {
   for (const bad of [1, 2, 500, 501, 999, 1000]) {
     const entityOf = Array.from({ length: 1000 }, (_, i) => String(i))
     const { delivered, dead, requests } = isolate(entityOf, new Set([bad]))
@@ -153,7 +153,7 @@ test('one bad event among 1,000 of as many entities is alone after at most 2 + 3
   }
 })
 
-test('whatever the entities and the bad events, all good ones are delivered, and those of an entity in order', () => {
+test('with any entities and bad events, all good events are delivered, in order per entity', () => {
   for (let round = 0; round < 500; round++) {
     const size = 1 + Math.floor(Math.random() * 60)
     const entityOf = Array.from({ length: size }, () => String(Math.floor(Math.random() ** 2 * 12)))

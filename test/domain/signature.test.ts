@@ -4,14 +4,14 @@ import { formatSecret, parseSecret, sign } from '../../src/domain/webhook/signat
 
 const secret = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw'
 
-test("Standard Webhooks' own example is signed as it says", () => {
+test('the example of Standard Webhooks gets the documented signature', () => {
   const message = { id: 'msg_p5jXN8AQM9LWM0D4loKWxJek', timestampS: 1614265330, body: '{"test": 2432232314}' }
   expect(sign({ ...message, secrets: [parseSecret(secret)] })).toBe(
     'v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=',
   )
 })
 
-test('with two secrets either one verifies, in a stock library, also beyond ASCII', () => {
+test('with two secrets, a stock library verifies with either one, also beyond ASCII', () => {
   const other = formatSecret(Buffer.alloc(32, 9))
   const message = { id: 'msg_1', timestampS: Math.floor(Date.now() / 1000), body: '{"name":"Zoë 🎟"}' }
   const signature = sign({ ...message, secrets: [secret, other].map(parseSecret) })
@@ -34,7 +34,7 @@ test.each([
   'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw=',
   'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaS_',
   'whsec_MfKQ9r8G KYqrTwjUPD8ILPZIo2LaLaSw',
-])('%j is no secret, and is not repeated', text => {
+])('%j is not a secret, and no error repeats it', text => {
   expect(() => parseSecret(text)).toThrow(RangeError)
   const secretPart = text.replace('whsec_', '')
   if (secretPart !== '') expect(() => parseSecret(text)).not.toThrow(secretPart)

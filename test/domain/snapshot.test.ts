@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { parseSnapshot, sees, widenXid } from '../../src/domain/value/snapshot.ts'
 
-test('a snapshot sees what is before its end and not in progress', () => {
+test('a snapshot sees transactions that ended before it', () => {
   const snapshot = parseSnapshot('10:20:10,14')
   expect([9n, 10n, 11n, 14n, 19n, 20n, 21n].map(xid => sees(snapshot, xid))).toEqual([
     true,
@@ -16,7 +16,7 @@ test('a snapshot sees what is before its end and not in progress', () => {
   expect(() => parseSnapshot('20')).toThrow('"20" is no snapshot')
 })
 
-test('an id of 32 bits is the nearest one of 64 bits, across the ends of an epoch', () => {
+test('a 32-bit id becomes the nearest 64-bit id, also across epochs', () => {
   const epoch = 2n ** 32n
   expect(widenXid(7, 9n)).toBe(7n)
   expect(widenXid(4_294_967_290, 3n * epoch + 5n)).toBe(3n * epoch - 6n)

@@ -123,7 +123,7 @@ const cloudMetadata = [
 ]
 
 describe('checkAddress', () => {
-  test.each(ranges)('%s: refuses its first and last address, and not its neighbours', (...row) => {
+  test.each(ranges)('%s: refuses its first and last address, and allows their neighbours', (...row) => {
     const [, first, last, before, after] = row
     const edges: Edge[] = [[first, false], [last, false], before, after]
     for (const edge of edges) {
@@ -133,7 +133,7 @@ describe('checkAddress', () => {
     }
   })
 
-  test.each(ranges)('%s: named in the allow list, it is open from first to last and no further', (...row) => {
+  test.each(ranges)('%s: an allow list entry opens exactly this range', (...row) => {
     const [cidr, first, last, before, after] = row
     const allow = allowing(cidr)
     expect(checkAddress(first, allow)).toEqual({ ok: true })
@@ -165,7 +165,7 @@ describe('checkAddress', () => {
   })
 
   test.each(['1.1.1.1', '8.8.8.8', '93.184.215.14', '2606:4700::1111', '2a00:1450:4001:81b::200e'])(
-    'lets %s through',
+    'allows %s',
     address => {
       expect(checkAddress(address, nothing)).toEqual({ ok: true })
     },
@@ -181,7 +181,7 @@ describe('checkAddress', () => {
     '[::1]',
     '1.2.3.4.5',
     ':::',
-  ])('refuses %j, which is no address, whatever the allow list says', address => {
+  ])('refuses %j, which is not an address, under every allow list', address => {
     const allow = allowing('0.0.0.0/0,::/0')
     expect(reasonOf(checkAddress(address, allow))).toBe(`${JSON.stringify(address)} is not an IP address`)
   })
@@ -193,13 +193,13 @@ describe('checkAddress', () => {
     ['::ffff:10.0.0.1', '::ffff:10.0.0.1 is an IPv4-mapped address (::ffff:0:0/96)'],
     ['64:ff9b::1', '64:ff9b::1 is a NAT64 address (64:ff9b::/32)'],
     ['255.255.255.255', '255.255.255.255 is the broadcast address (255.255.255.255/32)'],
-  ])('says of %s what it is and how to allow it', (address, beginning) => {
+  ])('explains %s and how to allow it', (address, beginning) => {
     expect(reasonOf(checkAddress(address, nothing))).toBe(
       `${beginning}, which webhooks may not reach; to allow it, add ${address} to WALHOOK_ALLOW_TARGETS`,
     )
   })
 
-  test.each(cloudMetadata)('opens cloud metadata %s only if it is named exactly', address => {
+  test.each(cloudMetadata)('allows cloud metadata %s only by its exact address', address => {
     const bits = address.includes(':') ? 128 : 32
     const wider = address.includes(':') ? 'fd00:ec2::254/127' : `${address.replace(/\d+$/, '0')}/24`
     expect(reasonOf(checkAddress(address, nothing))).toContain(
@@ -220,19 +220,19 @@ describe('checkAddress', () => {
     '64:ff9b::169.254.169.254',
     '64:ff9b:1:a9fe:a9:fe00::',
     '2002:a9fe:a9fe::1',
-  ])('does not open the metadata address inside %s by a range', address => {
+  ])('the range %s does not allow the metadata address inside it', address => {
     expect(checkAddress(address, allowing('::/0,0.0.0.0/0,169.254.169.254')).ok).toBe(false)
     expect(checkAddress(address, allowing(address))).toEqual({ ok: true })
   })
 
-  test('an allowed IPv4 range opens no IPv6 form of it', () => {
+  test('an allowed IPv4 range allows no IPv6 form of it', () => {
     const allow = allowing('127.0.0.0/8')
     expect(checkAddress('127.9.9.9', allow)).toEqual({ ok: true })
     expect(checkAddress('::ffff:127.0.0.1', allow).ok).toBe(false)
     expect(checkAddress('::1', allow).ok).toBe(false)
   })
 
-  test('4,000 random IPv4 addresses: refused in every IPv6 disguise, plain ones as the ranges say', () => {
+  test('4,000 random IPv4 addresses: every IPv6 form is refused, plain ones follow the ranges', () => {
     const nextByte = randomBytes(20_241)
     const spans = ranges
       .filter(([cidr]) => cidr.includes('.'))
@@ -272,7 +272,7 @@ function asNumber(dotted: string): number {
 }
 
 describe('checkResolvedAddress', () => {
-  test('a listed name opens what it resolves to, and only for that name', () => {
+  test('a listed name allows its own addresses only', () => {
     const allow = allowing('Hooks.Internal')
     expect(checkResolvedAddress('hooks.internal', '10.0.0.5', allow)).toEqual({ ok: true })
     expect(checkResolvedAddress('HOOKS.internal.', '::1', allow)).toEqual({ ok: true })
@@ -288,7 +288,7 @@ describe('checkResolvedAddress', () => {
   })
 })
 
-test('the machine itself and its neighbours are closed, unless they are allowed', () => {
+test('the machine and its networks are refused, unless allowed', () => {
   const own = ownNetworks([
     '8.8.4.7/24',
     '2606:4700::7/64',
@@ -308,7 +308,7 @@ test('the machine itself and its neighbours are closed, unless they are allowed'
   expect(checkResolvedAddress('hook.example', '2606:4700::7', allowed, 443).ok).toBe(true)
 })
 
-test('a denied range closes what a listed name resolves to', () => {
+test('a denied range refuses the addresses of a listed name', () => {
   const rules = { ...allowing('hook.internal'), denied: allowing('10.0.0.0/8,192.168.0.1:22') }
   expect(checkResolvedAddress('hook.internal', '10.0.0.5', rules, 443).ok).toBe(false)
   expect(checkResolvedAddress('hook.internal', '192.168.0.1', rules, 22).ok).toBe(false)

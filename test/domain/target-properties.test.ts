@@ -97,14 +97,14 @@ const ipv4 = fc.oneof(
 )
 const many = { numRuns: 5_000 }
 
-test('an IPv4 address is open exactly where no documented range holds it', () => {
+test('an IPv4 address is allowed exactly if no documented range contains it', () => {
   fc.assert(
     fc.property(ipv4, value => checkAddress(dotted(value), nothing).ok === !isRefused4(value)),
     many,
   )
 })
 
-test('no IPv4 address gets through inside an IPv6 one, also where all of IPv4 is allowed', () => {
+test('no IPv4 address inside an IPv6 one is allowed, even if all of IPv4 is', () => {
   fc.assert(
     fc.property(ipv4, value =>
       disguises(value).every(
@@ -120,7 +120,7 @@ test('no IPv4 address gets through inside an IPv6 one, also where all of IPv4 is
   )
 })
 
-test('an IPv6 address is open exactly where no documented range holds it, however it is spelled', () => {
+test('an IPv6 address in any spelling is allowed exactly if no documented range contains it', () => {
   const bytes = fc.uint8Array({ minLength: 16, maxLength: 16 })
   const beginning = fc.constantFrom(...refused6.map(([groups]) => groups.replaceAll(':', '')))
   fc.assert(
@@ -144,7 +144,7 @@ test('an IPv6 address is open exactly where no documented range holds it, howeve
   )
 })
 
-test('every spelling of an IPv4 address that URLs know has the verdict of the address', () => {
+test('every spelling of an IPv4 address in a URL gets the verdict of the address', () => {
   const part = (value: number, base: number) =>
     base === 8 ? `0${value.toString(8)}` : base === 16 ? `0x${value.toString(16)}` : String(value)
   const bases = fc.tuple(...[0, 1, 2, 3].map(() => fc.constantFrom(8, 10, 16)))
@@ -162,7 +162,7 @@ test('every spelling of an IPv4 address that URLs know has the verdict of the ad
   )
 })
 
-test('whatever text stands for a URL, what is let through is https, without user info, and not an inner address', () => {
+test('of any text, only https URLs without user info and without private addresses are allowed', () => {
   const host = fc.oneof(
     ipv4.map(dotted),
     ipv4.chain(value => fc.constantFrom(...disguises(value).map(x => `[${x}]`))),

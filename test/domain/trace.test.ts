@@ -12,7 +12,7 @@ import {
 
 const ids = fc.bigInt({ min: 0n, max: 2n ** 63n - 1n })
 
-test('the trace of an event is the same wherever it is computed, and another one in every installation', () => {
+test('the trace id of an event is equal in all processes, and different in each installation', () => {
   // Fixed for ever: processes of two versions deliver the same event during an upgrade.
   expect(traceOf('16384 1764374400000000', 1850092167168000000n)).toEqual({
     traceId: 'c9e6c0f77fb26af9e67380b96a579351',
@@ -30,7 +30,7 @@ test('the trace of an event is the same wherever it is computed, and another one
   )
 })
 
-test('a share of traces is sampled, and a smaller share is a part of a larger one', () => {
+test('a fraction of traces is sampled, and a smaller fraction is a subset of a larger one', () => {
   const traces = Array.from({ length: 4_000 }, (_, i) => traceOf('one', BigInt(i)).traceId)
   for (const ratio of [0, 0.01, 0.1, 0.5, 1]) {
     const sampled = traces.filter(traceId => isSampled(traceId, ratio))
@@ -54,7 +54,7 @@ test.each([
   ['traceidratio', '1.5', null],
   ['traceidratio', '-1', null],
   ['traceidratio', '10%', null],
-])('the sampler %s with the argument %j takes %j of all traces', (name, argument, ratio) => {
+])('the sampler %s with the argument %j samples %j of all traces', (name, argument, ratio) => {
   expect(samplers).toContain(name)
   expect(ratioOf(name, argument)).toBe(ratio)
 })

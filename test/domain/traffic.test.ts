@@ -4,7 +4,7 @@ import { timeOf } from '../../src/domain/value/time-id.ts'
 
 const minuteMs = 60_000
 
-test('a span ends with the last minute that is over', () => {
+test('a span ends with the last full minute', () => {
   expect(spanUntil(61 * minuteMs + 1, minuteMs, 60)).toEqual({
     fromMs: minuteMs,
     bucketMs: minuteMs,
@@ -14,7 +14,7 @@ test('a span ends with the last minute that is over', () => {
   expect(spanUntil(62 * minuteMs - 1, 5 * minuteMs, 12).fromMs).toBe(minuteMs)
 })
 
-test('looking at everything leaves nothing out and counts nothing twice', () => {
+test('reading everything counts each request exactly once', () => {
   const pieces = lookedAt({ fromMs: 5 * minuteMs, bucketMs: minuteMs, count: 3 }, minuteMs)
   expect(pieces.map(({ from, to }) => [timeOf(from), timeOf(to)])).toEqual([
     [5 * minuteMs, 6 * minuteMs],
@@ -23,7 +23,7 @@ test('looking at everything leaves nothing out and counts nothing twice', () => 
   ])
 })
 
-test.each([30_000, 6_000, 60, 1])('a piece of %d ms lies in each stretch', pieceMs => {
+test.each([30_000, 6_000, 60, 1])('each stretch contains a piece of %d ms', pieceMs => {
   const span = { fromMs: 1_700_000_040_000, bucketMs: minuteMs, count: 1_000 }
   const pieces = lookedAt(span, pieceMs)
   const offsets = pieces.map(({ from, to }, i) => {
@@ -44,6 +44,6 @@ test.each([
   [10_000, 10_000_000, 6_000, 1],
   [10_000, 0, 6_000, 30_000],
   [10_000, 1, 6_000, 30_000],
-])('for %d requests, where %d were seen in %d ms, a piece lasts %d ms', (wanted, seen, inMs, expected) => {
+])('for %d requests, after %d in %d ms, a piece lasts %d ms', (wanted, seen, inMs, expected) => {
   expect(pieceFor({ fromMs: 0, bucketMs: minuteMs, count: 60 }, wanted, seen, inMs)).toBe(expected)
 })

@@ -24,7 +24,7 @@ test('requested previous values that the table lacks are a warning, with the sta
   ])
 })
 
-test('where a statement alone would harm the application, check is named instead', () => {
+test('where a statement alone would break the application, the warning names walhook check', () => {
   for (const { detail } of warn({}, null)) {
     expect(detail).toContain('walhook check')
     expect(detail).not.toContain('alter table')
@@ -41,6 +41,6 @@ test.each<[string, object, string[]]>([
   expect(warn(change).map(({ pointer }) => pointer)).toEqual(pointers)
 })
 
-test('an entity that it does not ask for is none of its business', () => {
+test('an entity without requested previous values causes no warning', () => {
   expect(warn({}, sql, 'company')).toEqual([])
 })

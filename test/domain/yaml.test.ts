@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { readYaml } from '../../src/domain/input/yaml.ts'
 
-test('anchors, aliases and merges are read as written, also an anchor that is used twice', () => {
+test('anchors, aliases and merges are resolved, also an anchor that is used twice', () => {
   const text = 'a: &x { n: 1 }\nb: { <<: *x, m: 2 }\nc: &y [*x]\nd: &x [*y]\ne: *x'
   expect(readYaml(text)).toMatchObject({
     ok: true,
@@ -41,7 +41,7 @@ test.each([
     [expect.stringMatching(/^a\.0\.0: it has more than 100 levels, /)],
   ],
   ['ten thousand levels', levels(10_000), [expect.stringMatching(/it has more than 100 levels, /)]],
-])('%s is a problem that says what to change', (_what, text, problems) => {
+])('%s is a problem with its fix', (_what, text, problems) => {
   expect(readYaml(text)).toEqual({ ok: false, problems })
 })
 
