@@ -15,6 +15,9 @@ test.each([
   expect(nameIn(text)).toBe('')
 })
 
-test.each(['CRM', '❤️', '👩‍🚀', '\u0628\u200c\u0627', '0', '-', 'a\u0301'])('the name %j is kept unchanged', text => {
-  expect(nameIn(` ${text}\n`)).toBe(text)
-})
+test.each(['CRM', '❤️', '👩‍🚀', '\u0628\u200c\u0627', '0', '-', 'a\u0301'])(
+  'the name %j is kept unchanged',
+  text => {
+    expect(nameIn(` ${text}\n`)).toBe(text)
+  },
+)

@@ -39,9 +39,12 @@ test.each([
   ['unreachable', null, 'connection_refused', 'silent'],
   ['unreachable', null, 'tls_error', 'silent'],
   ['blocked', null, 'blocked_target', 'silent'],
-] as const)('an attempt that is %s with status %s and error %s counts as %s', (outcome, status, errorClass, reaction) => {
-  expect(classifyAttempt({ outcome, status, errorClass })).toBe(reaction)
-})
+] as const)(
+  'an attempt that is %s with status %s and error %s counts as %s',
+  (outcome, status, errorClass, reaction) => {
+    expect(classifyAttempt({ outcome, status, errorClass })).toBe(reaction)
+  },
+)
 
 test.each<[string, Pace, Reaction, object, Partial<Pace>]>([
   ['it begins at 10 and grows with each delivery', pace(), 'delivered', {}, { limit: 11 }],
