@@ -19,7 +19,7 @@ const typed = [
 ] as const
 const last = async () => (await at.call('GET', '/api/webhooks?limit=100')).json.data.at(-1)
 
-test('whoever chooses everything does not ask for alerts', async () => {
+test('choosing all triggers does not include alerts', async () => {
   await at.post('/couplings/new', [
     ...typed,
     ['key', 'a'],
@@ -61,7 +61,7 @@ test('alerts and addresses are chosen in the form, and shown again in both langu
   expect(wrong.text).toContain('is not an email address')
 })
 
-test('alerts are found among the events by subject and kind, on the page and by the API', async () => {
+test('the event list finds alerts by subject and kind, on the page and in the API', async () => {
   const id = await at.webhook(['webhook.failing'])
   await noteIncidents(at.outbox.pool, [{ kind: 'webhook.failing', of: id }])
   const [incident] = (await at.call('GET', '/api/alerts')).json.data

@@ -26,7 +26,7 @@ const rows = (text: string) =>
       .trim(),
   )
 
-test('every action that is recorded has its words', () => {
+test('each audited action has a text', () => {
   expect(Object.keys(en.audit.actions).sort()).toEqual([...auditActions].sort())
 })
 
@@ -35,7 +35,7 @@ test('an empty audit log says what it will contain', async () => {
   expect((await at.get('/audit?webhook=1')).text).toContain('No changes yet')
 })
 
-test('who changed what, from what to what, the newest first', async () => {
+test('the audit log shows who changed what, with old and new values, newest first', async () => {
   const id = await create('CRM')
   await at.call('PATCH', `/api/webhooks/${id}`, { is_active: false, triggers: ['user.new', 'user.delete'] })
   await at.call('GET', `/api/webhooks/${id}/secret`)
@@ -48,7 +48,7 @@ test('who changed what, from what to what, the newest first', async () => {
   )
 })
 
-test('what somebody has typed stays text, and no secret is shown', async () => {
+test('user input is escaped, and no secret is shown', async () => {
   const id = await create(html)
   const { secret } = (await at.call('GET', `/api/webhooks/${id}/secret`)).json
   await at.call('PATCH', `/api/webhooks/${id}`, { name: `${html} ${secret}` })
@@ -65,7 +65,7 @@ test('what somebody has typed stays text, and no secret is shown', async () => {
   expect(text).toContain('(secret)')
 })
 
-test('only what concerns a webhook is shown where that is asked for, also of one that was deleted', async () => {
+test('the audit log can be limited to one webhook, also a deleted one', async () => {
   const [crm, erp] = [await create('CRM'), await create('ERP')]
   await at.call('DELETE', `/api/webhooks/${crm}`)
   const all = (await at.get('/audit')).text
@@ -77,7 +77,7 @@ test('only what concerns a webhook is shown where that is asked for, also of one
   expect(ofDeleted).toContain(`Showing only “webhook ${crm}, deleted”.`)
 })
 
-test('older records are on the next page, and a filter goes along', async () => {
+test('older records are on the next page, which keeps the filter', async () => {
   const id = await create('CRM')
   await at.outbox.pool.query(
     `insert into walhook.audit (actor_kind, actor, action, webhook_id, changes)

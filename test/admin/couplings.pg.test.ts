@@ -55,7 +55,7 @@ async function attempted(id: number, outcome: 'delivered' | 'refused', ageMs: nu
   )
 }
 
-test('the list teaches where it is empty, and a viewer is offered nothing that would be refused', async () => {
+test('an empty list explains itself, and a viewer sees no action that would be refused', async () => {
   expect((await at.get('/couplings')).text).toContain('Ask the other system for its endpoint URL.')
   const viewed = (await at.get('/couplings', 'viewer')).text
   expect(viewed).not.toContain('/couplings/new')
@@ -68,7 +68,7 @@ test('the list teaches where it is empty, and a viewer is offered nothing that w
   expect((await at.get(`/couplings/${id}`, 'operator')).text).toContain(`/couplings/${id}/test`)
 })
 
-test('the list is found by name or URL, and what is looked for is text', async () => {
+test('the list can be searched by name and URL, and the search text is escaped', async () => {
   await create({ name: 'Percent 100%' })
   await create({ name: 'Other', url: `${receiver.url}/special_path` })
   const names = async (search: string) =>
@@ -86,7 +86,7 @@ test('the list is found by name or URL, and what is looked for is text', async (
   expect((await at.get(`/couplings?${new URLSearchParams({ search: html })}`)).text).not.toContain('<img')
 })
 
-test('each webhook shows how it is: its state, its last request, what failed in 24 hours and what waits', async () => {
+test('each webhook shows its state, last request, failures in 24 hours and backlog', async () => {
   const { id } = await create()
   await attempted(id, 'delivered', 5 * 3_600_000, 3)
   await attempted(id, 'refused', 60_000, 1)
@@ -116,7 +116,7 @@ test('each webhook shows how it is: its state, its last request, what failed in 
   expect(disabled).not.toContain('<img')
 })
 
-test('failing webhooks come first, each state can be filtered, and the menu has the number of failing ones', async () => {
+test('failing webhooks come first, the list filters by state, and the menu counts the failing ones', async () => {
   const well = await create({ name: 'A' })
   const failing = await create({ name: 'B' })
   const disabled = await create({ name: 'C' })
@@ -145,7 +145,7 @@ test('failing webhooks come first, each state can be filtered, and the menu has 
   expect(health).toContain(`<a href="/couplings/${disabled.id}">C</a>`)
 })
 
-test('a switch turns a webhook off and on, and a script gets the new row', async () => {
+test('the switch deactivates and activates a webhook, and the response to htmx is the new row', async () => {
   const { id } = await create()
   expect((await at.post(`/couplings/${id}/active`, { is_active: 'false' })).headers.get('location')).toBe(
     `/couplings?done=deactivated&id=${id}`,
@@ -164,7 +164,7 @@ test('a switch turns a webhook off and on, and a script gets the new row', async
   expect((await at.post('/couplings/99999/active', { is_active: 'true' })).status).toBe(404)
 })
 
-test('a form sent twice makes one webhook, and shows the secret of that one', async () => {
+test('a form submitted twice creates one webhook and shows its secret', async () => {
   const first = await at.post('/couplings/new', filled())
   expect(first.status).toBe(201)
   const secret = /whsec_[\w+/=]+/.exec(first.text)![0]
@@ -175,7 +175,7 @@ test('a form sent twice makes one webhook, and shows the secret of that one', as
   expect((await at.call('GET', '/api/webhooks')).json.data).toHaveLength(2)
 })
 
-test('a second click during the first request shows what the first created', async () => {
+test('a second click during the first request shows the webhook that the first created', async () => {
   const form = filled({ key: 'two clicks' })
   const answers = await Promise.all([1, 2, 3].map(() => at.post('/couplings/new', form)))
   expect(answers.map(({ status }) => status)).toEqual([201, 201, 201])
@@ -183,7 +183,7 @@ test('a second click during the first request shows what the first created', asy
   expect((await at.call('GET', '/api/webhooks')).json.data).toHaveLength(1)
 })
 
-test('an error is at its field, and the input stays', async () => {
+test('an error is shown at its field, and the input is kept', async () => {
   const { status, text } = await at.post('/couplings/new', [
     ...Object.entries(filled({ name: html, url: 'https://10.0.0.1/', batch: 'on', max_events: '1' })),
     ['header_name', 'content-type'],
@@ -204,7 +204,7 @@ test('an error is at its field, and the input stays', async () => {
   expect((await at.call('GET', '/api/webhooks')).json.data).toEqual([])
 })
 
-test('all of a row and of a column are chosen without a script too', async () => {
+test('whole rows and columns of triggers can be chosen without a script', async () => {
   await at.post('/couplings/new', [
     ['name', 'ERP'],
     ['url', receiver.url],
@@ -219,7 +219,7 @@ test('all of a row and of a column are chosen without a script too', async () =>
   ])
 })
 
-test('a change that comes after another is not made, and stored headers are never shown but stay', async () => {
+test('a stale form changes nothing; stored headers are kept and never shown', async () => {
   const { id } = await create({ headers: { 'x-key': 'hidden-value', 'x-old': 'hidden-too' } })
   const page = (await at.get(`/couplings/${id}`)).text
   expect(page).toContain('value="x-key"')
@@ -249,7 +249,7 @@ test('a change that comes after another is not made, and stored headers are neve
   expect(receiver.arrivals.at(-1)!.headers['x-key']).toBe('hidden-value')
 })
 
-test('a test before saving goes to what was typed, and leaves nothing behind but its line in the audit', async () => {
+test('a test before saving uses the typed settings, and leaves only an audit record', async () => {
   const before = receiver.arrivals.length
   const { text } = await at.post('/couplings/try', [
     ...Object.entries(filled({ batch: 'on', user_id: '8' })),
@@ -269,7 +269,7 @@ test('a test before saving goes to what was typed, and leaves nothing behind but
   expect(audit).not.toContain('typed-secret')
 })
 
-test('a test of changes that are not saved is signed by the webhook, and goes with its stored headers', async () => {
+test("a test of unsaved changes is signed with the webhook's secret and has its stored headers", async () => {
   const { id } = await create({ headers: { 'x-key': 'stored' } })
   status = 500
   const { text } = await at.post(`/couplings/${id}/try`, [
@@ -285,7 +285,7 @@ test('a test of changes that are not saved is signed by the webhook, and goes wi
   expect((await webhook(id)).url).toBe(receiver.url)
 })
 
-test('what a receiver answers is shown as text', async () => {
+test("a receiver's response is escaped", async () => {
   const { createServer } = await import('node:http')
   const server = createServer((_request, response) => response.writeHead(500, { 'x-html': html }).end(html))
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
@@ -297,7 +297,7 @@ test('what a receiver answers is shown as text', async () => {
   expect(text).not.toContain('<img')
 })
 
-test('a missing account is reported, and so is a token without one', async () => {
+test('a test reports a missing account, and a token without one', async () => {
   const { id } = await create()
   const unknown = await at.post(`/couplings/${id}/test`, { user_id: html })
   expect(unknown.status).toBe(422)
@@ -308,7 +308,7 @@ test('a missing account is reported, and so is a token without one', async () =>
   )
 })
 
-test('what a delivery will look like follows what is chosen', async () => {
+test('the example body follows the chosen settings', async () => {
   const partial = { 'hx-request-type': 'partial', 'sec-fetch-site': 'same-origin' }
   const preview = async (form: [string, string][]) =>
     (await at.post('/couplings/preview', form, 'admin', partial)).text
@@ -329,7 +329,7 @@ test('what a delivery will look like follows what is chosen', async () => {
   expect(text).not.toContain('typed-secret')
 })
 
-test('a stream shows what time alone changes too: a pause that is over', async () => {
+test('a live page also shows the end of a pause', async () => {
   const { id } = await create()
   const { readUntil } = follow(await at.stream(`/couplings/live?search=${encodeURIComponent('CRM')}`))
   await readUntil('CRM')
@@ -342,7 +342,7 @@ test('a stream shows what time alone changes too: a pause that is over', async (
   expect((await at.get('/couplings/live', 'viewer')).text).not.toContain(en.couplings.state.held)
 })
 
-test('a stream ends with the session that opened it', async () => {
+test('a live stream ends with its session', async () => {
   await create()
   const login = await at.sessions.logIn(await at.token('viewer'), '192.0.2.1')
   if (!login.ok) throw new Error('not let in')
@@ -362,12 +362,12 @@ test.each<[string, Record<string, string>]>([
     { name: 'a', url: 'http://127.0.0.1:9/', key: '\0', trigger: 'user.new', update_field: 'user.\0' },
   ],
   ['/couplings/preview', { header_name: '\0', trigger: '\0' }],
-])('%s takes a text with a NUL for what it is: wrong', async (path, form) => {
+])('%s refuses a text with a NUL', async (path, form) => {
   const { id } = await create()
   expect((await at.post(path.replace(':id', String(id)), form)).status).toBeLessThan(500)
 })
 
-test('a part that follows what happens comes by events while it changes, and by asking', async () => {
+test('a live part is served as events and as a plain request', async () => {
   const { id } = await create()
   const asked = await at.get('/couplings/live', 'viewer')
   expect(asked.text).toMatch(/^<tr id="coupling-/)
@@ -381,7 +381,7 @@ test('a part that follows what happens comes by events while it changes, and by 
   await readToEnd()
 })
 
-test('a client certificate is given, shown without its key, kept and removed in the form', async () => {
+test('the form sets, shows (without its key), keeps and removes a client certificate', async () => {
   const authority = await makeAuthority()
   const [one, two] = [await authority.certify('client.test'), await authority.certify('other.test')]
   const { id } = await create()
@@ -404,7 +404,7 @@ test('a client certificate is given, shown without its key, kept and removed in 
   expect(await webhook(id)).not.toHaveProperty('client_certificate')
 })
 
-test('a filter is typed a value a line, shown as it was typed, and kept as it was stored where nothing was changed', async () => {
+test('a filter has one value per line, is shown as typed, and is kept as stored if unchanged', async () => {
   const rows = (form: Record<string, string>, ...typed: string[][]) => {
     const body = new URLSearchParams(form)
     for (const [field = '', values = '', was = ''] of typed) {
@@ -444,7 +444,7 @@ test('a filter is typed a value a line, shown as it was typed, and kept as it wa
   expect(await webhook(id)).toMatchObject({ filter: null })
 })
 
-test('a filter is tried on the newest events, in the form and by the API', async () => {
+test('a filter is previewed on the newest events, in the form and in the API', async () => {
   await at.append('user 1 new', 'user 2 update', 'user 3 new', 'user 4 delete', 'company 5 new')
   await at.outbox.pool.query(
     `update walhook.events set body = '{"entity_id":1,"entity_type":"user","action_type":"new","result":{"id":' || entity_id || '}}'

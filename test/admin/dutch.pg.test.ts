@@ -73,7 +73,7 @@ const linesInEnglish = (page: string) =>
     .filter(line => english.test(line))
 
 test.each(pages.filter(({ method }) => method === 'get').map(page => [page.path, page] as const))(
-  'no English on %s for a Dutch reader',
+  '%s has no English text in Dutch',
   async (path, page) => {
     // A schema is a file for programs.
     if (/\/(live|schema)$/.test(path)) return
@@ -83,7 +83,7 @@ test.each(pages.filter(({ method }) => method === 'get').map(page => [page.path,
   },
 )
 
-test('no English on the pages of an attempt and an event, whatever it failed of', async () => {
+test('the pages of an attempt and an event have no English text in Dutch, for every failure', async () => {
   for (const { id, event_id } of failed)
     for (const path of [`/couplings/${ids.webhookId}/log/${id}`, `/events/${event_id}`]) {
       const { text } = await at.get(path, 'admin', dutch)
@@ -111,7 +111,7 @@ const forms = [
 ]
 const posts = pages.filter(({ method }) => method === 'post').map(page => [page.path, page] as const)
 
-test.each(posts)('no English in the answer to a form at %s for a Dutch reader', async (_path, page) => {
+test.each(posts)('the response to a form at %s has no English text in Dutch', async (_path, page) => {
   for (const role of ['viewer', 'operator', 'admin'] as const)
     for (const form of forms) {
       const { text, status } = await at.post(pathOf(page), form, role, { ...ours, ...dutch })

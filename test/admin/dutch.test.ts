@@ -23,13 +23,13 @@ function sentences(texts: object, path = ''): [string, string][] {
   )
 }
 
-test('no text of the Dutch pages is the English one', () => {
+test('every Dutch text differs from the English one', () => {
   const english = new Map(sentences(en))
   const same = sentences(nl).filter(([path, text]) => text.includes(' ') && english.get(path) === text)
   expect(same.filter(([, text]) => !shared.has(text))).toEqual([])
 })
 
-test('every reason has a Dutch sentence of its own', () => {
+test('every reason has its own Dutch sentence', () => {
   expect(Object.keys(reasonsNl).sort()).toEqual(Object.keys(reasonTexts).sort())
   const facts = new Proxy({}, { get: (_, name) => (name === 'known' || name === 'fields' ? ['x'] : 'x') })
   const write = (texts: ReasonTexts) =>
@@ -38,7 +38,7 @@ test('every reason has a Dutch sentence of its own', () => {
   expect(write(reasonsNl).filter(text => english.has(text))).toEqual([])
 })
 
-test('a reason within a reason is Dutch as well, and a sentence begins with a capital', () => {
+test('a nested reason is Dutch too, and a sentence begins with a capital', () => {
   const inner = because('address.special', { address: '10.0.0.1', kind: 'private', range: '10.0.0.0/8' })
   const outer = because('address.resolved', { host: 'intern.example', because: inner })
   expect(reasonText(nl, outer)).toBe(

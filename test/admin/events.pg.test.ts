@@ -71,7 +71,7 @@ test('an event shows its steps at each webhook, and why it was not sent', async 
   )
 })
 
-test('what waits behind an earlier event leads to it', async () => {
+test('a blocked event links to the event that blocks it', async () => {
   const id = await at.webhook(['user.new', 'user.update'])
   await at.append('user 7 new')
   await settleAll(at, id, retry(60_000))
@@ -82,7 +82,7 @@ test('what waits behind an earlier event leads to it', async () => {
   expect(text).toContain(`<a href="/events/${first}">The other event</a>`)
 })
 
-test('an event that waits is cancelled for one webhook, and one that was sent is not', async () => {
+test('a pending event is cancelled for one webhook; a delivered one cannot be', async () => {
   const [id, other] = [await at.webhook(['user.new']), await at.webhook(['user.new'])]
   await at.append('user 7 new')
   const [event] = await eventIds(at)
@@ -102,7 +102,7 @@ test('an event that waits is cancelled for one webhook, and one that was sent is
   )
 })
 
-test('a request that held several events is a step of each of them', async () => {
+test('a batch request is a step of each of its events', async () => {
   const id = await at.webhook(['user.new'])
   await at.append('user 7 new', 'user 8 new')
   const [first, second] = await eventIds(at)
@@ -135,7 +135,7 @@ test('a request that held several events is a step of each of them', async () =>
   expect(await at.count('deliveries', 'is_manual')).toBe(2)
 })
 
-test('an attempt that is kept while its day is dropped is shown once', async () => {
+test('an attempt that is kept beyond its day is shown once', async () => {
   const id = await at.webhook(['user.new'])
   await at.append('user 7 new')
   await settleAll(at, id)
@@ -147,7 +147,7 @@ test('an attempt that is kept while its day is dropped is shown once', async () 
   expect(steps((await at.get(`/events/${event}`)).text, id)).toHaveLength(3)
 })
 
-test('the states of an event appear live', async () => {
+test("an event's page updates its states live", async () => {
   const id = await at.webhook(['user.new'])
   await at.append('user 7 new')
   const [event] = await eventIds(at)
@@ -158,7 +158,7 @@ test('the states of an event appear live', async () => {
   await cancel()
 })
 
-test('an event is found by its id, and by the webhook-id that a receiver has', async () => {
+test('an event is found by its id, and by the webhook-id of its request', async () => {
   const id = await at.webhook(['user.new'])
   await at.append('user 7 new')
   const [event] = await eventIds(at)
@@ -174,7 +174,7 @@ test('an event is found by its id, and by the webhook-id that a receiver has', a
   expect((await at.get('/events/1', 'viewer')).status).toBe(404)
 })
 
-test('the newest events stand there, and those of an entity when it is asked for', async () => {
+test('the list shows the newest events, or those of one entity', async () => {
   await at.append(...Array.from({ length: 30 }, (_, i) => `user ${i} new`))
   await at.append('company 7 new')
   const ids = (text: string) =>
@@ -236,7 +236,7 @@ test('each event of the list shows its states at the webhooks, and the filter us
       expect({ path, status: (await at.get(path, 'viewer')).status }).toEqual({ path, status: 422 })
 })
 
-test('the list updates live, with its filter, and shows if a change is older than its event', async () => {
+test('the filtered list updates live, and shows if a change is older than its event', async () => {
   const id = await at.webhook(['user.new'])
   const all = follow(await at.stream('/events/live'))
   const dead = follow(await at.stream('/events/live?state=dead'))
@@ -255,7 +255,7 @@ test('the list updates live, with its filter, and shows if a change is older tha
   expect((await at.get('/events', 'viewer')).text).toContain('changed <time')
 })
 
-test('with few matching events, the list shows how far back it has searched, and continues there', async () => {
+test('with few matching events, the list shows how far back it has searched, and continues from there', async () => {
   await at.append('company 7 new')
   await at.fill(5_500)
   const { text } = await at.get('/events?entity_type=company', 'viewer')
@@ -305,13 +305,13 @@ test("an entity's label is beside its id, escaped: in the list, on its page, in 
   expect(await log()).not.toContain('Anna')
 })
 
-test('a delete is called by its last values, and by nothing where it has none', async () => {
+test('a delete is labelled by its last values, if it has any', async () => {
   await at.append('user 7 delete')
   expect((await at.get('/events', 'viewer')).text).not.toContain('class="label"')
   await called({ name_last: 'de Vries' }, 'last')
   expect((await at.get('/events', 'viewer')).text).toContain('<span class="label">de Vries</span>')
 })
 
-test.each([en, nl])('there is a text for each state that an event can have', ({ event }) => {
+test.each([en, nl])('each event state has a text', ({ event }) => {
   expect(Object.keys(event.states).sort()).toEqual([...explainStates].sort())
 })

@@ -75,7 +75,7 @@ const attempt = {
   response: null,
 } as unknown as Attempt
 
-test('an attempt that failed is shown in Dutch alone, whatever it failed of', () => {
+test('a failed attempt is shown in Dutch only, for every failure', () => {
   for (const [what, { outcome, failure }] of verdicts) {
     const shown = attemptView(
       nl,
@@ -93,7 +93,7 @@ test('an attempt that failed is shown in Dutch alone, whatever it failed of', ()
   }
 })
 
-test('every failure has a Dutch sentence with the facts of the English one', () => {
+test('every failure has a Dutch sentence with the same facts as the English one', () => {
   const read = readerOf(failureTexts)
   const facts = { status: '599', location: 'L0', message: 'M0', seconds: '17', target: 'T0', why: 'W0' }
   for (const code of Object.keys(failureTexts) as FailureCode[]) {
@@ -107,7 +107,7 @@ test('every failure has a Dutch sentence with the facts of the English one', () 
   }
 })
 
-test('a failure that an earlier version stored is shown in Dutch as the same failure of today', () => {
+test('a failure stored by an earlier version is shown in Dutch like a current one', () => {
   const facts = { status: '599', location: 'L0', target: 'T0', since: 'S0', days: '5' }
   for (const [code, former] of Object.entries(formerTexts)) {
     const stored = (former as (facts: object) => string)(facts)
@@ -116,7 +116,7 @@ test('a failure that an earlier version stored is shown in Dutch as the same fai
   }
 })
 
-test('a sentence of another version, or of another program, is shown as it is, as English', () => {
+test('an unknown stored sentence is shown unchanged, marked as English', () => {
   const shown = attemptView(nl, { ...attempt, errorMessage: 'Something of before.' }, 'operator')
   expect(String(shown)).toContain('<p lang="en">Something of before.</p>')
 })

@@ -52,7 +52,7 @@ function expectTied(text: string): void {
   }
 }
 
-test.each(['new', 'stored'])('every wrong field of a %s webhook is named at once', async which => {
+test.each(['new', 'stored'])('all wrong fields of a %s webhook are named at once', async which => {
   const of = which === 'new' ? 'new' : String(id)
   const form = which === 'new' ? [...allWrong, ['tenant', 'x'.repeat(300)] as const] : allWrong
   const { status, text } = await at.post(`/couplings/${of}`, form)
@@ -68,7 +68,7 @@ test.each(['new', 'stored'])('every wrong field of a %s webhook is named at once
   expect(linksOf(checked.text)).toEqual(linksOf(text))
 })
 
-test('a fixed field has no error any more, and checking saves nothing', async () => {
+test('a corrected field loses its error, and validation saves nothing', async () => {
   const mended = allWrong
     .filter(([name]) => !/^(filter|update_field|client|header|alert|batch)/.test(name))
     .map(([name, value]) => [name, name === 'name' ? 'Renamed' : value] as const)
@@ -84,7 +84,7 @@ test('a fixed field has no error any more, and checking saves nothing', async ()
     expect((await at.post(path, allWrong, 'operator')).status).toBe(403)
 })
 
-test('a row of the filter without values, and the second of two headers, are where the error leads', async () => {
+test('errors link to a filter row without values, and to the second of two headers', async () => {
   const base = allWrong.filter(([name]) => /^(version|key|is_active)$/.test(name))
   const { text } = await at.post('/couplings/new', [
     ...base,
@@ -115,7 +115,7 @@ test.each([
   ['/tokens/new', { name: 'x', role: 'viewer', expires: 'soon' }, ['expires']],
   ['/couplings/ID/secret/rotate', { overlap_hours: '200' }, ['overlap_hours']],
   ['/couplings/ID/test', { user_id: '999' }, ['user_id']],
-])('the form of %s with %j leads to its wrong fields', async (path, form, fields) => {
+])('the form of %s with %j links to its wrong fields', async (path, form, fields) => {
   const answer = await at.post(path.replace('ID', String(id)), form as unknown as Record<string, string>)
   expect(answer.status).toBe(422)
   expect(new Set(linksOf(answer.text))).toEqual(new Set(fields))
@@ -136,7 +136,7 @@ test.each([
   ['/couplings/ID/backfill?entity_type=x&rows_per_second=0', ['entity_type', 'rows_per_second']],
   ['/events?state=x&action=x&from=x&to=y', ['state', 'action', 'from', 'to']],
   ['/events?entity_type=&entity_id=1', ['entity_type']],
-])('the address %s leads to its wrong fields', async (path, fields) => {
+])('the address %s links to its wrong fields', async (path, fields) => {
   const answer = await at.get(path.replace('ID', String(id)))
   expect(answer.status).toBe(422)
   expect(new Set(linksOf(answer.text))).toEqual(new Set(fields))

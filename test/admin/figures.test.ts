@@ -4,7 +4,7 @@ import { en } from '../../src/admin/texts/en.ts'
 import { bytes, duration, milliseconds, number } from '../../src/admin/texts/figures.ts'
 import { nl } from '../../src/admin/texts/nl.ts'
 
-test('numbers and sizes are written as in the language', () => {
+test('numbers and sizes follow the language', () => {
   expect(number(en, 12_345)).toBe('12,345')
   expect(number(nl, 12_345)).toBe('12.345')
   expect(
@@ -30,7 +30,7 @@ test('a duration has its two largest units', () => {
   ])
 })
 
-test('a count has the plural of its language, and its digits', () => {
+test('a count has the plural and digits of its language', () => {
   expect([en.logIn.slow(1), en.logIn.slow(2)].map(text => /\d+ \w+/.exec(text)?.[0])).toEqual([
     '1 second',
     '2 seconds',

@@ -16,7 +16,7 @@ const lost: { [Code in keyof LostTexts]: Parameters<LostTexts[Code]>[0] } = {
 }
 
 test.each(Object.entries(lost))(
-  'an object that was dropped (%s) is said in Dutch, with its names',
+  'a dropped object (%s) is reported in Dutch, with its names',
   (code, facts) => {
     const text = (texts: object) => (texts as Record<string, (facts: object) => string>)[code]!(facts)
     expect(lostText(nl, text(lostTexts))).toBe(text(lostNl))

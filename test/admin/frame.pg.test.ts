@@ -9,7 +9,7 @@ beforeAll(async () => {
 })
 afterAll(() => at[Symbol.asyncDispose]())
 
-test('who is not logged in is sent to the log-in, and from there back to where they wanted', async () => {
+test('an anonymous request is sent to the log-in, and back to its page afterwards', async () => {
   const away = await at.get('/couplings?search=crm', null)
   expect({ status: away.status, to: away.headers.get('location') }).toEqual({
     status: 303,
@@ -28,7 +28,7 @@ test.each([
   ['/\\evil.example'],
   ['/\t/evil.example'],
   ['javascript:alert(1)'],
-])('a log-in and a choice of language never lead to %j', async to => {
+])('neither the log-in nor the language switch redirects to %j', async to => {
   for (const answer of [
     await at.post('/login', { token: adminToken, to }, null),
     await at.post('/language', { language: 'nl', to }, null),
@@ -44,7 +44,7 @@ test('a wrong or missing token is an error at its field, and is never repeated',
   expect((await at.post('/login', { token: '' }, null)).text).toContain('Enter your token.')
 })
 
-test('texts are in the language of the browser, or in the one that was chosen', async () => {
+test("texts are in the browser's language, or in the chosen one", async () => {
   const dutch = await at.get('/login', null, { 'accept-language': 'fr, nl-NL;q=0.8, en;q=0.5' })
   expect(dutch.text).toContain('<html lang="nl">')
   expect((await at.get('/login', null, { 'accept-language': 'de' })).text).toContain('<html lang="en">')
@@ -55,7 +55,7 @@ test('texts are in the language of the browser, or in the one that was chosen', 
   expect(chosen.text).toContain('Inloggen')
 })
 
-test('no page lets another site frame it, load anything, or run a script that is not ours', async () => {
+test('no page can be framed by another site, loads anything, or runs a foreign script', async () => {
   for (const path of ['/login', '/couplings', '/nowhere']) {
     const { headers, text } = await at.get(path, path === '/login' ? null : 'admin')
     expect(headers.get('content-security-policy')).toBe(
@@ -66,7 +66,7 @@ test('no page lets another site frame it, load anything, or run a script that is
   }
 })
 
-test('scripts and style are kept by the browser under an address that changes with them', async () => {
+test('scripts and styles are cached under addresses that change with their content', async () => {
   const { text } = await at.get('/login', null)
   const addresses = [...text.matchAll(/(?:src|href)="(\/assets\/[^"]+)"/g)].map(([, address]) => address!)
   expect(addresses).toHaveLength(3)
@@ -88,7 +88,7 @@ const samples: Record<string, string> = { id: '1' }
 const example = (path: string) => path.replaceAll(/:(\w+)/g, (_, name) => samples[name] ?? '1')
 
 test.each(pages.map(({ method, path, role }) => [method, example(path), role] as const))(
-  '%s %s is for the role %s and those above it only, and never for another site',
+  '%s %s needs the role %s or a higher one, and refuses other sites',
   async (method, path, role) => {
     const call = (who: 'viewer' | 'operator' | null) =>
       method === 'get' ? at.get(path, who) : at.post(path, {}, who)
@@ -105,7 +105,7 @@ test.each(pages.map(({ method, path, role }) => [method, example(path), role] as
   },
 )
 
-test('a cookie that was stolen is worth nothing after log-out, and all of them after log-out everywhere', async () => {
+test('a stolen cookie is invalid after log-out, and every cookie is after log-out everywhere', async () => {
   const logIn = async () =>
     (await at.post('/login', { token: adminToken }, null)).headers.get('set-cookie')!.split(';')[0]!
   const [stolen, other] = [await logIn(), await logIn()]
@@ -117,7 +117,7 @@ test('a cookie that was stolen is worth nothing after log-out, and all of them a
   expect(await status(other)).toBe(303)
 })
 
-test('what htmx asks for without a session sends the whole page to the log-in', async () => {
+test('an htmx request without a session redirects the whole page to the log-in', async () => {
   const answer = await at.get('/couplings', null, { 'hx-request': 'true' })
   expect({ status: answer.status, to: answer.headers.get('hx-redirect') }).toEqual({
     status: 204,
@@ -126,7 +126,7 @@ test('what htmx asks for without a session sends the whole page to the log-in', 
   expect((await at.get('/couplings', null, { accept: 'text/event-stream' })).status).toBe(401)
 })
 
-test('what somebody has typed while their session ended comes back to them, to be sent again; a part of a page is left', async () => {
+test("a form submitted after the session's end comes back after log-in; a partial request is dropped", async () => {
   const form = { name: 'CRM "of" <b>', header_value: 'line', trigger: 'user.new' }
   const over = await at.post('/tokens/new', form, null)
   expect(over.status).toBe(401)
@@ -140,7 +140,7 @@ test('what somebody has typed while their session ended comes back to them, to b
   expect((await at.post('/tokens/new', form, null, foreign)).text).not.toContain('CRM')
 })
 
-test('the browser keeps a session for a day longer than it counts: what is sent in that time is read', async () => {
+test("the browser keeps an ended session's cookie for a day, so that its forms can come back", async () => {
   const { headers } = await at.post('/login', { token: adminToken }, null)
   const kept = Date.parse(/expires=([^;]+)/i.exec(headers.get('set-cookie')!)![1]!) - Date.now()
   expect(kept / 3_600_000).toBeCloseTo(36, 1)

@@ -24,7 +24,7 @@ afterAll(() => at[Symbol.asyncDispose]())
 
 const { findings, states } = en.health
 
-test('a viewer sees that all is well, with the figures', async () => {
+test('a viewer sees the figures of a healthy system', async () => {
   const { status, text } = await at.get('/health', 'viewer')
   expect(status).toBe(200)
   expect(text).toContain(en.health.allWell)
@@ -48,7 +48,7 @@ test.each<[string, Partial<CaptureStatus>, string, string]>([
     '2 GB',
     findings.much_held_back.advice,
   ],
-])('if the source is %s, the page says so, with the fix', async (_what, change, shown, advice) => {
+])('if the source is %s, the page shows the problem and the fix', async (_what, change, shown, advice) => {
   capture = change
   const { text } = await at.get('/health', 'viewer')
   expect(text).toContain(shown)
@@ -56,7 +56,7 @@ test.each<[string, Partial<CaptureStatus>, string, string]>([
   expect(text).not.toContain(en.health.allWell)
 })
 
-test('mapped tables and columns that were dropped are shown, with the fix', async () => {
+test('dropped mapped tables and columns are shown, with the fix', async () => {
   const lost = 'entity company: table "public"."companies" was dropped'
   Object.assign(at.control, { readMappingLost: async () => [lost] })
   onTestFinished(() => void Object.assign(at.control, { readMappingLost: undefined }))
@@ -91,7 +91,7 @@ test('a dropped table, a refused mapping and a waiting fan-out are shown in Dutc
   for (const each of said) expect(text).toContain(`<p>${each.replaceAll('"', '&quot;')}</p>`)
 })
 
-test('a backfill that has failed is shown with its reason, until it is begun again', async () => {
+test('a failed backfill is shown with its reason until it is started again', async () => {
   const fail = `insert into walhook.backfills (slot_name, entity_type, action_type, rows_per_second, state, reason, code, started_at, ended_at)
     values ($1, 'user', 'new', 100, 'failed', 'division by zero', 'page.failed', now(), now())`
   await at.outbox.pool.query(fail, [at.control.slotName])
@@ -107,19 +107,19 @@ test('a backfill that has failed is shown with its reason, until it is begun aga
   expect((await at.get('/health', 'viewer')).text).toContain(en.health.allWell)
 })
 
-test('why capture is blocked is shown as text', async () => {
+test('the reason why capture is blocked is escaped', async () => {
   capture = { state: 'blocked', reason: 'table "<img src=x onerror=alert(1)>" is gone' }
   const { text } = await at.get('/health')
   expect(text).toContain('table &quot;&lt;img src=x onerror=alert(1)&gt;&quot; is gone')
   expect(text).not.toContain('<img')
 })
 
-test('a state that has no words yet is shown as it is', async () => {
+test('an unknown state is shown unchanged', async () => {
   capture = { state: 'constructor' }
   expect((await at.get('/health')).text).toMatch(/<span class="badge ">constructor</)
 })
 
-test('lost changes stay in a list, with a fix until they are resynced', async () => {
+test('lost changes stay listed, with the fix until a resync', async () => {
   await at.outbox.pool.query(
     `insert into walhook.gaps (slot_name, reason, detail, from_lsn) values ('test', 'slot missing', 'The slot is <b>gone</b>.', '0/1')`,
   )
@@ -133,7 +133,7 @@ test('lost changes stay in a list, with a fix until they are resynced', async ()
   expect(mended).toContain(en.health.allWell)
 })
 
-test('dead letters are counted and shown, and are no alarm', async () => {
+test('dead letters are counted and shown, without an alarm', async () => {
   await at.outbox.pool.query(
     `insert into walhook.ended_deliveries (webhook_id, event_id, entity_type, entity_id, state, attempts)
      values (1, (extract(epoch from now()) * 1000)::bigint << 20, 'user', '1', 'dead', 10)`,
@@ -143,7 +143,7 @@ test('dead letters are counted and shown, and are no alarm', async () => {
   expect(text).toContain(en.health.allWell)
 })
 
-test('it follows what happens, and ends with the session', async () => {
+test('the health page updates live, and its stream ends with the session', async () => {
   const login = await at.sessions.logIn(await at.token('viewer'), '192.0.2.1')
   if (!login.ok) throw new Error('not let in')
   const cookie = `walhook_session=${login.session}`
@@ -163,7 +163,7 @@ test.each<[string, Partial<CaptureStatus>, string | null, string]>([
   ['blocked', { state: 'blocked', reason: 'a table is gone' }, null, findings.capture_blocked.advice],
   ['not read here, and a gap is open', {}, 'null, false', findings.capture_lost.advice],
   ['read again after a gap that is told anew', {}, `'0/2', true`, findings.resyncing.advice],
-])('if changes are %s, every page says so, with the fix', async (_what, change, gap, advice) => {
+])('if changes are %s, every page has a banner with the fix', async (_what, change, gap, advice) => {
   capture = change
   await at.outbox.pool.query('truncate walhook.resyncs')
   if (gap !== null) {
@@ -184,6 +184,6 @@ test.each<[string, Partial<CaptureStatus>, string | null, string]>([
   expect((await at.get('/couplings', null)).text).not.toContain(advice)
 })
 
-test('where all is well, no page has a banner', async () => {
+test('on a healthy system no page has a banner', async () => {
   await until(async () => !(await at.get('/couplings')).text.includes('id="alarm"'), { what: 'no banner' })
 })

@@ -45,7 +45,7 @@ const audits = async (id: number) =>
     (one: { action: string }) => one.action,
   )
 
-test('a log without a request teaches how to see one, and only who may test is led to the test', async () => {
+test('an empty log explains how to get a request, and links to the test for roles that may test', async () => {
   const id = await at.webhook(['user.new'])
   const operated = (await at.get(log(id), 'operator')).text
   expect(operated).toContain('Nothing sent to this webhook yet')
@@ -74,7 +74,7 @@ test('each request shows its event, outcome and reason, attempt number and next 
   expect(paused).not.toContain('data-as="distance"')
 })
 
-test('a next try is announced as long as it is to come, and not once something has come in between', async () => {
+test('the next attempt is announced only while it is still planned', async () => {
   const announced = async (id: number) => {
     const [attempt] = await attempts()
     const [lines, one] = [await at.get(log(id)), await at.get(log(id, `/${attempt}`))]
@@ -105,7 +105,7 @@ test('for a dead letter, the log says that no attempt follows', async () => {
   expect((await at.get(log(id))).text).toContain('<td class="next-of">none</td>')
 })
 
-test('the last ten stand first, and the others follow without one being left out or shown twice', async () => {
+test('the log shows ten requests, and its pages show every other request once', async () => {
   const id = await at.webhook(['user.new'])
   await at.append(...Array.from({ length: 40 }, (_, i) => `user ${i} new`))
   await settleAll(at, id)
@@ -123,7 +123,7 @@ test('the last ten stand first, and the others follow without one being left out
   expect(shown).toEqual((await attempts()).reverse())
 })
 
-test('the filter shows only matching requests, keeps its fields, and stays on the next page', async () => {
+test('the filter shows only matching requests, and is kept on the next page', async () => {
   const { id } = await failing(1)
   await at.append('user 8 new', 'user 9 new')
   await settleAll(at, id)
@@ -159,20 +159,17 @@ test.each([
   ['to=9999-01-01T00:00', 'Use a date and time from 1970 to 2199.'],
   ['from=2026-01-02T00:00&to=2026-01-01T00:00', 'The end must be after the start.'],
   [`entity_id=${encodeURIComponent(html)}`, 'value="&quot;&gt;&lt;img'],
-])(
-  'a wrong filter of %s is an error at its field, and no list is shown as its result',
-  async (query, said) => {
-    const { id } = await failing(1)
-    const { status, text } = await at.get(log(id, `?${query}`), 'viewer')
-    expect(status).toBe(422)
-    expect(text).toContain(said)
-    expect(rowsOf(text)).toEqual([])
-    expect(text).not.toContain('<img')
-  },
-)
+])('a wrong filter of %s is an error at its field, without a list', async (query, said) => {
+  const { id } = await failing(1)
+  const { status, text } = await at.get(log(id, `?${query}`), 'viewer')
+  expect(status).toBe(422)
+  expect(text).toContain(said)
+  expect(rowsOf(text)).toEqual([])
+  expect(text).not.toContain('<img')
+})
 
 test.each(['entity_type=user&entity_id=%00', 'entity_type=%ED%A0%80&entity_id=1', 'before=x', 'from=%00'])(
-  'what cannot be stored, %s, finds nothing or everything, and fails nowhere',
+  'a search for %s, which cannot be stored, never fails',
   async query => {
     const { id } = await failing(1)
     for (const path of [log(id, `?${query}`), log(id, `/live?${query}`), `/events?${query}`])
@@ -180,7 +177,7 @@ test.each(['entity_type=user&entity_id=%00', 'entity_type=%ED%A0%80&entity_id=1'
   },
 )
 
-test('new requests arrive by themselves, from the first one on, also where only some are asked for', async () => {
+test('new requests appear live, from the first one on, also with a filter', async () => {
   const id = await at.webhook(['user.new', 'user.update'])
   const all = follow(await at.stream(log(id, '/live')))
   const failed = follow(await at.stream(log(id, '/live?outcome=failed')))
@@ -196,7 +193,7 @@ test('new requests arrive by themselves, from the first one on, also where only 
   await Promise.all([all.cancel(), failed.cancel()])
 })
 
-test('a request in full: what was sent and answered, its neighbours, and a command that sends it again', async () => {
+test("an attempt's page shows request, response, neighbours, and a command that repeats it", async () => {
   const { id, event } = await failing(3)
   const [first, second, third] = await attempts()
   const { text } = await at.get(log(id, `/${second}`), 'viewer')
@@ -226,7 +223,7 @@ test('a very long body is shown in part, with its size', async () => {
   }
 })
 
-test('a command of a request with hidden headers keeps them hidden, and says so', async () => {
+test('the command of a request with hidden headers keeps them hidden, with a note', async () => {
   const { id } = await failing(1)
   await at.outbox.pool.query(
     `update walhook.attempt_heads set request_headers = '{"authorization": "[redacted]", "content-length": "9"}'`,
@@ -237,7 +234,7 @@ test('a command of a request with hidden headers keeps them hidden, and says so'
   expect(/<pre id="curl"[\s\S]*?<\/pre>/.exec(text)![0]).not.toContain('content-length')
 })
 
-test('what receivers answer, and names, are text on every page', async () => {
+test("receivers' responses and names are escaped on every page", async () => {
   const { id, event } = await failing(1)
   await at.outbox.pool.query('update walhook.webhooks set name = $1', [html])
   await at.outbox.pool.query(
@@ -253,7 +250,7 @@ test('what receivers answer, and names, are text on every page', async () => {
     expect((await at.get(path)).text, path).not.toContain('<img')
 })
 
-test('an operator resends an event, once however often the form is submitted, and sees the result', async () => {
+test('an operator resends an event once, however often the form is submitted, and sees the result', async () => {
   const { id, event } = await failing(0)
   await settleAll(at, id)
   const page = (await at.get(log(id, `/${(await attempts())[0]}`), 'operator')).text
@@ -282,7 +279,7 @@ test("resending a state older than the receiver's needs a confirmation", async (
   )
 })
 
-test('an event that cannot be resent says why', async () => {
+test('a refused resend shows its reason', async () => {
   const { id, event } = await failing(0)
   await settleAll(at, id)
   const [attempt] = await attempts()
@@ -301,7 +298,7 @@ test('an event that cannot be resent says why', async () => {
     ).toBeGreaterThan(400)
 })
 
-test('all that failed is counted first, sent again then, and only it', async () => {
+test('resending failed events first shows their number, then sends exactly those', async () => {
   const { id } = await failing(1)
   await at.append('user 8 new', 'user 9 new')
   await settleAll(at, id)
@@ -320,7 +317,7 @@ test('all that failed is counted first, sent again then, and only it', async () 
   expect(await at.queue()).toEqual([`${id} user 10: new`])
 })
 
-test('what waits is counted first, and cancelled then', async () => {
+test('cancelling pending events first shows their number', async () => {
   const { id } = await failing(1)
   await at.append('user 8 new')
   const asked = (await at.get(`/couplings/${id}/cancel`, 'operator')).text
@@ -333,7 +330,7 @@ test('what waits is counted first, and cancelled then', async () => {
   expect(await audits(id)).toContain('deliveries.cancelled')
 })
 
-test('a count stops at 10,000, and the rest after one call is offered', async () => {
+test('a count stops at 10,000, and the page offers to continue', async () => {
   const id = await at.webhook(['user.new'])
   const event = BigInt(Date.now()) << 20n
   await at.outbox.pool.query(
@@ -361,7 +358,7 @@ test('a count stops at 10,000, and the rest after one call is offered', async ()
   expect((await at.get(`/couplings/${id}/resend-failed`)).text).toContain('resend: more than 10,000.')
 })
 
-test('a log of large batches stays small, and one of them opens with its first part', async () => {
+test('a log of large batches stays small, and a batch opens with its first part', async () => {
   const id = await at.webhook(['user.new'])
   const event = BigInt(Date.now()) << 20n
   await at.outbox.pool.query(
@@ -384,7 +381,7 @@ test('a log of large batches stays small, and one of them opens with its first p
   expect(opened).not.toContain('printf %s')
 })
 
-test('only who may resend is asked whether they are sure', async () => {
+test('only roles that may resend see the confirmation', async () => {
   const { id } = await failing(1)
   for (const what of ['resend', 'resend-failed', 'cancel']) {
     expect((await at.post(`/couplings/${id}/${what}`, {}, 'viewer')).status).toBe(403)

@@ -12,7 +12,7 @@ test.each([
   [10, 10],
   [11, 20],
   [4_999, 5_000],
-])('an axis for %d ends at %d', (value, top) => {
+])('the axis for %d ends at %d', (value, top) => {
   expect(niceAbove(value)).toBe(top)
 })
 
@@ -30,7 +30,7 @@ const bars = (plot: unknown, kind: 'good' | 'bad') => {
   )
 }
 
-test('bars are requests per minute: what failed on top of what was delivered, however little it is', () => {
+test('bars show requests per minute, with failed ones on top, however few', () => {
   const plot = trafficPlot(
     en,
     'Title',
@@ -49,7 +49,7 @@ test('bars are requests per minute: what failed on top of what was delivered, ho
   expect(bars(few, 'bad')[0]).toMatch(/ 3$/)
 })
 
-test('who can not see it reads the same: in its label, and in a table', () => {
+test("the plot's data is also in its label and in a table", () => {
   const plot = String(
     trafficPlot(
       nl,

@@ -20,7 +20,7 @@ const secretOf = (text: string) => /whsec_[\w+/=]{20,}/.exec(text)?.[0] ?? null
 const stored = async () => (await at.call('GET', `/api/webhooks/${id}/secret`)).json.secret
 const lastAudit = async () => (await at.call('GET', `/api/audit?limit=1&webhook_id=${id}`)).json.data[0]
 
-test('a secret is shown to an admin who asks for it, which is recorded, and kept by no browser', async () => {
+test('an admin can reveal a secret, which is audited and never cached', async () => {
   const masked = await at.get(`/couplings/${id}/secret`)
   expect(secretOf(masked.text)).toBeNull()
   expect((await lastAudit()).action).toBe('webhook.created')
@@ -31,7 +31,7 @@ test('a secret is shown to an admin who asks for it, which is recorded, and kept
   for (const { text } of [masked, shown]) expect(text).not.toContain('<b>CRM</b>')
 })
 
-test('the code for each language calls with this secret once it is shown, and never before', async () => {
+test('the code examples contain the secret only after it is revealed', async () => {
   const masked = (await at.get(`/couplings/${id}/secret`)).text
   expect(masked).toContain('isFromWalhook(&#39;whsec_…&#39;, request.headers, body)')
   const { text } = await at.post(`/couplings/${id}/secret`, {})
@@ -40,22 +40,25 @@ test('the code for each language calls with this secret once it is shown, and ne
   expect(text.split(secret)).toHaveLength(1 + 1 + 8)
 })
 
-test.each(['viewer', 'operator'] as const)('a %s neither sees the secret nor replaces it', async role => {
-  const answers = [
-    await at.get(`/couplings/${id}/secret`, role),
-    await at.post(`/couplings/${id}/secret`, {}, role),
-    await at.get(`/couplings/${id}/secret/rotate`, role),
-    await at.post(`/couplings/${id}/secret/rotate`, { key: role, overlap_hours: '0' }, role),
-  ]
-  for (const { status, text } of answers) {
-    expect(status).toBe(403)
-    expect(secretOf(text)).toBeNull()
-  }
-  expect((await lastAudit()).action).not.toMatch(/secret/)
-  expect(await stored()).toBe(secret)
-})
+test.each(['viewer', 'operator'] as const)(
+  'the role %s can neither see nor replace the secret',
+  async role => {
+    const answers = [
+      await at.get(`/couplings/${id}/secret`, role),
+      await at.post(`/couplings/${id}/secret`, {}, role),
+      await at.get(`/couplings/${id}/secret/rotate`, role),
+      await at.post(`/couplings/${id}/secret/rotate`, { key: role, overlap_hours: '0' }, role),
+    ]
+    for (const { status, text } of answers) {
+      expect(status).toBe(403)
+      expect(secretOf(text)).toBeNull()
+    }
+    expect((await lastAudit()).action).not.toMatch(/secret/)
+    expect(await stored()).toBe(secret)
+  },
+)
 
-test('another site can neither have it shown nor replace it', async () => {
+test('another site can neither reveal nor replace the secret', async () => {
   const { 'sec-fetch-site': _, ...fromElsewhere } = { ...ours, origin: 'https://evil.example' }
   for (const path of [`/couplings/${id}/secret`, `/couplings/${id}/secret/rotate`]) {
     const answer = await at.post(path, { key: 'evil', overlap_hours: '0' }, 'admin', fromElsewhere)
@@ -65,13 +68,13 @@ test('another site can neither have it shown nor replace it', async () => {
   expect(await stored()).toBe(secret)
 })
 
-test('nobody below an admin sees the tab, and an operator sees the one for tests', async () => {
+test("roles below admin do not see the secret's tab, and an operator sees the one for tests", async () => {
   expect((await at.get(`/couplings/${id}`)).text).toContain(`/couplings/${id}/secret`)
   const operated = (await at.get(`/couplings/${id}/test`, 'operator')).text
   expect(operated).not.toContain(`/couplings/${id}/secret`)
 })
 
-test('a rotation shows the new secret, and until when the one before signs too', async () => {
+test('a rotation shows the new secret, and until when the old one signs too', async () => {
   const asked = (await at.get(`/couplings/${id}/secret/rotate`)).text
   expect(asked).toContain('name="overlap_hours" inputmode="numeric" value="24"')
   const done = await at.post(`/couplings/${id}/secret/rotate`, { key: 'a', overlap_hours: '48' })
@@ -101,14 +104,14 @@ test.each([
     },
     '24',
   ],
-])('there is no overlap if %s, and the page says so', async (_why, prepare, hours) => {
+])('without an overlap because %s, the page shows that', async (_why, prepare, hours) => {
   await prepare()
   const { text } = await at.post(`/couplings/${id}/secret/rotate`, { key: hours, overlap_hours: hours })
   expect(text).toContain('The old secret has expired')
   expect(text).not.toContain('Requests are also signed with the old secret')
 })
 
-test("a rotation that is submitted twice happens once: the receivers' secret keeps signing", async () => {
+test("a rotation submitted twice happens once, so the receiver's secret keeps signing", async () => {
   const form = { key: 'twice', overlap_hours: '24' }
   const first = await at.post(`/couplings/${id}/secret/rotate`, form)
   const again = await at.post(`/couplings/${id}/secret/rotate`, form)
@@ -117,15 +120,18 @@ test("a rotation that is submitted twice happens once: the receivers' secret kee
   expect(await stored()).toBe(secretOf(first.text))
 })
 
-test.each(['', '-1', '169', '1.5', 'x', '\0'])('%j is no overlap, and nothing is rotated', async hours => {
-  const { status, text } = await at.post(`/couplings/${id}/secret/rotate`, {
-    key: 'k',
-    overlap_hours: hours,
-  })
-  expect(status).toBe(422)
-  expect(text).toContain('Use a whole number from 0 to 168.')
-  expect(await stored()).toBe(secret)
-})
+test.each(['', '-1', '169', '1.5', 'x', '\0'])(
+  'the overlap %j is refused, and nothing is rotated',
+  async hours => {
+    const { status, text } = await at.post(`/couplings/${id}/secret/rotate`, {
+      key: 'k',
+      overlap_hours: hours,
+    })
+    expect(status).toBe(422)
+    expect(text).toContain('Use a whole number from 0 to 168.')
+    expect(await stored()).toBe(secret)
+  },
+)
 
 test('a secret that cannot be decrypted is reported, and can be replaced', async () => {
   await at.outbox.pool.query(`update walhook.webhooks set secret = 'v1:00000000:AAAA' where id = $1`, [id])
@@ -135,7 +141,7 @@ test('a secret that cannot be decrypted is reported, and can be replaced', async
   expect((await at.get('/couplings/99999/secret')).status).toBe(404)
 })
 
-test('after log-out everywhere a stolen cookie shows no secret', async () => {
+test('after log-out everywhere, a stolen cookie reveals no secret', async () => {
   const login = async () =>
     (await at.post('/login', { token: adminToken }, null)).headers.get('set-cookie')!.split(';')[0]!
   const stolen = await login()

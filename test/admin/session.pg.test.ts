@@ -35,7 +35,7 @@ async function logIn(sessions: ReturnType<typeof open>, token: string) {
   return result
 }
 
-test('who has a token gets a session for it, kept only as a hash, for twelve hours', async () => {
+test('a token starts a session of twelve hours, stored only as a hash', async () => {
   const sessions = open()
   const token = await at.token('operator', { name: 'Ann', userId: '8' })
   const { session, caller, expiresAt } = await logIn(sessions, token)
@@ -50,7 +50,7 @@ test('who has a token gets a session for it, kept only as a hash, for twelve hou
   expect(JSON.stringify(rows)).not.toContain(session.slice(4))
 })
 
-test('a wrong token gets none, and slows its address down; the right one is let in', async () => {
+test('a wrong token starts no session and slows its address down; the right one still works', async () => {
   const sessions = open()
   for (let i = 0; i < 5; i++)
     expect(await sessions.logIn(`whk_${i}`, '192.0.2.9')).toMatchObject({ ok: false })
@@ -58,7 +58,7 @@ test('a wrong token gets none, and slows its address down; the right one is let 
   expect(await sessions.logIn(adminToken, '192.0.2.9')).toMatchObject({ ok: true })
 })
 
-test('log-ins are in the audit; those that fail once a minute for a network, with their number', async () => {
+test('log-ins are audited; failed ones once a minute per network, with their number', async () => {
   const clock = { ms: 0 }
   const admin = { token: adminToken, userId: '7' }
   const nowMs = () => clock.ms
@@ -91,7 +91,7 @@ test('log-ins are in the audit; those that fail once a minute for a network, wit
   expect((await recorded()).length).toBeLessThanOrEqual(62)
 })
 
-test('invented ids of sessions ask nothing of the database; those of the version before still hold', async () => {
+test('an invented session id causes no query; session ids of the previous version still work', async () => {
   const sessions = open()
   const token = await at.token('viewer')
   const { session, caller } = await logIn(sessions, token)
@@ -109,7 +109,7 @@ test('invented ids of sessions ask nothing of the database; those of the version
   expect(await sessions.find(session)).toEqual(caller)
 })
 
-test('all sessions of a token count as one holder, with the token itself, also after a restart', async () => {
+test('a token and all its sessions share one rate limit, also after a restart', async () => {
   const admin = { token: adminToken, userId: '7' }
   const authenticate = createAuthenticator({ outbox: at.outbox, admin, nowMs: () => Date.now() })
   const sessions = open()
@@ -142,7 +142,7 @@ function countQueries() {
   return { count: () => query.mock.calls.length }
 }
 
-test('a session that asks for pages without a pause is slowed down as a token at the API is', async () => {
+test('a session that requests pages without a pause is limited like a token in the API', async () => {
   const at = pages(3)
   const cookie = (await cookieOf(at)).split(';')[0]!
   const status = async () => (await at.call('GET', '/admin/page', { cookie })).status
@@ -150,7 +150,7 @@ test('a session that asks for pages without a pause is slowed down as a token at
   expect((await at.call('GET', '/admin/page', { cookie })).headers.get('retry-after')).toBe('20')
 })
 
-test.each(['', 'whs_', 'whs_wrong', 'whk_wrong', adminToken])('%j is no session', async text => {
+test.each(['', 'whs_', 'whs_wrong', 'whk_wrong', adminToken])('%j is not a session', async text => {
   expect(await open().find(text)).toBeNull()
 })
 
@@ -168,7 +168,7 @@ test('a session ends with its token: revoked, or expired', async () => {
   }
 })
 
-test("a session does not outlive its token's end, and has the role that the token has now", async () => {
+test("a session ends no later than its token, and has the token's current role", async () => {
   const sessions = open()
   const soon = new Date(Date.now() + 3_600_000)
   const { session, expiresAt, caller } = await logIn(sessions, await at.token('admin', { expiresAt: soon }))
@@ -177,7 +177,7 @@ test("a session does not outlive its token's end, and has the role that the toke
   expect((await sessions.find(session))?.role).toBe('viewer')
 })
 
-test('a session of the configured token ends when another one, or another key, is configured', async () => {
+test('a session of the configured token ends when the token or the key changes', async () => {
   const { session } = await logIn(open(), adminToken)
   expect(await open().find(session)).toMatchObject({ kind: 'configuration', role: 'admin', userId: '7' })
   expect(await open('another-admin-token').find(session)).toBeNull()
@@ -201,7 +201,7 @@ test('a session ends at its time, and is then forgotten', async () => {
   expect(await at.count('sessions')).toBe(1)
 })
 
-test('log-out ends this session, log-out everywhere every one of the token and of no other', async () => {
+test('log-out ends one session; log-out everywhere ends all sessions of that token only', async () => {
   const sessions = open()
   const token = await at.token('viewer')
   const [first, second, third] = [
@@ -266,7 +266,7 @@ async function cookieOf(at: ReturnType<typeof pages>, headers: Record<string, st
   return answer.headers.get('set-cookie')!
 }
 
-test('the cookie is for the browser alone, for this site alone, and over https for https alone', async () => {
+test('the cookie is HttpOnly, SameSite, and Secure over https', async () => {
   const plain = await cookieOf(pages())
   expect(plain).toMatch(/^walhook_session=whs_[\w-]+; Path=\/; Expires=[^;]+GMT; HttpOnly; SameSite=Strict$/)
   // No other host of the domain can set it.
@@ -275,7 +275,7 @@ test('the cookie is for the browser alone, for this site alone, and over https f
   )
 })
 
-test('with a session one looks and changes; without one, or with a wrong one, neither', async () => {
+test('a session can read and change; a missing or wrong one can do neither', async () => {
   const at = pages()
   const cookie = (await cookieOf(at)).split(';')[0]!
   expect(await (await at.call('GET', '/admin/page', { cookie })).text()).toBe('WALHOOK_ADMIN_TOKEN')
@@ -297,7 +297,7 @@ test.each<[string, Record<string, string>]>([
   ['a neighbour of the same site', { 'sec-fetch-site': 'same-site', origin: 'http://other.walhook.test' }],
   ['another origin, from an old browser', { origin: 'https://evil.example' }],
   ['nobody in particular', {}],
-])('%s can not post with a session, nor log somebody in', async (_who, headers) => {
+])('%s can neither post with a session nor log somebody in', async (_who, headers) => {
   const at = pages()
   const cookie = (await cookieOf(at)).split(';')[0]!
   expect((await at.call('POST', '/admin/change', { cookie, ...headers })).status).toBe(403)

@@ -25,7 +25,7 @@ async function open(
 const problemAt = async (browser: ReturnType<typeof openSigningIn>) =>
   (await browser.get('/login/oidc')).headers.get('location')
 
-test('a provider that is down keeps nobody with a token out, and lets people in when it is back', async () => {
+test('while the provider is down, tokens still log in; when it is back, sign-in works', async () => {
   let now = Date.now()
   const { provider, pages, browser } = await open({ pages: { nowMs: () => now } })
   provider.misbehaves = { answer: (_path, response) => Boolean(response.destroy()) }
@@ -53,7 +53,7 @@ test('a provider that is down keeps nobody with a token out, and lets people in 
   expect(await problemAt(browser)).toMatch(/\/authorize/)
 })
 
-test('a provider that takes a request and does not answer is given up after seconds', {
+test('a provider that does not respond is given up after seconds', {
   timeout: 30_000,
 }, async () => {
   const { provider, browser } = await open()
@@ -64,7 +64,7 @@ test('a provider that takes a request and does not answer is given up after seco
   expect(performance.now() - since).toBeGreaterThan(4_000)
 })
 
-test('a port on which nobody speaks HTTP is a provider that does not answer', async () => {
+test('a port without HTTP counts as a provider that does not respond', async () => {
   const server = createServer(socket => socket.end('\0'))
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
   const { port } = server.address() as { port: number }
@@ -88,26 +88,26 @@ test.each<[string, OidcProvider['misbehaves']]>([
     'leads elsewhere',
     { answer: (_path, response) => Boolean(response.writeHead(302, { location: '/a' }).end()) },
   ],
-])('a provider whose description %s is not used', async (_, misbehaves) => {
+])('a provider whose metadata %s is refused', async (_, misbehaves) => {
   const { provider, pages, browser } = await open()
   provider.misbehaves = misbehaves
   expect(await problemAt(browser)).toBe('/login?problem=unusable')
   expect(pages.failures).toMatchObject([{ problem: 'unusable', reason: expect.stringMatching(/\w/) }])
 })
 
-test('a wrong client secret is named as such, and is in no log', async () => {
+test('a wrong client secret is reported as such, and is in no log', async () => {
   const { provider, pages, browser } = await open()
   provider.client.secret = 'another'
   expect((await browser.signIn()).headers.get('location')).toBe('/login?problem=client')
   expect(pages.failures).toEqual([{ problem: 'client', reason: 'invalid_client', address: '192.0.2.1' }])
 })
 
-test('a client without a secret signs people in by PKCE alone', async () => {
+test('a client without a secret signs in with PKCE only', async () => {
   const { browser } = await open({ secret: null })
   expect((await browser.signIn()).status).toBe(200)
 })
 
-test('a log-in that took longer than ten minutes is over', async () => {
+test('a log-in expires after ten minutes', async () => {
   let now = Date.now()
   const { browser } = await open({ pages: { nowMs: () => now } })
   const back = await browser.toProvider()
@@ -115,7 +115,7 @@ test('a log-in that took longer than ten minutes is over', async () => {
   expect((await browser.get(back)).headers.get('location')).toBe('/login?problem=expired')
 })
 
-test('sign-ins from one network are limited per minute, and other networks do not wait', async () => {
+test('sign-ins are limited per network and minute, without delaying other networks', async () => {
   let address = '192.0.2.1'
   // However long they take, they come within one minute.
   const now = Date.now()
@@ -141,7 +141,7 @@ const ofTenants = {
   userClaim: 'account',
 }
 
-test("whoever has a tenant sees and changes that tenant's webhooks alone", async () => {
+test("a user with a tenant sees and changes only that tenant's webhooks", async () => {
   const { provider, pages, browser } = await open({
     more: { mapping: ofTenants },
     pages: { hasTenants: true },
@@ -171,7 +171,7 @@ test("whoever has a tenant sees and changes that tenant's webhooks alone", async
   expect((await staff.get('/couplings')).text).toContain('CRM of bravo')
 })
 
-test('sessions end when another provider, client or mapping of claims is configured', async () => {
+test('sessions end when the provider, client or claim mapping changes', async () => {
   const { pages, config, browser } = await open()
   await browser.signIn()
   const cookie = browser.sessionCookie()

@@ -27,7 +27,7 @@ beforeEach(() => {
 const inserted = async () =>
   (await pages.outbox.pool.query('select count(*)::int from walhook.sessions')).rows[0].count
 
-test('whoever signs in at the provider is in, as who they are there, and the audit names them', async () => {
+test("a sign-in at the provider starts a session in that person's name, which the audit records", async () => {
   const browser = openSigningIn(pages)
   const login = await browser.get('/login?to=/events')
   expect(login.text).toContain('href="/login/oidc?to=%2Fevents"')
@@ -74,7 +74,7 @@ test('a browser is sent to the provider with PKCE, a state and a nonce, which di
   }
 })
 
-test('over https the cookies of a sign-in belong to this host alone, and only that of the sign-in comes from another site', async () => {
+test("over https, sign-in cookies are bound to the host, and only the sign-in's own cookie is sent across sites", async () => {
   const https = { 'x-forwarded-proto': 'https' }
   const begun = await openSigningIn(pages).get('/login/oidc', https)
   expect(begun.headers.getSetCookie()).toEqual([
@@ -105,7 +105,7 @@ const misbehaviours: [string, OidcProvider['misbehaves'], string][] = [
     'unreachable',
   ],
 ]
-test.each(misbehaviours)('a provider that gives %s lets nobody in', async (_, misbehaves, problem) => {
+test.each(misbehaviours)('a provider that returns %s signs nobody in', async (_, misbehaves, problem) => {
   const before = await inserted()
   provider.misbehaves = misbehaves
   const browser = openSigningIn(pages)
@@ -124,7 +124,7 @@ test.each(misbehaviours)('a provider that gives %s lets nobody in', async (_, mi
   expect((await browser.get(`/login?problem=${problem}`)).text).toContain('role="alert"')
 })
 
-test('what no browser of ours has begun asks neither the provider nor the database', async () => {
+test('a callback that no browser started causes no request and no query', async () => {
   const first = openSigningIn(pages)
   const back = await first.toProvider()
   provider.requests.length = 0
@@ -160,7 +160,7 @@ test('what no browser of ours has begun asks neither the provider nor the databa
   expect((await first.get(back)).status).toBe(200)
 })
 
-test('a sign-in comes back once, also where the provider gives a second token for its code', async () => {
+test('a sign-in can be completed once, even if the provider accepts its code twice', async () => {
   provider.misbehaves = { codesLast: true }
   const browser = openSigningIn(pages)
   const back = await browser.toProvider()
@@ -185,7 +185,7 @@ test.each([
   '/login',
   `/${'a'.repeat(600)}`,
   '/\n',
-])('a log-in leads to a page of ours, and not to %j', async to => {
+])("a log-in redirects to walhook's own pages only, never to %j", async to => {
   const done = await openSigningIn(pages).signIn(`/login/oidc?to=${encodeURIComponent(to)}`)
   expect(done.headers.get('refresh')).toBe('0;url=/')
 })
@@ -194,7 +194,7 @@ test.each([
   ['no role claim', { roles: undefined }],
   ['a role that nothing is said about', { roles: ['Admin', 'root'] }],
   ['a role claim of another form', { roles: { admin: true } }],
-])('whoever has %s gets a page that says so', async (_, claims) => {
+])('a user with %s gets a page that explains it', async (_, claims) => {
   provider.user = { ...jane, email: '<b>jane</b>', ...claims }
   const browser = openSigningIn(pages)
   const done = await browser.signIn()
@@ -209,7 +209,7 @@ test.each([
   expect(rows).toMatchObject([{ changes: { subject: { to: 'jane' }, problem: { to: 'no_role' } } }])
 })
 
-test('claims that are not in the ID token are asked for at the userinfo endpoint', async () => {
+test('claims missing from the ID token are read from the userinfo endpoint', async () => {
   provider.user = { sub: 'jane' }
   provider.userinfo = { roles: 'operator', email: 'jane@example.org' }
   expect((await openSigningIn(pages).signIn()).status).toBe(200)
@@ -218,7 +218,7 @@ test('claims that are not in the ID token are asked for at the userinfo endpoint
   expect((await openSigningIn(pages).signIn()).headers.get('location')).toBe('/login?problem=unusable')
 })
 
-test('log-out ends the session here and there, without a token in a URL', async () => {
+test("log-out ends both the local and the provider's session, without a token in a URL", async () => {
   const browser = openSigningIn(pages)
   await browser.signIn()
   const cookie = browser.sessionCookie()
@@ -232,7 +232,7 @@ test('log-out ends the session here and there, without a token in a URL', async 
   expect((await browser.get('/login/oidc/out')).headers.get('location')).toBe('/login?done=out')
 })
 
-test('log-out everywhere ends all sessions of the same person, and of nobody else', async () => {
+test('log-out everywhere ends all sessions of that person only', async () => {
   const browsers = [openSigningIn(pages), openSigningIn(pages), openSigningIn(pages)]
   for (const [i, browser] of browsers.entries()) {
     provider.user = { ...jane, sub: i < 2 ? 'joan' : 'jim' }
@@ -245,7 +245,7 @@ test('log-out everywhere ends all sessions of the same person, and of nobody els
   expect((await pages.get('/couplings')).status).toBe(200)
 })
 
-test('a session lasts no longer than the provider says, nor than is configured', async () => {
+test("a session ends at the earlier of the provider's limit and the configured one", async () => {
   const ends = async () => {
     const { rows } = await pages.outbox.pool.query(
       'select extract(epoch from expires_at - now())::float8 s from walhook.sessions order by created_at desc limit 1',
@@ -260,7 +260,7 @@ test('a session lasts no longer than the provider says, nor than is configured',
   expect(await ends()).toBeLessThanOrEqual(600)
 })
 
-test('the ID token is kept sealed, and the id of a session by its hash', async () => {
+test('the ID token is stored sealed, and the session id as a hash', async () => {
   await openSigningIn(pages).signIn()
   const { rows } = await pages.outbox.pool.query('select * from walhook.sessions where subject is not null')
   expect(rows.length).toBeGreaterThan(0)
@@ -273,7 +273,7 @@ function busy(response: ServerResponse, json: (to: ServerResponse, status: numbe
   return true
 }
 
-test('an answer without end is not read to its end', async () => {
+test('an endless response is cut off', async () => {
   let written = 0
   provider.misbehaves = {
     answer(path, response) {

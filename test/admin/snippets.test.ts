@@ -15,7 +15,7 @@ test('the snippets are those of docs/guide/receiving.md', () => {
   ])
 })
 
-test('without the file, the page says what to do', () => {
+test('without the file, the page explains what to do', () => {
   expect(readSnippets(new URL('file:///nowhere/receiving.md'))).toEqual({
     ok: false,
     problem: {
@@ -34,6 +34,6 @@ test.each([
   ['a call in another language', `## JS\n${block('js', 'f()')}${block('go', "f('whsec_…')")}`],
   ['a call without the secret', `## JS\n${block('js', 'f()')}${block('js', 'f()')}`],
   ['a third block', `## JS\n${block('js', 'f()')}${block('js', "f('whsec_…')")}${block('js', 'g()')}`],
-])('a document with %s is not taken', (_what, markdown) => {
+])('a document with %s is refused', (_what, markdown) => {
   expect(parseSnippets(markdown)).toBeNull()
 })

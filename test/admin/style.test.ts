@@ -15,7 +15,7 @@ function namesIn(style: string): string[] {
   )
 }
 
-test('every class, id and attribute that the style names is written by a page or its script', async () => {
+test('every class, id and attribute in the style sheet is used by a page or its script', async () => {
   const style = await readFile(join(admin, 'assets', 'walhook.css'), 'utf8')
   const files = (await readdir(admin, { recursive: true })).filter(file => /\.(ts|js)$/.test(file))
   const written = (await Promise.all(files.map(file => readFile(join(admin, file), 'utf8')))).join('\n')
@@ -26,7 +26,7 @@ test('every class, id and attribute that the style names is written by a page or
   expect(dead).toEqual([])
 })
 
-test('every rule is in a layer that the first line names, and the style stays one that a person can read', async () => {
+test('every rule is in a declared layer, and the style sheet stays readable', async () => {
   const style = await readFile(join(admin, 'assets', 'walhook.css'), 'utf8')
   const named = /@layer ([^;{]+);/.exec(style)![1]!.split(', ')
   expect([...style.matchAll(/^@layer (\w+) \{/gm)].map(match => match[1])).toEqual(named)
@@ -35,7 +35,7 @@ test('every rule is in a layer that the first line names, and the style stays on
   expect(style.split('\n').length).toBeLessThan(1_200)
 })
 
-test('the names of a style are found in its selectors, not in its values', () => {
+test('names are read from selectors, not from values', () => {
   const style =
     '/* .no */ .a > .b-c, #d:hover { color: #fff; background: url(x.png) } @media (x) { [data-e] { --f: 1 } }'
   expect(namesIn(style)).toEqual(['a', 'b-c', 'd', 'data-e'])

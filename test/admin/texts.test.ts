@@ -20,7 +20,7 @@ function leaves(texts: object, before = ''): { group: string; name: string; valu
   )
 }
 
-test.each(Object.entries(languages))('%s has every text, and none that English lacks', (_name, texts) => {
+test.each(Object.entries(languages))('%s has exactly the texts of English', (_name, texts) => {
   expect(paths(texts).sort()).toEqual(paths(en).sort())
 })
 
@@ -46,7 +46,7 @@ test.each([
   [undefined, 'constructor', 'en'],
   ['nl', 'en', 'nl'],
   ['toString', 'nl', 'nl'],
-])('chosen %j with a browser of %j is %s', async (chosen, header, language) => {
+])('the choice %j with a browser in %j gives %s', async (chosen, header, language) => {
   const app = new Hono().get('/', c => c.text(textsOf(c).language.code))
   const headers = {
     ...(chosen !== undefined && { cookie: `walhook_language=${chosen}` }),

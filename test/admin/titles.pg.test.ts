@@ -31,7 +31,7 @@ const read = (text: string) => ({
   heading: unescaped(/<h1>(.*?)<\/h1>/s.exec(text)?.[1] ?? ''),
 })
 
-test.each(languages)('no two pages have one title, in %s', async language => {
+test.each(languages)('all page titles differ, in %s', async language => {
   const seen = new Map<string, string>()
   const paths = [acme, bravo].flatMap(of => whole.map(page => pathOf(page, of)))
   const more = [acme, bravo].map(({ webhookId }) => `/audit?webhook=${webhookId}`)
@@ -57,7 +57,7 @@ const named = pages
     ),
   )
 
-test.each(named)('$what names what it is of', async ({ page, name }) => {
+test.each(named)('the title of $what names its object', async ({ page, name }) => {
   const path = pathOf(page, acme)
   // Wrong in some field, where there is one: what is carried out leads elsewhere, and takes nothing from the tests after it.
   const form = {
@@ -76,7 +76,7 @@ test.each(named)('$what names what it is of', async ({ page, name }) => {
   expect(heading).toBe(title)
 })
 
-test('what was just created is named, with its secret or its text', async () => {
+test('the title after creation names the new object', async () => {
   const webhook = await at.post('/couplings/new', {
     ...{ name: 'Made', url: 'https://made.example/', is_active: 'true', trigger: 'user.new' },
     ...{ key: 'b'.repeat(32) },

@@ -22,11 +22,11 @@ const filled = (change: Record<string, string> = {}) => ({
 const listed = async () => (await at.call('GET', '/api/tokens')).json.data
 const tokenIn = (text: string) => /whk_[\w-]{43}/.exec(text)?.[0] ?? null
 
-test('without tokens, the page says what they are for', async () => {
+test('without tokens, the page explains them', async () => {
   expect((await at.get('/tokens')).text).toContain('A token for each person and each program')
 })
 
-test('a token is shown once, at its making, and works with its role, account and end', async () => {
+test('a token is shown once, when it is created, and has the chosen role, account and expiry', async () => {
   const made = await at.post('/tokens/new', filled())
   expect(made.status).toBe(201)
   expect(made.headers.get('cache-control')).toBe('no-store')
@@ -44,7 +44,7 @@ test('a token is shown once, at its making, and works with its role, account and
   expect((await at.call('GET', '/api/audit?limit=1')).json.data[0]).toMatchObject({ action: 'token.created' })
 })
 
-test('a form that is sent twice makes one token, and shows that one', async () => {
+test('a form submitted twice creates one token and shows it', async () => {
   const form = filled({ key: 'twice' })
   const first = tokenIn((await at.post('/tokens/new', form)).text)
   expect(tokenIn((await at.post('/tokens/new', form)).text)).toBe(first)
@@ -54,7 +54,7 @@ test('a form that is sent twice makes one token, and shows that one', async () =
 test.each([
   ['never', {}, null],
   ['day', { day: '2199-12-31' }, '2199-12-31T23:59:59.999Z'],
-])('a token is valid as long as it is asked for: %s', async (expires, change, end) => {
+])('a token is valid for the chosen time: %s', async (expires, change, end) => {
   expect((await at.post('/tokens/new', filled({ key: expires, expires, ...change }))).status).toBe(201)
   expect((await listed())[0].expires_at).toBe(end)
 })
@@ -69,7 +69,7 @@ test.each<[string, Record<string, string>, string]>([
   ['a day that is past', { expires: 'day', day: '2020-01-01' }, 'Choose today or a later day.'],
   ['no day', { expires: 'day' }, 'Choose today or a later day.'],
 ])(
-  '%s is an error at its field, the input stays, and no token is created',
+  '%s is an error at its field, the input is kept, and no token is created',
   async (_what, change, sentence) => {
     const { status, text } = await at.post('/tokens/new', filled({ user_id: html, ...change }))
     expect(status).toBe(422)
@@ -82,7 +82,7 @@ test.each<[string, Record<string, string>, string]>([
 )
 
 test.each(['viewer', 'operator'] as const)(
-  'a %s neither makes, sees nor revokes tokens, nor sees the audit',
+  'the role %s can neither create, see nor revoke tokens, nor see the audit',
   async role => {
     await at.post('/tokens/new', filled({ key: role }))
     // Tokens of tests come and go: this one has a token now.
@@ -103,7 +103,7 @@ test.each(['viewer', 'operator'] as const)(
   },
 )
 
-test('a token is revoked after a question, and its holder is out at once', async () => {
+test('a token is revoked after a confirmation, and stops working at once', async () => {
   await at.post('/tokens/new', filled({ name: html, role: 'admin' }))
   const made = tokenIn((await at.post('/tokens/new', filled({ name: html, role: 'admin' }))).text)!
   const login = await at.sessions.logIn(made, '192.0.2.1')
@@ -128,7 +128,7 @@ test('a token is revoked after a question, and its holder is out at once', async
   expect((await at.post('/tokens/999999/revoke', {})).status).toBe(404)
 })
 
-test('tokens come fifty at a time, expired ones too', async () => {
+test('a page of the list has fifty tokens, including expired ones', async () => {
   await at.outbox.pool.query(
     `insert into walhook.tokens (name, role, hash, expires_at)
      select 'T' || lpad(i::text, 3, '0'), 'viewer', sha256(i::text::bytea), now() - interval '1 day'
@@ -144,7 +144,7 @@ test('tokens come fifty at a time, expired ones too', async () => {
   expect(second).not.toContain('href="/tokens?after=')
 })
 
-test('after log-out everywhere a stolen cookie makes no token', async () => {
+test('after log-out everywhere, a stolen cookie creates no token', async () => {
   const made = tokenIn((await at.post('/tokens/new', filled({ role: 'admin', key: 'out' }))).text)!
   const logIn = async () => {
     const login = await at.sessions.logIn(made, '192.0.2.1')

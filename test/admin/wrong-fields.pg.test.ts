@@ -27,7 +27,7 @@ test.each([
   ['resend', { key: 'c', event_id: '1', beyond_triggers: 'maybe' }, 'beyond_triggers'],
   ['active', { is_active: 'perhaps' }, 'is_active'],
   ['active', {}, 'is_active'],
-])('a form for %s with %j is refused at %s, and nothing is done', async (action, form, field) => {
+])('a form for %s with %j is refused at %s without an effect', async (action, form, field) => {
   const { json } = await at.call('POST', '/api/webhooks', {
     name: 'CRM',
     url: 'https://crm.example.com/',
@@ -49,7 +49,7 @@ test.each([
   ['/audit?before=x', 'before'],
   ['/events?before=x', 'before'],
   ['/couplings/ID/resend-failed?since=ever', 'since'],
-])('%s shows nothing instead of everything', async (path, field) => {
+])('the wrong filter %s shows nothing, rather than everything', async (path, field) => {
   const { json } = await at.call('POST', '/api/webhooks', {
     name: 'CRM',
     url: 'https://crm.example.com/',
@@ -60,7 +60,7 @@ test.each([
   expect(answer.text).toContain(`The field ${field} has an unexpected value`)
 })
 
-test('an unreadable filter filters nothing, and says so', async () => {
+test('an unreadable filter is an error, and nothing is filtered', async () => {
   const { json } = await at.call('POST', '/api/webhooks', {
     name: 'CRM',
     url: 'https://crm.example.com/',
@@ -72,7 +72,7 @@ test('an unreadable filter filters nothing, and says so', async () => {
     )
 })
 
-test('the first button of the form of a webhook, which Enter presses, saves; testing is another', async () => {
+test('Enter in the webhook form saves; testing has its own button', async () => {
   const { json } = await at.call('POST', '/api/webhooks', {
     name: 'CRM',
     url: 'https://crm.example.com/',
@@ -102,7 +102,7 @@ test('the form names the entity types without previous values, and the fix', asy
   expect((await at.get('/couplings/new')).text).not.toContain('replica identity')
 })
 
-test('a pause that a receiver requested is on its page and in the API until it is over, also while it fails', async () => {
+test('a pause that a receiver requested is shown on its page and in the API until it ends, also for a failing webhook', async () => {
   const { json } = await at.call('POST', '/api/webhooks', {
     name: 'CRM',
     url: 'https://crm.example.com/',
@@ -122,7 +122,7 @@ test('a pause that a receiver requested is on its page and in the API until it i
   expect((await at.call('GET', `/api/webhooks/${json.id}`)).json.held_until).toBeNull()
 })
 
-test('at what pace this process sends to a webhook is on its pages and in the API, where its receiver was in trouble', async () => {
+test('the pages and the API show the sending pace of a webhook whose receiver had trouble', async () => {
   const fields = { name: 'CRM', url: 'https://crm.example.com/', triggers: ['user.new'] }
   const { json } = await at.call('POST', '/api/webhooks', fields)
   const path = `/api/webhooks/${json.id}`
@@ -159,7 +159,7 @@ test.each<[string, string]>([
   ['all', 'users'],
   ['name', 'twice'],
   ['triggers', 'user.new'],
-])('in the form of a webhook %s=%s is an error, and neither on nor absent', async (field, value) => {
+])('%s=%s in the webhook form is an error', async (field, value) => {
   const { json } = await at.call('POST', '/api/webhooks', {
     name: 'CRM',
     url: 'https://crm.example.com/',

@@ -48,7 +48,7 @@ test('alerts are triggers, and addresses are checked one by one', async () => {
   await at.call('DELETE', path)
 })
 
-test('whose addresses they are, only an admin reads: not a viewer, and not in the audit', async () => {
+test('alert addresses are shown to admins only: not to viewers, and not in the audit', async () => {
   const { json } = await at.call('POST', '/api/webhooks', {
     ...wanted,
     alert_to: ['anna.private@example.com'],
@@ -63,7 +63,7 @@ test('whose addresses they are, only an admin reads: not a viewer, and not in th
   await at.call('DELETE', `/api/webhooks/${json.id}`)
 })
 
-test('an alert is in the log of events and explained; incidents are listed, newest first', async () => {
+test('an alert is listed and explained among the events; incidents are listed, newest first', async () => {
   const watch = (await at.call('POST', '/api/webhooks', wanted)).json
   const other = (await at.call('POST', '/api/webhooks', { ...wanted, triggers: ['user.new'] })).json
   await noteIncidents(at.outbox.pool, [
@@ -94,7 +94,7 @@ test('an alert is in the log of events and explained; incidents are listed, newe
   expect((await at.call('GET', '/api/alerts')).json.data).toHaveLength(1)
 })
 
-test('a test of a webhook with nothing but alerts sends an example of one, and nobody’s data', async () => {
+test('a test of a webhook with only alerts sends an example alert without anyone’s data', async () => {
   const { json } = await at.call('POST', '/api/webhooks', { ...wanted, url: 'https://127.0.0.1:1/' })
   const sent = await at.call('POST', `/api/webhooks/${json.id}/test`, {})
   expect(sent.status).toBe(200)
@@ -106,7 +106,7 @@ test('a test of a webhook with nothing but alerts sends an example of one, and n
   expect(sent.json.entity_type).toBe('capture')
 })
 
-test.each(alertTriggers)('the document has a schema for %s, and its body fits', trigger => {
+test.each(alertTriggers)('the OpenAPI document has a schema for %s that its body fits', trigger => {
   const ajv = addFormats.default(new Ajv2020({ strict: false }))
   const { post } = document.webhooks[trigger] as {
     post: { requestBody: { content: Record<string, { schema: object }> } }
@@ -120,7 +120,7 @@ test.each(alertTriggers)('the document has a schema for %s, and its body fits', 
   expect(validate({ ...JSON.parse(alertExample(trigger)), action_type: 'new' })).toBe(false)
 })
 
-test('the guide of alerts names all of them, and its example is what is sent', async () => {
+test('the guide lists all alerts, and its example equals a sent one', async () => {
   const guide = await readFile(new URL('../../docs/guide/alerts.md', import.meta.url), 'utf8')
   const [, shell = ''] = /```sh\n(walhook webhooks create.*?)```/s.exec(guide) ?? []
   const chosen = [...shell.matchAll(/--trigger (\S+)/g)].flatMap(([, some]) => some!.split(','))

@@ -13,7 +13,7 @@ const apply = (webhooks: object, more: object = {}) =>
   at.call('POST', '/api/apply', { source: 'a.yaml', webhooks, ...more })
 const all = async () => (await at.call('GET', '/api/webhooks')).json.data
 
-test('a managed webhook is changed and deleted only with a confirmation; taken over, it is edited on the pages', async () => {
+test('a managed webhook needs a confirmation to be changed or deleted; after a takeover it is edited on the pages', async () => {
   const applied = await apply({ CRM: crm })
   expect(applied.json).toMatchObject({
     applied: true,
@@ -71,7 +71,7 @@ test('a problem in one webhook stops the whole apply; its pointer names the fiel
   expect(await all()).toEqual([])
 })
 
-test('one that fails while it is done undoes all before it', async () => {
+test('a failure in the middle of an apply rolls back everything', async () => {
   await apply({ A: crm, B: crm })
   await at.outbox.pool.query(`
     create or replace function walhook.refuse_b() returns trigger language plpgsql as $$
@@ -86,14 +86,14 @@ test('one that fails while it is done undoes all before it', async () => {
   ])
 })
 
-test('one that walhook has disabled stays so, although the file says active', async () => {
+test('a webhook that walhook disabled stays disabled, although the file says active', async () => {
   await apply({ CRM: crm })
   await at.outbox.pool.query(`update walhook.webhooks set disabled_at = now(), disabled_reason = 'gone'`)
   expect((await apply({ CRM: crm })).json.webhooks).toMatchObject([{ action: 'none' }])
   expect(await all()).toMatchObject([{ disabled_reason: 'gone' }])
 })
 
-test('the pages say which file manages a webhook, only show it, and let an admin take it over', async () => {
+test('the pages show which file manages a webhook, are read-only for it, and let an admin take it over', async () => {
   const [{ id }] = (await apply({ CRM: crm })).json.webhooks
   const page = await at.get(`/couplings/${id}`)
   expect(page.text).toContain('This webhook is managed as code, in a.yaml')
@@ -131,7 +131,7 @@ test('a file holds a thousand webhooks', async () => {
 
 const alert = { ...crm, triggers: ['webhook.failing'] }
 
-test('a tenant applies its own file, whatever others have under its names, and touches nothing of theirs', async () => {
+test('a tenant applies its own file without affecting equally named webhooks of others', async () => {
   const acme = await at.token('admin', { tenant: 'acme' })
   const ofAcme = (webhooks: object, more: object = {}) =>
     at.call('POST', '/api/apply', { source: 'a.yaml', webhooks, ...more }, acme)
@@ -149,7 +149,7 @@ test('a tenant applies its own file, whatever others have under its names, and t
   ).toEqual(['CRM null', 'CRM acme'])
 })
 
-test('one that goes to another tenant is made there and deleted here; its secret is shown where it was made', async () => {
+test('a webhook moved to another tenant is created there and deleted here; the new secret is shown', async () => {
   await apply({ CRM: { ...alert, tenant: 'acme' } })
   const moved = await apply({ CRM: { ...alert, tenant: 'bravo' } }, { prune: true })
   const [made, gone] = moved.json.webhooks

@@ -15,7 +15,7 @@ const wanted = { name: 'CRM', url: 'https://crm.example.com/hooks', triggers: ['
 const create = async () => (await at.call('POST', '/api/webhooks', wanted)).json
 const auditOf = async (id: number) => (await at.call('GET', `/api/audit?webhook_id=${id}`)).json.data
 
-test('every change of a webhook is recorded: who, what, when, the values before and after, and no secret', async () => {
+test('every change of a webhook is audited with actor, time, old and new values, and no secret', async () => {
   const { id, secret } = await create()
   await at.call('PATCH', `/api/webhooks/${id}`, { name: 'ERP', is_active: false, triggers: ['user.new'] })
   await at.call('DELETE', `/api/webhooks/${id}`)
@@ -55,7 +55,7 @@ test('every change of a webhook is recorded: who, what, when, the values before 
   expect(JSON.stringify(rows)).not.toContain(secret.slice(6))
 })
 
-test('what changed nothing is not recorded: a wrong field, a webhook that there is not', async () => {
+test('a refused change and an unknown webhook are not audited', async () => {
   const { id } = await create()
   const before = await at.count('audit')
   expect((await at.call('PATCH', `/api/webhooks/${id}`, { name: '' })).status).toBe(422)
@@ -64,7 +64,7 @@ test('what changed nothing is not recorded: a wrong field, a webhook that there 
   expect(await at.count('audit')).toBe(before)
 })
 
-test('a change that can not be recorded is not made', async () => {
+test('a change that cannot be audited is rolled back', async () => {
   const { id } = await create()
   await at.outbox.pool.query(
     `alter table walhook.audit add constraint none check (action <> 'webhook.changed') not valid`,
@@ -77,7 +77,7 @@ test('a change that can not be recorded is not made', async () => {
   expect((await at.call('GET', `/api/webhooks/${id}`)).json.name).toBe('CRM')
 })
 
-test('a record goes with its transaction, through the builder and through plain SQL alike', async () => {
+test('an audit record is committed or rolled back with its transaction', async () => {
   const count = async () => [await at.count('webhooks'), await at.count('audit')]
   const before = await count()
   const work = transaction(at.outbox.pool, async client => {
@@ -94,7 +94,7 @@ test('a record goes with its transaction, through the builder and through plain 
   expect(await count()).toEqual(before)
 })
 
-test('each caller has their name: a stored token, the command line', async () => {
+test('the audit names each kind of caller', async () => {
   const made = { name: 'CI', userId: '8' }
   const token = await at.token('admin', made)
   const { json } = await at.call('GET', '/api/audit?limit=1')
@@ -120,7 +120,7 @@ test('each caller has their name: a stored token, the command line', async () =>
   })
 })
 
-test('the records come in pages, newest first', async () => {
+test('audit records have pages, newest first', async () => {
   const { id } = await create()
   for (const name of ['a', 'b', 'c']) await at.call('PATCH', `/api/webhooks/${id}`, { name })
   const names = (data: { changes: { name: { to: string } } }[]) => data.map(one => one.changes.name.to)

@@ -11,7 +11,7 @@ beforeEach(() => at.outbox.pool.query('truncate walhook.backfills; truncate walh
 
 const start = (body: object) => at.call('POST', '/api/backfills', body)
 
-test('a backfill is made with what is usual, and is there under its own address', async () => {
+test('a backfill starts with the defaults, and has its own address', async () => {
   const webhook = await at.webhook(['user.new'])
   const made = await start({ entity_type: 'user', webhook_id: webhook })
   expect(made.status).toBe(201)
@@ -31,7 +31,7 @@ test('a backfill is made with what is usual, and is there under its own address'
   expect((await at.call('GET', `/api/backfills/${made.json.id}`)).json).toEqual(made.json)
 })
 
-test("the mapping's action is the default", async () => {
+test('the default action comes from the mapping', async () => {
   await at.webhook(['company.update'])
   expect((await start({ entity_type: 'company' })).json).toMatchObject({
     action_type: 'update',
@@ -42,7 +42,7 @@ test("the mapping's action is the default", async () => {
   expect(refused.json.detail).toContain('No active webhook has the trigger company.new')
 })
 
-test('a backfill that reaches nobody, or is running already, is refused with the fix', async () => {
+test('a backfill without a receiver, or already running, is refused with the fix', async () => {
   const webhook = await at.webhook(['user.update'])
   const refusals: [object, number, string][] = [
     [
@@ -72,7 +72,7 @@ test('a backfill that reaches nobody, or is running already, is refused with the
   expect((await start({ entity_type: 'user', action_type: 'update' })).status).toBe(201)
 })
 
-test('its progress can be read, its pace changed, and it can be cancelled once; all of it is recorded', async () => {
+test("a backfill's progress can be read, its pace changed, and it can be cancelled once; changes are audited", async () => {
   await at.webhook(['user.new'])
   const { id } = (await start({ entity_type: 'user' })).json
   const step = { fromKey: null, toKey: '50', untilKey: '200', rows: 50, rowsEstimate: 200, isLast: false }

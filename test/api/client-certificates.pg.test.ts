@@ -37,7 +37,7 @@ const create = (change: object = {}) =>
 const testOf = async (id: number) => (await at.call('POST', `/api/webhooks/${id}/test`, { user_id: 7 })).json
 const given = ({ cert, key }: Identity) => ({ client_certificate: cert, client_key: key })
 
-test('a webhook sends its client certificate, which is shown without its key, replaced and taken away', async () => {
+test('a webhook sends its client certificate, which can be shown without its key, replaced and removed', async () => {
   const bare = (await create()).json
   expect(bare).not.toHaveProperty('client_certificate')
   expect((await testOf(bare.id)).error.message).toContain('client certificate')
@@ -83,7 +83,7 @@ test.each<[string, () => object, string]>([
   expect(text).not.toContain('PRIVATE KEY')
 })
 
-test('it goes when the webhook is pointed to another origin, and stays at the same', async () => {
+test("the certificate is removed when the URL's origin changes, and kept otherwise", async () => {
   const { id } = (await create(given(client))).json
   const at2 = await at.call('PATCH', `/api/webhooks/${id}`, { url: `${url}other` })
   expect(at2.json.client_certificate.subject).toBe('CN=client.test')
@@ -91,7 +91,7 @@ test('it goes when the webhook is pointed to another origin, and stays at the sa
   expect(elsewhere.json).not.toHaveProperty('client_certificate')
 })
 
-test('it is re-encrypted with the other secrets', async () => {
+test("the certificate's key is re-encrypted with the other secrets", async () => {
   const { id } = (await create(given(client))).json
   const oldKey = parseSealKey(Buffer.alloc(32, 1).toString('base64'))!
   const newKey = parseSealKey(Buffer.alloc(32, 9).toString('base64'))!

@@ -8,7 +8,7 @@ import { route } from '../../src/api/kit/route.ts'
 import { routes } from '../../src/api/routes.ts'
 import { document } from '../support/check-response.ts'
 
-test('the document is OpenAPI 3.1 by its own schema, and every reference leads somewhere', async () => {
+test('the document is valid OpenAPI 3.1, and every reference resolves', async () => {
   const validator = new Validator()
   const verdict = await validator.validate(structuredClone(document))
   expect(verdict.errors ?? []).toEqual([])
@@ -19,7 +19,7 @@ test('the document is OpenAPI 3.1 by its own schema, and every reference leads s
   expect(JSON.stringify(document)).not.toContain('$defs')
 })
 
-test('each route is there once, with its name, its role and all that its path names', () => {
+test('each route is listed once, with its operation id, role and path parameters', () => {
   const operations = Object.values(document.paths).flatMap(methods => Object.values(methods))
   expect(operations.length).toBe(routes.length)
   expect(new Set(operations.map(({ operationId }) => operationId)).size).toBe(routes.length)
@@ -32,7 +32,7 @@ test('each route is there once, with its name, its role and all that its path na
   }
 })
 
-test('generators of clients find a name for each page and body, and no type that is made of itself', () => {
+test('client generators find a name for each page and body, and no recursive type', () => {
   const { schemas } = document.components
   for (const name of Object.keys(schemas)) expect(name).toMatch(/^[A-Z][A-Za-z]+$/)
   for (const { operationId, requestBody, responses } of Object.values(document.paths).flatMap(methods =>
@@ -49,7 +49,7 @@ test('generators of clients find a name for each page and body, and no type that
   for (const name of Object.keys(schemas)) within(name, [])
 })
 
-test('a cursor of a query is text, as the `next_cursor` that it was', () => {
+test('a cursor parameter is text, like `next_cursor`', () => {
   const operations = Object.values(document.paths).flatMap(methods => Object.values(methods))
   const cursors = operations.flatMap(({ operationId, parameters }) =>
     parameters.filter(({ name }) => name === 'cursor').map(({ schema }) => [operationId, schema] as const),
@@ -58,7 +58,7 @@ test('a cursor of a query is text, as the `next_cursor` that it was', () => {
   for (const [operationId, schema] of cursors) expect(schema.type, operationId).toBe('string')
 })
 
-test('limits of a number in a query are documented as numbers', () => {
+test('the limits of numeric parameters are documented as numbers', () => {
   const { parameters } = document.paths['/api/webhooks/{id}/log']!.get!
   expect(parameters.find(({ name }) => name === 'limit')).toEqual({
     name: 'limit',
@@ -68,7 +68,7 @@ test('limits of a number in a query are documented as numbers', () => {
   })
 })
 
-test('the page shows every call, loads nothing, and what is written stays text', async () => {
+test('the documentation page shows every call, loads nothing, and escapes its texts', async () => {
   const page = String(await docsPage(document))
   for (const { id, path } of routes) {
     expect(page).toContain(`id="${id}"`)
@@ -91,7 +91,7 @@ test('the page shows every call, loads nothing, and what is written stays text',
   expect(shown).toContain('<code>&lt;i&gt;</code>')
 })
 
-test('the page may load its own style, and that is the style that it has', async () => {
+test("the content security policy allows exactly the page's own style", async () => {
   const style = /<style>(.*)<\/style>/s.exec(String(await docsPage(document)))![1]!
   const hash = createHash('sha256').update(style).digest('base64')
   expect(docsPolicy).toContain(`default-src 'none'; style-src 'sha256-${hash}';`)

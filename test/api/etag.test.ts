@@ -19,7 +19,7 @@ test.each<[string | undefined, boolean]>([
   expect(matches(header, '"7"')).toBe(expected)
 })
 
-test('the tag is another one once walhook has disabled the webhook', () => {
+test('the entity tag changes when walhook disables the webhook', () => {
   expect(webhookTag({ version: 3, disabledAt: null })).toBe('"3"')
   expect(webhookTag({ version: 3, disabledAt: new Date() })).toBe('"3-disabled"')
 })

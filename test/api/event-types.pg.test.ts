@@ -35,7 +35,7 @@ test('the list has pages, and the last one has no cursor', async () => {
   expect(found).toEqual(whole)
 })
 
-test('every trigger has a schema to download that takes its example, and lists the fields of that example', async () => {
+test("every trigger has a schema that accepts its example, and lists the example's fields", async () => {
   const types = await list()
   expect(types.map(({ trigger }) => trigger)).toEqual([...entityTriggers, ...alertTriggers])
   for (const { trigger, fields, example } of types) {
@@ -67,7 +67,7 @@ test('every trigger has a schema to download that takes its example, and lists t
   })
 })
 
-test('an alert that is sent is taken by the schema of its trigger, and by no other', async () => {
+test('a sent alert fits the schema of its trigger only', async () => {
   for (const trigger of alertTriggers) {
     const validate = compileSchema((await schemaOf(trigger)).json)
     const taken = alertTriggers.filter(each => validate(JSON.parse(alertExample(each))))
@@ -75,7 +75,7 @@ test('an alert that is sent is taken by the schema of its trigger, and by no oth
   }
 })
 
-test('a tenant sees the triggers that it may have, and no others', async () => {
+test('a tenant sees exactly its permitted triggers', async () => {
   const ours = ['user.new', 'user.update', 'user.delete', ...webhookAlerts]
   expect((await list(ofAcme)).map(({ trigger }) => trigger)).toEqual(ours)
   for (const trigger of ours) expect((await schemaOf(trigger, ofAcme)).status).toBe(200)
@@ -83,7 +83,7 @@ test('a tenant sees the triggers that it may have, and no others', async () => {
     expect((await schemaOf(trigger, ofAcme)).json.detail).toBe(`There is no trigger ${trigger}.`)
 })
 
-test('the schema of a webhook takes its events, tests and batches, and no events of other triggers', async () => {
+test('the schema of a webhook accepts its events, tests and batches, and refuses events of other triggers', async () => {
   const create = async (options: object) =>
     (await at.call('POST', '/api/webhooks', { name: 'CRM', url: 'https://crm.example/', ...options })).json.id
   const schema = async (id: number) =>

@@ -71,7 +71,7 @@ test.each(cases.map(([field, value]) => [field, show(value), value] as const))(
   },
 )
 
-test('every wrong field is named in one answer', async () => {
+test('all wrong fields are named in one response', async () => {
   const body = { name: 7, url: null, is_active: 'no', triggers: [null, 'user.new', 7] }
   const { json } = await at.call('POST', '/api/webhooks', body)
   expect(json.errors.map(({ pointer }: { pointer: string }) => pointer)).toEqual([
@@ -83,7 +83,7 @@ test('every wrong field is named in one answer', async () => {
   ])
 })
 
-test('wrong meanings are named together too: the target and each trigger', async () => {
+test('a refused target and each unknown trigger are named together', async () => {
   const body = { ...wanted, url: 'https://10.1.2.3/', triggers: ['order.new'] }
   const { json } = await at.call('POST', '/api/webhooks', body)
   expect(json.errors.map(({ pointer }: { pointer: string }) => pointer).sort()).toEqual([
@@ -94,7 +94,7 @@ test('wrong meanings are named together too: the target and each trigger', async
 })
 
 test.each([...texts, null, [], {}, true, 1.5, 1e300, [7], { id: 7 }])(
-  'the account %j of a test is a wrong field',
+  'the test account %j is a wrong field',
   async user_id => {
     const { status, json } = await at.call('POST', `/api/webhooks/${id}/test`, { user_id })
     expect(status).toBe(422)
@@ -102,7 +102,7 @@ test.each([...texts, null, [], {}, true, 1.5, 1e300, [7], { id: 7 }])(
   },
 )
 
-test('a body of nothing but brackets is a wrong field, however deep', async () => {
+test('a body of nested brackets is a wrong field at any depth', async () => {
   for (const body of [nested(30_000), `{"name": ${nested(30_000)}}`, `{"triggers": ${nested(30_000)}}`])
     expect((await at.call('PATCH', `/api/webhooks/${id}`, body)).status).toBe(422)
 })
@@ -122,25 +122,28 @@ test.each([
   [`{"__proto__": {"is_active": true}}`, 422],
   [`{"constructor": 1}`, 422],
   [JSON.stringify({ ...wanted, name: '\u200b' }), 422],
-])('the body %j is answered %#: %d', async (body, expected) => {
+])('the response to the body %j, %#: %d', async (body, expected) => {
   const { status, headers } = await at.call('POST', '/api/webhooks', body)
   expect(status).toBe(expected)
   expect(headers.get('content-type')).toBe('application/problem+json')
 })
 
-test.each(['headers', 'filter'])('a name in %s that objects lose is refused, not dropped', async field => {
-  const body = JSON.stringify({ ...wanted, [field]: { other: 'a' } }).replace('other', '__proto__')
-  for (const [method, path] of [
-    ['POST', '/api/webhooks'],
-    ['PATCH', `/api/webhooks/${id}`],
-  ] as const) {
-    const { status, json } = await at.call(method, path, body)
-    expect(status).toBe(422)
-    expect(json.errors).toEqual([
-      { pointer: `/${field}/__proto__`, detail: `${field}.__proto__: nothing can have this name` },
-    ])
-  }
-})
+test.each(['headers', 'filter'])(
+  'a field in %s with a name like __proto__ is refused, not dropped',
+  async field => {
+    const body = JSON.stringify({ ...wanted, [field]: { other: 'a' } }).replace('other', '__proto__')
+    for (const [method, path] of [
+      ['POST', '/api/webhooks'],
+      ['PATCH', `/api/webhooks/${id}`],
+    ] as const) {
+      const { status, json } = await at.call(method, path, body)
+      expect(status).toBe(422)
+      expect(json.errors).toEqual([
+        { pointer: `/${field}/__proto__`, detail: `${field}.__proto__: nothing can have this name` },
+      ])
+    }
+  },
+)
 
 const paths = [
   '/',
@@ -158,7 +161,7 @@ const paths = [
   '/api/webhooks/../../livez/x',
 ]
 test.each(paths.flatMap(path => ['GET', 'POST', 'DELETE'].map(method => [method, path] as const)))(
-  '%s %s is a problem: there is nothing',
+  '%s %s is not found',
   async (method, path) => {
     const { status, headers, json } = await at.call(method, path, method === 'GET' ? undefined : {})
     expect(status).toBe(404)
@@ -168,7 +171,7 @@ test.each(paths.flatMap(path => ['GET', 'POST', 'DELETE'].map(method => [method,
 )
 
 test.each(['PUT', 'PROPFIND', 'M-SEARCH'])(
-  'the method %s is answered with those that there are',
+  'the response to the method %s lists the allowed methods',
   async method => {
     for (const [path, allow] of [
       ['/livez', 'GET, HEAD, OPTIONS'],
@@ -189,7 +192,7 @@ test.each(['PUT', 'PROPFIND', 'M-SEARCH'])(
   },
 )
 
-test('HEAD answers as GET does, without the body', async () => {
+test('HEAD responds like GET, without the body', async () => {
   for (const path of ['/livez', '/api/webhooks', `/api/webhooks/${id}`, '/api/webhooks/999999']) {
     const get = await at.call('GET', path)
     const head = await at.call('HEAD', path)
@@ -260,21 +263,21 @@ test.each([
   `Bearer ${adminToken} x`,
   `Bearer ${'x'.repeat(10_000)}`,
   'Bearer whk_\u00fc',
-])('the authorization %j is answered 401', async authorization => {
+])('the authorization %j gets 401', async authorization => {
   const answer = await at.request('/api/webhooks', { headers: { authorization } })
   expect(answer.status).toBe(401)
   expect(answer.headers.get('www-authenticate')).toBe('Bearer')
   expect(await answer.text()).not.toContain(adminToken)
 })
 
-test('the scheme of the authorization may be written in any case', async () => {
+test('the authorization scheme is compared without case', async () => {
   for (const scheme of ['bearer', 'BEARER'])
     expect(
       (await at.request('/api/webhooks', { headers: { authorization: `${scheme} ${adminToken}` } })).status,
     ).toBe(200)
 })
 
-test('a body that is too large is refused before the token is looked at, also when it does not say its length', async () => {
+test('a body that is too large is refused before the token is checked, also without content-length', async () => {
   const chunk = new Uint8Array(16_384).fill(0x20)
   let sent = 0
   const body = new ReadableStream({
@@ -295,7 +298,7 @@ test.each([
   'limit=1&limit=1',
   'entity_type=user&entity_id=1&entity_id=2',
   'limit=1&x=1&x=2',
-])('a parameter that is there twice is an error, and not read once: %s', async query => {
+])('a repeated parameter is an error: %s', async query => {
   const answer = await at.call('GET', `/api/events?${query}`)
   expect(answer.status).toBe(422)
   expect(answer.json.errors[0].pointer).toMatch(/^\/(limit|entity_id|x)$/)

@@ -44,7 +44,7 @@ function readBytes(at: Awaited<ReturnType<typeof openTestApi>>): () => number {
   return () => bytes
 }
 
-test('a page of the log ends when its bodies have 2 MB, and has a cursor to the rest', async () => {
+test('a page of the log ends at 2 MB of bodies, with a cursor to the rest', async () => {
   const { at, id } = await open(12, 900_000)
   const pages: number[] = []
   const seen = new Set<string>()
@@ -63,7 +63,7 @@ test('a page of the log ends when its bodies have 2 MB, and has a cursor to the 
   expect(seen.size).toBe(17)
 })
 
-test('one request that is larger than a page is still shown', async () => {
+test('a single request larger than a page is still shown', async () => {
   const { at, id } = await open(2, 5_000_000)
   const { json } = await at.call('GET', `/api/webhooks/${id}/log`)
   expect(json.data).toHaveLength(1)
@@ -71,7 +71,7 @@ test('one request that is larger than a page is still shown', async () => {
   expect(json.next_cursor).toBe(json.data[0].id)
 })
 
-test('a body that is too large to show is not read, and its size is shown: by the log, the attempt, the event and their pages', async () => {
+test('a body too large to show is not read; the log, the attempt, the event and their pages show its size', async () => {
   const { at, id } = await open(2, 9_000_000)
   const bytes = readBytes(at)
   const { json } = await at.call('GET', `/api/webhooks/${id}/log`)
@@ -89,7 +89,7 @@ test('a body that is too large to show is not read, and its size is shown: by th
   expect(bytes()).toBeLessThan(100_000)
 })
 
-test('more than a page has is not even read, and the list of events reads no bodies', async () => {
+test('the log reads no more bodies than a page has, and the list of events reads none', async () => {
   const { at, id } = await open(20, 900_000)
   const bytes = readBytes(at)
   await at.call('GET', `/api/webhooks/${id}/log?limit=100`)

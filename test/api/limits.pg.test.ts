@@ -22,7 +22,7 @@ test('a token that calls too often is told when to retry; others continue', asyn
   expect((await at.call('GET', '/api/webhooks')).status).toBe(429)
 })
 
-test('an address that sends wrong tokens is slowed down, and who has a right one is not', async () => {
+test('an address that sends wrong tokens is limited; holders of a right token are not', async () => {
   const clock = { ms: 0 }
   await using at = await openTestApi({ nowMs: () => clock.ms })
   const right = await at.token('viewer')
@@ -43,7 +43,7 @@ test('an address that sends wrong tokens is slowed down, and who has a right one
   expect((await at.call('GET', '/api/webhooks', undefined, null)).status).toBe(401)
 })
 
-test('the description is there without a token: for programs, and as a page that may load nothing', async () => {
+test('the API description needs no token, as JSON and as a page that loads nothing', async () => {
   await using at = await openTestApi()
   const { status, json } = await at.call('GET', '/api/openapi.json', undefined, null)
   expect({ status, openapi: json.openapi }).toEqual({ status: 200, openapi: '3.1.1' })

@@ -91,7 +91,7 @@ test.each<[string, () => string, number[]]>([
   expect(positionsOf(inPages)).toEqual(places)
 })
 
-test('one request is read by its id, from the log of its webhook only', async () => {
+test('an attempt is found by its id only in the log of its webhook', async () => {
   const { status, json } = await at.call('GET', `/api/webhooks/${id}/log/${log[1]!.id}`)
   expect(status).toBe(200)
   expect(json).toEqual(log[1])
@@ -111,13 +111,13 @@ test.each([
   'from=9999-12-31T00:00:00Z',
   'to=0001-01-01T00:00:00Z',
   'from=2026-01-02T00:00:00Z&to=2026-01-01T00:00:00Z',
-])('a log with %s is refused, with what it must be', async query => {
+])('a log request with %s is refused with the expected form', async query => {
   const { status, json } = await at.call('GET', `/api/webhooks/${id}/log?${query}`)
   expect(status).toBe(422)
   expect(json.errors[0].detail.length).toBeGreaterThan(10)
 })
 
-test('what is kept beyond the time of the log has the same columns, in the same order', async () => {
+test('the table of kept attempts has the columns of the log in the same order', async () => {
   const columnsOf = async (table: string) =>
     (
       await at.outbox.pool.query(
@@ -129,7 +129,7 @@ test('what is kept beyond the time of the log has the same columns, in the same 
   expect(await columnsOf('kept_attempts')).toEqual(await columnsOf('attempts'))
 })
 
-test('the figures of a webhook count its deliveries, and neither tests nor what others were sent', async () => {
+test("a webhook's figures count its own deliveries, without tests", async () => {
   const { status, json } = await at.call('GET', `/api/webhooks/${id}/stats`)
   expect(status).toBe(200)
   const { last_24_hours: day, last_7_days: week } = json

@@ -41,7 +41,7 @@ const attempt = (facts: { outcome: 'delivered' | 'refused'; durationMs: number }
   ...facts,
 })
 
-test('what was stored and sent is counted', async () => {
+test('stored and sent events are counted', async () => {
   const metrics = createMetrics(async () => known)
   metrics.onStored({ changes: 3, events: 2, parked: [{}], truncated: ['"public"."users"'], lagMs: 1_500 })
   metrics.onStored({ changes: 4, events: 0, parked: [{}, {}], truncated: [], lagMs: 250 })
@@ -124,7 +124,7 @@ test('present values are read at each scrape', async () => {
   expect(names.filter(name => name.startsWith('walhook_capture_state'))).toEqual([])
 })
 
-test('a counter that an alert watches is there before it first rises', async () => {
+test('a counter used by an alert rule exists before it first increases', async () => {
   const metrics = createMetrics(async () => known)
   expect(await samples(metrics)).toMatchObject({
     'walhook_truncated_tables_total{table="\\"public\\".\\"users\\""}': '0',
@@ -133,12 +133,12 @@ test('a counter that an alert watches is there before it first rises', async () 
   })
 })
 
-test('a walhook beside another one in a process counts for itself', async () => {
+test('two walhooks in one process have separate counters', async () => {
   createMetrics(async () => known).onStored({ changes: 3, events: 2, parked: [], truncated: [], lagMs: 0 })
   expect(await samples(createMetrics(async () => known))).toMatchObject({ walhook_changes_total: '0' })
 })
 
-test('what runs is named, and what it costs: memory, and for how long the event loop was held up', async () => {
+test('metrics show the version, memory and event loop delay', async () => {
   const read = await samples(createMetrics(async () => known))
   expect(read).toMatchObject({
     [`walhook_build_info{version="${packageJson.version}",node="${process.version}"}`]: '1',
@@ -147,7 +147,7 @@ test('what runs is named, and what it costs: memory, and for how long the event 
   })
 })
 
-test('resends do not count for the waiting time, and a batch waits as long as its oldest event', async () => {
+test('resends do not count in the waiting time, and a batch waits as long as its oldest event', async () => {
   const metrics = createMetrics(async () => known)
   const { eventId } = attempt({ outcome: 'delivered', durationMs: 0 })
   metrics.onAttempts([{ ...attempt({ outcome: 'delivered', durationMs: 0 }), trigger: 'manual' }])
@@ -159,7 +159,7 @@ test('resends do not count for the waiting time, and a batch waits as long as it
   })
 })
 
-test('only the busiest webhooks have series of their own, and no series ever falls', async () => {
+test('only the busiest webhooks have their own series, and no series ever decreases', async () => {
   const registry = new Registry()
   let now = 0
   const ofWebhooks = countByWebhook(registry, () => now, 2)

@@ -10,7 +10,7 @@ const schema = z.object({
   headers: z.record(z.string(), z.string()),
 })
 
-test('a value is written in the names of its schema, with times in UTC and ids as text', () => {
+test("a value is written with its schema's names, times in UTC and ids as text", () => {
   const value = {
     id: 7n,
     p50Ms: 1.5,
@@ -27,7 +27,7 @@ test('a value is written in the names of its schema, with times in UTC and ids a
   })
 })
 
-test('nothing is written that the schema does not name, and null stays null', () => {
+test('only fields of the schema are written, and null stays null', () => {
   const value = { id: 7n, p50Ms: 1, last24Hours: null, headers: {}, secret: 'whsec_1' }
   expect(JSON.parse(JSON.stringify(toJson(schema, value)))).toEqual({
     ...{ id: '7', p50_ms: 1, last_24_hours: null },
@@ -35,7 +35,7 @@ test('nothing is written that the schema does not name, and null stays null', ()
   })
 })
 
-test('a request is read in the names of the code, and the names in a record are data', () => {
+test("a request is read into the code's names; keys of a record are data", () => {
   const given = z.object({
     entity_id: z.string(),
     batch: z.object({ max_events: z.int() }).nullable().default(null),

@@ -101,7 +101,7 @@ function mayHoldSecret(operation: Operation): boolean {
 }
 
 test.each(operations)(
-  '$name: whatever comes in, the answer is as described',
+  '$name: the response to any input is as documented',
   async ({ path, method, operation, name }) => {
     const statuses = new Map<number, number>()
     await fc.assert(
@@ -127,7 +127,7 @@ test.each(operations)(
   },
 )
 
-test('HTML in a name stays text: as JSON, that no browser takes for a page, in answers and in problems', async () => {
+test('HTML in a name stays text in responses and problems, with a content type that no browser renders', async () => {
   const name = '<img src=x onerror=alert(1)>'
   const wanted = { name, url: 'https://crm.example.com/', triggers: [name] }
   const problem = await at.call('POST', '/api/webhooks', wanted)

@@ -24,7 +24,7 @@ const auditOf = async (id: number) =>
     ({ action, changes }: { action: string; changes: object }) => [action, changes],
   )
 
-test('an event is resent: its state, and whether the receiver has a newer one', async () => {
+test('a resend reports its state, and whether the receiver has a newer event', async () => {
   const id = await at.webhook(everyUser)
   const { entityId, eventIds } = await tell('new', 'update')
   for (let i = 0; i < 2; i++) await settleAll(at, id)
@@ -47,7 +47,7 @@ test('an event is resent: its state, and whether the receiver has a newer one', 
   ])
 })
 
-test('a resend is refused while it is on its way, and by a webhook that does not send, and nothing is recorded', async () => {
+test('a resend of an event in flight, or for an inactive webhook, is refused without an audit record', async () => {
   const id = await at.webhook(everyUser)
   const { eventIds } = await tell('new')
   const resend = async () => {
@@ -72,7 +72,7 @@ test('a resend is refused while it is on its way, and by a webhook that does not
   expect(await auditOf(id)).toEqual([])
 })
 
-test('what waits is cancelled: one event, one entity, all of it; each time it is recorded what was meant', async () => {
+test('pending deliveries are cancelled by event, by entity or all; the audit records the selection', async () => {
   const id = await at.webhook(everyUser)
   const [one, two] = [await tell('new', 'update', 'delete'), await tell('new')]
   await tell('new', 'update')
@@ -91,7 +91,7 @@ test('what waits is cancelled: one event, one entity, all of it; each time it is
   ])
 })
 
-test('events are replayed by time, by list, by trigger; what failed is sent again; each is recorded', async () => {
+test('events are replayed by time, by list, by trigger, or if failed; each replay is audited', async () => {
   const id = await at.webhook(['company.new'])
   const from = new Date().toISOString()
   const { eventIds } = await tell('new', 'update')
@@ -132,7 +132,7 @@ test('events are replayed by time, by list, by trigger; what failed is sent agai
   for (const what of ['replay', 'resend-failed']) expect((await call(what, { from })).status).toBe(409)
 })
 
-test('an event is explained for every webhook, or one', async () => {
+test('an event is explained for one webhook or for all', async () => {
   const [id, other] = [await at.webhook(everyUser), await at.webhook(['company.new'])]
   const { entityId, eventIds } = await tell('update')
   await at.outbox.pool.query(
@@ -166,14 +166,14 @@ test('an event is explained for every webhook, or one', async () => {
   expect(one.json.deliveries).toMatchObject([{ webhook_id: other }])
 })
 
-test('the values before an update keep all their digits', async () => {
+test('previous values keep all their digits', async () => {
   const { eventIds } = await tell('update')
   const previous = '{"balance":12345678901234567890.10,"rank":9007199254740993}'
   await at.outbox.pool.query('update walhook.events set previous = $2 where id = $1', [eventIds[0], previous])
   expect((await at.call('GET', `/api/events/${eventIds[0]}`)).text).toContain(`"previous":${previous}`)
 })
 
-test('events come in pages', async () => {
+test('the list of events has pages', async () => {
   const { entityId, eventIds } = await tell('new', 'update', 'update')
   const path = `/api/events?entity_type=user&entity_id=${entityId}&limit=2`
   const first = (await at.call('GET', path)).json
@@ -245,12 +245,12 @@ test.each<[string, string, unknown, number]>([
   expect(answer.json.detail.length).toBeGreaterThan(10)
 })
 
-test('an unknown webhook of an event that there is', async () => {
+test('explaining an existing event for an unknown webhook is not found', async () => {
   const { eventIds } = await tell('new')
   expect((await at.call('GET', `/api/events/${eventIds[0]}?webhook_id=999999`)).status).toBe(404)
 })
 
-test('a viewer looks, an operator acts', async () => {
+test('a viewer can read; resending and cancelling need an operator', async () => {
   const id = await at.webhook(everyUser)
   const { eventIds } = await tell('new')
   const tokens = { viewer: await at.token('viewer'), operator: await at.token('operator') }
@@ -263,7 +263,7 @@ test('a viewer looks, an operator acts', async () => {
   expect(await act(tokens.operator)).toEqual([200, 202, 200])
 })
 
-test("a resend sends what the webhook's triggers want; beyond that only for an admin, and the audit records it", async () => {
+test("a resend beyond the webhook's triggers needs an admin, and is audited", async () => {
   const id = await at.webhook(['company.new'])
   const operator = await at.token('operator')
   const from = new Date().toISOString()
@@ -313,7 +313,7 @@ test("a resend sends what the webhook's triggers want; beyond that only for an a
   expect(await waits()).toEqual(['company'])
 })
 
-test("an operator's test sends the data of another account only where the webhook has triggers of users", async () => {
+test('an operator can test with another account only if the webhook has user triggers', async () => {
   const operator = await at.token('operator', { userId: '7' })
   const test = async (id: number, body: object, token?: string) =>
     (await at.call('POST', `/api/webhooks/${id}/test`, body, token)).status
@@ -325,7 +325,7 @@ test("an operator's test sends the data of another account only where the webhoo
   expect(await test(users, { user_id: 8 }, operator)).toBe(200)
 })
 
-test('an event of more than a thousand webhooks has pages', async () => {
+test('the deliveries of an event with more than a thousand webhooks have pages', async () => {
   const { rows } = await at.outbox.pool.query(
     `insert into walhook.webhooks (name, url, triggers, secret)
      select 'many ' || i, 'https://crm.example.com/', array['user.new'], 'v1:sealed' from generate_series(1, 1005) i

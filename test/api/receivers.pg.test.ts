@@ -116,7 +116,7 @@ test.each<[string, (socket: Socket) => void, object]>([
   expect(await at.queue()).toEqual([])
 })
 
-test('of many simultaneous tests a few reach the receiver, and the others are told when to retry', async () => {
+test('of many simultaneous tests a few reach the receiver; the others get Retry-After', async () => {
   let open = 0
   let max = 0
   const held: Socket[] = []

@@ -38,7 +38,7 @@ async function call(
 const create = (key: string, body: object = wanted, token = adminToken) =>
   call('POST', '/api/webhooks', body, { 'idempotency-key': key }, token)
 
-test('a repetition gets the first answer, with the secret, and nothing is made twice', async () => {
+test('a repeated call gets the first response, with the secret, and creates nothing', async () => {
   const first = await create('a')
   const second = await create('a')
   expect(first.status).toBe(201)
@@ -53,7 +53,7 @@ test('a repetition gets the first answer, with the secret, and nothing is made t
   expect(JSON.stringify(rows)).not.toContain('crm.example.com')
 })
 
-test('a key is one thing to do: with another body or another path it is refused', async () => {
+test('a key reused with another body or path is refused', async () => {
   await create('b')
   for (const other of [
     await create('b', { ...wanted, name: 'ERP' }),
@@ -98,7 +98,7 @@ test('during the first call a second one gets a conflict; afterwards it gets the
   expect(receiver.arrivals).toHaveLength(1)
 })
 
-test('of many at once one is carried out', async () => {
+test('of many simultaneous calls one is carried out', async () => {
   const before = await at.count('webhooks')
   const answers = await Promise.all(Array.from({ length: 8 }, () => create('f')))
   expect(await at.count('webhooks')).toBe(before + 1)
@@ -107,7 +107,7 @@ test('of many at once one is carried out', async () => {
   expect(answers.length - made.length).toBe(answers.filter(({ status }) => status === 409).length)
 })
 
-test('an interrupted call is never repeated: its caller is told to check', async () => {
+test('an interrupted call is never repeated; its caller gets the advice to check', async () => {
   await at.outbox.pool.query(
     `alter table walhook.audit add constraint none check (action <> 'webhook.created') not valid`,
   )
@@ -131,7 +131,7 @@ test('an interrupted call is never repeated: its caller is told to check', async
   expect((await create('g')).status).toBe(201)
 })
 
-test('after a day a key is free again, and what is older is forgotten', async () => {
+test('a key is free after a day, and older responses are deleted', async () => {
   const first = await create('h')
   await create('i')
   await at.outbox.pool.query(
@@ -143,7 +143,7 @@ test('after a day a key is free again, and what is older is forgotten', async ()
   expect(await at.count('idempotency_keys')).toBe(1)
 })
 
-test('an answer that was sealed with another key is not given, nor is the work done again', async () => {
+test('if the stored response cannot be decrypted, the call is refused, not repeated', async () => {
   const hash = Buffer.alloc(32, 1)
   const work = async () => '{"secret":"whsec_x"}'
   const request = { key: 'j', hash }
@@ -165,7 +165,7 @@ test.each(['', ' ', 'a b', 'x'.repeat(256)])('the key %j is refused', async key 
   expect(await at.count('webhooks')).toBe(before)
 })
 
-test('a change is made to what was read, or not at all', async () => {
+test('a change with a stale If-Match is refused', async () => {
   const created = await at.call('POST', '/api/webhooks', wanted)
   const path = `/api/webhooks/${created.json.id}`
   const tag = (await at.call('GET', path)).headers.get('etag')!
@@ -192,7 +192,7 @@ test('a change is made to what was read, or not at all', async () => {
   expect((await change('Gone', now)).status).toBe(404)
 })
 
-test('of two changes of the same state, one is made', async () => {
+test('of two simultaneous changes with one entity tag, one succeeds', async () => {
   const { json, headers } = await at.call('POST', '/api/webhooks', wanted)
   const answers = await Promise.all(
     ['a', 'b', 'c', 'd'].map(name =>
@@ -202,7 +202,7 @@ test('of two changes of the same state, one is made', async () => {
   expect(answers.map(({ status }) => status).sort()).toEqual([200, 412, 412, 412])
 })
 
-test('a webhook that walhook has disabled in the meantime is not enabled unseen', async () => {
+test('a stale change cannot re-enable a webhook that walhook disabled meanwhile', async () => {
   const { json, headers } = await at.call('POST', '/api/webhooks', wanted)
   await at.outbox.pool.query(
     `update walhook.webhooks set disabled_at = now(), disabled_reason = 'it is gone' where id = $1`,

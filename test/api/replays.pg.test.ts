@@ -39,7 +39,7 @@ async function carryOut<T>(work: () => Promise<T>): Promise<T> {
 const ended = (path: string) =>
   until(async () => (await call('GET', path)).json.state !== 'running', { what: 'the replay to end' })
 
-test('a replay is counted, carried out by itself and listed, and the audit has who began it', async () => {
+test('a replay is counted, runs in the background, is listed, and its starter is audited', async () => {
   const id = await at.webhook(['user.new', 'user.update'])
   await at.append('user 501 new', 'user 501 update', 'user 502 new', 'user 502 delete', 'company 5 new')
   for (let i = 0; i < 2; i++) await settleAll(at, id)
@@ -77,7 +77,7 @@ test('wrong fields are reported with their pointers', async () => {
   expect((await call('POST', path, {})).status).toBe(422)
 })
 
-test('one that begins later than now holds nothing, and is done at once', async () => {
+test('a replay of a future range is empty and ends at once', async () => {
   const id = await at.webhook(['user.new'])
   await at.append('user 40 new')
   const later = new Date(Date.now() + 600_000).toISOString()
@@ -131,7 +131,7 @@ test('a stopped replay queues nothing more, and one of an inactive webhook says 
   expect(await takeReplay(at.outbox, 60_000)).toBeNull()
 })
 
-test('what a webhook missed while it was off is counted by its own filter, and sent once', async () => {
+test('events missed by an inactive webhook are counted by its filter, and sent once', async () => {
   const id = await at.webhook(['user.new'])
   const path = `/api/webhooks/${id}`
   expect((await call('GET', `${path}/missed`)).json).toEqual({ missed: null })
@@ -168,7 +168,7 @@ async function missing(...users: number[]) {
   return { id, path }
 }
 
-test('of many calls at the same moment one begins to send what was missed', async () => {
+test('of many simultaneous calls one starts the replay of missed events', async () => {
   const { path } = await missing(901, 902)
   const answers = await Promise.all(
     Array.from({ length: 6 }, () => call('POST', `${path}/replays`, { missed: true })),
@@ -179,7 +179,7 @@ test('of many calls at the same moment one begins to send what was missed', asyn
   await call('DELETE', path)
 })
 
-test('what a stopped replay of missed events did not reach is missed still, and is sent by the next one', async () => {
+test('the rest of a stopped replay of missed events stays missed, and the next replay sends it', async () => {
   const { id, path } = await missing(911, 912, 913, 914, 915)
   const first = (await call('POST', `${path}/replays`, { missed: true })).json
   let pages = 0
@@ -210,7 +210,7 @@ test('what a stopped replay of missed events did not reach is missed still, and 
   })
 })
 
-test('what a failed replay of missed events did not reach is offered before what was missed since', async () => {
+test('the rest of a failed replay of missed events is offered before events missed since', async () => {
   const { id, path } = await missing(931, 932, 933, 934, 935)
   const first = (await call('POST', `${path}/replays`, { missed: true })).json
   let pages = 0
@@ -241,7 +241,7 @@ test('what a failed replay of missed events did not reach is offered before what
   expect((await call('GET', `${path}/missed`)).json.missed.replay_id).toBe(third.id)
 })
 
-test('a stopped continuation of a failed replay is not offered again', async () => {
+test('a cancelled continuation of a failed replay is not offered again', async () => {
   const { path } = await missing(941, 942)
   const first = (await call('POST', `${path}/replays`, { missed: true })).json
   await call('PATCH', path, { is_active: false })
@@ -255,7 +255,7 @@ test('a stopped continuation of a failed replay is not offered again', async () 
   await call('DELETE', path)
 })
 
-test('a database error of a replay is shown with it, until it continues', async () => {
+test('a replay shows its database error until it continues', async () => {
   const id = await at.webhook(['user.new'])
   await at.append('user 921 new')
   const path = `/api/webhooks/${id}/replays`
@@ -280,7 +280,7 @@ test('a database error of a replay is shown with it, until it continues', async 
   expect((await call('GET', one)).json).toMatchObject({ state: 'done', problem: null })
 })
 
-test('a long range is sampled like a short one, and the rest is estimated', async () => {
+test('the count of a long range is estimated from a sample', async () => {
   const id = await at.webhook(['user.new'])
   await at.append(...Array.from({ length: 40 }, (_, i) => `user ${800 + i} ${i % 2 ? 'new' : 'update'}`))
   const range = { of: 'range', from: 0n, to: 2n ** 62n, triggers: null } as const
@@ -296,7 +296,7 @@ test('a long range is sampled like a short one, and the rest is estimated', asyn
   })
 })
 
-test('a new replay begins at once: its commit wakes a process that rests', async () => {
+test('the commit of a new replay wakes an idle process at once', async () => {
   const id = await at.webhook(['user.new'])
   await at.append('user 521 new')
   await using listener = await connect(at.database.url)

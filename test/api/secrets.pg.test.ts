@@ -85,7 +85,7 @@ test('a rotated secret overlaps for the given time, and shows its expiry', async
   expect(audit).not.toContain('whsec_')
 })
 
-test('an admin, and nobody else, may see the secret, and that is recorded', async () => {
+test('only an admin can reveal the secret, and that is audited', async () => {
   const { id, secret } = await create()
   const path = `/api/webhooks/${id}/secret`
   expect((await at.call('GET', path)).json).toEqual({ secret })
@@ -106,7 +106,7 @@ test('an admin, and nobody else, may see the secret, and that is recorded', asyn
   ])
 })
 
-test('custom headers are sent, changed one by one, and shown nowhere', async () => {
+test('custom headers are sent, changed one by one, and never shown', async () => {
   const created = await create({ headers: { 'X-Key': 'hunter22', authorization: 'Bearer hunter33' } })
   const { id } = created
   const hidden = { authorization: '[redacted]', 'x-key': '[redacted]' }
@@ -163,25 +163,22 @@ test.each<[string, object, string[]]>([
   ['one name twice', { 'x-key': 'hunter2', 'X-Key': 'hunter2' }, ['/headers/X-Key']],
   ['nothing to keep', { 'x-key': '[redacted]' }, ['/headers/x-key']],
   ['too many', Object.fromEntries(Array.from({ length: 21 }, (_, i) => [`x-${i}`, 'h'])), ['/headers']],
-])(
-  'headers with %s are refused, each by its name, and no value is repeated',
-  async (_what, headers, pointers) => {
-    const { id } = await create()
-    const body = { name: 'CRM', url: receiver.url, triggers: ['user.new'], headers }
-    const calls = [
-      await at.call('POST', '/api/webhooks', body),
-      await at.call('PATCH', `/api/webhooks/${id}`, { headers }),
-    ]
-    for (const { status, json, text } of calls) {
-      expect(status, text).toBe(422)
-      expect(json.errors.map(({ pointer }: { pointer: string }) => pointer)).toEqual(pointers)
-      expect(text).not.toMatch(/hunter2|hünter/)
-    }
-    expect((await at.call('GET', `/api/webhooks/${id}`)).json.headers).toEqual({})
-  },
-)
+])('headers with %s are refused by name, without repeating a value', async (_what, headers, pointers) => {
+  const { id } = await create()
+  const body = { name: 'CRM', url: receiver.url, triggers: ['user.new'], headers }
+  const calls = [
+    await at.call('POST', '/api/webhooks', body),
+    await at.call('PATCH', `/api/webhooks/${id}`, { headers }),
+  ]
+  for (const { status, json, text } of calls) {
+    expect(status, text).toBe(422)
+    expect(json.errors.map(({ pointer }: { pointer: string }) => pointer)).toEqual(pointers)
+    expect(text).not.toMatch(/hunter2|hünter/)
+  }
+  expect((await at.call('GET', `/api/webhooks/${id}`)).json.headers).toEqual({})
+})
 
-test('all that is encrypted moves to another key, in one step, and with both keys works all the while', async () => {
+test('re-encryption moves everything to another key in one transaction, while deliveries continue', async () => {
   const { id, secret } = await create({ headers: { 'x-key': 'hunter22' } })
   const other = await create({ name: 'ERP' })
   const rotated = (await at.call('POST', `/api/webhooks/${id}/rotate-secret`)).json.secret
@@ -249,7 +246,7 @@ test('all that is encrypted moves to another key, in one step, and with both key
   expect(await isSignedWith(id, [again.secret])).toEqual([true])
 })
 
-test('delivery is given the secret before a rotation while it is valid', async () => {
+test('requests are signed with the old secret too while it is valid', async () => {
   const { id } = await create({ triggers: ['company.new'] })
   const read = async () => {
     const { webhooks } = await readDeliverySettings(at.outbox, { sinceVersion: 0, ids: new Set() })

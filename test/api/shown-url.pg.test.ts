@@ -27,7 +27,7 @@ const create = async (change: object = {}) =>
   ).json
 
 test.each(['viewer', 'operator'] as const)(
-  'a %s sees the secret of a URL nowhere, and an admin does',
+  'the secret in a URL is hidden from the role %s everywhere, and shown to an admin',
   async role => {
     const url = `${new URL(receiver.url).origin}/hooks/s3cret-path?token=t0ken-value`
     const { id } = await create({ url })
@@ -71,7 +71,7 @@ test.each(['viewer', 'operator'] as const)(
   },
 )
 
-test('the audit, which has URLs of tests that were never saved, is for admins, by the API as by its page', async () => {
+test('the audit, which has URLs of unsaved tests, is for admins only, in the API and on its page', async () => {
   for (const role of ['viewer', 'operator'] as const) {
     expect((await at.call('GET', '/api/audit', undefined, await at.token(role))).status).toBe(403)
     expect((await at.get('/audit', role)).status).toBe(403)
@@ -79,7 +79,7 @@ test('the audit, which has URLs of tests that were never saved, is for admins, b
   expect((await at.call('GET', '/api/audit')).status).toBe(200)
 })
 
-test('a new origin drops header values unless they are given again; a new path keeps them', async () => {
+test('a new origin drops header values that are not repeated; a new path keeps them', async () => {
   const { id } = await create({
     headers: { authorization: 'Bearer s3cret-value', 'x-tenant': 'tenant-value' },
   })
@@ -102,7 +102,7 @@ test('a new origin drops header values unless they are given again; a new path k
   expect((await patch({ url: receiver.url })).json.headers).toEqual({})
 })
 
-test('a test of settings that are not saved sends stored values to their own origin only', async () => {
+test('a test of unsaved settings sends stored header values to their own origin only', async () => {
   const { id } = await create({ headers: { authorization: 'Bearer s3cret-value' } })
   const attempts = async (url: string) => {
     const tried = { url, trigger: 'user.new', header_name: 'authorization', header_value: '' }

@@ -12,7 +12,7 @@ afterAll(() => at[Symbol.asyncDispose]())
 const tomorrow = () => new Date(Date.now() + 86_400_000).toISOString()
 const get = (token: string) => at.call('GET', '/api/webhooks', undefined, token)
 
-test('a token is made, shown this once, used, listed and revoked', async () => {
+test('a token is created, shown once, used, listed and revoked', async () => {
   const expires_at = tomorrow()
   const made = await at.call('POST', '/api/tokens', { name: ' CI ', role: 'viewer', user_id: 8, expires_at })
   expect(made.status).toBe(201)
@@ -48,7 +48,7 @@ test('a token is made, shown this once, used, listed and revoked', async () => {
   expect(JSON.stringify(json)).not.toContain(token)
 })
 
-test('a token ends at its time', async () => {
+test('a token expires', async () => {
   const token = await at.token('viewer', { expiresAt: new Date(Date.now() + 86_400_000) })
   expect((await get(token)).status).toBe(200)
   await at.outbox.pool.query(`update walhook.tokens set expires_at = now() where expires_at > now()`)
@@ -91,7 +91,7 @@ async function everything(): Promise<string> {
 }
 
 test.each(roles)(
-  'through the whole document: a %s may do what the role allows, and nothing else',
+  'across the whole OpenAPI document, the role %s can call exactly the permitted operations',
   async role => {
     const body = { name: 'CRM', url: 'https://crm.example.com/hooks', triggers: ['user.new'] }
     const { id } = (await at.call('POST', '/api/webhooks', body)).json
@@ -122,6 +122,6 @@ test.each(roles)(
   },
 )
 
-test('who only looks is let do nothing but look', () => {
+test('a viewer can only read', () => {
   for (const { method, role, id } of routes) if (role === 'viewer') expect(method, id).toBe('get')
 })

@@ -16,7 +16,7 @@ const wanted = { name: 'CRM', url: 'https://crm.example.com/hooks', triggers: ['
 const create = async (change: object = {}) =>
   (await at.call('POST', '/api/webhooks', { ...wanted, ...change })).json
 
-test('a webhook is created, read, changed and deleted, and shows its secret this once', async () => {
+test('a webhook is created, read, changed and deleted; only its creation returns the secret', async () => {
   const created = await at.call('POST', '/api/webhooks', wanted)
   expect(created.status).toBe(201)
   expect(created.headers.get('location')).toBe(`/api/webhooks/${created.json.id}`)
@@ -71,7 +71,7 @@ test('a webhook is created, read, changed and deleted, and shows its secret this
   expect(rows).toEqual([])
 })
 
-test('activated by hand, or with another URL, a webhook is sent at once what waits for an early retry', async () => {
+test('activation or a new URL makes early retries due at once', async () => {
   const { id } = await create({ triggers: ['user.new'] })
   await at.append('user 31 new', 'user 32 new')
   await settleAll(at, id, retry(300_000))
@@ -88,7 +88,7 @@ test('activated by hand, or with another URL, a webhook is sent at once what wai
   await at.call('DELETE', `/api/webhooks/${id}`)
 })
 
-test('a URL is kept and shown as it was checked, whatever was typed', async () => {
+test('a URL is stored and shown in its normalized form', async () => {
   const typed = 'http://127.0.0.1:9\\@crm.example.com'
   const created = await create({ url: typed })
   expect(created.url).toBe('http://127.0.0.1:9/@crm.example.com')
@@ -104,7 +104,7 @@ test('a URL is kept and shown as it was checked, whatever was typed', async () =
   expect(told).toEqual([{ webhook_ids: [created.id] }])
 })
 
-test('a webhook may ask for previous values and for updates of certain fields, and for all of them again', async () => {
+test('previous values and update_fields can be set and removed', async () => {
   const some = { previous: true, update_fields: ['user.email', 'company.name', 'user.email'] }
   const created = await create(some)
   const asked = { previous: true, update_fields: ['user.email', 'company.name'] }
@@ -115,7 +115,7 @@ test('a webhook may ask for previous values and for updates of certain fields, a
   expect((await at.call('PATCH', path, every)).json).toMatchObject(every)
 })
 
-test('a webhook may ask for traceparent, and for none again', async () => {
+test('traceparent can be turned on and off', async () => {
   const created = await create({ traceparent: true })
   expect(created.traceparent).toBe(true)
   const path = `/api/webhooks/${created.id}`
@@ -129,12 +129,12 @@ test.each([
   ['user.emial', 'Did you mean user.email?'],
   ['company.colour', 'Its fields are id, name.'],
   ['x', 'Write an entity type and a field, as in user.id.'],
-])('the field %s is refused with what to do', async (field, mend) => {
+])('the field %s is refused with the fix', async (field, mend) => {
   const { json } = await at.call('POST', '/api/webhooks', { ...wanted, update_fields: [field] })
   expect(json.errors[0].detail).toContain(`"${field}" is not a field. ${mend}`)
 })
 
-test('the list comes in pages by a cursor, without secrets', async () => {
+test('the list has pages by cursor, without secrets', async () => {
   const ids = []
   for (const name of ['one', 'two', 'three']) ids.push((await create({ name })).id)
   const first = await at.call('GET', `/api/webhooks?limit=2&cursor=${ids[0] - 1}`)
@@ -195,7 +195,7 @@ test.each<[string, unknown, string[]]>([
   expect((await at.call('GET', `/api/webhooks/${id}`)).json).toMatchObject(wanted)
 })
 
-test('an unknown trigger is answered with those that there are', async () => {
+test('the refusal of an unknown trigger lists the known ones', async () => {
   const { json } = await at.call('POST', '/api/webhooks', { ...wanted, triggers: ['order.new'] })
   expect(json.detail).toContain('"order.new" is not a trigger')
   expect(json.detail).toContain(
@@ -245,7 +245,7 @@ test('a stored token works until it is revoked, and is kept only as a hash', asy
   expect((await at.call('GET', '/api/webhooks', undefined, token)).status).toBe(401)
 })
 
-test("a test is sent at once, with the caller's own account or another, and answers with the whole attempt", async () => {
+test("a test is sent at once with the caller's account or another, and returns the whole attempt", async () => {
   await using receiver = await startTestReceiver()
   const { id, secret } = await create({ url: receiver.url, is_active: false })
   const own = await at.call('POST', `/api/webhooks/${id}/test`)
@@ -294,7 +294,7 @@ test("a test is sent at once, with the caller's own account or another, and answ
   expect(await at.queue()).toEqual([])
 })
 
-test('a webhook that wants batches is tested with a batch of one', async () => {
+test('a webhook with batches is tested with a batch of one', async () => {
   await using receiver = await startTestReceiver()
   const { id } = await create({ url: receiver.url, batch: { max_events: 10, max_wait_ms: 0 } })
   const tested = await at.call('POST', `/api/webhooks/${id}/test`, { user_id: 8 })
@@ -302,7 +302,7 @@ test('a webhook that wants batches is tested with a batch of one', async () => {
   expect(receiver.arrivals[0]!.body).toBe(tested.json.request.body)
 })
 
-test('a caller without an account is told how to name one', async () => {
+test('a test by a caller without an account is refused with the fix', async () => {
   const token = await at.token('admin')
   const { id } = await create()
   const { status, json } = await at.call('POST', `/api/webhooks/${id}/test`, undefined, token)
@@ -310,7 +310,7 @@ test('a caller without an account is told how to name one', async () => {
   expect(json.detail).toContain('{"user_id": …}')
 })
 
-test('a failed test has the response 200 with the reason, and is in the log', async () => {
+test('a failed test responds 200 with the reason, and is in the log', async () => {
   await using receiver = await startTestReceiver(() => 500)
   const refusing = await create({ url: receiver.url })
   expect((await at.call('POST', `/api/webhooks/${refusing.id}/test`)).json).toMatchObject({
@@ -329,7 +329,7 @@ test('a failed test has the response 200 with the reason, and is in the log', as
   expect((await at.call('GET', `/api/webhooks/${id}/log`)).json.data).toEqual([json])
 })
 
-test('the log holds the last requests, newest first, ten unless more are asked for, with the body of each event', async () => {
+test('the log lists requests with bodies, newest first, ten by default', async () => {
   const { id } = await create({ triggers: ['user.update'] })
   for (let i = 0; i < 12; i++) {
     await at.append(`user ${i} update`)
@@ -393,7 +393,7 @@ test('the status has the position of capture, the last event, lost changes and p
   expect((await own.call('GET', '/api/status', undefined, null)).status).toBe(401)
 })
 
-test('readiness is red as soon as one part is, liveness is not, and metrics have their names', async () => {
+test('readiness fails if one part fails, liveness does not, and metrics have the documented names', async () => {
   expect(await at.call('GET', '/readyz', undefined, null)).toMatchObject({
     status: 200,
     json: { status: 'ok' },
@@ -461,7 +461,7 @@ test('readiness is red as soon as one part is, liveness is not, and metrics have
   ])
 })
 
-test('settings that the tables cannot fulfil are warnings in the response: of its triggers and fields only', async () => {
+test("settings that the tables cannot fulfil are warnings, for the webhook's triggers and fields only", async () => {
   const sql = 'alter table "public"."users" replica identity full;'
   Object.assign(at.control, { readWithoutPrevious: async () => new Map([['user', sql]]) })
   onTestFinished(() => void Object.assign(at.control, { readWithoutPrevious: undefined }))
@@ -481,7 +481,7 @@ test('settings that the tables cannot fulfil are warnings in the response: of it
   expect((await at.call('PATCH', `/api/webhooks/${made.id}`, { triggers })).status).toBe(200)
 })
 
-test('a filter is set, read, changed and taken away, and is in the audit', async () => {
+test('a filter is set, read, changed, removed and audited', async () => {
   const filter = { 'user.companies': 5, 'user.email': ['a@b.c', null, true] }
   const triggers = ['user.new', 'user.update', 'user.delete']
   const made = await create({ triggers, filter, filter_entering: 'new', filter_leaving: 'delete' })

@@ -68,7 +68,7 @@ test('a test sends the account of WALHOOK_ADMIN_USER as it is in the source, or 
     )
 })
 
-test('an event is found by its entity, explained, and sent again under the same webhook-id, logged as by hand', async () => {
+test('an event is found by its entity, explained, and resent under the same webhook-id as a manual attempt', async () => {
   const { id } = await create()
   await sql(`insert into users values (70, 'Cleo', '')`)
   const find = async () => (await call('GET', '/api/events?entity_type=user&entity_id=70')).json.data
@@ -109,7 +109,7 @@ test.each([
   '{7}',
   '7.0',
   'null',
-])('that there is no account %j is a clear answer', async user_id => {
+])('a missing account %j is reported clearly', async user_id => {
   const { id } = await create()
   const { status, json, text } = await call('POST', `/api/webhooks/${id}/test`, { user_id })
   expect(status, text).toBe(422)
@@ -117,7 +117,7 @@ test.each([
   expect((await call('GET', `/api/webhooks/${id}/log`)).json.data).toEqual([])
 })
 
-test('on the pages too, where a form may hold what JSON for the API may not', async () => {
+test('a missing account is reported on the pages too, for any form input', async () => {
   const { id } = await create()
   const form = async (path: string, fields: Record<string, string>, cookie = '') =>
     await fetch(`${await walhook.url()}${path}`, {
@@ -133,7 +133,7 @@ test('on the pages too, where a form may hold what JSON for the API may not', as
   expect(await answer.text()).toContain('There is no user account with the id')
 })
 
-test('a test counts for nothing: no figure moves, and the deliveries after it are numbered as without it', async () => {
+test('a test changes no figure and no numbering of later deliveries', async () => {
   const attempts = async () =>
     (await (await fetch(`${await walhook.url()}/metrics`)).text()).match(/^walhook_attempts_total.*$/gm) ?? []
   const { id } = await create({ triggers: ['user.new'] })
@@ -163,7 +163,7 @@ test.each([
   ['a loopback address in disguise', 'https://0x7f.2/', 'add 127.0.0.2 to WALHOOK_ALLOW_TARGETS'],
   ['a name that there is not', 'https://crm.invalid/', 'crm.invalid could not be resolved'],
   ['plain http', 'http://192.0.2.1/', '192.0.2.1'],
-])('%s as a target is refused at create and at change, with what helps', async (_what, url, help) => {
+])('the target %s is refused at create and at change, with the fix', async (_what, url, help) => {
   const { id } = await create()
   for (const answer of [
     await call('POST', '/api/webhooks', { name: 'CRM', url, triggers: ['user.new'] }),
@@ -175,7 +175,7 @@ test.each([
   expect((await call('GET', `/api/webhooks/${id}`)).json.url).toBe(receiver.url)
 })
 
-test('neither secrets nor tokens nor credentials of the source get into the log or an answer', async () => {
+test('no secret, token or credential of the source is in a log line or a response', async () => {
   const { id, secret } = await create()
   const answers = [
     await call('GET', '/api/webhooks'),
