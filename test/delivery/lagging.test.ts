@@ -5,6 +5,7 @@ import { noteHead, openReader } from '../../src/delivery/stream/reader.ts'
 import { setSettings } from '../../src/delivery/stream/settings.ts'
 import { acquire } from '../../src/delivery/stream/streams.ts'
 import { createTail } from '../../src/delivery/stream/tail.ts'
+import { due } from '../../src/delivery/stream/tasks.ts'
 import type { Outbox } from '../../src/outbox/database/database.ts'
 import type { DeliverySettings } from '../../src/outbox/holders/delivery-settings.ts'
 
@@ -75,4 +76,50 @@ test('of many webhooks that lag, one is read after another: the end of a read be
   takeIn(reader)
   expect(ask(reader)).toBe(Number.POSITIVE_INFINITY)
   expect(asked.length).toBe(50)
+})
+
+test('of many webhooks with due rows, three are picked for at once, each in its turn, whoever is due again', async () => {
+  const machine = openMachine(() => 1_000)
+  const webhooks = Array.from({ length: 50 }, (_, i) => settings(i + 1))
+  setSettings(machine, { version: 1, webhooks, gone: [] })
+  acquire(machine, [{ share: 0, settledUpTo: 1_000n }], [])
+  const picks: { webhookId: number; end: () => void }[] = []
+  const client = {
+    async query(statement: { name?: string; values?: unknown[] }) {
+      if (statement.name === 'standing') return { rows: [{ shares: [0], webhooks_version: 1 }] }
+      if (statement.name === 'next_due') return { rows: [{ due_in_ms: 0 }] }
+      if (statement.name !== 'take_due') return { rows: [] }
+      const { promise, resolve } = Promise.withResolvers<void>()
+      picks.push({ webhookId: statement.values![1] as number, end: resolve })
+      await promise
+      return { rows: [] }
+    },
+    release() {},
+  }
+  const pool = { connect: async () => client, query: async () => ({ rows: [] }) }
+  let wakes = 0
+  const reader = openReader({
+    ...{ outbox: { pool } as unknown as Outbox, holderId: 1, machine, tail: createTail() },
+    ...{ clockMs: () => 1_000, freeCapacity: () => 1, send() {}, fenced() {} },
+    failed: error => expect.fail(String(error)),
+    wake: () => wakes++,
+  })
+  for (const queue of machine.queues.values()) due(machine, queue, 1_000)
+  ask(reader)
+  const untilPicked = async (count: number) => {
+    while (picks.length < count) await new Promise(setImmediate)
+    for (let turn = 0; turn < 10; turn++) await new Promise(setImmediate)
+    expect(picks.length).toBe(count)
+  }
+  await untilPicked(3)
+  for (let n = 3; n < 50; n++) {
+    const before = wakes
+    picks[n - 3]!.end()
+    while (wakes === before) await new Promise(setImmediate)
+    // It has more that is due.
+    due(machine, machine.queues.get(picks[n - 3]!.webhookId)!, 1_000)
+    ask(reader)
+    await untilPicked(n + 1)
+  }
+  expect(new Set(picks.map(({ webhookId }) => webhookId)).size).toBe(50)
 })

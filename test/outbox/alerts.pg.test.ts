@@ -13,6 +13,7 @@ import {
   listIncidents,
   noteIncidents,
 } from '../../src/outbox/records/incidents.ts'
+import { takeToAsk } from '../../src/outbox/records/mail-addresses.ts'
 import { openGap } from '../../src/outbox/source/gaps.ts'
 import { openTestOutbox, slotName, type TestOutbox } from '../support/open-outbox.ts'
 import { everyUser } from '../support/outbox-traffic.ts'
@@ -190,6 +191,18 @@ test('several processes send an incident once, with its mails', async () => {
     { recipient: 'ops@example.com', alerts: [{ alert: 'capture.blocked' }], number: 1 },
   ])
   expect(await takeMails(at.outbox, 10)).toEqual([])
+})
+
+test('looking for mails and addresses takes no lock while none is due', async () => {
+  await using at = await openTestOutbox()
+  const { done, statements } = await statementsOf(async () => [
+    await takeMails(at.outbox, 5),
+    await takeToAsk(at.outbox, 5),
+  ])
+  expect(done).toEqual([[], []])
+  expect(statements).toHaveLength(2)
+  for (const statement of statements)
+    expect(statement).toMatch(/^select exists \(select 1 from walhook\.\w+ /)
 })
 
 test('a gap is noted in its own commit, and names what is lost', async () => {

@@ -12,17 +12,18 @@ if (isFramed)
     Object.assign(detail.ctx.request.headers, framed)
   })
 
-// <time datetime data-as>: written in the reader's zone and language, the exact moment as its title.
+// <time datetime data-as>: written in the reader's zone and the page's language, as in the reader's country; the exact moment as its title.
 
-const exact = new Intl.DateTimeFormat(language, { dateStyle: 'full', timeStyle: 'long' })
+const locale = navigator.languages.find(name => name.split('-')[0] === language) ?? language
+const exact = new Intl.DateTimeFormat(locale, { dateStyle: 'full', timeStyle: 'long' })
 const formats = {
-  date: new Intl.DateTimeFormat(language, { dateStyle: 'medium', timeStyle: 'short' }),
-  second: new Intl.DateTimeFormat(language, { dateStyle: 'medium', timeStyle: 'medium' }),
-  clock: new Intl.DateTimeFormat(language, { timeStyle: 'medium' }),
-  hour: new Intl.DateTimeFormat(language, { timeStyle: 'short' }),
-  weekday: new Intl.DateTimeFormat(language, { weekday: 'short', hour: 'numeric', minute: '2-digit' }),
-  dayname: new Intl.DateTimeFormat(language, { weekday: 'short' }),
-  day: new Intl.DateTimeFormat(language, {
+  date: new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'short' }),
+  second: new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'medium' }),
+  clock: new Intl.DateTimeFormat(locale, { timeStyle: 'medium' }),
+  hour: new Intl.DateTimeFormat(locale, { timeStyle: 'short' }),
+  weekday: new Intl.DateTimeFormat(locale, { weekday: 'short', hour: 'numeric', minute: '2-digit' }),
+  dayname: new Intl.DateTimeFormat(locale, { weekday: 'short' }),
+  day: new Intl.DateTimeFormat(locale, {
     month: 'short',
     day: 'numeric',
     hour: 'numeric',

@@ -1,16 +1,29 @@
 import type { Config } from '../../config/config.ts'
-import { type CheckLine, ok, warning } from '../../domain/capture/check-line.ts'
+import { overCells } from '../../control/kit/cells.ts'
+import { type CheckLine, failure, ok, warning } from '../../domain/capture/check-line.ts'
 import { isAlertTrigger } from '../../domain/event/alert.ts'
 import { tenantTypes } from '../../domain/mapping/mapping.ts'
 import type { Outbox } from '../../outbox/database/database.ts'
-import { type SettingsInUse, settingsInUse } from '../../outbox/figures/settings-in-use.ts'
+import { type SettingsInUse, settingsInUse, together } from '../../outbox/figures/settings-in-use.ts'
 import { type AskTrouble, readAskTrouble } from '../../outbox/records/mail-addresses.ts'
+import { withCells } from './cells.ts'
 
-/** What admins have set on webhooks, and what has no effect because of the configuration or the mapping. */
-export async function useLines(outbox: Outbox, config: Config): Promise<CheckLine[]> {
-  const [used, asking] = await Promise.all([settingsInUse(outbox), readAskTrouble(outbox)])
-  return checkUse(used, asking, config)
+/** What admins have set on the webhooks of all cells, and what has no effect because of the configuration or the mapping. */
+export async function useLines(main: Outbox, config: Config): Promise<CheckLine[]> {
+  const asking = await readAskTrouble(main)
+  const read = await withCells(config, main, cells => overCells({ cells }, settingsInUse))
+  if (!read.ok) return [...checkUse(await settingsInUse(main), asking, config), failure(read.problem)]
+  const { results, away } = read.value
+  return [...checkUse(together(results.map(({ value }) => value)), asking, config), ...away.map(awayLine)]
 }
+
+const awayLine = (cell: string): CheckLine =>
+  warning(
+    'cell',
+    `cell ${cell}`,
+    'does not answer: its webhooks are not checked, and get nothing until it does',
+    'walhook cell list says why',
+  )
 
 export function checkUse(
   { withRecipients, ofTenants, triggers }: SettingsInUse,

@@ -11,23 +11,35 @@ import { readUpToOf, takeRows } from './streams.ts'
 import { blocked, due } from './tasks.ts'
 
 const maxPicked = 100
+/** The webhooks that are picked for at once: heartbeats and settlements need connections, too. */
+const maxPicking = 3
 
 const sharesOf = ({ main, leaving }: Machine) => [...main.keys()].filter(share => !leaving.has(share))
 
 const readAtMs = ({ dueAtMs, restsUntilMs }: Queue) => Math.max(dueAtMs, restsUntilMs)
 
-/** Starts taking due rows. Returns when the next one is due, by our clock. */
+/** Starts taking due rows, for webhooks in turns. Returns when the next one is due, by our clock. */
 export function pickDueRows(reader: Reader): number {
-  const { machine, asking, freeCapacity } = reader
+  const { machine, freeCapacity } = reader
   const nowMs = reader.clockMs()
   let nextMs = Number.POSITIVE_INFINITY
   for (const queue of machine.dues) {
-    if (queue.dueAtMs === Number.POSITIVE_INFINITY) machine.dues.delete(queue)
-    else if (readAtMs(queue) > nowMs) nextMs = Math.min(nextMs, readAtMs(queue))
-    else if (isOpen(queue, nowMs) && freeCapacity(queue) > queue.ready.length)
-      onceFor(asking, queue, 'picking', () => (queue.settings.batch ? pickBatches : pick)(reader, queue))
+    // The end of one wakes the loop, which begins the next.
+    if (reader.picking >= maxPicking) break
+    if (readAtMs(queue) > nowMs) nextMs = Math.min(nextMs, readAtMs(queue))
+    else if (!queue.busy.has('picking') && isOpen(queue, nowMs) && freeCapacity(queue) > queue.ready.length)
+      begin(reader, queue)
   }
   return nextMs
+}
+
+function begin(reader: Reader, queue: Queue): void {
+  reader.machine.dues.delete(queue)
+  queue.dueAtMs = Number.POSITIVE_INFINITY
+  onceFor(reader.asking, queue, 'picking', () => {
+    reader.picking++
+    return (queue.settings.batch ? pickBatches : pick)(reader, queue).finally(() => reader.picking--)
+  })
 }
 
 async function pick(
@@ -35,7 +47,6 @@ async function pick(
   queue: Queue,
 ): Promise<void> {
   const limit = Math.min(maxPicked, freeCapacity(queue) - queue.ready.length)
-  queue.dueAtMs = Number.POSITIVE_INFINITY
   const webhook = { holderId, webhookId: queue.id, shares: sharesOf(machine), limit }
   const { deliveries, nextDueInMs } = await pickDue(outbox, webhook)
   if (nextDueInMs !== null) due(machine, queue, clockMs() + Math.max(0, nextDueInMs))
@@ -46,7 +57,6 @@ async function pickBatches(reader: Reader, queue: Queue): Promise<void> {
   const { outbox, holderId, machine, clockMs, freeCapacity } = reader
   const { batch, mode } = queue.settings
   const limit = freeCapacity(queue)
-  queue.dueAtMs = Number.POSITIVE_INFINITY
   const webhook = { webhookId: queue.id, batch: batch!, mode, readUpTo: readUpToOf(machine, queue) }
   const beganMs = clockMs()
   const claimed = await claimBatches(outbox, { holderId, shares: sharesOf(machine), limit, ...webhook })

@@ -31,8 +31,9 @@ export type Reader = {
   }
   /** The newest known event of the log; null: unknown. */
   headId: TimeId | null
-  /** The number of lagging webhooks being read for. */
+  /** The number of lagging webhooks being read for, and of webhooks whose due rows are being taken. */
   reading: number
+  picking: number
   /** The lagging webhooks whose next page is missing. */
   toRead: Queue[]
   /** Whether the last search found any. */
@@ -68,6 +69,7 @@ export function openReader(
     wanted,
     headId: null,
     reading: 0,
+    picking: 0,
     toRead: [],
     isPageMissing: false,
     ownAtMs: 0,

@@ -84,7 +84,10 @@ export function createDispatcher(options: DispatcherOptions): Service & {
     outbox,
     early: earlyRetries(options.scheduleMs),
     log,
-    onDue: webhookId => wake(`hand:${webhookId}`),
+    onDue(webhookId) {
+      if (serving) noteRows(serving, webhookId)
+      waker.wake()
+    },
   })
 
   function wake(payload: string | null) {
@@ -148,15 +151,20 @@ function heed(serving: Serving, payload: string | null): void {
     wantBeat(serving)
     return
   }
-  const { reader, machine, clockMs } = serving
+  const { reader } = serving
   const [, byHand] = /^hand:(\d+)$/.exec(payload ?? '') ?? []
-  const queue = byHand === undefined ? undefined : machine.queues.get(Number(byHand))
-  if (queue) {
-    blocked(queue)
-    due(machine, queue, clockMs())
-  }
-  if (payload === null || (byHand !== undefined && !queue)) reader.wanted.aside = true
+  const isUnknown = byHand !== undefined && !noteRows(serving, Number(byHand))
+  if (payload === null || isUnknown) reader.wanted.aside = true
   if (payload === null || payload === 'webhooks' || byHand !== undefined) reader.wanted.settings = true
   if (payload !== null && /^\d+$/.test(payload)) noteHead(reader, BigInt(payload))
   else reader.wanted.head = true
+}
+
+/** A webhook has rows that are due. False: it is unknown. */
+function noteRows({ machine, clockMs }: Serving, webhookId: number): boolean {
+  const queue = machine.queues.get(webhookId)
+  if (!queue) return false
+  blocked(queue)
+  due(machine, queue, clockMs())
+  return true
 }

@@ -26,3 +26,25 @@ export async function settingsInUse({ pool }: Pick<Outbox, 'pool'>): Promise<Set
   const { with_recipients: withRecipients, of_tenants: ofTenants, triggers } = rows[0]
   return { withRecipients, ofTenants, triggers }
 }
+
+/** The sums over cells. */
+export function together(all: readonly SettingsInUse[]): SettingsInUse {
+  const triggers = Map.groupBy(
+    all.flatMap(({ triggers }) => triggers),
+    ({ trigger }) => trigger,
+  )
+  return {
+    withRecipients: sum(all.map(({ withRecipients }) => withRecipients)),
+    ofTenants: sum(all.map(({ ofTenants }) => ofTenants)),
+    triggers: [...triggers.keys()].sort().map(trigger => {
+      const each = triggers.get(trigger)!
+      return {
+        trigger,
+        webhooks: sum(each.map(({ webhooks }) => webhooks)),
+        first: Math.min(...each.map(({ first }) => first)),
+      }
+    }),
+  }
+}
+
+const sum = (counts: readonly number[]) => counts.reduce((all, one) => all + one, 0)

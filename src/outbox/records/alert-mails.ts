@@ -90,8 +90,18 @@ const maxNamed = 50
 /** A unique number of advisory locks: one process takes at a time, so that an address gets one mail. */
 const takingLock = lockKey(0x6d61696c)
 
+/** Without a lock, as nearly always none is due. */
+async function isAnyDue(pool: pg.Pool): Promise<boolean> {
+  const { rows } = await pool.query({
+    name: 'is_mail_due',
+    text: 'select exists (select 1 from walhook.alert_mails where due_at <= now()) as is_due',
+  })
+  return rows[0].is_due
+}
+
 /** Takes what is due to at most `most` addresses, and counts the attempt: after a crash, it is sent again later. */
 export async function takeMails({ pool }: Pick<Outbox, 'pool'>, max: number): Promise<DueMail[]> {
+  if (!(await isAnyDue(pool))) return []
   return await transaction(pool, async client => {
     await client.query(`select pg_advisory_xact_lock(${takingLock})`)
     const { rows: due } = await client.query({

@@ -78,11 +78,21 @@ const sentOfDay = (which: string) => `
 (select coalesce(sum((select count(*) from unnest(o.sent_at) at where at > now() - interval '1 day')), 0)
  from walhook.mail_addresses o where ${which} and o.taken_at > now() - interval '1 day')`
 
+/** Without a lock, as nearly always none is due. */
+async function isAnyDue(pool: pg.Pool): Promise<boolean> {
+  const { rows } = await pool.query({
+    name: 'is_address_due',
+    text: `select exists (select 1 from walhook.mail_addresses m where m.ask_at <= now() and ${isOpen}) as is_due`,
+  })
+  return rows[0].is_due
+}
+
 /**
  * Takes addresses that are to be asked, and counts the attempt. What a tenant or an address may have in a day is kept to: others wait
  * for an hour, so that thousands of one tenant are not counted at each look.
  */
 export async function takeToAsk({ pool }: Main, max: number): Promise<MailAddress[]> {
+  if (!(await isAnyDue(pool))) return []
   return await transaction(pool, async client => {
     await client.query(`select pg_advisory_xact_lock(${takingLock})`)
     const { rows } = await client.query({
