@@ -1,7 +1,7 @@
 import { execFile } from 'node:child_process'
-import { mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
+import { glob, mkdir, mkdtemp, readdir, readFile, rm, stat, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import packageJson from '../package.json' with { type: 'json' }
@@ -109,17 +109,32 @@ test('its playground names what it lacks, and keeps its data where it was starte
   expect((await playground.exited).code).toBe(0)
 })
 
-test('what README and the commands refer users to is in the package, and the guide says its size', async () => {
+test('every file that a document of the package links to is in it', async () => {
   const installed = join(folder, 'node_modules', 'walhook')
-  const readme = await readFile(join(installed, 'README.md'), 'utf8')
-  const links = [...readme.matchAll(/\]\((docs\/(?!decisions)[^)#]+)/g)].map(([, path]) => path!)
-  expect(links.length).toBeGreaterThan(20)
+  const documents = await Array.fromAsync(glob('**/*.md', { cwd: installed, exclude: ['node_modules', 'dist'] }))
+  expect(documents).toContain('README.md')
+  const dead: string[] = []
+  let links = 0
+  for (const document of documents) {
+    const text = (await readFile(join(installed, document), 'utf8')).replaceAll(/^```.*?^```/gms, '')
+    for (const [, link] of text.matchAll(/\]\((?![a-z]+:|#)([^)\s#]+)/g)) {
+      links++
+      const path = join(dirname(document), link!)
+      await stat(join(installed, path)).catch(() => dead.push(`${document}: ${path}`))
+    }
+  }
+  expect(links).toBeGreaterThan(200)
+  expect(dead).toEqual([])
+})
+
+test('what the commands refer users to is in the package, and the guide says its size', async () => {
+  const installed = join(folder, 'node_modules', 'walhook')
   const named = [
     'ops/prometheus/walhook.rules.yaml',
     'ops/grafana/walhook.json',
     'ops/systemd/walhook.service',
   ]
-  for (const path of [...links, ...named]) await stat(join(installed, path))
+  for (const path of named) await stat(join(installed, path))
   const guide = await readFile(join(project, 'docs', 'guide', 'install.md'), 'utf8')
   const [, said] = /tarball of ([\d.]+) MB/.exec(guide)!
   const { size } = await stat(tarball)

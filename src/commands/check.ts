@@ -1,5 +1,6 @@
 import { checkLines } from '../capture/check/check.ts'
 import { gapLines } from '../capture/check/check-gaps.ts'
+import { tlsLine } from '../capture/check/check-tls.ts'
 import { sampleLines } from '../capture/check/sample-columns.ts'
 import { knownColumns, withKnown } from '../capture/source/columns.ts'
 import { preflightAndTry } from '../capture/source/preflight.ts'
@@ -10,6 +11,7 @@ import { problemOfConnecting } from '../databases.ts'
 import { type CheckLine, failure, warning, worstLevel } from '../domain/capture/check-line.ts'
 import type { ProblemCode } from '../domain/value/problem-codes.ts'
 import { citusLines } from '../outbox/cells/citus.ts'
+import { readHosts } from '../outbox/database/connecting.ts'
 import { type Outbox, openOutbox } from '../outbox/database/database.ts'
 import { outboxLines } from '../outbox/database/inspect.ts'
 import { ConnectionRefused } from '../outbox/database/session-settings.ts'
@@ -68,6 +70,8 @@ async function checkSource(config: Config): Promise<CheckLine[]> {
   const known = (ofSource ?? ofOutbox) ? new Map() : await columnsKnown(config, outbox)
   const isOutboxThere = !ofOutbox && !(isOne && ofSource)
   return [
+    ...(ofSource ? [] : await tlsLines('DATABASE_URL', source)),
+    ...(isOne || ofOutbox ? [] : await tlsLines('OUTBOX_DATABASE_URL', outbox)),
     ...(ofSource
       ? [failure(ofSource)]
       : await linesOfSource(source, ofOutbox ? null : outbox, config, known)),
@@ -75,6 +79,15 @@ async function checkSource(config: Config): Promise<CheckLine[]> {
     ...(config.placing === 'citus' && isOutboxThere ? await citusLines(outbox) : []),
     ...(isOutboxThere ? await useLines(outbox, config).catch(useUnread) : []),
   ]
+}
+
+async function tlsLines(
+  variable: string,
+  { url, pool }: { readonly url: string; readonly pool: Source['pool'] },
+): Promise<CheckLine[]> {
+  const { rows } = await pool.query(`select current_setting('ssl') as ssl`)
+  const line = tlsLine(variable, readHosts(url), rows[0].ssl === 'on')
+  return line ? [line] : []
 }
 
 type Known = Awaited<ReturnType<typeof knownColumns>>

@@ -28,7 +28,7 @@ export function readClientConfig(
   const read = <T>(name: VariableName, { default: fallback, mend, parse }: Variable<T>): T | null => {
     const text = env[name]?.trim() || fallback
     if (text === null) return null
-    const parsed = parse(text)
+    const parsed = parse(text, env)
     if ('value' in parsed) return parsed.value
     for (const found of parsed.wrong) problems.push({ code: 'variable', what: name, found, mend })
     return null

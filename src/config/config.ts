@@ -139,7 +139,7 @@ function readVariables(
   let isRight = true
   const values = Object.entries<Variable<unknown>>(variables).map(([name, variable]) => {
     const text = env[name]?.trim() || variable.default
-    const parsed = text === null ? { value: null } : variable.parse(text)
+    const parsed = text === null ? { value: null } : variable.parse(text, env)
     if ('value' in parsed) return [name, parsed.value]
     isRight = false
     for (const found of parsed.wrong) add(name, found, variable.mend)

@@ -1,6 +1,8 @@
 /** A parsed text, or every problem of it. */
 export type Parsed<T> = { readonly value: T } | { readonly wrong: readonly string[] }
 
+export type Env = Readonly<Record<string, string | undefined>>
+
 /** An environment variable, also the source of `docs/reference/configuration.md`. */
 export type Variable<T> = {
   readonly means: string
@@ -10,8 +12,8 @@ export type Variable<T> = {
   readonly without?: string
   /** What to write instead of a wrong value. */
   readonly mend: string
-  /** Names the problem, never a secret. */
-  parse(text: string): Parsed<T>
+  /** Names the problem, never a secret. `env`: other variables that complete the value. */
+  parse(text: string, env: Env): Parsed<T>
 }
 
 /** A variable that always has a value. */

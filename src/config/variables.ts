@@ -2,6 +2,7 @@ import { parseTrustedProxies } from '../domain/access/client-address.ts'
 import { parseFrameAncestors } from '../domain/access/frame-ancestors.ts'
 import { type PublicUrl, parsePublicUrls } from '../domain/access/public-url.ts'
 import { parseDatabaseUrl } from '../domain/database/database-url.ts'
+import { completeDatabaseUrl } from '../domain/database/libpq-variables.ts'
 import { parseSchedule } from '../domain/delivery/retry.ts'
 import type { AddressRange } from '../domain/value/address.ts'
 import { parseEgressProxy } from '../domain/webhook/egress-proxy.ts'
@@ -10,21 +11,27 @@ import { parseTargetList, type TargetList } from '../domain/webhook/target-list.
 import { mailVariables } from './mail-variables.ts'
 import { signInVariables } from './sign-in-variables.ts'
 import { tracingVariables } from './tracing-variables.ts'
-import { type Given, optional, type Parsed, wholeNumber } from './variable.ts'
+import { type Env, type Given, optional, type Parsed, wholeNumber } from './variable.ts'
 
 export type Role = 'capture' | 'delivery' | 'api'
 const roles: readonly Role[] = ['capture', 'delivery', 'api']
 const logLevels = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent']
+
+/** The URL of a database, completed by the variables of libpq: a problem may be theirs. */
+export function readDatabaseUrl(text: string, env: Env = process.env): Parsed<string> {
+  const { url, from } = completeDatabaseUrl(text, env)
+  const parsed = parseDatabaseUrl(url)
+  if ('value' in parsed) return { value: url }
+  const also = from.length > 0 ? ` (${from.join(', ')} of libpq included)` : ''
+  return { wrong: parsed.wrong.map(problem => problem + also) }
+}
 
 const databaseUrl = (means: string, without: string) =>
   optional<string>({
     means,
     without,
     mend: 'write it as postgres://user:password@host:5432/database, with several hosts as postgres://user:password@a:5432,b:5432/database?target_session_attrs=read-write',
-    parse(text) {
-      const parsed = parseDatabaseUrl(text)
-      return 'value' in parsed ? { value: text } : parsed
-    },
+    parse: readDatabaseUrl,
   })
 
 const sqlName = (means: string): Given<string> => ({
@@ -243,7 +250,7 @@ export const variables = {
 export type VariableName = keyof typeof variables
 export type Values = {
   readonly [Name in VariableName]: (typeof variables)[Name] extends {
-    parse(text: string): Parsed<infer T>
+    parse(text: string, env: Env): Parsed<infer T>
     default: infer Default
   }
     ? Default extends string

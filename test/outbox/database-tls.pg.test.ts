@@ -1,9 +1,10 @@
 import { spawnSync } from 'node:child_process'
-import { chown, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { chmod, chown, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest'
 import type { EmbeddedPostgres } from '../../playground/embedded-postgres.ts'
+import { readConfig } from '../../src/config/config.ts'
 import { DatabaseClient } from '../../src/outbox/database/connecting.ts'
 import { makeAuthority } from '../support/certificates.ts'
 import { connect } from '../support/connect.ts'
@@ -84,8 +85,9 @@ async function asWalhook(url: string): Promise<string> {
 }
 
 /** As libpq does. */
-function asPsql(url: string): string {
-  const { status, stdout } = spawnSync('psql', [url, '-XAtc', question], { encoding: 'utf8' })
+function asPsql(url: string, more: Record<string, string> = {}): string {
+  const env = { PATH: process.env.PATH, ...more }
+  const { status, stdout } = spawnSync('psql', [url, '-wXAtc', question], { encoding: 'utf8', env })
   return status === 0 ? stdout.trim() : 'refused'
 }
 
@@ -117,6 +119,87 @@ describe.each([
     needs(skip, 'psql', 'the package postgresql-client of Debian brings it')
     expect([asPsql(urlWith(search)), asPsql(urlWith(search, '127.0.0.1'))]).toEqual([byName, byAddress])
   })
+})
+
+/** As walhook connects with these variables, beside a URL. */
+async function withVariables(url: string, env: Record<string, string>): Promise<string> {
+  const read = readConfig([], { ...env, DATABASE_URL: url })
+  return read.ok ? await asWalhook(read.config.databaseUrl!) : 'refused'
+}
+
+describe.each<[Record<string, string>, string, string, string]>([
+  [{ PGSSLMODE: 'require' }, '', 'localhost', 'true'],
+  [{ PGSSLMODE: 'disable' }, '', 'localhost', 'false'],
+  [{ PGSSLMODE: 'require' }, 'sslmode=disable', 'localhost', 'false'],
+  [{ PGSSLMODE: 'verify-full', PGSSLROOTCERT: 'FOLDER/ca.pem' }, '', 'localhost', 'true'],
+  [{ PGSSLMODE: 'verify-full', PGSSLROOTCERT: 'FOLDER/ca.pem' }, '', '127.0.0.1', 'refused'],
+  [{ PGSSLMODE: 'verify-ca', PGSSLROOTCERT: 'FOLDER/ca.pem' }, '', '127.0.0.1', 'true'],
+  [{ PGSSLMODE: 'verify-ca', PGSSLROOTCERT: 'FOLDER/other.pem' }, '', 'localhost', 'refused'],
+  [{ PGSSLROOTCERT: 'FOLDER/other.pem' }, 'sslmode=require', 'localhost', 'refused'],
+  [
+    { PGSSLMODE: 'require', PGSSLMAXPROTOCOLVERSION: 'TLSv1.1', PGSSLMINPROTOCOLVERSION: 'TLSv1' },
+    '',
+    'localhost',
+    'refused',
+  ],
+])('%j with %j to %s', (env, search, host, expected) => {
+  const placed = () =>
+    Object.fromEntries(Object.entries(env).map(([name, value]) => [name, value.replace('FOLDER', folder)]))
+
+  test('is read', async () => {
+    expect(await withVariables(urlWith(search, host), placed())).toBe(expected)
+  })
+
+  test('as libpq', ({ skip }) => {
+    needs(skip, 'psql', 'the package postgresql-client of Debian brings it')
+    expect(asPsql(urlWith(search, host), placed())).toBe(expected)
+  })
+})
+
+test('without a variable, or with those of node-postgres alone, nothing comes from the environment', async () => {
+  for (const [name, value] of [
+    ['PGSSLMODE', 'require'],
+    ['PGSSLNEGOTIATION', 'direct'],
+    ['PGREPLICATION', 'database'],
+    ['PGOPTIONS', '-c search_path=nowhere'],
+  ] as const)
+    vi.stubEnv(name, value)
+  const client = new DatabaseClient({ connectionString: urlWith('') })
+  await client.connect()
+  expect((await client.query("select current_setting('search_path') as path")).rows[0].path).not.toBe(
+    'nowhere',
+  )
+  expect((await client.query(question)).rows[0].ssl).toBe('false')
+  await client.end()
+  vi.unstubAllEnvs()
+})
+
+test('a password file is read as by libpq, for each connection', async ({ skip }) => {
+  needs(skip, 'psql', 'the package postgresql-client of Debian brings it')
+  await reload(['host all all all scram-sha-256'])
+  const { username, password, port } = new URL(server.url)
+  const file = join(folder, 'pgpass')
+  const bare = new URL(urlWith('sslmode=disable'))
+  bare.password = ''
+  const url = bare.href
+  const asBoth = async (env: Record<string, string>, search = '') => [
+    await withVariables(url + search, env),
+    asPsql(url + search, { HOME: folder, ...env }),
+  ]
+  await writeFile(file, `localhost:${port}:*:${username}:wrong`, { mode: 0o600 })
+  expect(await asBoth({ PGPASSFILE: file })).toEqual(['refused', 'refused'])
+  await writeFile(file, `other:*:*:*:wrong\nlocalhost:${port}:*:${username}:${decodeURIComponent(password)}`)
+  expect(await asBoth({ PGPASSFILE: file })).toEqual(['false', 'false'])
+  expect(await asBoth({}, `&passfile=${file}`)).toEqual(['false', 'false'])
+  expect(await asBoth({ PGPASSWORD: decodeURIComponent(password) })).toEqual(['false', 'false'])
+  expect(await asBoth({ PGPASSFILE: file, PGPASSWORD: 'wrong' })).toEqual(['refused', 'refused'])
+  await chmod(file, 0o640)
+  expect(await asBoth({ PGPASSFILE: file })).toEqual(['refused', 'refused'])
+  const client = () => new DatabaseClient({ connectionString: `${url}&passfile=${file}` }).connect()
+  await expect(client()).rejects.toThrow('chmod 0600')
+  await rm(file)
+  await expect(client()).rejects.toThrow(`the password file ${file} cannot be read (ENOENT)`)
+  await reload([])
 })
 
 test('a client certificate logs in', async () => {
@@ -160,6 +243,11 @@ test('walhook captures over TLS, and says what to change where it cannot', async
     expect(rows).toContainEqual({ application_name: 'walhook capture', ssl: true })
     expect(rows.filter(({ ssl }) => !ssl)).toEqual([])
   }
+  const severalHosts = urlWith('sslmode=require').replace('@localhost:', '@nowhere.invalid:1,localhost:')
+  const { stdout } = await runWalhook(named, ['check', '--json'], { DATABASE_URL: severalHosts })
+  expect(JSON.parse(stdout).filter(({ code }: { code: string }) => code === 'tls')).toMatchObject([
+    { level: 'warning', what: 'DATABASE_URL, TLS' },
+  ])
   await reload(['hostnossl all all all reject'])
   for (const [search, said] of [
     ['', 'add ?sslmode=verify-full'],

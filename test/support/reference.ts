@@ -44,7 +44,8 @@ ${generated}
 
 walhook reads its configuration from environment variables. An empty variable counts as not set. At start, walhook reports
 all wrong variables at once, each with a fix, and warns about unknown variables that begin with \`WALHOOK_\`. The
-[mapping file](../guide/mapping.md) says which tables are entities.
+[mapping file](../guide/mapping.md) says which tables are entities. The variables of libpq (\`PGPASSWORD\`, \`PGSSLMODE\`, …) complete
+database URLs: see [TLS](../guide/managed-postgres.md#tls).
 
 ${table(['variable', 'meaning', 'default'], rows)}
 `

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Config } from '../../config/config.ts'
+import { readDatabaseUrl } from '../../config/variables.ts'
 import { problemOfConnecting } from '../../databases.ts'
-import { parseDatabaseUrl } from '../../domain/database/database-url.ts'
 import type { Problem } from '../../domain/value/problem.ts'
 import { nonceBytes, seal } from '../../domain/webhook/seal.ts'
 import { type MoveOutcome, moveWebhook, type WhyNot } from '../../outbox/cells/move.ts'
@@ -53,7 +53,7 @@ export const cell: Command = {
 const namePattern = /^[a-z0-9][a-z0-9_-]{0,39}$/
 
 async function add(name: string, given: { database?: string; schema?: string }): Promise<number> {
-  const { database, schema = database ? 'walhook' : `walhook_${name.replaceAll('-', '_')}` } = given
+  const { schema = given.database ? 'walhook' : `walhook_${name.replaceAll('-', '_')}` } = given
   if (!namePattern.test(name) || name === 'main')
     throw new UsageError(
       `${JSON.stringify(name)} is not a cell name: use at most 40 lower-case letters, digits, - and _; main is taken`,
@@ -62,8 +62,9 @@ async function add(name: string, given: { database?: string; schema?: string }):
     throw new UsageError(
       `--schema ${JSON.stringify(schema)} is not a schema name: use at most 40 lower-case letters, digits and _`,
     )
-  const parsed = database === undefined ? null : parseDatabaseUrl(database)
-  if (parsed && 'wrong' in parsed) throw new UsageError(`--database: ${parsed.wrong.join('; ')}`)
+  const parsed = given.database === undefined ? { value: undefined } : readDatabaseUrl(given.database)
+  if ('wrong' in parsed) throw new UsageError(`--database: ${parsed.wrong.join('; ')}`)
+  const database = parsed.value
   const opened = await openMain()
   if (typeof opened === 'number') return opened
   await using main = opened.main

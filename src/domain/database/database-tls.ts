@@ -38,6 +38,7 @@ const refused: Readonly<Record<string, string>> = {
   sslcrldir: 'which walhook does not read: remove it',
   hostaddr: 'which walhook does not read: name the address as the host',
   service: 'which walhook does not read: write its settings into the URL',
+  dbname: 'which walhook does not read: name the database behind the slash',
 }
 
 /** A misspelt one would be ignored, and the connection less safe than it seems. */

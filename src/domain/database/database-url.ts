@@ -23,7 +23,8 @@ export type DatabaseUrl = {
 type Result = { readonly value: DatabaseUrl } | { readonly wrong: readonly string[] }
 
 const defaultPort = 5432
-const shape = /^postgres(?:ql)?:\/\/([^/?#]*)(.*)$/is
+/** Scheme, authority, and the rest. */
+export const urlShape = /^postgres(?:ql)?:\/\/([^/?#]*)(.*)$/is
 const address = /^(?:\[([^\]]*)\]|([^:[\]]*))(?::(\d*))?$/
 
 /** Parameters of libpq that walhook refuses, each with the reason. */
@@ -40,10 +41,10 @@ const usable = ['any', 'read-write', 'primary']
  * the text: it may contain a password. https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-MULTIPLE-HOSTS
  */
 export function parseDatabaseUrl(text: string): Result {
-  const [, authority = '', rest = ''] = shape.exec(text) ?? []
+  const [, authority = '', rest = ''] = urlShape.exec(text) ?? []
   const login = authority.slice(0, authority.lastIndexOf('@') + 1)
   const skeleton = URL.parse(`postgres://${login}host${rest}`)
-  if (!shape.test(text) || skeleton === null) return notAUrl
+  if (!urlShape.test(text) || skeleton === null) return notAUrl
   const last = (name: string) => skeleton.searchParams.getAll(name).at(-1) || null
   const names = last('host')
   const ports = last('port')

@@ -18,6 +18,7 @@ export const problemCodes = {
   server: 'A running walhook does not respond a command, or refuses it.',
   no_connection: 'A database does not respond or refuses the connection.',
   password_missing: 'The server asks for a password, but the URL has none.',
+  tls: 'Whether TLS protects the connection to a database, and verifies the server.',
   cut_off: 'The database ended a connection while a command ran.',
   timed_out: 'The database ended a statement because of a timeout.',
   setting_refused: 'A session setting has no effect: the role may not change it, or a pooler overrides it.',

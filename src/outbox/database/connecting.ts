@@ -1,4 +1,7 @@
 import { readFileSync } from 'node:fs'
+import { readFile, stat } from 'node:fs/promises'
+import { homedir } from 'node:os'
+import { join } from 'node:path'
 import type { ConnectionOptions } from 'node:tls'
 import pg from 'pg'
 import { chooseServer, type ServerFacts, whyUnsuitable } from '../../domain/database/choose-server.ts'
@@ -8,6 +11,7 @@ import {
   type DatabaseUrl,
   parseDatabaseUrl,
 } from '../../domain/database/database-url.ts'
+import { findPassword, type PasswordOwner } from '../../domain/database/password-file.ts'
 import { describeError } from '../../runtime/log.ts'
 
 /** Parameters of a URL that would override ours. */
@@ -66,6 +70,17 @@ function readUrl(url: string): DatabaseUrl {
   const parsed = parseDatabaseUrl(url)
   if ('value' in parsed) return parsed.value
   throw new Error(`a database URL is wrong: ${parsed.wrong.join('; ')}`)
+}
+
+/** The hosts of a URL, and its TLS. */
+export function readHosts(url: string): {
+  readonly hosts: readonly string[]
+  readonly tls: DatabaseTls | null
+} {
+  const { servers, tls } = readUrl(url)
+  if (servers !== 'only') return { hosts: servers.map(({ host }) => host), tls }
+  const { hostname, searchParams } = new URL(url)
+  return { hosts: [searchParams.get('host') || hostname || 'localhost'], tls }
 }
 
 /** Concurrent searches for a URL share one answer. */
@@ -173,31 +188,55 @@ export async function overNewConnection(
   }
 }
 
+/** Internals of node-postgres: what a session begins with. */
+type Beginnings = { connectionParameters: { options?: string; replication?: unknown } }
+
 /**
- * A connection whose TLS is what libpq would do with the same URL: node-postgres reads the same parameters otherwise. Files
- * are read for each connection, since certificates are renewed.
+ * A connection that does with its URL what libpq would: node-postgres reads TLS otherwise, and takes from the environment what a URL
+ * leaves out. Files are read for each connection, since certificates and passwords are renewed.
  */
 export class DatabaseClient extends pg.Client {
-  constructor(config: pg.ClientConfig) {
-    const { connectionString } = config
-    const read = readDatabaseTls(
-      connectionString ? new URL(connectionString).searchParams : new URLSearchParams(),
-    )
+  constructor(config: pg.ClientConfig & { readonly replication?: string }) {
+    const { connectionString = '' } = config
+    const params = connectionString ? new URL(connectionString).searchParams : new URLSearchParams()
+    const read = readDatabaseTls(params)
     if ('wrong' in read) throw new Error(`a database URL is wrong: ${read.wrong.join('; ')}`)
     const tls = read.value
-    if (!connectionString || tls === null) {
-      super(config)
-      return
-    }
-    const secured = {
+    const secured: pg.ClientConfig = {
       ...config,
-      connectionString: withoutParameters(connectionString, [...tlsParameters, 'uselibpqcompat']),
-      ssl: tls.mode === 'disable' ? false : optionsOf(tls),
-      enableChannelBinding: tls.channelBinding !== 'disable',
+      ...(connectionString && {
+        connectionString: withoutParameters(connectionString, [...tlsParameters, 'uselibpqcompat']),
+      }),
+      ssl: tls === null || tls.mode === 'disable' ? false : optionsOf(tls),
+      sslnegotiation: params.getAll('sslnegotiation').at(-1) === 'direct' ? 'direct' : 'postgres',
+      enableChannelBinding: tls !== null && tls.channelBinding !== 'disable',
     }
     super(secured)
-    if (tls.channelBinding === 'require') requireChannelBinding(this)
+    const { connectionParameters } = this as unknown as Beginnings
+    connectionParameters.options = params.getAll('options').at(-1) ?? ''
+    connectionParameters.replication = config.replication
+    const passwordFile = params.getAll('passfile').at(-1) || null
+    const own = this as unknown as { password: unknown }
+    if (own.password === null) own.password = (to: PasswordOwner) => readPassword(passwordFile, to)
+    if (tls?.channelBinding === 'require') requireChannelBinding(this)
   }
+}
+
+/** The password in a file, by default in the one of libpq, which may be absent. */
+async function readPassword(named: string | null, to: PasswordOwner): Promise<string | undefined> {
+  const path = named ?? join(homedir(), '.pgpass')
+  let text: string
+  try {
+    if (((await stat(path)).mode & 0o077) !== 0)
+      throw new Error(`others may read the password file ${path}: run chmod 0600 on it`)
+    text = await readFile(path, 'utf8')
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException
+    if (code === undefined) throw error
+    if (named === null) return undefined
+    throw new Error(`the password file ${path} cannot be read (${code})`)
+  }
+  return findPassword(text, to) ?? undefined
 }
 
 function withoutParameters(url: string, names: readonly string[]): string {
