@@ -111,7 +111,9 @@ test('its playground names what it lacks, and keeps its data where it was starte
 
 test('every file that a document of the package links to is in it', async () => {
   const installed = join(folder, 'node_modules', 'walhook')
-  const documents = await Array.fromAsync(glob('**/*.md', { cwd: installed, exclude: ['node_modules', 'dist'] }))
+  const documents = await Array.fromAsync(
+    glob('**/*.md', { cwd: installed, exclude: ['node_modules', 'dist'] }),
+  )
   expect(documents).toContain('README.md')
   const dead: string[] = []
   let links = 0
