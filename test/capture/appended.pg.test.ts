@@ -7,7 +7,7 @@ import { connect } from '../support/connect.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { startCapture } from '../support/run-capture.ts'
 
-test('what is handed on after a commit is the log itself, without a gap; what is too much is to be read', async () => {
+test('after a commit, the new log rows are handed on without a gap; too many are read instead', async () => {
   await using database = await createTestDatabase({ hasOutbox: true })
   await using psql = await connect(database.url)
   await psql.query(`create table users (id integer primary key, name text); create table companies (id integer primary key);

@@ -50,7 +50,7 @@ const loaded = `
   alter table users attach partition users_2 for values from ('2026-02-01') to ('2026-03-01')`
 
 test.each([['while walhook reads'], ['while walhook is stopped']])(
-  'an attached partition with rows is sent, without a gap: %s',
+  'the rows of an attached partition are sent, without a gap: %s',
   async when => {
     await using at = await open()
     {
@@ -81,7 +81,7 @@ test.each([['while walhook reads'], ['while walhook is stopped']])(
   },
 )
 
-test('rows of a partition that was created empty come from the stream alone', async () => {
+test('rows of a partition that was created empty come only from the stream', async () => {
   await using at = await open()
   {
     await using capture = await at.start()
@@ -103,7 +103,7 @@ test('rows of a partition that was created empty come from the stream alone', as
 /** So much that the stream has come no further when a page is read. */
 const manyOthers = `do $$ begin for i in 1..20000 loop insert into companies values (i); commit; end loop; end $$`
 
-test('what was written before a partition came, and is still unread, does not pass for newer than its rows', async () => {
+test('unread WAL from before a partition was attached does not count as newer than its rows', async () => {
   await using at = await open()
   {
     await using capture = await at.start()
@@ -126,7 +126,7 @@ test('what was written before a partition came, and is still unread, does not pa
   expect(events).toEqual(['user 10 new ten', 'user 10 update unread', 'user 10 update silent'])
 })
 
-test('what was written before changes were lost, and is still unread, does not pass for newer than what a resync reads', async () => {
+test('unread WAL from before a loss does not count as newer than the rows of the resync', async () => {
   await using at = await open()
   {
     await using capture = await at.start()
@@ -151,7 +151,7 @@ test('what was written before changes were lost, and is still unread, does not p
   )
 })
 
-test('an entity that receivers know, and that comes back with a partition in another state, is an update', async () => {
+test('a known entity that returns with a partition, in another state, is an update', async () => {
   await using at = await open()
   await using capture = await at.start()
   await at.psql.query(`
@@ -208,7 +208,7 @@ const roles = {
   plain: true,
 }
 
-test('a partition of a related table that comes with rows is an update of each owner', async () => {
+test('attaching a partition with rows to a related table updates each owner', async () => {
   await using at = await open(
     `create table users (id integer primary key, name text); create table companies (id integer primary key);
      create table roles (user_id integer, role text, primary key (user_id, role)) partition by list (role);
@@ -230,7 +230,7 @@ test('a partition of a related table that comes with rows is an update of each o
   ])
 })
 
-test('a partition is read through its table: by whoever may read that, and whatever policies it has', async () => {
+test("a partition is read through its table, with the table's rights and policies", async () => {
   await using at = await open()
   const role = `${at.database.name}_r`.slice(0, 60)
   await at.psql.query(`create role ${role} login replication password 'r'; grant select on users, companies to ${role};
@@ -253,7 +253,7 @@ test('a partition is read through its table: by whoever may read that, and whate
   }
 })
 
-test('a partition that waits to be read is reported, and sent once it can be read', async () => {
+test('an unreadable partition is reported, and sent once it can be read', async () => {
   await using at = await open()
   await using capture = await at.start()
   await capture.caughtUp()

@@ -81,7 +81,7 @@ async function write(url: string, random: () => number, place: () => number, isO
 }
 
 test(
-  `backfills under a random load and random kills for ${seconds} s (WALHOOK_SEED=${seed}): what one webhook gets is the table, and never anything older`,
+  `backfills under random load and kills for ${seconds} s (WALHOOK_SEED=${seed}): a webhook ends with the table, and never gets an older state`,
   async () => {
     const random = randomFrom(seed)
     const database = await server.database()
@@ -206,7 +206,7 @@ test(
   (seconds + 180) * 1_000,
 )
 
-test('killed between a page and the cursor: the page is stored once', async () => {
+test('after a kill between a page and its cursor, the page is stored once', async () => {
   const database = await server.database()
   await using psql = await connect(database.url)
   await psql.query(`

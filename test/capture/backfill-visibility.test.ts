@@ -83,7 +83,7 @@ async function open() {
 
 const unseen = /^transactions that were open or not yet visible when reading began must end first/
 
-test('a change that is stored and that nobody sees yet is not undone by a page', async () => {
+test('a page does not undo a stored change that is not yet visible', async () => {
   await using at = await open()
   await using capture = await startCapture(at.database)
   await at.announceUsers(capture)
@@ -107,7 +107,7 @@ test('a change that is stored and that nobody sees yet is not undone by a page',
   ])
 })
 
-test('nor one that a former process stored before the backfill began', async () => {
+test('a page does not undo a change that an earlier process stored before the backfill', async () => {
   await using at = await open()
   let hanging: Awaited<ReturnType<typeof at.commitUnseen>>
   {
@@ -145,7 +145,7 @@ test('a long transaction delays no page of a running backfill', async () => {
   expect((await capture.events()).at(-1)).toBe('user 3 update {"id":3,"name":"old","version":9}')
 })
 
-test('what is read back waits until others see the change that it is read for; a stop does not wait', async () => {
+test('reading back waits until the change is visible; a stop does not wait', async () => {
   await using at = await open()
   await at.psql.query(
     'create table user_companies (user_id integer, company_id integer, primary key (user_id, company_id))',

@@ -45,7 +45,7 @@ function open(task = backfill('new')) {
 const told = (id: number, action: string, name: string) =>
   `{"entity_id":${id},"entity_type":"user","action_type":"${action}","result":{"name":"${name}"}}`
 
-test('an entity is sent in the state of its last event, before or after the page was read; others as they were read', () => {
+test("an entity with an event around the page is sent in that event's state; others as read", () => {
   const at = open()
   at.brings(at.event('user', '1', 'update', 'early'), at.event('company', '2', 'delete'))
   expect(at.fill('1', '2', '3', '4', '5')).toBe(true)
@@ -55,7 +55,7 @@ test('an entity is sent in the state of its last event, before or after the page
   expect(at.texts()).toEqual([told(1, 'new', 'early'), told(2, 'new', 'read'), told(3, 'new', 'later')])
 })
 
-test('sent as updates: also new entities, since a webhook may lack that trigger, and updated ones', () => {
+test('a backfill with updates also sends new entities, because a webhook may lack that trigger', () => {
   for (const task of [backfill('update'), { of: 'resync' } as const]) {
     const at = open(task)
     at.fill('1', '2')
@@ -64,7 +64,7 @@ test('sent as updates: also new entities, since a webhook may lack that trigger,
   }
 })
 
-test('a TRUNCATE names no rows: rows read before or after it prove nothing', () => {
+test('rows read around a TRUNCATE are not sent, because it names no rows', () => {
   for (const isFirst of [true, false]) {
     const at = open()
     if (isFirst) at.window.observe({ events: [], truncated: ['"public"."users"'] })
@@ -74,7 +74,7 @@ test('a TRUNCATE names no rows: rows read before or after it prove nothing', () 
   }
 })
 
-test('what is held while a page is read is bounded; once it was read, only what is in it is held', () => {
+test('the states held while a page is read are bounded; afterwards only those of the page are held', () => {
   const long = 'x'.repeat(1_000_000)
   const at = open()
   for (let i = 0; i < 20; i++) at.brings(at.event('user', '1', 'update', long))

@@ -80,7 +80,7 @@ async function open(sql: string, mapping: readonly EntityMapping[] = defaultMapp
   }
 }
 
-test('every row that is there is sent as new, in pages, to the one webhook that it is for', async () => {
+test('every row is sent as new, in pages, to the chosen webhook only', async () => {
   await using at = await open(
     `${plain} insert into users select i, 'name ' || i from generate_series(1, 2500) i; analyze users`,
   )
@@ -100,7 +100,7 @@ test('every row that is there is sent as new, in pages, to the one webhook that 
   expect(rows).toEqual([{ n: 2500 }])
 })
 
-test('an entity that changes while a page is read is never sent in its earlier state', async () => {
+test('an entity that changes while its page is read is never sent in its older state', async () => {
   await using at = await open(
     `${slowUsers} insert into users select i, 'old' from generate_series(1, 6) i; insert into users values (50, 'old')`,
   )
@@ -138,7 +138,7 @@ test('an entity that changes while a page is read is never sent in its earlier s
   )
 })
 
-test('a table that is rewritten when its page is read is not taken for an empty one', async () => {
+test('a table that is rewritten while its page is read does not count as empty', async () => {
   await using at = await open(`${plain} insert into users select i, 'x' from generate_series(1, 5) i`)
   await at.backfills.webhook('user.new')
   const id = await at.backfills.start({ rowsPerSecond: 1 })
@@ -156,7 +156,7 @@ test('a table that is rewritten when its page is read is not taken for an empty 
   expect(await at.capture.events()).toHaveLength(5)
 })
 
-test('rows of every kind: partitions, keys of any type, several with one key, none, too long; related lists', async () => {
+test('a backfill handles partitions, keys of any type, duplicate, missing and oversized keys, and related lists', async () => {
   const entity = (
     entityType: string,
     name: string,
@@ -216,7 +216,7 @@ test('rows of every kind: partitions, keys of any type, several with one key, no
   ])
 })
 
-test('it waits while too much waits for the webhook, while that is not active, and ends with it; each with its reason', async () => {
+test("a backfill waits, with a reason, while the webhook's backlog is large or it is inactive, and ends when it is deleted", async () => {
   await using at = await open(`${plain} insert into users select i, 'x' from generate_series(1, 5) i`)
   const webhook = await at.backfills.webhook('user.new')
   await at.psql.query(
@@ -238,7 +238,7 @@ test('it waits while too much waits for the webhook, while that is not active, a
   expect(await at.capture.events()).toEqual([])
 })
 
-test('its pace can be changed while it runs, others have their turns meanwhile, and it can be cancelled', async () => {
+test('the pace of a running backfill can be changed, other backfills take turns, and it can be cancelled', async () => {
   await using at = await open(
     `${plain} insert into users select i, 'x' from generate_series(1, 300) i; insert into companies select i from generate_series(1, 5) i`,
   )
@@ -260,7 +260,7 @@ test('its pace can be changed while it runs, others have their turns meanwhile, 
   expect((await findBackfill(at.backfills.outbox, again))!.rowsDone).toBeLessThan(100)
 })
 
-test('a backfill that is cancelled between reading and storing leaves nothing of the page', async () => {
+test('a backfill cancelled between reading and storing stores nothing of the page', async () => {
   await using at = await open(`${slowUsers} insert into users select i, 'x' from generate_series(1, 5) i`)
   await at.backfills.webhook('user.new', 'company.new')
   const { id, change } = await at.holdReading()

@@ -23,7 +23,7 @@ async function open(tables = plain) {
   }
 }
 
-test('transactions come in the order of their commits, also where they were written interleaved', async () => {
+test('interleaved transactions arrive in commit order', async () => {
   await using at = await open()
   await using capture = await startCapture(at.database)
   await using other = await connect(at.database.url)
@@ -38,7 +38,7 @@ test('transactions come in the order of their commits, also where they were writ
   ])
 })
 
-test('what a transaction did to an entity is one event, and what was rolled back is none', async () => {
+test('a transaction gives one event per entity, and a rolled back one gives none', async () => {
   await using at = await open()
   await using capture = await startCapture(at.database)
   await at.psql.query(`
@@ -63,7 +63,7 @@ test('what a transaction did to an entity is one event, and what was rolled back
   ])
 })
 
-test('another primary key is another entity: the old one is deleted, then the new one is new', async () => {
+test('a changed primary key deletes the old entity, then creates the new one', async () => {
   await using at = await open(`${plain} alter table companies replica identity full;`)
   await using capture = await startCapture(at.database)
   await at.psql.query(`insert into users values (1, 'a'); insert into companies values (1, 'a')`)
@@ -78,7 +78,7 @@ test('another primary key is another entity: the old one is deleted, then the ne
   ])
 })
 
-test('a large value that an UPDATE leaves alone is read back, or taken from the old row where Postgres gives it', async () => {
+test('an unchanged TOAST value is read back, or taken from the old row', async () => {
   await using at = await open(`
     create table users (id integer primary key, story text, name text);
     create table companies (id integer primary key, story text, name text);
@@ -103,7 +103,7 @@ test('a large value that an UPDATE leaves alone is read back, or taken from the 
   expect(await capture.events()).toEqual([...expected('user'), ...expected('company')])
 })
 
-test('a large value outlives the change of the primary key beside it', async () => {
+test('an unchanged TOAST value survives a change of the primary key', async () => {
   await using at = await open(`
     create table users (id integer primary key, story text);
     create table companies (id integer primary key);
@@ -119,7 +119,7 @@ test('a large value outlives the change of the primary key beside it', async () 
   ])
 })
 
-test('a large value of a row that is deleted before it is read is omitted, unless Postgres sent the old row', async () => {
+test('an unchanged TOAST value of a row that is deleted meanwhile is omitted, unless the WAL has the old row', async () => {
   await using at = await open(`
     create table users (id integer primary key, story text, name text);
     create table companies (id integer primary key, story text, name text);
@@ -154,7 +154,7 @@ test('a large value of a row that is deleted before it is read is omitted, unles
   ])
 })
 
-test('a row of a join table that comes, goes or moves is an update of every owner it concerns, once per transaction', async () => {
+test('an inserted, deleted or moved join row updates each of its owners once per transaction', async () => {
   await using at = await open(`
     create table users (id integer primary key, name text);
     create table companies (id integer primary key, name text);
@@ -203,7 +203,7 @@ test('a row of a join table that comes, goes or moves is an update of every owne
   ).toEqual(['user 3 new {"id":3,"companies":[5]}'])
 })
 
-test('TRUNCATE names no rows: each table is logged, and nothing is sent', async () => {
+test('a TRUNCATE is logged for each table, and sends nothing', async () => {
   await using at = await open()
   await using capture = await startCapture(at.database)
   await at.psql.query(`insert into users values (1, 'a')`)
@@ -214,7 +214,7 @@ test('TRUNCATE names no rows: each table is logged, and nothing is sent', async 
   expect(await capture.events()).toEqual(['user 1 new {"id":1,"name":"a"}', 'user 1 new {"id":1,"name":"b"}'])
 })
 
-test('columns that come, go and change their type between two changes are followed', async () => {
+test('columns that are added, dropped or change type between two changes are followed', async () => {
   await using at = await open()
   await using capture = await startCapture(at.database)
   await at.psql.query(`insert into users values (1, 'a')`)
@@ -256,7 +256,7 @@ test('names in mixed case, and two tables of one name in two schemas, are distin
   expect(await capture.events()).toEqual([`customer "${id}" new {"Id":"${id}","name":"Guan the Man"}`])
 })
 
-test('a partitioned table is one entity, whichever partition its rows are in', async () => {
+test('a partitioned table is one entity type', async () => {
   await using at = await open(`
     create table users (id integer primary key, name text) partition by range (id);
     create table users_1 partition of users for values from (0) to (10);
@@ -274,7 +274,7 @@ test('a partitioned table is one entity, whichever partition its rows are in', a
   ])
 })
 
-test('a transaction too large to be held becomes visible whole: never a part of it, however it comes in chunks', async () => {
+test('a transaction larger than memory is processed in chunks and becomes visible as a whole', async () => {
   await using at = await open()
   await using capture = await startCapture(at.database)
   await using reader = await connect(at.database.url)
@@ -300,7 +300,7 @@ test('a transaction too large to be held becomes visible whole: never a part of 
   expect(order[0]).toEqual({ misplaced: 0, lsns: 1 })
 })
 
-test('a stop in the middle of a large transaction is no failure, and the next start stores it whole', async () => {
+test('after a stop in the middle of a large transaction, the next start stores it completely', async () => {
   await using at = await open()
   let stopped: Promise<void>
   {
@@ -325,7 +325,7 @@ test('a stop in the middle of a large transaction is no failure, and the next st
   expect((await at.psql.query('select from walhook.events')).rowCount).toBe(60_001)
 })
 
-test('many small transactions share commits of the outbox', async () => {
+test('many small transactions share one commit of the outbox', async () => {
   await using at = await open()
   await using capture = await startCapture(at.database)
   await at.psql.query('set synchronous_commit = off')
@@ -337,7 +337,7 @@ test('many small transactions share commits of the outbox', async () => {
   expect(capture.commits()).toBeLessThan(500)
 })
 
-test('a change that cannot become an event is parked with its reason, and everything else continues', async () => {
+test('a change that cannot become an event is parked with its reason; other changes continue', async () => {
   await using at = await open(
     'create table users (id text primary key, name text); create table companies (id integer primary key)',
   )
@@ -363,7 +363,7 @@ test('a change that cannot become an event is parked with its reason, and everyt
   ])
 })
 
-test('an UPDATE that is known to have changed nothing that is sent is no event, unless the mapping wants it', async () => {
+test('an UPDATE of unsent columns only is not an event, unless the mapping asks for it', async () => {
   await using at = await open(`
     create table users (id integer primary key, name text, password_hash text, story text);
     create table companies (id integer primary key, name text);
@@ -392,7 +392,7 @@ test('an UPDATE that is known to have changed nothing that is sent is no event, 
   expect(await events([{ ...userMapping, sendsUnchanged: true }, defaultMapping[1]!])).toHaveLength(4)
 })
 
-test("walhook's own tables are not in the publication: what it writes never comes back as a change", async () => {
+test("walhook's own tables are not published, so its writes never return as changes", async () => {
   await using at = await open()
   await using capture = await startCapture(at.database)
   await at.psql.query(`insert into users values (1, 'a')`)

@@ -36,7 +36,7 @@ async function open(sql: string, mapping: readonly EntityMapping[] = defaultMapp
 const codeOf = (error: { code: string }) => error.code
 const withoutIdentity = '55000'
 
-test('a partition to come makes an UPDATE fail where the table has no key: refused before it is published, warned of after', async () => {
+test('a table whose future partitions would break UPDATEs is refused before it is published, and a warning afterwards', async () => {
   await using at = await open(`
     create table users (id integer not null, day date not null) partition by range (day);
     create table users_1 partition of users for values from ('2026-01-01') to ('2026-02-01');
@@ -58,7 +58,9 @@ test('a partition to come makes an UPDATE fail where the table has no key: refus
   await at.psql.query('update users set id = 2')
 })
 
-test('a publication of a schema makes statements on later tables fail; its fix works', async ({ skip }) => {
+test('a publication of a whole schema would break statements on later tables; its fix works', async ({
+  skip,
+}) => {
   await using at = await open('create table users (id integer primary key)')
   const made = await at.psql.query('create publication walhook for tables in schema public').catch(codeOf)
   if (made === '42601') skip('publications of schemas came with PostgreSQL 15')
@@ -136,7 +138,7 @@ test.each<[string, string, string, Partial<CheckLine>]>([
   expect(found).toEqual([expect.objectContaining(expected)])
 })
 
-test('a foreign key that speaks against a field is refused before its table is published, and a warning after', async () => {
+test('a field that contradicts a foreign key is refused before its table is published, and a warning afterwards', async () => {
   const [user, company] = defaultMapping
   await using at = await open(
     `create table users (id integer primary key, number integer unique);
@@ -153,7 +155,7 @@ test('a foreign key that speaks against a field is refused before its table is p
   expect(await level()).toBe('error')
 })
 
-test('an ALTER TABLE that is held open does not keep check waiting: it names the process', async () => {
+test('check does not wait for an open ALTER TABLE, and names its process', async () => {
   await using at = await open(
     'create table users (id integer primary key, day date) partition by range (id); create table users_1 partition of users for values from (0) to (9); create publication walhook for table users, companies with (publish_via_partition_root = true)',
   )
@@ -169,7 +171,7 @@ test('an ALTER TABLE that is held open does not keep check waiting: it names the
   })
 })
 
-test('a lock on the catalogue itself is given up, and named', async () => {
+test('check gives up on a locked catalogue, and names the lock holder', async () => {
   await using at = await open('create table users (id integer primary key)')
   await using source = openSource({ url: at.database.url, onError() {} })
   // All of its connections: Postgres may have to read the locked catalogue for a new one.
@@ -183,7 +185,7 @@ test('a lock on the catalogue itself is given up, and named', async () => {
   )
 })
 
-test('a role that may not ask SQL which cluster this is asks by a replication connection', async () => {
+test("a role that cannot read the cluster's id in SQL reads it by replication connection", async () => {
   await using at = await openLimitedRole(
     `${companies} create table users (id integer primary key)`,
     'users, companies',
@@ -196,7 +198,7 @@ test('a role that may not ask SQL which cluster this is asks by a replication co
   expect(facts).toMatchObject({ mayReadControl: false, systemIdentifier: rows[0].id })
 })
 
-test('a role without the right to replicate is found by trying; a group of Amazon RDS is named where there is one', async () => {
+test('a missing replication right is found by trying, and the fix names the group of Amazon RDS if it exists', async () => {
   await using at = await openLimitedRole(
     `${companies} create table users (id integer primary key)`,
     'users, companies',

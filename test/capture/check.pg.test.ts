@@ -65,7 +65,7 @@ test.each([
     'delete from orders',
     /"orders"/,
   ],
-])('a statement that fails because of %s is foretold', async (_what, sql, statement, named) => {
+])('check predicts that a statement fails because of %s', async (_what, sql, statement, named) => {
   const { lines, code } = await check(companies + sql, statement)
   expect(code).toBe(withoutIdentity)
   expect(lines.at(-1)).toMatchObject({ level: 'error', found: expect.stringMatching(named) })
@@ -78,7 +78,7 @@ test.each([
   `create table users (id integer primary key, name text unique);
    alter table users replica identity full;
    create publication walhook for table users, companies`,
-])('where no statement can fail, none is foretold to (%#)', async sql => {
+])('check predicts no failure for a sound table (%#)', async sql => {
   const { lines } = await check(companies + sql)
   expect(lines.filter(({ level }) => level === 'error')).toEqual([])
   expect(lines.at(-1)?.found).toBe('none fails because of walhook')
@@ -140,7 +140,7 @@ test.for<[string, string, RegExp]>([
     /"orders"/,
   ],
 ])(
-  'from PostgreSQL 18 on, a statement that fails because of %s is foretold',
+  'from PostgreSQL 18 on, check predicts that a statement fails because of %s',
   async ([, sql, named], { skip }) => {
     const isOld = (await check(`${companies}${users()}`)).facts.serverVersion < 180000
     if (isOld && sql.includes(virtual)) skip('virtual generated columns came with PostgreSQL 18')

@@ -97,7 +97,7 @@ function check(facts: Partial<SourceFacts> = {}, users: Partial<Table> | null = 
   return checkLines({ ...sound, ...facts }, catalogue, options)
 }
 
-test('a sound source is ok, line by line, before and after the first start', () => {
+test('every line of a sound source is ok, before and after the first start', () => {
   expect(worstLevel(check())).toBe('ok')
   expect(worstLevel(check({ slot, publication }))).toBe('ok')
   expect(check().map(({ what }) => what)).toEqual([
@@ -135,13 +135,13 @@ test.each<[string, Partial<SourceFacts>]>([
   ['clock', { serverNowMs: nowMs - 6_000 }],
   ['replication slot walhook', { publication, slot: { ...slot, heldBackBytes: 2 ** 31 } }],
   ['replication slot walhook', { publication, slot: { ...slot, walStatus: 'unreserved' } }],
-])('%s is a warning with %j, and says what to do', (what, facts) => {
+])('%s is a warning with %j and a fix', (what, facts) => {
   const lines = check(facts)
   expect(worstLevel(lines)).toBe('warning')
   expect(lines.find(line => line.what === what)).toMatchObject({ level: 'warning', mend: expect.any(String) })
 })
 
-test('the way to release WAL sooner is shown, and is no warning', () => {
+test('a hint, not a warning, shows how to release WAL sooner', () => {
   const line = (mayLogSnapshot: boolean | null) =>
     check({ mayLogSnapshot }).find(({ what }) => what === 'pg_log_standby_snapshot')
   expect(line(false)).toMatchObject({
@@ -167,7 +167,7 @@ test.each<[string, Partial<SourceFacts>, Partial<Table> | null]>([
   ['table "public"."users"', {}, null],
   ['table "public"."users"', {}, { isReadable: false }],
   ['table "public"."users"', {}, { kind: 'v' }],
-])('%s is an error with %j and %j, on its own line, once', (what, facts, users) => {
+])('%s is one error line with %j and %j', (what, facts, users) => {
   const lines = check(facts, users)
   expect(worstLevel(lines)).toBe('error')
   const about = lines.filter(line => line.what === what)
@@ -184,7 +184,7 @@ const leaf = (name: string, identity: string, hasIdentity = true) => ({
 const previousOf = (users: Partial<Table>, facts: Partial<SourceFacts> = {}) =>
   check(facts, users).find(({ what }) => what === 'table "public"."users", previous values')
 
-test('it says whether updates have previous values, how to get them, and the cost', () => {
+test('check shows whether updates have previous values, how to get them, and the cost', () => {
   expect(previousOf({ identity: 'f' })).toMatchObject({ level: 'ok', found: expect.stringMatching(/^sent/) })
   expect(previousOf({})).toEqual({
     level: 'ok',
@@ -200,7 +200,7 @@ test('it says whether updates have previous values, how to get them, and the cos
   )
 })
 
-test('what it takes to have the values before never makes a statement of the application fail', () => {
+test('the suggested statement for previous values never breaks a statement of the application', () => {
   const before = { publication: { ...publication, publishesGenerated: false } }
   expect(previousOf({ generated: 'stored' }, before)?.found).toContain(
     'To send them: alter publication walhook set (publish_generated_columns = stored); alter table "public"."users" replica identity full;',
@@ -216,17 +216,17 @@ test.each<[string, Partial<Table>]>([
   ['entity user, key id', { uniqueColumns: ['mail'] }],
   ['entity user, key id', { kind: 'p', uniqueColumns: [], primaryKey: ['day'] }],
   ['table "public"."users", inheritance', { hasHeirs: true }],
-])('%s deserves a look where the table has %j', (what, users) => {
+])('%s is a warning if the table has %j', (what, users) => {
   const lines = check({}, users)
   expect(worstLevel(lines)).toBe('warning')
   expect(lines.find(line => line.what === what)).toMatchObject({ level: 'warning', mend: expect.any(String) })
 })
 
-test('a key that is unique only together with what the table is partitioned by is as good as it gets', () => {
+test('a key that is unique only together with the partition key is accepted', () => {
   expect(worstLevel(check({}, { kind: 'p', uniqueColumns: [], primaryKey: ['id', 'day'] }))).toBe('ok')
 })
 
-test('it names published tables that are not mapped', () => {
+test('check names published tables that are not mapped', () => {
   const orders = { ...publication.tables[0]!, name: 'orders' }
   const lines = check({ slot, publication: { ...publication, tables: [...publication.tables, orders] } })
   expect(lines.find(({ what }) => what === 'publication walhook')?.found).toContain(
@@ -254,7 +254,7 @@ test.each<[string, Partial<SourceFacts>, Partial<Table>]>([
     },
     {},
   ],
-])('it says that %s would make a statement of the application fail', (_what, facts, users) => {
+])('check shows that %s would break a statement of the application', (_what, facts, users) => {
   expect(check(facts, users).at(-1)).toMatchObject({
     level: 'error',
     what: "the application's statements",
@@ -262,7 +262,7 @@ test.each<[string, Partial<SourceFacts>, Partial<Table>]>([
   })
 })
 
-test('it says which table would make a statement of the application fail', () => {
+test('check names the table that would break a statement of the application', () => {
   const lines = check({}, { identity: 'n', identityColumns: [], primaryKey: [] })
   expect(lines.at(-1)).toEqual({
     level: 'error',
@@ -273,7 +273,7 @@ test('it says which table would make a statement of the application fail', () =>
   })
 })
 
-test('every column is listed: sent, or withheld and why', () => {
+test('every column is listed as sent, or as withheld with the reason', () => {
   const columns = [
     ['id', 23],
     ['email', 25],
@@ -299,7 +299,7 @@ test('every column is listed: sent, or withheld and why', () => {
   })
 })
 
-test('a problem replaces the line of its table or publication, and no line says that all is well', () => {
+test('a problem replaces the ok line of its table or publication', () => {
   const unlogged = check({}, { kind: 'p', leaves: [{ ...leaf('users_1', 'd'), isLogged: false }] })
   const names = unlogged.map(({ what }) => what)
   expect(names).not.toContain('table "public"."users"')

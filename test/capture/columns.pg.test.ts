@@ -35,7 +35,7 @@ const ignoring = mapping({
   entities: { user: { table: 'users' }, company: { table: 'companies', new_columns: 'send' } },
 })
 
-test('the start names every column that is sent, and each that is withheld with its reason', async () => {
+test('start-up logs every sent column, and each withheld one with its reason', async () => {
   const { log, of } = keptLog()
   await using _capture = await startCapture(database, defaultMapping, database.url, log)
   expect(of('capture.columns')).toMatchObject([
@@ -51,7 +51,7 @@ test('the start names every column that is sent, and each that is withheld with 
   expect(of('capture.column_added')).toEqual([])
 })
 
-test('a column that a migration adds follows the same rule, and is logged: while walhook runs and after a stop', async () => {
+test('a column added by a migration follows the same rules and is logged, while walhook runs and after a stop', async () => {
   const { log, of } = keptLog()
   {
     await using capture = await startCapture(database, defaultMapping, database.url, log)
@@ -81,7 +81,7 @@ test('a column that a migration adds follows the same rule, and is logged: while
   expect(next.of('capture.column_added')).toEqual([added('street', true)])
 })
 
-test('with new_columns: ignore a later column is never sent, nor after another start, until the mapping names it', async () => {
+test('with new_columns: ignore, a later column is sent only once the mapping names it, also after a restart', async () => {
   const { log, of } = keptLog()
   for (const id of [1, 2]) {
     await using capture = await startCapture(database, ignoring, database.url, log)
@@ -110,7 +110,7 @@ test('with new_columns: ignore a later column is never sent, nor after another s
   expect((await capture.events()).at(-1)).toBe('user 1 update {"id":1,"name":"Eve","town":"Hilversum"}')
 })
 
-test('in a file of version 2 a later column is sent only where the mapping says include: all', async () => {
+test('with a version 2 file, a later column is sent only with include: all', async () => {
   const second = mapping({
     version: 2,
     entities: { user: { table: 'users' }, company: { table: 'companies', fields: { include: 'all' } } },
@@ -126,7 +126,7 @@ test('in a file of version 2 a later column is sent only where the mapping says 
   }
 })
 
-test('of a table that comes when capture has begun, new_columns: ignore sends what the mapping names, also after another start', async () => {
+test('for a table created after capture began, new_columns: ignore sends the named columns, also after a restart', async () => {
   const orders = mapping({
     version: 2,
     entities: {
@@ -165,7 +165,7 @@ test('of a table that comes when capture has begun, new_columns: ignore sends wh
   )
 })
 
-test('a sample of values warns of secrets by their form, and never shows one', async () => {
+test('a sample of values gives warnings about likely secrets, without showing one', async () => {
   await query(`
     alter table users add legacy text, add settings jsonb, add search tsvector;
     insert into users values (1, 'Ada', null, null, '$2b$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW',

@@ -93,7 +93,7 @@ const steps: [string, string[]][] = [
 ]
 
 test.each(['default', 'full'])(
-  'a key of two columns, replica identity %s: each part counts, and no two keys have one id',
+  'a two-column key, replica identity %s: both parts count, and different keys have different ids',
   async identity => {
     await using at = await open(`${table} alter table users replica identity ${identity}`, {
       fields,
@@ -111,7 +111,7 @@ test("a key with the tenant's column shows the tenant of a deleted row", async (
   expect(rows).toEqual([{ tenant: '7' }, { tenant: '7' }])
 })
 
-test('keys that are swapped within one statement', async () => {
+test('keys swapped in one statement give the right events', async () => {
   await using at = await open(
     `create table users (tenant integer, code text, name text, primary key (tenant, code) deferrable initially immediate);
      alter table users replica identity full`,
@@ -127,7 +127,7 @@ test('keys that are swapped within one statement', async () => {
 test.each([
   ['owner', { owner: ['org', 'member'] }],
   ['on', { on: { member: 'code', org: 'tenant' } }],
-])('related fields that name their owner by several columns (%s)', async (_word, by) => {
+])('related fields name their owner by several columns (%s)', async (_word, by) => {
   await using at = await open(
     `${table} create table notes (id serial primary key, org integer, member text, body text, foreign key (org, member) references users on update cascade on delete cascade);
      create table tags (org integer, member text, name text, value text, primary key (org, member, name));
@@ -180,7 +180,7 @@ test('a renamed key column is known by its position in the primary key', async (
   ])
 })
 
-test('a related field that leads on from a key of several columns: over a table that joins, and by a column of the entity', async () => {
+test('a related field starts at a composite key, over a join table and by a column of the entity', async () => {
   await using at = await open(
     `create table users (tenant integer, code text, name text, team integer, primary key (tenant, code));
      create table groups (id integer primary key, name text); create table teams (id integer primary key, name text);
@@ -214,7 +214,7 @@ test('a related field that leads on from a key of several columns: over a table 
   ])
 })
 
-test('pages of a backfill continue after the last row, by all parts of the key', async () => {
+test("a backfill's next page continues after the whole composite key", async () => {
   await using database = await createTestDatabase({ hasOutbox: true })
   await using psql = await connect(database.url)
   await psql.query(`create table users (tenant uuid, code numeric, name text, primary key (tenant, code))`)
@@ -237,7 +237,7 @@ test('pages of a backfill continue after the last row, by all parts of the key',
   expect(seen).toEqual(rows.map(({ tenant, code }) => joinKey([tenant, code])))
 })
 
-test('a backfill sends all rows, and a resync deletes missing ones', async () => {
+test('with composite keys, a backfill sends all rows and a resync deletes missing ones', async () => {
   await using at = await open(`${table} create table companies (id integer primary key)`, { fields })
   await at.step(
     `insert into users (tenant, code, name) select i % 3, 'c,' || i, 'n' || i from generate_series(1, 9) i`,
@@ -278,7 +278,7 @@ test('a backfill sends all rows, and a resync deletes missing ones', async () =>
 const seed = Number(process.env.WALHOOK_SEED ?? Math.floor(Math.random() * 2 ** 31))
 
 test.each(['full', 'default'])(
-  `random writes and kills, replica identity %s (WALHOOK_SEED=${seed}): receivers know the rows by both parts of their keys, and never an older state`,
+  `random writes and kills, replica identity %s (WALHOOK_SEED=${seed}): receivers end with all rows by both key parts, and never get an older state`,
   async identity => {
     await using database = await createTestDatabase({ hasOutbox: true })
     const random = randomFrom(seed)
@@ -353,7 +353,7 @@ test.each(['full', 'default'])(
   120_000,
 )
 
-test('check and start check each part of the key, and of the columns that hold it', async () => {
+test('check and start validate each key part and each column that refers to it', async () => {
   await using database = await createTestDatabase()
   await using psql = await connect(database.url)
   await psql.query(`create table users (tenant integer not null, code text not null, name text, id serial primary key);

@@ -18,7 +18,7 @@ test.each<[string, Partial<ContinuityFacts>]>([
   ['a slot as far as it was ever confirmed', { slot: { confirmedLsn: 120n, isInvalidated: false } }],
   ['a failover that brought everything along', { forkLsn: 115n }],
   ['a position whose confirmation was not noted', { stored: { ...facts.stored, confirmedLsn: null } }],
-])('%s goes on', (_what, change) => {
+])('%s continues', (_what, change) => {
   expect(checkContinuity({ ...facts, ...change })).toBeNull()
 })
 

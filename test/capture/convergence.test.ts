@@ -102,7 +102,7 @@ async function write(url: string, random: () => number, isOver: () => boolean): 
 }
 
 test(
-  `a random load and random failures for ${seconds} s (WALHOOK_SEED=${seed}): replaying the outbox gives exactly the source`,
+  `random load and failures for ${seconds} s (WALHOOK_SEED=${seed}): replaying the outbox gives exactly the source`,
   async () => {
     const random = randomFrom(seed)
     const database = await server.database()

@@ -32,7 +32,7 @@ function decoderOfUsers() {
   return decode
 }
 
-test('a transaction has the LSN of its commit and its time, beyond what a double can hold', () => {
+test('a transaction has its commit LSN and time, beyond the precision of a double', () => {
   const lsn = 0xffff_ffff_ffff_0001n
   const micros = 826_000_000_123_456n
   const decode = createDecoder()
@@ -55,12 +55,12 @@ test.each([
   ['I', [row('1', null)], { kind: 'insert', row: ['1', null] }],
   ['I', [row('1', '')], { kind: 'insert', row: ['1', ''] }],
   ['I', [row('\u007f', 'plain')], { kind: 'insert', row: ['\u007f', 'plain'] }],
-])('%s carries the new row: %j', (tag, parts, change) => {
+])('%s contains the new row: %j', (tag, parts, change) => {
   const decoded = decoderOfUsers()(message(tag, int32(highOid), 'N', ...parts))
   expect(decoded).toEqual({ kind: 'change', change: { ...change, relation: users } })
 })
 
-test('an update carries the new row, and the old one where the identity gives it', () => {
+test('an update contains the new row, and the old one if the replica identity has it', () => {
   const decode = decoderOfUsers()
   const update = (...parts: (Buffer | string)[]) => decode(message('U', int32(highOid), ...parts))
   expect(update('N', row('1', undefined))).toEqual({
@@ -74,7 +74,7 @@ test('an update carries the new row, and the old one where the identity gives it
     })
 })
 
-test('a delete carries the old row, a truncate its tables', () => {
+test('a delete contains the old row, a truncate its tables', () => {
   const decode = decoderOfUsers()
   expect(decode(message('D', int32(highOid), 'K', row('1', null)))).toEqual({
     kind: 'change',
@@ -86,7 +86,7 @@ test('a delete carries the old row, a truncate its tables', () => {
   })
 })
 
-test('values outlive the buffer that they came in', () => {
+test('values stay valid after their buffer is reused', () => {
   const decode = decoderOfUsers()
   const bytes = message('I', int32(highOid), 'N', row('1', 'kept'))
   const decoded = decode(bytes)
@@ -94,7 +94,7 @@ test('values outlive the buffer that they came in', () => {
   expect(decoded).toMatchObject({ change: { row: ['1', 'kept'] } })
 })
 
-test('a relation that is announced again replaces the one before, for what follows', () => {
+test('a repeated relation message replaces the earlier one for later changes', () => {
   const decode = decoderOfUsers()
   const before = decode(message('D', int32(highOid), 'K', row('1', null)))
   decode(
@@ -117,7 +117,7 @@ test('a relation that is announced again replaces the one before, for what follo
   expect(before).toMatchObject({ change: { relation: users } })
 })
 
-test('a logical message of ours is a probe, and any other is passed over', () => {
+test("walhook's own logical message is a probe, and others are skipped", () => {
   const logical = (prefix: string, content: string) => createDecoder()(logicalMessage(prefix, content))
   expect(logical('walhook.probe', '17')).toEqual({ kind: 'probe', id: '17' })
   expect(logical('walhook.mark', 'a')).toEqual({ kind: 'mark', id: 'a' })
@@ -137,7 +137,7 @@ test.each([
   })
 })
 
-test.each(['O', 'A', 'r'])('a message of kind %s is passed over', tag => {
+test.each(['O', 'A', 'r'])('a message of kind %s is skipped', tag => {
   expect(createDecoder()(message(tag, 'whatever'))).toEqual({ kind: 'other' })
 })
 
@@ -164,7 +164,7 @@ test('a column of a type that is not built in has its name, which outlives its O
 })
 
 test.each(['S', 'E', 'c', 'b', 'P', 'K', 'p', '?'])(
-  'a message of kind %s, which nobody has asked for and which may carry changes, is refused by its code',
+  'an unrequested message of kind %s, which may contain changes, is refused by its code',
   tag => {
     expect(() => createDecoder()(message(tag, int32(1), int32(2)))).toThrow(
       expect.objectContaining({ code: 'capture.unasked_message' }),
@@ -172,7 +172,7 @@ test.each(['S', 'E', 'c', 'b', 'P', 'K', 'p', '?'])(
   },
 )
 
-test('a relation that was not announced is refused', () => {
+test('a change of an unannounced relation is refused', () => {
   expect(() => decoderOfUsers()(message('I', int32(1), 'N', row('1')))).toThrow('without having announced')
 })
 
@@ -180,7 +180,7 @@ test.each([
   ['a row where another was expected', message('I', int32(highOid), 'K', row('1', 'a'))],
   ['a value of unknown kind', message('I', int32(highOid), 'N', int16(1), 'b')],
   ['a message that ends early', message('I', int32(highOid), 'N', int16(2), 't', int32(1))],
-])('%s is a change of which its table is known, and no more', (_what, bytes) => {
+])('%s is a change with only its table known', (_what, bytes) => {
   expect(decoderOfUsers()(bytes)).toEqual({
     kind: 'change',
     change: {
@@ -192,7 +192,7 @@ test.each([
   })
 })
 
-test('a value that is not UTF-8 is unreadable; the character for such values is one', () => {
+test('a value that is not UTF-8 is unreadable; a replacement character in the data is not', () => {
   const valued = (value: Buffer) =>
     message('I', int32(highOid), 'N', int16(2), 't', int32(1), '1', 't', int32(value.length), value)
   const name = (value: Buffer) => {
@@ -203,7 +203,7 @@ test('a value that is not UTF-8 is unreadable; the character for such values is 
   expect(name(Buffer.from('\ufffd'))).toBe('\ufffd')
 })
 
-test('a value longer than a text can be is unreadable, and those beside it are read', () => {
+test('a value longer than the longest string is unreadable; the others are read', () => {
   const large = constants.MAX_STRING_LENGTH + 1
   // Its pages are never touched: this takes no memory.
   const bytes = Buffer.alloc(large + 100)

@@ -16,7 +16,7 @@ const complete = (...parts: TransactionPart[]): Batch => ({
   probe: 'probe',
 })
 
-test('a batch is divided between transactions, and nothing is confirmed beyond the first half', () => {
+test('a batch is divided between transactions, and its first half confirms only itself', () => {
   const [a, b, c] = [part(1n, 5), part(2n, 5), part(3n, 5, 'mark')]
   expect(divide(complete(a, b, c), 0.7)).toEqual([
     { kind: 'complete', parts: [a, b], confirmLsn: 2n, probe: null },

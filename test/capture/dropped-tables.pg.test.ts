@@ -59,7 +59,7 @@ async function open() {
 const companies = async (capture: RunningCapture) =>
   (await capture.events()).filter(event => event.startsWith('company'))
 
-test('a table that was dropped before the start and created again while walhook runs is sent by a resync', async () => {
+test('a table dropped before the start and created again later is sent by a resync', async () => {
   await using at = await open()
   await at.psql.query('drop table companies')
   await using capture = await at.capture()
@@ -77,7 +77,7 @@ test('a table that was dropped before the start and created again while walhook 
   ])
 })
 
-test('a table that is dropped while walhook runs keeps no resync and no backfill waiting', async () => {
+test('a dropped table does not keep a resync or a backfill waiting', async () => {
   await using at = await open()
   await using capture = await at.capture()
   await using backfills = await openBackfills(at.database)
@@ -98,7 +98,7 @@ test('a table that is dropped while walhook runs keeps no resync and no backfill
   expect(failed).toMatchObject({ code: 'page.entity_gone', reason: expect.stringContaining('was dropped') })
 })
 
-test('a table that was created again, seen before any of its changes, and renamed is not dropped', async () => {
+test('a re-created table, seen before its first change and then renamed, does not count as dropped', async () => {
   await using at = await open()
   await using capture = await at.capture()
   await at.psql.query(
@@ -111,7 +111,7 @@ test('a table that was created again, seen before any of its changes, and rename
   )
 })
 
-test('a table that was created again, seen before it could be captured, and renamed is not dropped', async () => {
+test('a re-created table, seen before it could be captured and then renamed, does not count as dropped', async () => {
   await using at = await open()
   await at.psql.query(`begin; drop table companies; ${table}; commit`)
   await expect(at.capture()).rejects.toThrow(CaptureBlocked)

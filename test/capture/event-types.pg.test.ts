@@ -10,7 +10,7 @@ import { compileSchema, readShapes, refusedEvents } from '../support/event-schem
 import { asFormatted, everyType, rowsOfEveryType, withBytes } from '../support/every-type.ts'
 import { startCapture } from '../support/run-capture.ts'
 
-test('the schemas take every value of every type in every format, and each value before an update', async () => {
+test('the schemas accept every value of every type in every format, and each previous value', async () => {
   await using database = await createTestDatabase({ hasOutbox: true })
   await using psql = await connect(database.url)
   await psql.query(everyType)
@@ -37,7 +37,7 @@ const changes = [
   `big = null, instants = '{{infinity,NULL},{"0044-03-15 12:00:00+00 BC","2019-11-05 07:56:15.1+00"}}', exacts = '{{1},{NaN}}'`,
 ]
 
-test('the schemas take related values of each form, composite keys, fixed values and last', async () => {
+test('the schemas accept related values of each form, composite keys, fixed values and last values', async () => {
   await using database = await createTestDatabase({ hasOutbox: true })
   await using psql = await connect(database.url)
   await psql.query(tables)
@@ -97,7 +97,7 @@ test('the schemas take related values of each form, composite keys, fixed values
   ])
 })
 
-test('a schema refuses what a column can not hold: a null, a longer text, a label that there is not, another type', async () => {
+test('a schema refuses impossible values: a null, a longer text, an unknown label, another type', async () => {
   await using database = await createTestDatabase()
   await using psql = await connect(database.url)
   await psql.query(tables)

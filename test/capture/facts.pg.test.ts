@@ -34,7 +34,7 @@ test('a partition with its key as identity has no other previous values', async 
   ])
 })
 
-test('an identity of several columns has their previous values; a column added in between is followed', async () => {
+test('a replica identity of several columns has their previous values; an added column is followed', async () => {
   const users = `create table users (id integer, place text, name text, primary key (id, place));`
   expect(
     await factsAfter(

@@ -37,7 +37,7 @@ test('a complete row before an update shows the changed fields and their previou
   expect(await facts([change])).toEqual([known('{"name":"a","story":null}', ['name', 'story'])])
 })
 
-test('without it nothing is known; of a new or deleted entity there is nothing to know', async () => {
+test('without the row before nothing is known; a new or deleted entity has no changed fields', async () => {
   const nothing = { previous: null, changed: null, omitted: null }
   expect(
     await facts([
@@ -62,7 +62,7 @@ test('several updates in one transaction are compared from first to last', async
   ).toEqual([known('{"name":"a"}', ['name'])])
 })
 
-test('what changed and changed back is no event', async () => {
+test('a change that is reverted in its transaction is not an event', async () => {
   expect(
     await facts([
       update(fullUsers, ['1', 'a', 's'], '1', 'b', 's'),
@@ -71,7 +71,7 @@ test('what changed and changed back is no event', async () => {
   ).toEqual([])
 })
 
-test('a row that was deleted and inserted again is compared with what it was', async () => {
+test('a row deleted and inserted again is compared with its earlier values', async () => {
   expect(await facts([remove(fullUsers, '1', 'a', 's'), insert(users, '1', 'b', 's')])).toEqual([
     known('{"name":"a"}', ['name']),
   ])
@@ -96,7 +96,7 @@ test('a related row marks its field as changed; nothing is known of the list bef
   ])
 })
 
-test('a related row that is known to show the same touches nobody, unless the mapping wants it', async () => {
+test('a related row with unchanged shown values updates no owner, unless the mapping asks for it', async () => {
   const wide: Relation = {
     ...relation('user_companies', { user_id: 'integer', company_id: 'text', seen: 'boolean' }, 3),
     identity: 'full',
@@ -108,12 +108,12 @@ test('a related row that is known to show the same touches nobody, unless the ma
   expect(await facts([update(links, null, '1', 'c')])).toEqual([known(null, ['companies'])])
 })
 
-test('the owner of a related row that came before it is new', async () => {
+test('an owner that is inserted after its related row is new', async () => {
   const [first] = await facts([insert(links, '1', 'c'), insert(users, '1', 'a', 's')])
   expect(first?.actionType).toBe('new')
 })
 
-test('an identity of more columns than the key has the previous values of these, and no others', async () => {
+test('a replica identity larger than the key has the previous values of its columns only', async () => {
   const two = {
     ...users,
     columns: users.columns.map((column, i) => ({ ...column, inKey: i < 2 })),
@@ -128,19 +128,19 @@ test('an identity of more columns than the key has the previous values of these,
   ).toEqual([known('{"name":"a"}', null)])
 })
 
-test('an update that changes nothing says so, where it is sent all the same', async () => {
+test('an update without changes that is sent anyway has no changed fields', async () => {
   const mapping = [{ ...entity('user', 'users'), sendsUnchanged: true }]
   expect(await facts([update(fullUsers, ['1', 'a', 's'], '1', 'a', 's')], mapping)).toEqual([known('{}', [])])
 })
 
-test("fields have the mapping's names, and a field that is not sent is not named", async () => {
+test("changed fields have the mapping's names, and unsent fields are not named", async () => {
   const fields = { include: null, omit: ['story'], rename: { name: 'full "name"' } }
   expect(
     await facts([update(fullUsers, ['1', 'a', 's'], '1', 'b', 't')], [{ ...linkedUser, fields }]),
   ).toEqual([known('{"full \\"name\\"":"a"}', ['full "name"'])])
 })
 
-test('what Postgres generates counts as changed with anything in its row', async () => {
+test('a generated column counts as changed with any column of its row', async () => {
   const full = { name: 'full', typeOid: 25, typeName: 'text', isGenerated: true }
   const table = tableOf(users)
   const at = openMapper({
@@ -152,7 +152,7 @@ test('what Postgres generates counts as changed with anything in its row', async
   expect(events[0]?.facts).toEqual({ previous: null, changed: ['full'], omitted: null })
 })
 
-test('nothing is known of a row before whose columns were changed in between', async () => {
+test('an earlier row with other columns is unknown', async () => {
   const after = {
     ...relation('users', { id: 'integer', nick: 'text', name: 'text' }),
     identity: 'full' as const,
@@ -164,13 +164,13 @@ test('nothing is known of a row before whose columns were changed in between', a
   expect(events[0]?.facts).toEqual({ previous: null, changed: null, omitted: null })
 })
 
-test('a field that is left out, because its row is gone, is named', async () => {
+test('a field that is omitted because its row is gone is named', async () => {
   const { events } = await openMapper().map([update(users, null, '1', 'a', unchanged)])
   expect(events[0]?.body).toMatch(/"result":\{"id":1,"name":"a"\}\}$/)
   expect(events[0]?.facts?.omitted).toEqual(['story'])
 })
 
-test('a whole row before is not believed where a partition has another identity than its table', async () => {
+test('the row before is not used if a partition has another replica identity than its table', async () => {
   const leaf = {
     name: { schema: 'public', name: 'users_1' },
     identity: 'd',
@@ -186,7 +186,7 @@ test('a whole row before is not believed where a partition has another identity 
   expect(events.map(({ facts }) => facts)).toEqual([{ previous: null, changed: null, omitted: null }])
 })
 
-test('what a format hides is no change, and the values before are written in it too', async () => {
+test('a difference that the format hides is not a change, and previous values are formatted too', async () => {
   const columns = { id: 'integer', seen: 'timestamp', name: 'text' } as const
   const seen = { ...relation('users', columns), identity: 'full' as const }
   const fields = { include: null, omit: [], rename: {}, format: { seen: 'date' as const } }

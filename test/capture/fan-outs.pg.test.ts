@@ -63,7 +63,7 @@ async function open() {
   }
 }
 
-test('a renamed group of many members: each is sent once, page by page, also one that changed meanwhile', async () => {
+test('a renamed group sends each of its many members once, page by page, also one that changed meanwhile', async () => {
   await using at = await open()
   await using capture = await startCapture(at.database, mapping)
   await at.psql.query(
@@ -90,7 +90,7 @@ test('a renamed group of many members: each is sent once, page by page, also one
   expect(done).toEqual([{ rows_done: String(members), rows_estimate: String(members), state: 'done' }])
 })
 
-test('a SIGKILL in the middle of it, and renamed again in the middle: nobody keeps an old name, and none comes after a newer one', async () => {
+test('after a SIGKILL and a second rename in the middle, every member ends with the new name, and none gets an older one later', async () => {
   await using at = await open()
   {
     await using capture = await startCapture(at.database, mapping)

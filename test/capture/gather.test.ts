@@ -49,10 +49,7 @@ test.each([
   ['and what comes after that', [{ events: 4_001 }, { events: 1 }], null],
   ['large ones', [{ events: 15, bytes: 100_000 }], 15],
   ['too large ones', [{ events: 16, bytes: 100_000 }], null],
-] as const)(
-  'events are kept in memory beside their columns only while they are few and small: %s',
-  async (_, batches, kept) => {
-    const count = batches.reduce((sum, { events }) => sum + events, 0)
-    expect(await gatherAll(...batches)).toEqual({ kept, count })
-  },
-)
+] as const)('events stay in memory only while they are few and small: %s', async (_, batches, kept) => {
+  const count = batches.reduce((sum, { events }) => sum + events, 0)
+  expect(await gatherAll(...batches)).toEqual({ kept, count })
+})

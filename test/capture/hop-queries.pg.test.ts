@@ -9,7 +9,7 @@ afterEach(() => void vi.restoreAllMocks())
 
 const membership = { table: 'members', owner: 'user_id', to: 'group_id' }
 
-test('whatever changes in a batch, each table of a related field takes one query to find who shows it, and each field one to read it', async () => {
+test('a batch causes one query per related table to find owners, and one per field to read it', async () => {
   await using database = await createTestDatabase({ hasOutbox: true })
   await using psql = await connect(database.url)
   await psql.query(`

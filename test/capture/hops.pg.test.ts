@@ -61,7 +61,7 @@ async function open(related: object, options: { before?: string; more?: object }
 const ann = (json: string, action = 'update') => `user 1 ${action} {"id":1,"name":"ann",${json}}`
 const bob = (json: string, action = 'update') => `user 2 ${action} {"id":2,"name":"bob",${json}}`
 
-test('two hops: a name behind a membership updates each member, once per transaction', async () => {
+test('two hops: a renamed group updates each member once per transaction', async () => {
   await using at = await open({ groups })
   expect(await at.step(`update groups set name = 'writers' where id = 20`)).toEqual([
     ann('"groups":["admins","writers"]'),
@@ -135,7 +135,7 @@ test('a foreign key of the entity itself: one value, null without a target; an U
   )
 })
 
-test('what is not shown is no event: where at each table, nulls, columns that nobody shows, rows that come back', async () => {
+test('changes of unshown values are not events: where at each table, nulls, unshown columns, re-inserted rows', async () => {
   const filtered = {
     groups: {
       ...groups,
@@ -170,7 +170,7 @@ test('what is not shown is no event: where at each table, nulls, columns that no
   ).toEqual([])
 })
 
-test('objects of several columns, and one object by names, behind hops', async () => {
+test('hops lead to objects of several columns, and to one object by names', async () => {
   await using at = await open({
     groups: { ...groups, value: undefined, fields: ['id', 'name'], rename: { name: 'label' } },
     first: { ...groups, one: true },
@@ -203,7 +203,7 @@ test('a TRUNCATE of the shown table updates the entities that showed it; a colum
   ])
 })
 
-test('a column of texts that leads to keys of other types: values are compared as texts, at once and page by page', async () => {
+test('a text column that refers to keys of another type is compared as text, at once and page by page', async () => {
   const item = { table: 'links', owner: 'user_id', to: 'item', where: { kind: 'organisations' } }
   await using at = await open(
     {

@@ -4,7 +4,7 @@ import { connect } from '../support/connect.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { startCapture } from '../support/run-capture.ts'
 
-test('a row above 512 MB, which no string can hold, ends neither the process nor capture when it is read: it is set aside', async () => {
+test('a row above 512 MB, which no string can hold, is set aside; process and capture continue', async () => {
   await using source = await createTestDatabase()
   await using psql = await connect(source.url)
   await psql.query(`create table users (id integer primary key, name text, story text);

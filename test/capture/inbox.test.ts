@@ -51,7 +51,7 @@ function open(max = 100, batch = max / 2) {
   }
 }
 
-test('whole transactions that came meanwhile are one batch, confirmed to the end of the last', () => {
+test('all complete transactions form one batch, confirmed to the end of the last', () => {
   const at = open()
   at.begin(10n)
   at.change('a')
@@ -68,7 +68,7 @@ test('whole transactions that came meanwhile are one batch, confirmed to the end
   expect(at.take()).toBe('30:d up to 38')
 })
 
-test('a batch holds whole transactions up to its bound, and is confirmed to the end of its own last one', () => {
+test('a batch has complete transactions up to its bound, and is confirmed to the end of its last one', () => {
   const at = open(100, 50)
   for (const [i, id] of ['a', 'b', 'c', 'd'].entries()) {
     at.begin(BigInt(10 * i + 10))
@@ -80,7 +80,7 @@ test('a batch holds whole transactions up to its bound, and is confirmed to the 
   expect(at.take()).toBe('30:c 40:d up to 500')
 })
 
-test('whoever waits hears of a batch as soon as there is one', async () => {
+test('a waiting reader gets a batch as soon as it exists', async () => {
   const at = open()
   const hasMore = at.inbox.hasMore()
   at.begin(10n)
@@ -90,7 +90,7 @@ test('whoever waits hears of a batch as soon as there is one', async () => {
   expect(at.take()).toBe('10:a up to 18')
 })
 
-test('a keepalive between transactions is reached once what came before it is stored; inside one it says nothing', () => {
+test('a keepalive between transactions counts as reached once earlier ones are stored; inside one it is ignored', () => {
   const at = open()
   at.inbox.onKeepalive(5n)
   expect(at.take()).toBe(' up to 5')
@@ -107,7 +107,7 @@ test('a keepalive between transactions is reached once what came before it is st
   expect(at.take()).toBe('30: up to 100')
 })
 
-test('a transaction that is too large comes in chunks, of which only the last says how far it reaches', () => {
+test('a large transaction is divided into chunks, and only the last has an end position', () => {
   const at = open(100, 50)
   at.begin(10n)
   for (const id of 'abcde') at.change(id, 10)
@@ -119,7 +119,7 @@ test('a transaction that is too large comes in chunks, of which only the last sa
   expect(at.take()).toBe('10:k up to 18')
 })
 
-test('a large transaction that is already whole comes in chunks of the same size', () => {
+test('a complete large transaction is divided into chunks of the same size', () => {
   const at = open(200, 50)
   at.begin(10n)
   for (const id of 'abcdefgh') at.change(id, 20)
@@ -130,7 +130,7 @@ test('a large transaction that is already whole comes in chunks of the same size
   expect([at.take(), at.take(), at.take()]).toEqual(['chunk abc', 'chunk def', '10:gh 20:i up to 28'])
 })
 
-test('whole transactions go first when the next one is already large', () => {
+test('complete transactions come before the chunks of a large one', () => {
   const at = open()
   at.begin(10n)
   at.change('a')
@@ -141,7 +141,7 @@ test('whole transactions go first when the next one is already large', () => {
   expect(at.take()).toBe('chunk bcdef')
 })
 
-test('reading stops at the bound and goes on when half is stored, once each', () => {
+test('reading pauses at the bound and resumes at half of it, once each', () => {
   const at = open()
   at.begin(10n)
   at.change('a', 99)
@@ -155,7 +155,7 @@ test('reading stops at the bound and goes on when half is stored, once each', ()
   expect(at.flow).toEqual(['full', 'drained'])
 })
 
-test('a probe is a batch of its own where nothing else has come, and confirms nothing', () => {
+test('a probe without transactions is a batch of its own, and confirms nothing', () => {
   const at = open()
   at.probe('17')
   expect(at.take()).toBe(' up to 0 probe 17')
@@ -180,7 +180,7 @@ test('a probe is reported with the transactions before it, not with earlier ones
   ])
 })
 
-test('whole transactions that wait count for the bound, and reading goes on below half of it', () => {
+test('waiting complete transactions count towards the bound, and reading resumes below half of it', () => {
   const at = open(100, 100)
   at.begin(10n)
   at.change('a', 40)
@@ -199,7 +199,7 @@ test('whole transactions that wait count for the bound, and reading goes on belo
   expect(at.flow).toEqual(['full', 'drained', 'full'])
 })
 
-test('reading does not go on while what is left of an open transaction is half of the bound', () => {
+test('reading stays paused while the rest of an open transaction is half of the bound', () => {
   const at = open()
   at.begin(10n)
   at.change('a', 49)
@@ -212,7 +212,7 @@ test('reading does not go on while what is left of an open transaction is half o
   expect(at.flow).toEqual(['full', 'drained'])
 })
 
-test('whoever waits for a large transaction hears of it at the size of a chunk', async () => {
+test('a reader waiting for a large transaction gets it at the size of a chunk', async () => {
   const at = open()
   const hasMore = at.inbox.hasMore()
   at.begin(10n)
@@ -223,7 +223,7 @@ test('whoever waits for a large transaction hears of it at the size of a chunk',
   expect(at.take()).toBe('chunk ab')
 })
 
-test('where reading was not stopped, taking does not say that it goes on', () => {
+test('taking a batch does not resume a reading that was not paused', () => {
   const at = open()
   at.begin(10n)
   at.change('a', 60)
@@ -232,7 +232,7 @@ test('where reading was not stopped, taking does not say that it goes on', () =>
   expect(at.flow).toEqual([])
 })
 
-test('closing gives nothing more, also to whoever waits', async () => {
+test('closing returns nothing more, also to a waiting reader', async () => {
   const at = open()
   const hasMore = at.inbox.hasMore()
   at.inbox.close()
@@ -252,7 +252,7 @@ test('changes and commits outside a transaction are refused', () => {
   expect(commit.take).toThrow('did not begin')
 })
 
-test('what cannot be read is thrown when everything before it was taken, again and again', async () => {
+test('an unreadable message is thrown each time once everything before it was taken', async () => {
   const at = open(100, 50)
   at.begin(10n)
   at.change('a', 30)
@@ -271,7 +271,7 @@ test('what cannot be read is thrown when everything before it was taken, again a
   for (let i = 0; i < 2; i++) expect(at.take).toThrow('which walhook has not asked for')
 })
 
-test('a transaction that can not be decoded is thrown when those before it were taken', () => {
+test('an undecodable transaction is thrown once those before it were taken', () => {
   const at = open()
   at.begin(10n)
   at.change('a')
@@ -284,7 +284,7 @@ test('a transaction that can not be decoded is thrown when those before it were 
   expect(at.take).toThrow('without having announced it')
 })
 
-test('what names no row is passed over, inside a transaction and outside', () => {
+test('messages without a row are skipped, inside and outside a transaction', () => {
   const at = open()
   const rolledBack = message('A', int32(7), int32(8))
   at.inbox.onMessage(rolledBack)
@@ -297,7 +297,7 @@ test('what names no row is passed over, inside a transaction and outside', () =>
   expect(at.take()).toBe('10:ab up to 18')
 })
 
-test('a transaction with a mark is the last of its batch, one with a TRUNCATE stands alone', () => {
+test('a transaction with a mark ends its batch; one with a TRUNCATE is a batch of its own', () => {
   const at = open()
   const transaction = (commitLsn: bigint, content: () => void) => {
     at.begin(commitLsn)

@@ -178,7 +178,7 @@ const ways: readonly Way[] = [
 ]
 
 test.each(ways)(
-  'while nobody captures, a table that %s has a gap of its own',
+  'while walhook is stopped, a table that %s gets its own gap',
   async (_how, interrupt, gaps, sql = tables) => {
     const database = await server.database({ hasOutbox: true })
     await using psql = await connect(database.url)
@@ -210,7 +210,7 @@ test.each(ways)(
 )
 
 test(
-  'while walhook is stopped, a table that leaves the publication and returns makes readiness red, at each start',
+  'a table that left the publication and returned during a stop makes readiness fail at each start',
   async () => {
     const [, interrupt, gaps] = ways[0]!
     await using at = await open()
@@ -226,7 +226,7 @@ test(
 )
 
 test(
-  'while walhook streams, a table that leaves the publication and returns at once has a gap, and the others go on',
+  'a table that leaves the publication and returns during streaming has a gap; others continue',
   async () => {
     await using at = await open()
     await at.psql.query(
@@ -244,7 +244,7 @@ test(
 )
 
 test(
-  "a gap begins where the table left, however long it is away, and walhook's own fix leads to it",
+  "a gap begins where the table left, however late it returns, also if walhook's own fix is used",
   async () => {
     await using at = await open()
     const { rows } = await at.psql.query('select pg_current_wal_insert_lsn() as lsn')
@@ -265,7 +265,7 @@ test(
 )
 
 test(
-  'resync --entity sends present rows and deletes while the stream continues, and ends the gap',
+  'resync --entity sends existing rows and deletes while the stream continues, and ends the gap',
   async () => {
     await using at = await open()
     await at.psql.query(
@@ -355,7 +355,7 @@ test(
 )
 
 test(
-  'a slot that is older than its publication can be read, or is a loss that a resync ends',
+  'a slot older than its publication either works, or is a loss that a resync ends',
   async () => {
     const database = await server.database()
     await using psql = await connect(database.url)
@@ -382,7 +382,7 @@ test(
 )
 
 test(
-  'a start with a table that has left the publication is blocked and not refused: what waits is still sent',
+  'a start with a table missing from the publication blocks capture; pending deliveries are still sent',
   async () => {
     await using at = await open()
     await at.stop()
@@ -397,7 +397,7 @@ test(
 )
 
 test(
-  'what a table and its publication may go through without a gap',
+  'harmless changes of a table and its publication cause no gap',
   async () => {
     await using at = await openCapture()
     await at.psql.query('create role another; create schema elsewhere')
@@ -422,7 +422,7 @@ test(
 )
 
 test.each([['while walhook is stopped'], ['while it reads']])(
-  'what the partitions of a table may go through without a gap: %s',
+  'harmless changes of partitions cause no gap: %s',
   async when => {
     await using at = await openCapture(partitioned)
     await at.psql.query(
@@ -456,7 +456,7 @@ test.each([['while walhook is stopped'], ['while it reads']])(
 )
 
 test(
-  'a table that the mapping names for the first time has no gap, one that it leaves out and names again has one',
+  'a table mapped for the first time has no gap; one that returns to the mapping has one',
   async () => {
     await using at = await openCapture(`${tables}; create table teams (id integer primary key)`)
     const team = { entityType: 'team', table: { schema: 'public', name: 'teams' } }
@@ -491,7 +491,7 @@ test.each<[string, string, string]>([
     'create publication walhook for table users, companies',
   ],
 ])(
-  'a loss of everything begins where %s was last well, although other tables were stored beyond',
+  'a loss of everything begins at the last sound position of %s, although other tables were stored beyond',
   async (_what, breakIt, mendIt) => {
     await using at = await open()
     await at.psql.query('insert into companies values (0)')

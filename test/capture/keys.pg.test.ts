@@ -31,7 +31,7 @@ test.each([
   ['the primary key', 'primary key (id)'],
   ['a part of the primary key', 'primary key (tenant, id)'],
   ['a part of another identity', 'unique (tenant, id)'],
-])('a key that is kept out of line, as %s: an UPDATE beside it is an update', async (_what, constraint) => {
+])('an UPDATE beside an out-of-line key, as %s, is an update', async (_what, constraint) => {
   await using at = await open(withLargeKey(constraint))
   if (constraint.startsWith('unique'))
     await at.psql.query(
@@ -89,7 +89,7 @@ const deferrable = `
   alter table users replica identity full;
   create table companies (id integer primary key)`
 
-test('keys that are exchanged in one statement lose no update', async () => {
+test('keys exchanged in one statement lose no update', async () => {
   await using at = await open(deferrable)
   await at.psql.query(`insert into users values (1, 'a'), (2, 'b'), (3, 'c')`)
   await using capture = await startCapture(at.database)
@@ -111,7 +111,7 @@ test('keys that are exchanged in one statement lose no update', async () => {
   expect(events.slice(6).toSorted()).toEqual(['user 2 update {"id":2,"name":"c"}', 'user 4 delete'])
 })
 
-test('the same in a transaction that comes in chunks: at its end every key has the row that has it', async () => {
+test('keys exchanged in a chunked transaction end with the right rows', async () => {
   const rows = 12_000
   await using at = await open(deferrable)
   await at.psql.query(`insert into users select n, 'row ' || n from generate_series(1, ${rows}) n`)

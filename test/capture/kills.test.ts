@@ -76,7 +76,7 @@ test(`killed ${kills} times at random points between receiving and confirming, e
   expect(rows).toEqual([{ events: changes, distinct: changes, backwards: 0 }])
 }, 900_000)
 
-test(`an UPDATE of ${giantRows} rows takes no more memory than a small one, is never visible in part, and a kill in its middle resumes`, async () => {
+test(`an UPDATE of ${giantRows} rows takes no more memory than a small one, is never partly visible, and survives a kill`, async () => {
   await using at = await open()
   await at.psql.query('insert into users select i, 0 from generate_series(1, $1) i', [giantRows])
   const env = { WALHOOK_ROLES: 'capture,api' }

@@ -66,7 +66,7 @@ test.each([
     'null',
     `jsonb_build_object('a', repeat('x', ${rowBytes}))`,
   ],
-])('%s, of many rows in one transaction and in many, is read some at a time', async (_what, long, doc) => {
+])('%s, of many rows in one or many transactions, is read in portions', async (_what, long, doc) => {
   await using at = await open()
   await at.psql.query(`insert into users select i, 0, ${long}, ${doc} from generate_series(1, 40) i`)
   await at.psql.query('update users set n = 1')
@@ -79,7 +79,7 @@ test.each([
   expect(Math.min(whole!.least, ...single.map(({ least }) => least))).toBeGreaterThan(rowBytes)
 })
 
-test('related lists of many owners are read some at a time', async () => {
+test('related lists of many owners are read in portions', async () => {
   await using at = await open()
   await at.psql.query('insert into users select i from generate_series(1, 40) i')
   await at.psql.query(`insert into notes select i, i, repeat('x', ${rowBytes}) from generate_series(1, 40) i`)

@@ -48,7 +48,7 @@ async function open(schema: string, words: object) {
 const long = 'b'.repeat(20_000)
 const few = { include: ['id', 'name'] }
 
-test('a delete has the values before its transaction: of a deleted row, a soft-deleted one, and one that ceases to match', async () => {
+test('a delete has the values before its transaction, for deleted, soft-deleted and no longer matching rows', async () => {
   await using at = await open(`${table} ${full}`, {
     last: true,
     fields: { ...few, rename: { name: 'full_name' }, fixed: { source: 'crm' } },
@@ -90,7 +90,7 @@ test('a delete has the values before its transaction: of a deleted row, a soft-d
     expect([sql, await at.step(sql)]).toEqual([sql, told])
 })
 
-test('a large value that no statement changed is sent, and unknown ones are named', async () => {
+test('an unchanged TOAST value is sent, and unknown values are named', async () => {
   await using at = await open(
     `${table} ${full} create table notes (id serial primary key, user_id integer, body text);
     alter table notes replica identity full;
@@ -113,7 +113,7 @@ test('a large value that no statement changed is sent, and unknown ones are name
   expect(soft?.startsWith(told(2, 'c'))).toBe(true)
 })
 
-test('without the complete row before, and by TRUNCATE, a delete has only its id', async () => {
+test('without the complete row before, or by TRUNCATE, a delete has only its id', async () => {
   await using at = await open(table, { last: true, on_truncate: 'delete' })
   await at.step(`insert into users (id, name) values (1, 'a'), (2, 'b')`)
   expect(await at.step('delete from users where id = 1')).toEqual(['user 1 delete'])
@@ -121,7 +121,7 @@ test('without the complete row before, and by TRUNCATE, a delete has only its id
   expect(await at.step('truncate users')).toEqual(['user 2 delete'])
 })
 
-test('a list of columns sends those alone, and names the others', async () => {
+test('last with a list of columns sends only those', async () => {
   await using at = await open(`${table} ${full}`, {
     last: ['name'],
     fields: { rename: { name: 'n' }, fixed: { a: 1 } },
@@ -131,7 +131,7 @@ test('a list of columns sends those alone, and names the others', async () => {
   expect(await at.omitted()).toEqual(['id', 'bio', 'realm', 'deleted_at', 'a'])
 })
 
-test('partitions: only complete rows have their values', async () => {
+test('with partitions, only complete rows have last values', async () => {
   await using at = await open(
     `create table users (id integer, name text, realm text, primary key (id, realm)) partition by list (realm);
      create table users_x partition of users for values in ('x'); create table users_y partition of users for values in ('y');
@@ -147,7 +147,7 @@ test('partitions: only complete rows have their values', async () => {
   expect(await at.step('delete from users where id = 2')).toEqual(['user 2 delete'])
 })
 
-test('check says where the identity does not give them, and the form knows which fields there are', async () => {
+test('check names tables whose replica identity lacks last values, and the form knows the available fields', async () => {
   await using database = await createTestDatabase()
   await using psql = await connect(database.url)
   await psql.query(table)

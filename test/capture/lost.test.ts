@@ -73,7 +73,7 @@ test.each<[string, string, (at: Opened) => Promise<unknown>]>([
       psql.query(`update walhook.positions set commit_lsn = 'FFFFFF/0', confirmed_lsn = 'FFFFFF/0'`),
   ],
 ])(
-  '%s: a state of its own, red, with a gap that is recorded once, and nothing is created again',
+  '%s is a state of its own with failing readiness and one gap, and nothing is created again',
   async (reason, words, lose) => {
     await using at = await open()
     await lose(at)
@@ -153,7 +153,7 @@ test('an outbox that falls back to an older state, as to an asynchronous standby
   expect(reason).toContain('slot moved')
 })
 
-test('a slot that PostgreSQL has invalidated is lost, and says why', async () => {
+test('a slot invalidated by PostgreSQL is lost, with the reason', async () => {
   await using at = await open()
   await at.psql.query(`alter system set max_slot_wal_keep_size = '1MB'`)
   await at.psql.query('select pg_reload_conf()')
@@ -179,7 +179,7 @@ test('a slot that PostgreSQL has invalidated is lost, and says why', async () =>
   await at.psql.query('select pg_reload_conf()')
 })
 
-test('a table that is renamed while walhook reads blocks it, by name, and nothing is lost once it is back', async () => {
+test('a table renamed during streaming blocks capture, by name, and nothing is lost once it is back', async () => {
   await using at = await open()
   await using walhook = startWalhook(at.database, captureOnly)
   await walhook.ready()
@@ -197,7 +197,7 @@ test('a table that is renamed while walhook reads blocks it, by name, and nothin
   expect(await readEvents(at.psql)).toEqual(['user 1 new', 'user 2 new', 'user 3 new'])
 })
 
-test('a table that is dropped and made again blocks it until it is in the publication, and is a gap then', async () => {
+test('a re-created table blocks capture until it is published, and then has a gap', async () => {
   await using at = await open()
   await using walhook = startWalhook(at.database, captureOnly)
   await walhook.ready()
@@ -219,7 +219,7 @@ test('a table that is dropped and made again blocks it until it is in the public
   expect((await readEvents(at.psql)).slice(3)).toEqual(['user 9 update', 'user 1 delete'])
 })
 
-test('a resync describes itself, then sends every present row and deletes, and capture continues by itself', async () => {
+test('a resync announces what it will do, then sends all rows and deletes, and capture continues', async () => {
   await using at = await open()
   await at.psql.query(`insert into companies values (1)`)
   await using walhook = startWalhook(at.database, captureOnly)

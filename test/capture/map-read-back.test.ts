@@ -15,7 +15,7 @@ import {
   users,
 } from '../support/open-mapper.ts'
 
-test('values that the WAL leaves out are read by one query for all transactions; the others stay as they were then', async () => {
+test('values missing in the WAL are read by one query for all transactions; others keep their value in the WAL', async () => {
   const present = {
     users: {
       columns: { id: 'integer', name: 'text', story: 'text' },
@@ -40,14 +40,14 @@ test('values that the WAL leaves out are read by one query for all transactions;
   expect(at.asked).toEqual(['users 1 2'])
 })
 
-test('values that the WAL leaves out are taken from the old row where there is a whole one', async () => {
+test('values missing in the WAL are taken from a complete old row', async () => {
   const at = openMapper()
   const { texts } = await at.map([update(fullUsers, ['1', 'a', 'long'], '1', 'b', unchanged)])
   expect(texts).toEqual([expect.stringMatching(/"result":\{"id":1,"name":"b","story":"long"\}\}$/)])
   expect(at.asked).toEqual([])
 })
 
-test('values that the WAL leaves out are read, and not taken for null, where the old row is its key only', async () => {
+test('values missing in the WAL are read, rather than null, if the old row has only its key', async () => {
   const at = openMapper({
     present: {
       users: { columns: { id: 'integer', story: 'text' }, rows: [['2', 'kept']] },
@@ -57,7 +57,7 @@ test('values that the WAL leaves out are read, and not taken for null, where the
   expect(texts[1]).toMatch(/"result":\{"id":2,"name":"b","story":"kept"\}\}$/)
 })
 
-test('what the mapping leaves out is not read: not for its own sake, and not with what is', async () => {
+test('omitted columns are never read back', async () => {
   const omitting = { ...entity('user', 'users'), fields: { include: null, omit: ['story'], rename: {} } }
   const at = openMapper({ mapping: [omitting] })
   const { texts } = await at.map([update(users, null, '1', 'a', unchanged)])
@@ -77,12 +77,12 @@ test('what the mapping leaves out is not read: not for its own sake, and not wit
   expect(statements).toEqual(['"id", "name"', '*'])
 })
 
-test('where the row is gone by the time it is read, the value is left out', async () => {
+test('if the row is gone when it is read, the value is omitted', async () => {
   const { texts } = await openMapper().map([update(users, null, '1', 'a', unchanged)])
   expect(texts).toEqual([expect.stringMatching(/"result":\{"id":1,"name":"a"\}\}$/)])
 })
 
-test('a change of a related row is one update of each owner, with its row and its list as they are', async () => {
+test('a changed related row is one update of each owner, with its current row and list', async () => {
   const at = openMapper({
     mapping: [entity('user', 'users', [linked])],
     present: {
@@ -104,7 +104,7 @@ test('a change of a related row is one update of each owner, with its row and it
   expect(at.asked).toEqual(['users 1 2', 'user_companies 1 2'])
 })
 
-test('an entity without related rows has an empty list, a deleted one asks for none, and one that came whole is not read', async () => {
+test('an entity without related rows has an empty list; deleted and complete ones cause no query', async () => {
   const at = openMapper({ mapping: [entity('user', 'users', [linked])] })
   const { texts } = await at.map(
     [insert(users, '1', 'a', 'b'), remove(users, '2', null, null)],
@@ -137,7 +137,7 @@ test('generated columns are read, in their position in the table, unless the WAL
   expect(at.asked).toEqual(['users 1'])
 })
 
-test('the catalogue is read again for each relation that is announced, and only then', async () => {
+test('the catalogue is read again for each relation message only', async () => {
   const at = openMapper()
   await at.map([insert(users, '1', 'a', 'b')], [insert(users, '2', 'a', 'b')])
   await at.map([insert(users, '3', 'a', 'b')])
@@ -146,7 +146,7 @@ test('the catalogue is read again for each relation that is announced, and only 
   expect(at.reloads()).toBe(2)
 })
 
-test('a value left alone is not taken from another column, where the columns were changed in between', async () => {
+test('a missing value is never taken from another column after columns were changed', async () => {
   const attributes = ['id', null, 'story', 'name']
   const at = openMapper({ tables: [{ ...tableOf(users), attributes }] })
   const before = relation('users', { id: 'integer', nick: 'text', story: 'text' })
@@ -166,7 +166,7 @@ const usersNow = (...row: string[]) =>
 const results = ({ texts }: { texts: string[] }) =>
   texts.map(text => /"result":(.*)\}$/.exec(text)?.[1] ?? text.slice(0, 4))
 
-test('after a row was sent in its present state, so are its earlier changes: in the same batch and in later ones', async () => {
+test('once a row was sent in its current state, its earlier changes are sent so too, in the same batch and in later ones', async () => {
   const at = openMapper({
     mapping: [entity('user', 'users', [linked])],
     present: usersNow('1', 'newest', 's'),
@@ -189,7 +189,7 @@ test('after a row was sent in its present state, so are its earlier changes: in 
   expect(results(after)).toEqual(['{"id":1,"name":"after","story":"s","companies":[]}'])
 })
 
-test('nothing was sent of a deleted row: its earlier changes are sent as the WAL has them', async () => {
+test('earlier changes of a row that is deleted by now are sent as in the WAL', async () => {
   const at = openMapper({ mapping: [entity('user', 'users', [linked])], walEnd: '0/FF' })
   const first = await at.map([insert(links, '1', 'c')], [insert(users, '1', 'a', 's')])
   expect(results(first)).toEqual(['{"id":1,"name":"a","story":"s","companies":[]}'])
@@ -197,7 +197,7 @@ test('nothing was sent of a deleted row: its earlier changes are sent as the WAL
   expect(next.texts).toEqual([expect.stringContaining('"action_type":"delete"')])
 })
 
-test('a value that was read is read again, and the others stay as they were then', async () => {
+test('a value that was read back is read again; others keep their value in the WAL', async () => {
   const at = openMapper({ present: usersNow('1', 'newest', 'newest story'), walEnd: '0/FF' })
   const first = await at.map([update(users, null, '1', 'a', unchanged)])
   expect(results(first)).toEqual(['{"id":1,"name":"a","story":"newest story"}'])
@@ -205,7 +205,7 @@ test('a value that was read is read again, and the others stay as they were then
   expect(results(next)).toEqual(['{"id":1,"name":"b","story":"newest story"}'])
 })
 
-test('up to the position that an earlier process had read, every row is sent in its present state', async () => {
+test('up to the position that an earlier process had read, every row is sent in its current state', async () => {
   const at = openMapper({ present: usersNow('1', 'newest', 's'), readBefore: 25n })
   const told = await at.map(
     [update(users, null, '1', 'a', 's'), insert(users, '3', 'inserted, and deleted later', 's')],
@@ -220,7 +220,7 @@ test('up to the position that an earlier process had read, every row is sent in 
   ])
 })
 
-test('an entity that was sent in its present state, deleted, created again and deleted by now is sent as the WAL has it', async () => {
+test('an entity that is deleted by now is sent as in the WAL, although an earlier one was sent in its current state', async () => {
   const rows = [['1', 'newest', 's']]
   const users1 = { columns: { id: 'integer', name: 'text', story: 'text' }, rows }
   const at = openMapper({
@@ -242,7 +242,7 @@ test('an entity that was sent in its present state, deleted, created again and d
   expect(texts.map(text => /"action_type":"(\w+)"/.exec(text)![1])).toEqual(['delete', 'new', 'delete'])
 })
 
-test('an owner that a related row names before it exists is sent as new only, with its list; an existing one is sent both times', async () => {
+test('an owner inserted after its related row is sent once as new with its list; an existing one is sent both times', async () => {
   const at = openMapper({
     mapping: [entity('user', 'users', [linked])],
     present: {

@@ -32,7 +32,7 @@ test('events come in commit order and in the order of first change, numbered in 
   expect(at.asked).toEqual([])
 })
 
-test('what came and went in one transaction is no event, and leaves no hole in the numbers', async () => {
+test('a row inserted and deleted in one transaction is not an event, and leaves no gap in the numbers', async () => {
   const { texts } = await openMapper().map([
     insert(users, '1', 'a', null),
     insert(companies, 'c'),
@@ -41,7 +41,7 @@ test('what came and went in one transaction is no event, and leaves no hole in t
   expect(texts).toEqual([expect.stringMatching(/^10\.0 \{"entity_id":"c"/)])
 })
 
-test('a changed key deletes the old entity and then makes the new one, with what a whole old row gives', async () => {
+test('a changed key deletes the old entity, then creates the new one with the values of a complete old row', async () => {
   const old = ['1', 'a', 'long']
   const { texts } = await openMapper().map([update(fullUsers, old, '2', 'b', unchanged)])
   expect(texts).toEqual([
@@ -50,7 +50,7 @@ test('a changed key deletes the old entity and then makes the new one, with what
   ])
 })
 
-test('rows without their key are parked, each for itself, and count among the events', async () => {
+test('each row without its key is parked, and counts among the events', async () => {
   const { texts, parked } = await openMapper().map([
     remove(users, null, 'a', null),
     insert(companies, 'c'),
@@ -65,7 +65,7 @@ test('rows without their key are parked, each for itself, and count among the ev
   expect(texts).toEqual([expect.stringMatching(/^10\.1 \{"entity_id":"c"/)])
 })
 
-test('a key that is too large is parked with its beginning; the largest one that is allowed is not', async () => {
+test('a key that is too large is parked with its beginning; the largest allowed one is not', async () => {
   const largest = 'é'.repeat(512)
   const { texts, parked } = await openMapper().map([
     insert(companies, largest),
@@ -122,7 +122,7 @@ test.each<[string, number, EntityMapping, Change]>([
   expect(texts).toHaveLength(count)
 })
 
-test('an update of a column that is not sent is an event where a generated column may show it', async () => {
+test('an update of an unsent column is an event if a generated column may show it', async () => {
   const table = tableOf(users)
   const full = { name: 'full', typeOid: 25, typeName: 'text', isGenerated: true }
   const at = openMapper({
@@ -137,7 +137,7 @@ test('an update of a column that is not sent is an event where a generated colum
   expect(texts).toEqual([expect.stringMatching(/"result":\{"id":1,"name":"a","full":"a t"\}\}$/)])
 })
 
-test('a table that was renamed is still the mapped one, by its OID; another of its name is, by its name', async () => {
+test('a renamed table stays mapped by its OID; another table of that name is mapped by name', async () => {
   const { texts } = await openMapper().map([
     insert({ ...users, name: 'people' }, '1', 'a', null),
     insert({ ...users, name: 'people', oid: 77 }, '2', 'a', null),
@@ -146,7 +146,7 @@ test('a table that was renamed is still the mapped one, by its OID; another of i
   expect(texts.map(text => /"entity_id":(\d)/.exec(text)![1])).toEqual(['1', '3'])
 })
 
-test('a key that has another name in the WAL is the one column of the identity; where that has more, the row is parked', async () => {
+test('a key renamed since is the only column of the identity; with several columns the row is parked', async () => {
   const renamed = relation('users', { uid: 'integer' })
   const { texts } = await openMapper().map([insert(renamed, '1')])
   expect(texts).toEqual([expect.stringMatching(/"entity_id":1,/)])
@@ -155,13 +155,13 @@ test('a key that has another name in the WAL is the one column of the identity; 
   expect(parked).toMatchObject([{ reason: 'a row of "public"."users" without its key id' }])
 })
 
-test('a truncated table is reported by name, and makes no event', async () => {
+test('a truncated table is reported by name, without an event', async () => {
   const { texts, truncated } = await openMapper().map([{ kind: 'truncate', relations: [users, links] }])
   expect(texts).toEqual([])
   expect(truncated).toEqual(['"public"."users"', '"public"."user_companies"'])
 })
 
-test('one table may be several entities', async () => {
+test('one table can be several entities', async () => {
   const { texts } = await openMapper({ mapping: [entity('user', 'users'), entity('member', 'users')] }).map([
     remove(users, '1', null, null),
   ])

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { createMessageQueue } from '../../src/capture/stream/message-queue.ts'
 
-test('messages come out as they went in, in their order, however large', () => {
+test('messages of any size come out in order', () => {
   const queue = createMessageQueue()
   const sizes = [0, 1, 100, 262_139, 262_140, 262_141, 1_000_000, 5, 300_000, 7]
   const messages = sizes.map((size, i) => Buffer.alloc(size, i))
@@ -10,7 +10,7 @@ test('messages come out as they went in, in their order, however large', () => {
   expect(() => queue.shift()).toThrow('no message')
 })
 
-test('what was taken out is not mixed up with what is put in, through many rounds', () => {
+test('the buffer can be reused many times without mixing messages', () => {
   const queue = createMessageQueue()
   const expected: string[] = []
   let next = 0
@@ -27,7 +27,7 @@ test('what was taken out is not mixed up with what is put in, through many round
   expect(() => queue.shift()).toThrow('no message')
 })
 
-test('a message that was put in is a copy, and one that was taken out is good until the next is put in', () => {
+test('a message is copied in, and stays valid after it is taken until the next one is put in', () => {
   const queue = createMessageQueue()
   const message = Buffer.from('kept')
   queue.push(message)

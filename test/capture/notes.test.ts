@@ -13,7 +13,7 @@ test.each<[string, bigint, number, number, boolean]>([
   expect(isNoteDue(bytes, sinceMs, trailingLeft)).toBe(due)
 })
 
-test('an idle source is noted only a few times, although each note writes WAL', () => {
+test('an idle source is noted only a few times', () => {
   let nowMs = 0
   let walEnd = 2_000_000n
   let count = 0
@@ -29,7 +29,7 @@ test('an idle source is noted only a few times, although each note writes WAL', 
   expect(notes.reached()).toBe(walEnd)
 })
 
-test('what an append notes in passing needs no note of its own', () => {
+test('a position that an append stores needs no separate note', () => {
   const notes = createNotes(0n, () => 0)
   notes.ride(2_000_000n)
   expect(notes.isDue(2_000_000n)).toBe(false)

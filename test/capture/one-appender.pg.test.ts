@@ -12,7 +12,7 @@ import { until } from '../support/wait.ts'
 
 const all = { after: 0n, limit: 1_000, maxBytes: 1e9 }
 
-test('an outbox has one position: a second slot has none, and one that replaces the first continues with it', async () => {
+test('an outbox has one position: a second slot is refused, and a replacement slot continues it', async () => {
   await using at = await openTestOutbox()
   const start = { systemIdentifier: '1', commitLsn: 0n }
   await createPosition(at.outbox.pool, slotName, start)
@@ -25,7 +25,7 @@ test('an outbox has one position: a second slot has none, and one that replaces 
   await expect(append(at.outbox.pool, at.nextAppend('user 2 new'))).rejects.toThrow(PositionMoved)
 })
 
-test('of two slots that begin at once one is refused, and holds no WAL', async () => {
+test('when two slots begin at once, one is refused and retains no WAL', async () => {
   await using at = await openTestOutbox()
   const { pool } = at.outbox
   await pool.query(`delete from walhook.positions;
@@ -51,7 +51,7 @@ test('of two slots that begin at once one is refused, and holds no WAL', async (
 })
 
 test.each(['dies', 'commits'])(
-  'a takeover in the middle of a large transaction waits for it, and when that %s nothing is stored twice',
+  'a takeover in the middle of a large transaction waits for it, and when it %s nothing is stored twice',
   async outcome => {
     await using at = await openTestOutbox()
     const [first] = await at.append('user 1 new')

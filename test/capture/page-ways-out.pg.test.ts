@@ -130,7 +130,7 @@ const sound = [1, 2, 4, 5].map(id => `new ${id}`)
 const all = [1, 2, 3, 4, 5].map(id => `new ${id}`)
 
 test.each(['read', 'write', 'body', 'append', 'advance'])(
-  'a failure that comes once, in the step "%s" of a page, costs nothing',
+  'a single failure in the step "%s" of a page loses nothing',
   async step => {
     await using at = await open()
     fault.arm(step, 1)
@@ -146,7 +146,7 @@ test.each<[string, string | null, string]>([
   ['body', null, '3: its event cannot be written: injected into body'],
   ['append', '22000', '3: the outbox refuses the event: injected into append (22000)'],
 ])(
-  'a failure that always comes with one row, in the step "%s" of a page, sets that row aside: of a backfill, and of a resync',
+  'a row that always fails in the step "%s" of a page is set aside by backfill and resync',
   async (step, code, parked) => {
     await using at = await open()
     fault.arm(step, always, code)
@@ -168,7 +168,7 @@ test.each<[string, string | null, string]>([
 )
 
 test.each(['read', 'advance'])(
-  'a backfill with a page that always fails, in the step "%s", ends with a code and a fix; capture continues, and so does the next one',
+  'a backfill whose page always fails in the step "%s" ends with a code and a fix; capture and the next backfill continue',
   async step => {
     await using at = await open()
     fault.arm(step, always)
@@ -192,7 +192,7 @@ test.each(['read', 'advance'])(
   },
 )
 
-test('a resync with a page that always fails keeps its gap open, says why by a code, and continues once that is fixed', async () => {
+test('a resync whose page always fails keeps its gap open with a code, and continues once fixed', async () => {
   await using at = await open()
   fault.arm('advance', always)
   await at.resync()
@@ -207,7 +207,7 @@ test('a resync with a page that always fails keeps its gap open, says why by a c
   expect(await at.events()).toEqual(all)
 })
 
-test('what comes back by itself is waited for, whatever it takes: a link that is lost, and a lock', async () => {
+test('a lost link and a lock are retried forever', async () => {
   await using at = await open()
   fault.arm('read', always, '57P01')
   const id = await at.backfills.start()
@@ -219,7 +219,7 @@ test('what comes back by itself is waited for, whatever it takes: a link that is
   expect(await at.backfills.is(id, isDone)).toMatchObject({ code: null, reason: null })
 })
 
-test('an event that the outbox refuses by a rule of its administrator is set aside, of the stream and of a backfill', async () => {
+test('an event that a constraint of the outbox refuses is set aside, by the stream and by a backfill', async () => {
   await using at = await open(`${tables} update users set name = 'sound'`)
   await at.psql.query(
     'alter table walhook.events add constraint small check (octet_length(body) < 1000) not valid',
@@ -236,7 +236,7 @@ test('an event that the outbox refuses by a rule of its administrator is set asi
   expect(more).toEqual([])
 })
 
-test('a value whose JSON no string can hold: its row is set aside, by the stream and by a backfill', async () => {
+test('a row whose JSON is longer than a string is set aside, by the stream and by a backfill', async () => {
   await using at = await open(`${tables} update users set name = 'sound'`)
   // Each character takes six in JSON, and a string holds 2^29.
   await at.psql.query(`update users set name = repeat(chr(1), 90000000) where id = 3`)
@@ -250,7 +250,7 @@ test('a value whose JSON no string can hold: its row is set aside, by the stream
   expect(await at.parked()).toEqual([parked, parked])
 }, 360_000)
 
-test('a row that raises an error when read (a generated column that divides by zero) is set aside, and one with such a list is sent without it', async ({
+test('a row that raises an error when read is set aside, and a row with such a list is sent without it', async ({
   skip,
 }) => {
   const notes = {
@@ -285,7 +285,7 @@ test('a row that raises an error when read (a generated column that divides by z
   expect((await findBackfill(at.backfills.outbox, 1))?.state).toBe('done')
 })
 
-test('where no row can be read, not all are set aside: the backfill fails and says so, and can be started again once that is fixed', async ({
+test('if no row can be read, the backfill fails with a reason instead of setting all aside, and can be started again', async ({
   skip,
 }) => {
   skip(await isBefore18(), 'virtual generated columns are of PostgreSQL 18')

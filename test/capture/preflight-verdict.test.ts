@@ -122,7 +122,7 @@ const companies = table('companies', ['id', 'name'])
 const catalogue = catalogueOf(users, companies)
 const names = { slotName: 'walhook' }
 
-test('a source that has all that is needed has no problems, before anything is made and after', () => {
+test('a sound source has no problems, before and after setup', () => {
   const made = { ...facts, slot, publication, usedSlots: 10 }
   for (const each of [facts, made]) {
     expect(checkServer(each, names)).toEqual([])
@@ -152,12 +152,12 @@ test.each<[Partial<SourceFacts>, string]>([
     'replication slot walhook: of plugin pgoutput in database other.',
   ],
   [{ slot: { ...slot, plugin: null, database: null } }, 'replication slot walhook: a physical slot.'],
-])('%j is one problem of the server, with what to do', (change, expected) => {
+])('%j is one problem of the server, with the fix', (change, expected) => {
   const problems = checkServer({ ...facts, ...change }, names).map(formatProblem)
   expect(problems).toEqual([expect.stringContaining(expected)])
 })
 
-test('a slot that has lost its WAL is no problem of the server: it is checked as a gap', () => {
+test('a slot that has lost its WAL is a gap, not a problem of the server', () => {
   expect(checkServer({ ...facts, slot: { ...slot, walStatus: 'lost' } }, names)).toEqual([])
 })
 
@@ -339,7 +339,7 @@ test.each<[string, Table[], EntityMapping, string]>([
   expect(problems).toEqual([expect.stringContaining(expected)])
 })
 
-test('generated columns in a replica identity harm from PostgreSQL 18 on, virtual ones whatever is published', () => {
+test('generated columns in a replica identity break statements from PostgreSQL 18 on; virtual ones with any publication', () => {
   const virtual = { ...users, identity: 'f', generatedInIdentity: 'virtual' } as const
   const partitioned = { ...users, kind: 'p', leaves: [{ ...leaf, generatedInIdentity: 'virtual' }] } as const
   const check = (table: Table, serverVersion: number) =>
@@ -381,11 +381,11 @@ function check(change: Partial<SourceFacts>, tables = catalogue) {
   return checkPublication({ ...facts, ...change }, tables, options).map(formatProblem)
 }
 
-test('the publication is made of the mapped tables by name, each once', () => {
+test('the publication lists each mapped table once by name', () => {
   expect(createPublication('walhook', [...defaultMapping, ...defaultMapping], facts)).toBe(create)
 })
 
-test('where generated columns can be published, they are, so that no replica identity makes a statement fail', () => {
+test('generated columns are published if possible, so that no replica identity breaks a statement', () => {
   const made = createPublication('walhook', defaultMapping, { serverVersion: 180000 })
   expect(made).toContain('with (publish_via_partition_root = true, publish_generated_columns = stored);')
 })
@@ -488,30 +488,30 @@ test('a publication that names partitions is refused where a partitioned table i
   expect(check({ publication: { ...publication, viaRoot: false } })).toEqual([])
 })
 
-test('where a partition is mapped and its table published, the table is to be mapped', () => {
+test('mapping a partition of a published table is refused: the table must be mapped', () => {
   const change = { publication: { ...publication, tables: publication.tables.slice(1) } }
   expect(check(change, catalogueOf({ ...users, isPartition: true }, companies))).toEqual([
     expect.stringContaining('as those of its published table: map that table instead of "public"."users"'),
   ])
 })
 
-test('a sender that reads our own slot is not missing', () => {
+test("a WAL sender that reads walhook's own slot is available", () => {
   const full = { ...facts, usedSenders: 10 }
   expect(checkServer({ ...full, slot: { ...slot, isActive: true } }, names)).toEqual([])
   expect(checkServer({ ...full, slot }, names)).toHaveLength(1)
 })
 
-test('a publication that is gone while its slot is there is checked as a gap, not here', () => {
+test('a missing publication with an existing slot is a gap, not a problem of the server', () => {
   expect(check({ slot, mayCreate: false })).toEqual([])
 })
 
-test('a publication that may not be made, because the tables are of others, names them', () => {
+test('a publication that cannot be created names the tables of other owners', () => {
   expect(check({}, catalogueOf(users, { ...companies, isOwned: false }))).toEqual([
     expect.stringContaining('because it does not own "public"."companies".'),
   ])
 })
 
-test('a table that is not there is not asked for in the publication, where it could not be added', () => {
+test('a missing table is not required in the publication', () => {
   const renamed = { ...publication.tables[0]!, name: 'people' }
   const change = { publication: { ...publication, tables: [renamed, ...publication.tables.slice(1)] } }
   expect(check(change, catalogueOf(companies))).toEqual([])

@@ -46,7 +46,7 @@ const residentMb = ({ pid }: WalhookProcess) =>
   Number(/VmRSS:\s+(\d+) kB/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))![1]) / 1024
 
 // The first ones mostly wait, each in a database of its own.
-test.concurrent('nothing is confirmed past what is not stored, however long the outbox takes, and the link stays', async () => {
+test.concurrent('nothing unstored is confirmed while the outbox is slow, and the connection stays open', async () => {
   await using at = await open()
   await using walhook = startWalhook(at.database, captureOnly)
   await walhook.ready()
@@ -84,7 +84,7 @@ test.concurrent('nothing is confirmed past what is not stored, however long the 
   expect(counted.rows).toEqual([{ n: 60_001, ids: 60_001 }])
 }, 120_000)
 
-test.concurrent('a link that is cut while the outbox commits leaves its outcome unknown, and nothing is lost or written twice', async () => {
+test.concurrent('a connection cut during a commit of the outbox loses nothing and stores nothing twice', async () => {
   await using at = await open()
   await using link = await openTestLink(at.database.url)
   await using walhook = startWalhook(at.database, { ...captureOnly, OUTBOX_DATABASE_URL: link.url })
@@ -114,7 +114,7 @@ test.concurrent('a link that is cut while the outbox commits leaves its outcome 
   ])
 }, 180_000)
 
-test.concurrent('a link that is half open is noticed, shown in readiness, and replaced', async () => {
+test.concurrent('a half-open connection is detected, shown in readiness, and replaced', async () => {
   await using at = await open()
   await using walhook = startWalhook(at.database, captureOnly)
   await walhook.ready()
@@ -136,7 +136,7 @@ test.concurrent('a link that is half open is noticed, shown in readiness, and re
   await until(async () => (await readEvents(at.psql)).length === 1, { what: 'the change made meanwhile' })
 })
 
-test.concurrent('a probe that was asked for is sent while nothing else happens, and says how long the way is', async () => {
+test.concurrent('a requested probe is sent on an idle source, and measures the round trip', async () => {
   await using at = await open()
   await using walhook = startWalhook(at.database, { ...captureOnly, WALHOOK_PROBE_INTERVAL: '1s' })
   await walhook.ready()
@@ -146,7 +146,7 @@ test.concurrent('a probe that was asked for is sent while nothing else happens, 
   expect(await probeMs()).toBeGreaterThanOrEqual(0)
 })
 
-test('a crash of Postgres takes the slot back, and no event is written twice', async () => {
+test('a crash of Postgres sets the slot back, and no event is stored twice', async () => {
   await using at = await open()
   const walhook = startWalhook(at.database, captureOnly)
   await using _ = walhook

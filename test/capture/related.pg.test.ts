@@ -65,7 +65,7 @@ async function openWith(schema: string, mapping: readonly EntityMapping[]) {
   }
 }
 
-test('custom fields as an object: of two rows with one name the last by primary key counts, none without a name', async () => {
+test('custom fields form an object: of two equal names the last by primary key wins, and rows without a name are skipped', async () => {
   await using at = await open(user(custom({ key: 'name' })))
   expect(
     await at.step(
@@ -89,7 +89,7 @@ test('a list of objects shows its columns under other names and in other formats
   ])
 })
 
-test('a related row that shows the same as before is no event of its owner; another order of the rows is', async () => {
+test('a related row with unchanged shown values is not an event of its owner; another order is', async () => {
   await using at = await open(user(custom({ key: 'name' })))
   await at.step(`insert into user_fields values (1, 1, 'colour', 'red'), (2, 1, 'colour', 'blue')`)
   expect(await at.step(`update user_fields set at = now()`)).toEqual([])
@@ -98,7 +98,7 @@ test('a related row that shows the same as before is no event of its owner; anot
   ])
 })
 
-test('rows without a primary key have an order all the same', async () => {
+test('rows without a primary key have a stable order', async () => {
   await using at = await open(user(custom({ key: 'name' }), custom({ field: 'values' })), 'id integer')
   const shown = (values: string) =>
     `user 1 update {"id":1,"custom_fields":{"colour":"red"},"values":[${values}]}`
@@ -117,7 +117,7 @@ test('rows without a primary key have an order all the same', async () => {
   ).toEqual([])
 })
 
-test('several values of one name as a list, ordered by a column; an UPDATE of that column alone is sent', async () => {
+test('several values of one name form a list ordered by a column, and an UPDATE of that column is sent', async () => {
   const list = custom({ key: 'name', repeats: true, order: [{ column: 'at', descends: true }] })
   await using at = await open({
     ...user(list),
@@ -170,7 +170,7 @@ const companies = {
   where: { path: 'companies' },
 }
 
-test('only rows that match are listed, and only a change of one of these is an event of its owner', async () => {
+test('only matching rows are listed, and only their changes are events of the owner', async () => {
   await using at = await openWith(
     `${relsTable} alter table users_rels replica identity full;`,
     readMapping({ companies }),
@@ -201,7 +201,7 @@ test('only rows that match are listed, and only a change of one of these is an e
   for (const [sql, told] of steps) expect([sql, await at.step(sql)]).toEqual([sql, told])
 })
 
-test('without the row before, a change of a row that may have matched is an event; one that is inserted is known', async () => {
+test('without the row before, a change of a row that may have matched is an event; inserted rows are known', async () => {
   await using at = await openWith(
     `${relsTable.replace('serial primary key', 'serial')} alter table users_rels add primary key (parent_id, id);`,
     readMapping({ companies }),
@@ -232,7 +232,7 @@ test('conditions on columns of the identity are known before, without the whole 
   ])
 })
 
-test('where chooses the rows of lists of objects, of objects and of lists by name, by types of all kinds', async () => {
+test('where filters related rows of every form by columns of every type', async () => {
   const from = { table: 'fields', owner: 'user_id' }
   const mapping = readMapping({
     notes: {
@@ -262,7 +262,7 @@ test('where chooses the rows of lists of objects, of objects and of lists by nam
   ])
 })
 
-test('a large value that decides, and that an UPDATE leaves alone', async () => {
+test('where works on an unchanged TOAST value', async () => {
   const long = 'x'.repeat(20_000)
   await using at = await openWith(
     `create table users (id integer primary key); insert into users values (1);
@@ -293,7 +293,7 @@ test('a backfill, and a new entity, show the rows that match', async () => {
   ])
 })
 
-test('a column that decides is dropped: the list is left out and named, and is never one of all rows', async () => {
+test('if a column of where is dropped, the list is omitted and named, never sent unfiltered', async () => {
   await using at = await openWith(
     `${relsTable} alter table users_rels replica identity full;`,
     readMapping({ companies }),
@@ -307,7 +307,7 @@ test('a column that decides is dropped: the list is left out and named, and is n
 const replaced = (rows: string, where = 'true') =>
   `begin; delete from users_rels where ${where}; insert into users_rels ("order", parent_id, path, companies_id) values ${rows}; commit`
 
-test('rows that an ORM deletes and inserts again are no event where the list is as before, and are one where it is not', async () => {
+test('rows deleted and inserted again are an event only if the list changed', async () => {
   await using at = await openWith(
     `${relsTable} alter table users_rels replica identity full; alter table users replica identity full;
      alter table users add note text, add name text;`,
@@ -357,7 +357,7 @@ test('rows that an ORM deletes and inserts again are no event where the list is 
   for (const [sql, told] of steps) expect([sql, await at.step(sql)]).toEqual([sql, told])
 })
 
-test('some rows of a list come back under other keys: their order among the others may have changed', async () => {
+test('rows inserted again with other keys are an event, because their order may have changed', async () => {
   const { order_by: _, ...byKey } = companies
   await using at = await openWith(
     `${relsTable} alter table users_rels replica identity full;
@@ -370,7 +370,7 @@ test('some rows of a list come back under other keys: their order among the othe
   expect(await at.step(replaced(`(1, 1, 'companies', 5), (1, 1, 'companies', 6)`))).toEqual(lists('[5,6]'))
 })
 
-test('join rows whose key is all that is shown need no whole row before; others keep their event', async () => {
+test('join rows that show only their key need no complete row before; others keep their event', async () => {
   await using at = await openWith(
     `create table users (id integer primary key); insert into users values (1);
      create table links (user_id integer, n integer, note text, primary key (user_id, n));
@@ -408,7 +408,7 @@ test.each([
 const seed = Number(process.env.WALHOOK_SEED ?? Math.floor(Math.random() * 2 ** 31))
 
 test.each(['full', 'default'])(
-  `random join rows, replica identity %s (WALHOOK_SEED=${seed}): receivers know the lists as they are, whatever is left out`,
+  `random join rows, replica identity %s (WALHOOK_SEED=${seed}): receivers end with the current lists`,
   async identity => {
     const { order_by: _, ...byKey } = companies
     await using at = await openWith(
@@ -462,7 +462,7 @@ test.each(['full', 'default'])(
   120_000,
 )
 
-test("the guide's recipe for Payload, as it is written there", async () => {
+test("the guide's recipe for Payload works as written", async () => {
   const guide = await readFile(new URL('../../docs/guide/mapping.md', import.meta.url), 'utf8')
   const [, recipe] = /^### Payload\n.*?^```yaml\n(.*?)^```/ms.exec(guide)!
   const read = readMappingFile(parse(recipe!))
@@ -501,7 +501,7 @@ test("the guide's recipe for Payload, as it is written there", async () => {
   ])
 })
 
-test('check says whether the WAL gives what where needs of the row before, with the SQL', async () => {
+test('check shows whether the WAL has the old values that where needs, with the SQL', async () => {
   await using database = await createTestDatabase({ hasOutbox: true })
   await using psql = await connect(database.url)
   await psql.query(relsTable)
@@ -524,7 +524,7 @@ test('check says whether the WAL gives what where needs of the row before, with 
   expect(await line()).toMatchObject([{ level: 'ok', found: expect.stringContaining('exact') }])
 })
 
-test('check and start name wrong columns and values of where, all at once, each with the nearest', async () => {
+test('check and start report all wrong columns and values of where at once, each with the nearest name', async () => {
   await using database = await createTestDatabase({ hasOutbox: true })
   await using psql = await connect(database.url)
   await psql.query(relsTable)

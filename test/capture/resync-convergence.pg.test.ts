@@ -42,7 +42,7 @@ function startLoad(url: string, random: () => number) {
   }
 }
 
-test(`a resync under a load, with restarts (WALHOOK_SEED=${seed}): what receivers know in the end is the table`, async () => {
+test(`a resync under load, with restarts (WALHOOK_SEED=${seed}): receivers end with the table`, async () => {
   await using database = await createTestDatabase({ hasOutbox: true })
   const random = randomFrom(seed)
   await using psql = await connect(database.url)

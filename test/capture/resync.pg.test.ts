@@ -64,7 +64,7 @@ async function gapEnded(outbox: Outbox, slotName: string) {
 
 const asText = (_key: string, value: unknown) => (typeof value === 'bigint' ? String(value) : value)
 
-test('rows are sent as new if receivers lack them, else as updates; missing ones are deleted; then the gap ends', async () => {
+test('a resync sends unknown rows as new, known ones as update, deletes missing ones, and ends the gap', async () => {
   await using at = await open(`insert into users select i, 'old' from generate_series(1, 3) i`)
   {
     await using capture = await at.start()
@@ -93,7 +93,7 @@ test('rows are sent as new if receivers lack them, else as updates; missing ones
   expect(told.find(line => line.startsWith('user 5'))).toBe('user 5 new since')
 })
 
-test('what changed while nobody captured', async () => {
+test('a resync covers changes made while walhook was stopped', async () => {
   await using at = await open('')
   {
     await using capture = await at.start()
@@ -120,7 +120,7 @@ test('what changed while nobody captured', async () => {
   ])
 })
 
-test('a row that is inserted again, or another change, while what is gone is looked for', async () => {
+test('rows that change while a resync looks for deleted ones are sent correctly', async () => {
   await using at = await open('')
   {
     await using capture = await at.start()
@@ -174,7 +174,7 @@ test("keys of the column's former type are deleted; those of the new type are se
   ])
 })
 
-test('a resync of one table needs no new slot, starts again for a further gap, and ends both', async () => {
+test('a resync of one table needs no new slot, restarts for a second gap, and ends both', async () => {
   await using at = await open(`insert into companies values (1)`)
   await using capture = await at.start()
   await at.psql.query(`insert into users values (1, 'told')`)
@@ -190,7 +190,7 @@ test('a resync of one table needs no new slot, starts again for a further gap, a
   expect(new Set((await at.events(1)).slice(0))).toEqual(new Set(['user 1 update told']))
 })
 
-test('an entity that the mapping has no more does not keep the gap open', async () => {
+test('an entity removed from the mapping does not keep the gap open', async () => {
   const [user] = defaultMapping
   await using at = await open('', [user!])
   {
@@ -203,7 +203,7 @@ test('an entity that the mapping has no more does not keep the gap open', async 
   await at.isResynced()
 })
 
-test('an ALTER TABLE, and a SELECT behind it, wait for one page of a resync at the most', async () => {
+test('an ALTER TABLE, and a SELECT behind it, wait for at most one page of a resync', async () => {
   await using at = await open('')
   {
     await using _capture = await at.start()
@@ -226,7 +226,7 @@ test('an ALTER TABLE, and a SELECT behind it, wait for one page of a resync at t
   expect(new Set(told.map(line => line.split(' ')[1])).size).toBe(20000)
 })
 
-test('a new slot keeps what the one before could do', async ({ skip }) => {
+test('a new slot keeps the properties of the old one', async ({ skip }) => {
   await using at = await open('')
   const { rows } = await at.psql.query(`select current_setting('server_version_num')::int as version`)
   if (rows[0].version < 170000) skip('slots that survive a failover came with PostgreSQL 17')

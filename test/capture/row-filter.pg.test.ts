@@ -89,12 +89,12 @@ const steps: [string, string[]][] = [
   [`delete from users where id in (6, 7)`, ['user 6 delete']],
 ]
 
-test('with the whole row before: a row that begins to match is new, one that ceases to is delete, others are nothing', async () => {
+test('with the complete row before, a row that begins to match is new, one that ceases to match is delete', async () => {
   await using at = await open(`${table} ${full}`)
   for (const [sql, told] of steps) expect([sql, await at.step(sql)]).toEqual([sql, told])
 })
 
-test('a partitioned table whose partitions give the whole row, and a row that moves between them', async () => {
+test('a row that moves between partitions with REPLICA IDENTITY FULL is filtered correctly', async () => {
   await using at = await open(`
     create table users (id integer, name text, realm text default 'x', deleted_at timestamptz, primary key (id, realm)) partition by list (realm);
     create table users_x partition of users for values in ('x'); create table users_y partition of users for values in ('y');
@@ -102,7 +102,7 @@ test('a partitioned table whose partitions give the whole row, and a row that mo
   for (const [sql, told] of steps) expect([sql, await at.step(sql)]).toEqual([sql, told])
 })
 
-test('without the row before: what matches is an update, what does not is a delete; a transaction knows its own rows', async () => {
+test('without the row before, matching rows are update and others delete; a transaction knows its own rows', async () => {
   await using at = await open(table)
   const some: [string, string[]][] = [
     ...steps.slice(0, 4),
@@ -128,7 +128,7 @@ test('columns of the identity are known before, without the whole row', async ()
 })
 
 test.each(['default', 'full'])(
-  'a filter on a large value that an UPDATE leaves alone (replica identity %s)',
+  'a filter works on an unchanged TOAST value (replica identity %s)',
   async identity => {
     const long = 'x'.repeat(20_000)
     await using at = await open(
@@ -143,7 +143,7 @@ test.each(['default', 'full'])(
   },
 )
 
-test('a backfill and a resync send matching rows, and delete those that ceased to match unseen', async () => {
+test('a backfill and a resync send matching rows, and delete those that ceased to match during a gap', async () => {
   const words = { ...softDeleted, last: true }
   await using at = await open(`${table} ${full} create table companies (id integer primary key)`, words)
   await at.step(
@@ -185,7 +185,7 @@ test('a backfill and a resync send matching rows, and delete those that ceased t
 const seed = Number(process.env.WALHOOK_SEED ?? Math.floor(Math.random() * 2 ** 31))
 
 test.each(['full', 'default'])(
-  `random writes and kills, replica identity %s (WALHOOK_SEED=${seed}): receivers know the rows that match, and never an older state`,
+  `random writes and kills, replica identity %s (WALHOOK_SEED=${seed}): receivers end with the matching rows, and never get an older state`,
   async identity => {
     await using database = await createTestDatabase({ hasOutbox: true })
     const random = randomFrom(seed)
@@ -247,7 +247,7 @@ test.each(['full', 'default'])(
   120_000,
 )
 
-test('check and start name wrong columns and values, and what must be known of the row before, with the SQL', async () => {
+test('check and start report wrong columns and values of filters, and missing old values with the SQL', async () => {
   await using database = await createTestDatabase({ hasOutbox: true })
   await using psql = await connect(database.url)
   await psql.query(`create type kind as enum ('staff', 'guest');

@@ -52,7 +52,7 @@ test.each<[string, string]>([
     'a policy by a setting of the session',
     `alter table users enable row level security; create policy own on users using (name = current_setting('app.tenant'))`,
   ],
-])('row level security on %s is refused, and each fix that it names works', async (_what, sql) => {
+])('row level security on %s is refused, and each named fix works', async (_what, sql) => {
   await using at = await open()
   expect(await problemsOf(at)).toEqual([])
   await at.admin.query(sql)
@@ -77,7 +77,7 @@ async function ownerOf({ admin }: Awaited<ReturnType<typeof open>>): Promise<str
   return rows[0].name
 }
 
-test('an owner is above policies, unless they are forced on him', async () => {
+test("policies do not apply to a table's owner, unless they are forced", async () => {
   await using at = await open()
   await at.admin.query(`alter table users owner to ${at.role}; alter table users enable row level security`)
   expect(await problemsOf(at)).toEqual([])
@@ -88,7 +88,7 @@ test('an owner is above policies, unless they are forced on him', async () => {
   expect(await problemsOf(at)).toEqual([])
 })
 
-test('policies of partitions do not apply to who reads the whole', async () => {
+test('policies of partitions do not apply to reads of the table', async () => {
   await using at = await openLimitedRole(
     `create table users (id integer primary key, name text) partition by range (id);
      create table users_1 partition of users for values from (0) to (100);
@@ -103,7 +103,7 @@ test('policies of partitions do not apply to who reads the whole', async () => {
   expect((await psql.query('select * from users')).rows).toHaveLength(1)
 })
 
-test('row level security that appears while walhook reads: nothing is sent without its list, and everything once it is fixed', async () => {
+test('row level security enabled during streaming delays events until it is fixed, and none is sent without its list', async () => {
   await using at = await open()
   await using capture = await startCapture(at.database, withOrders)
   await at.admin.query(`update users set name = 'seen' where id = 1`)
@@ -162,7 +162,7 @@ test.each<[string, string, string, RegExp]>([
     'drop table users; alter table people rename to users',
     /publication walhook: without/,
   ],
-])('a resync takes %s for what it is: it waits, and deletes nothing', async (_what, hide, show, reason) => {
+])('a resync waits on %s, and deletes nothing', async (_what, hide, show, reason) => {
   await using at = await open()
   const sql = (text: string) => text.replaceAll('{role}', at.role)
   await using outbox = openOutbox({ url: at.database.url, maxConnections: 1, onError() {} })
@@ -196,7 +196,7 @@ test.each<[string, string, string, RegExp]>([
   }
 })
 
-test('a view that has taken the name of a related table is no empty list', async () => {
+test('a view with the name of a related table does not count as an empty list', async () => {
   await using at = await open()
   await using capture = await startCapture(at.database, withOrders)
   await at.admin.query(
@@ -207,7 +207,7 @@ test('a view that has taken the name of a related table is no empty list', async
   expect((await capture.events()).filter(line => line.includes('"orders":[]'))).toEqual([])
 })
 
-test('a first start behind an ALTER TABLE that is held open names who holds it, and goes on when that ends', async () => {
+test('a first start behind an open ALTER TABLE names its process, and continues afterwards', async () => {
   await using at = await open()
   await at.admin.query(`drop publication walhook; alter role ${at.role} superuser`)
   await at.admin.query('begin; alter table users add column note text')

@@ -48,7 +48,7 @@ async function open() {
 }
 
 test(
-  'who takes over finds that a table had left the publication, although the process before has seen nothing',
+  'a takeover detects a table that left the publication, although the earlier process saw nothing',
   async () => {
     await using at = await open()
     await at.killAfter([
@@ -95,7 +95,7 @@ test(
 )
 
 test(
-  'a takeover checks the slot again: one that was created again in between is a loss of everything',
+  'a takeover checks the slot again: a re-created one is a loss of everything',
   async () => {
     await using at = await open()
     at.second.kill('SIGSTOP')

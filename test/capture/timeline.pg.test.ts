@@ -64,7 +64,7 @@ async function captured(at: Awaited<ReturnType<typeof open>>, event: string) {
   await walhook.exited
 }
 
-test('a server that was restored to an earlier time is lost, although it has written more than that since', async () => {
+test('a server restored to an earlier time is a loss, although it has written more WAL since', async () => {
   await using at = await open()
   {
     await using first = at.start()
@@ -86,7 +86,7 @@ test('a server that was restored to an earlier time is lost, although it has wri
   expect(reason).toContain('left the captured timeline')
 }, 240_000)
 
-test('a standby that has received everything goes on where the primary ended', async () => {
+test('a promoted standby that received everything continues where the primary ended', async () => {
   await using at = await open()
   {
     await using first = at.start()

@@ -8,7 +8,7 @@ test('a history shows where each earlier timeline ended', () => {
   expect(forkOf(history, 2)).toBe(0x50000a0n)
 })
 
-test('a timeline that it has not come through is none of it', () => {
+test('a timeline outside the history is not part of it', () => {
   expect(forkOf(history, 3)).toBeNull()
   expect(forkOf('', 1)).toBeNull()
 })

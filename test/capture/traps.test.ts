@@ -42,7 +42,7 @@ const slotOf = async ({ psql, database }: Opened) =>
     )
   ).rows[0]
 
-test('confirming one transaction never skips the next, though its commit follows at once (50 times)', async () => {
+test('confirming one transaction never skips the next, even one that commits at once (50 times)', async () => {
   await using at = await open()
   await at.psql.query(`create publication walhook for table users`)
   await at.psql.query(`select pg_create_logical_replication_slot('${at.database.name}', 'pgoutput')`)
@@ -89,7 +89,7 @@ test('confirming one transaction never skips the next, though its commit follows
   }
 })
 
-test('WAL that is none of ours is let go: 200 MB in another table and another database', async () => {
+test('WAL of other tables and databases is released: 200 MB', async () => {
   await using at = await open()
   // Not compressed, it is as much WAL.
   const noise = 'create table noise (t text); alter table noise alter t set storage external'
@@ -109,7 +109,7 @@ test('WAL that is none of ours is let go: 200 MB in another table and another da
   expect(capture.state().state).toBe('streaming')
 }, 120_000)
 
-test('a COPY, whose rows share their LSNs, is one event for each row in its order, also with a kill in the middle', async () => {
+test('a COPY, whose rows share LSNs, gives one event per row in order, also with a kill in the middle', async () => {
   await using at = await open()
   const first = startCaptureProcess(at.database)
   await first.streaming
@@ -122,7 +122,7 @@ test('a COPY, whose rows share their LSNs, is one event for each row in its orde
   expect(await readEvents(at.psql)).toEqual(Array.from({ length: 10_000 }, (_, i) => `user ${i + 1} new`))
 })
 
-test('a key that is not the primary key works as identity, and another value of it is another entity', async () => {
+test('a unique key that is not the primary key identifies entities', async () => {
   await using at = await open(`
     create table users (no integer primary key, id text not null unique, name text);
     alter table users replica identity using index users_id_key;
@@ -142,7 +142,7 @@ test('a key that is not the primary key works as identity, and another value of 
   ])
 })
 
-test('of a transaction larger than memory, changes rolled back to a savepoint are never sent', async () => {
+test('changes rolled back to a savepoint in a transaction larger than memory are never sent', async () => {
   await using at = await open()
   // Beyond this Postgres writes the transaction to disk, or sends it before its end to who asks for that.
   await at.psql.query(`alter database ${at.database.name} set logical_decoding_work_mem = '64kB'`)
@@ -174,7 +174,7 @@ test('of a transaction larger than memory, changes rolled back to a savepoint ar
   )
 })
 
-test('a prepared transaction counts when it is committed, and not when it is not', async () => {
+test('a prepared transaction is sent when it is committed, and never if it is rolled back', async () => {
   await using at = await open()
   await using capture = await startCapture(at.database)
   await at.psql.query(`begin; insert into users values (1); prepare transaction 'one'`)

@@ -38,7 +38,7 @@ async function open(mapping = deleting) {
   }
 }
 
-test('a TRUNCATE deletes every entity that is known by its events, where the mapping says so, and no other', async () => {
+test('with on_truncate: delete, a TRUNCATE deletes every entity known by its events, and no other', async () => {
   await using at = await open()
   await at.step(
     `insert into users values (1, 'a'), (2, 'a'), (3, 'a'); insert into companies values (1, 'a')`,
@@ -74,7 +74,7 @@ test('a TRUNCATE is folded with what its transaction did before and after it', a
   ])
 })
 
-test('deletes stand before what later transactions make of the same entity', async () => {
+test('deletes of a TRUNCATE come before later transactions of the same entity', async () => {
   await using at = await open()
   await at.step(`insert into users values (1, 'a'), (2, 'a')`)
   expect(
@@ -102,7 +102,7 @@ test('without that setting, rows inserted before a TRUNCATE in its transaction a
   ).toEqual(['user 1 delete'])
 })
 
-test('a partitioned table is emptied as one', async () => {
+test('a TRUNCATE of a partitioned table covers its partitions', async () => {
   await using database = await createTestDatabase({ hasOutbox: true })
   await using psql = await connect(database.url)
   await psql.query(`
@@ -122,7 +122,7 @@ test('a partitioned table is emptied as one', async () => {
   ])
 })
 
-test('a TRUNCATE in the middle of a transaction that comes in chunks spares what comes after it', async () => {
+test('a TRUNCATE in the middle of a chunked transaction does not affect later rows', async () => {
   await using at = await open()
   await at.step(`insert into users select i, 'a' from generate_series(1, 100) i`)
   const many = (from: number, to: number) =>
@@ -136,7 +136,7 @@ test('a TRUNCATE in the middle of a transaction that comes in chunks spares what
   for (let i = 1; i <= 100; i++) expect(last.get(String(i))).toBe('delete')
 })
 
-test('killed in the middle, the deletes of a TRUNCATE come once each', async () => {
+test('after a kill in the middle, each delete of a TRUNCATE is stored once', async () => {
   await using database = await createTestDatabase({ hasOutbox: true })
   await using psql = await connect(database.url)
   await psql.query('create table users (id integer primary key)')

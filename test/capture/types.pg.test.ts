@@ -11,7 +11,7 @@ test.each([
   ['America/New_York', 300],
   ['Asia/Kolkata', -330],
 ])(
-  'every type, in every format, is written as the golden file has it, in the time zone %s of process and database',
+  'every type in every format matches the golden file, in the time zone %s of process and database',
   async (timeZone, minutesBehindUtc) => {
     vi.stubEnv('TZ', timeZone)
     expect(new Date('2019-11-05').getTimezoneOffset()).toBe(minutesBehindUtc)

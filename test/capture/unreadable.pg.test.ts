@@ -29,7 +29,7 @@ async function facts(url: string) {
   return rows.map(({ event, omitted }) => [event, omitted])
 }
 
-test('in a database that promises no encoding, what is not UTF-8 is left out by name, wherever it was read', async () => {
+test('in a SQL_ASCII database, values that are not UTF-8 are omitted by name, wherever they were read', async () => {
   await using source = await createTestDatabase({ encoding: 'SQL_ASCII' })
   await using outbox = await createTestDatabase({ hasOutbox: true })
   await using psql = await connect(source.url)
@@ -54,7 +54,7 @@ test('in a database that promises no encoding, what is not UTF-8 is left out by 
   ])
 })
 
-test('in an encoding with undefined bytes, a value that holds one is left out by name, and every other text is what it was', async () => {
+test('in an encoding with undefined bytes, values with such a byte are omitted by name, and other texts are unchanged', async () => {
   await using source = await createTestDatabase({ encoding: 'WIN1252' })
   await using outbox = await createTestDatabase({ hasOutbox: true })
   await using psql = await connect(source.url)
@@ -84,7 +84,7 @@ test('in an encoding with undefined bytes, a value that holds one is left out by
   ])
 })
 
-test('a transaction with a subtransaction that is rolled back while walhook is stopped leaves no trace', async () => {
+test('a subtransaction rolled back while walhook is stopped leaves no trace', async () => {
   await using source = await createTestDatabase()
   await using psql = await connect(source.url)
   await psql.query(
@@ -104,7 +104,7 @@ test('a transaction with a subtransaction that is rolled back while walhook is s
 
 // https://github.com/estuary/connectors/pull/5228: where a transaction that is rolled back has outgrown the decoder's memory,
 // PostgreSQL 18 tells of its subtransactions that they were aborted, although it has told nothing of them.
-test('PostgreSQL 18 sends an aborted subtransaction unasked, and walhook skips it', async () => {
+test('walhook skips the aborted subtransactions that PostgreSQL 18 sends', async () => {
   await using source = await createTestDatabase()
   await using psql = await connect(source.url)
   await psql.query(`

@@ -75,7 +75,7 @@ const migrations = [
 test.each([
   ['a file without version', { entities: { person, company } }],
   ['include: all', { version: 2, entities: { person: all, company } }],
-])('no migration that is unrelated to the mapping stops other events: %s', async (_what, file) => {
+])('a migration unrelated to the mapping stops no events: %s', async (_what, file) => {
   await using database = await createTestDatabase({ hasOutbox: true })
   await using psql = await connect(database.url)
   await psql.query(tables)
@@ -97,7 +97,7 @@ test.each([
   }
 })
 
-test('a later column with the name of a renamed, fixed or related field is withheld, which the log and check say', async () => {
+test('a later column with the name of a renamed, fixed or related field is withheld, with a word in log and check', async () => {
   await using database = await createTestDatabase({ hasOutbox: true })
   await using psql = await connect(database.url)
   await psql.query(`${tables}; alter table people replica identity full`)
@@ -137,7 +137,7 @@ test('a later column with the name of a renamed, fixed or related field is withh
   )
 })
 
-test('what the mapping itself names twice is refused, with both', async () => {
+test('a field that the mapping itself names twice is refused, with both places', async () => {
   await using database = await createTestDatabase({ hasOutbox: true })
   await using psql = await connect(database.url)
   await psql.query(`${tables}; alter table people add full_name text, add source text, add notes text`)

@@ -71,7 +71,7 @@ async function open() {
   }
 }
 
-test('the catalogue that is read for a change is never older than the change, though the WAL is ahead of what can be seen', async () => {
+test('the catalogue read for a change is never older than the change, although WAL arrives before visibility', async () => {
   await using at = await open()
   await using capture = await startCapture(at.database, [users])
   const end = await at.commitUnseen(
@@ -89,7 +89,7 @@ test('the catalogue that is read for a change is never older than the change, th
   ])
 })
 
-test('a stop while a change is not yet visible is no failure, and the next start sends it', async () => {
+test('after a stop while a change is not yet visible, the next start sends it', async () => {
   await using at = await open()
   let stopped: Promise<void>
   let end: () => Promise<void>

@@ -5,7 +5,7 @@ import { readEvents } from '../support/read-outbox.ts'
 import { until } from '../support/wait.ts'
 import { startWalhook } from '../support/walhook-process.ts'
 
-test('PostgreSQL shuts down without waiting for what can not be noted any more, its outbox being in the same server', async () => {
+test('PostgreSQL with the outbox inside shuts down without waiting for walhook', async () => {
   // Without a timeout the server would wait for ever.
   await using server = await openOwnServer({ wal_sender_timeout: '0' })
   const database = await server.database()

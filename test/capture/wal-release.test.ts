@@ -65,7 +65,7 @@ async function writeNoise(at: Opened, megabytes: number) {
   }
 }
 
-test('while other tables are written, WAL is given up although Postgres itself records nothing', async ({
+test('while only other tables are written, WAL is released even if Postgres itself logs no snapshot', async ({
   skip,
 }) => {
   await using at = await open()
@@ -85,7 +85,7 @@ test('while other tables are written, WAL is given up although Postgres itself r
   expect(capture.state().state).toBe('streaming')
 })
 
-test('without the right to it, and before PostgreSQL 16, capture goes on, and WAL waits for Postgres itself', async () => {
+test('without the right to log snapshots, or before PostgreSQL 16, capture continues, and Postgres releases WAL later', async () => {
   await using at = await open('unprivileged')
   await using capture = await startCapture(at.database)
   const { held_back: before } = await slotOf(at)
@@ -104,6 +104,6 @@ test.each([
   [1_000_000_000n, 999, false],
   [4_194_303n, Number.POSITIVE_INFINITY, false],
   [4_194_304n, Number.POSITIVE_INFINITY, true],
-])('%d bytes and %d ms after the last record, another one is due: %s', (bytes, ms, isDue) => {
+])('%d bytes and %d ms after the last record, the next one is due: %s', (bytes, ms, isDue) => {
   expect(isReleaseDue(bytes, ms)).toBe(isDue)
 })

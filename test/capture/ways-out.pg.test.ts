@@ -210,7 +210,7 @@ async function writeWhatIsNoted(at: Awaited<ReturnType<typeof open>>) {
 const all = ['new 1', 'new 2', 'new 3', 'new 4']
 
 test.each(['fold', 'write', 'gather', 'read back', 'catalogue', 'append', 'confirm'])(
-  'a failure that comes once, in the step "%s", costs nothing',
+  'a single failure in the step "%s" loses nothing',
   async step => {
     await using at = await open()
     fault.arm(step, 1)
@@ -233,19 +233,16 @@ test.each<[string, string | null, string]>([
     null,
     'null: a row of "public"."users": its message cannot be read: a message of the stream ends early',
   ],
-])(
-  'a failure that always comes with one row, in the step "%s", sets that row aside',
-  async (step, code, parked) => {
-    await using at = await open()
-    fault.arm(step, always, code)
-    await write(at.psql)
-    await until(async () => (await at.events()).includes('new 4'), { what: 'the events' })
-    expect(await at.events()).toEqual(all.filter(event => event !== 'new 2'))
-    expect(await at.parked()).toEqual([parked])
-  },
-)
+])('a row that always fails in the step "%s" is set aside', async (step, code, parked) => {
+  await using at = await open()
+  fault.arm(step, always, code)
+  await write(at.psql)
+  await until(async () => (await at.events()).includes('new 4'), { what: 'the events' })
+  expect(await at.events()).toEqual(all.filter(event => event !== 'new 2'))
+  expect(await at.parked()).toEqual([parked])
+})
 
-test('a related list that cannot be read for one entity is left out of that one', async () => {
+test('a related list that cannot be read for one entity is omitted there', async () => {
   await using at = await open()
   fault.arm('read back', always, 'XX001')
   await write(at.psql)

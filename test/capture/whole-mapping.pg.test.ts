@@ -48,7 +48,7 @@ const seed = Number(process.env.WALHOOK_SEED ?? Math.floor(Math.random() * 2 ** 
 
 type Known = { n: number; groups: string[] }
 
-test(`where, deleted_when, last, through, repeated and a key of two columns under random writes and kills (WALHOOK_SEED=${seed}): receivers know what they should, and never an older state after a newer one`, {
+test(`where, deleted_when, last, through, repeated and a two-column key under random writes and kills (WALHOOK_SEED=${seed}): receivers end with the right state, and never get an older one`, {
   timeout: 180_000,
 }, async () => {
   if (!read.ok) throw new Error(JSON.stringify(read.problems))

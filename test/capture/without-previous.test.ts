@@ -15,7 +15,7 @@ function untold(table: {
   return [...withoutPrevious({ tables: new Map([['"public"."users"', found]]) }, mapping)]
 }
 
-test('a table records previous values where it and each partition have REPLICA IDENTITY FULL', () => {
+test('a table has previous values if it and each partition have REPLICA IDENTITY FULL', () => {
   const leaf = (identity: string) => ({ name: { schema: 'public', name: 'users_1' }, identity })
   expect(untold({ identity: 'f', leaves: [leaf('f')] })).toEqual([])
   expect(untold({ identity: 'f', leaves: [leaf('d')] })).toEqual([
@@ -25,7 +25,7 @@ test('a table records previous values where it and each partition have REPLICA I
 })
 
 test.each(['stored', 'virtual'] as const)(
-  'for one with %s generated columns, no statement is named that would make its UPDATEs fail',
+  'for a table with %s generated columns, no suggested statement breaks its UPDATEs',
   generated => {
     expect(untold({ identity: 'd', generated })).toEqual([['user', null]])
   },
