@@ -101,7 +101,7 @@ export async function takeToAsk({ pool }: Main, max: number): Promise<MailAddres
 with due as materialized (
   select m.id, m.tenant, m.address, m.ask_at from walhook.mail_addresses m
   where m.ask_at <= now() and ${isOpen} order by m.ask_at, m.id limit ${checkedAtOnce}
-), due as materialized (
+), counted as materialized (
   select d.id, d.ask_at,
     row_number() over (partition by d.tenant order by d.ask_at, d.id) + ${sentOfDay('o.tenant = d.tenant')} <= $2
     and row_number() over (partition by d.address order by d.ask_at, d.id) + ${sentOfDay('o.address = d.address')} <= $3
@@ -109,12 +109,12 @@ with due as materialized (
   from due d
 ), over_limit as (
   update walhook.mail_addresses m set ask_at = now() + interval '1 hour', waits_for = 'daily_limit'
-  from due j where m.id = j.id and not j.is_within_day
+  from counted j where m.id = j.id and not j.is_within_day
 )
 update walhook.mail_addresses m
 set ask_at = now() + $4 * interval '1 ms', waits_for = null, attempts = m.attempts + 1, taken_at = now(),
     sent_at = array(select at from unnest(m.sent_at) at where at > now() - interval '1 day') || now()
-from (select id from due where is_within_day order by ask_at, id limit $1) j
+from (select id from counted where is_within_day order by ask_at, id limit $1) j
 where m.id = j.id and m.ask_at <= now() and ${isOpen}
 returning ${columns}`,
       values: [max, maxAskedPerDay.ofTenant, maxAskedPerDay.ofAddress, takenForMs],
