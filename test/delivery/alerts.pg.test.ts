@@ -39,7 +39,7 @@ function run(at: TestOutbox, smtpUrl: string | null) {
 
 const blocked = { kind: 'capture.blocked', of: slotName, facts: { code: 'capture.source_problem' } } as const
 
-test('a mail goes to each address once, says what to do, and names no secret', async () => {
+test('each address gets one mail, with the fix and without a secret', async () => {
   await using at = await openTestOutbox()
   await using smtp = await startSmtpServer()
   await using one = run(at, smtp.url)
@@ -57,7 +57,7 @@ test('a mail goes to each address once, says what to do, and names no secret', a
   expect([...one.lines, ...two.lines].join('\n')).not.toMatch(/secret-of-smtp|example\.com/)
 })
 
-test('a refused mail is retried, and logged without its address; after its success nothing more is logged', async () => {
+test('a refused mail is retried, and logged without its address', async () => {
   await using at = await openTestOutbox()
   let isRefusing = true
   await using smtp = await startSmtpServer(() =>
@@ -79,7 +79,7 @@ test('a refused mail is retried, and logged without its address; after its succe
   await until(async () => (await trouble()).failed === 0, { what: 'no failure' })
 })
 
-test('after a day of retries a mail is dropped, and that is logged', async () => {
+test('after a day of retries a mail is dropped with a log line', async () => {
   await using at = await openTestOutbox()
   await using smtp = await startSmtpServer(() => ({ code: 554, text: 'no' }))
   await using service = run(at, smtp.url)
@@ -133,7 +133,7 @@ async function startTalker() {
   }
 }
 
-test('a mail server that never comes to an end keeps no alert from a webhook', async () => {
+test('an endless mail server delays no alert to a webhook', async () => {
   await using at = await openTestOutbox()
   await using talker = await startTalker()
   await using _service = run(at, talker.url)
@@ -146,7 +146,7 @@ test('a mail server that never comes to an end keeps no alert from a webhook', a
   talker.end()
 })
 
-test('such a mail fails in its time, and its connection is closed', async () => {
+test('a mail to an endless server times out, and its connection is closed', async () => {
   await using talker = await startTalker()
   await using mail = await openMail({ smtpUrl: talker.url, from: 'walhook@example.com' }, 200)
   const sent = await mail.send({ to: 'a@example.com', subject: 's', text: 't', messageId: '<1@example.com>' })

@@ -28,7 +28,7 @@ const overdue = { outcome: 'unreachable', failure: { errorClass: 'timeout' }, re
 const never = new AbortController().signal
 const requestTo = (url: string) => ({ url, headers: { 'content-length': '2' }, body: '{}' })
 
-test('a connection is opened once and kept, and says where it leads and what each phase took', async () => {
+test('a connection is opened once and kept, and reports its address and the time of each phase', async () => {
   await using receiver = await startRawReceiver({ onRequest: socket => answer(socket) })
   await using sender = openTestSender()
   const url = `http://hook.test:${receiver.port}/`
@@ -43,7 +43,7 @@ test('a connection is opened once and kept, and says where it leads and what eac
   expect(receiver.sockets).toHaveLength(1)
 })
 
-test('requests at once have a connection each', async () => {
+test('simultaneous requests use one connection each', async () => {
   await using receiver = await startRawReceiver({
     onRequest: (_, count) => count === 3 && receiver.sockets.forEach(socket => void answer(socket)),
   })
@@ -53,7 +53,7 @@ test('requests at once have a connection each', async () => {
   expect(receiver.sockets).toHaveLength(3)
 })
 
-test('a kept connection that the receiver has ended meanwhile costs no attempt', async () => {
+test('a kept connection that the receiver has closed costs no attempt', async () => {
   await using receiver = await startRawReceiver({ onRequest: socket => answer(socket) })
   await using sender = openTestSender()
   const url = `http://127.0.0.1:${receiver.port}/`
@@ -68,7 +68,7 @@ test('a kept connection that the receiver has ended meanwhile costs no attempt',
   expect(receiver.requests()).toBe(3)
 })
 
-test('what a kept connection has lost may have been read, and is not sent again within the attempt', async () => {
+test('a request lost on a kept connection is not repeated within the attempt, because it may have been read', async () => {
   await using receiver = await startRawReceiver({
     onRequest: (socket, count) => (count === 2 ? socket.destroy() : answer(socket)),
   })
@@ -82,7 +82,7 @@ test('what a kept connection has lost may have been read, and is not sent again 
   expect(receiver.requests()).toBe(2)
 })
 
-test('an answer that was not asked for is no lost connection: the request is not sent again', async () => {
+test('an unrequested response does not count as a lost connection, and the request is not repeated', async () => {
   await using receiver = await startRawReceiver({
     onRequest: (socket, count) => answer(socket, count === 1 ? '204 No Content' : '100 Continue'),
   })
@@ -95,7 +95,7 @@ test('an answer that was not asked for is no lost connection: the request is not
   expect(receiver.requests()).toBe(2)
 })
 
-test('a new connection that ends before an answer is the receiver refusing, and is not tried again at once', async () => {
+test('a new connection that closes without a response is a failed attempt, and is not retried at once', async () => {
   await using receiver = await startRawReceiver({ onRequest: socket => socket.destroy() })
   await using sender = openTestSender()
   expect(await sender.post(requestTo(`http://127.0.0.1:${receiver.port}/`), never)).toMatchObject({
@@ -106,7 +106,7 @@ test('a new connection that ends before an answer is the receiver refusing, and 
   expect(receiver.requests()).toBe(1)
 })
 
-test('a name that leads elsewhere later is checked again before every connection', async () => {
+test('a name is resolved and checked again before every connection', async () => {
   await using receiver = await startRawReceiver({
     onRequest: socket => answer(socket, '204 No Content\r\nconnection: close'),
   })
@@ -124,7 +124,7 @@ test('a name that leads elsewhere later is checked again before every connection
   expect(receiver.sockets).toHaveLength(1)
 })
 
-test('a connection serves the host that it was opened for and no other', async () => {
+test('a connection serves only the host that it was opened for', async () => {
   await using receiver = await startRawReceiver({ onRequest: socket => answer(socket) })
   await using sender = openTestSender()
   await sender.post(requestTo(`http://hook.test:${receiver.port}/`), never)
@@ -365,7 +365,7 @@ test.each<[string, (socket: Socket) => void, object]>([
   })
 })
 
-test('a receiver that stays silent after the request meets the deadline, and an attempt that walhook cuts off is cancelled', async () => {
+test('a receiver that never responds exceeds the deadline, and an attempt that walhook cuts off is cancelled', async () => {
   await using receiver = await startRawReceiver({})
   await using sender = openTestSender()
   const url = `http://127.0.0.1:${receiver.port}/`
@@ -381,7 +381,7 @@ test('a receiver that stays silent after the request meets the deadline, and an 
   expect(await sender.post(requestTo(url), stop.signal)).toMatchObject({ outcome: 'cancelled' })
 })
 
-test('requests that share a signal meet each its own deadline, also after all before have ended', async () => {
+test('requests that share a signal have their own deadlines, also after all earlier ones have ended', async () => {
   await using receiver = await startRawReceiver({ onRequest() {} })
   await using sender = openTestSender()
   const post = () => sender.post(requestTo(`http://127.0.0.1:${receiver.port}/`), never)
@@ -394,7 +394,7 @@ test('requests that share a signal meet each its own deadline, also after all be
   }
 })
 
-test('the fields of an answer have any names, and those that come several times are one', async () => {
+test('response headers may have any names, and repeated ones are joined', async () => {
   await using receiver = await startRawReceiver({
     onRequest: socket =>
       answer(
@@ -446,7 +446,7 @@ test.each<[string, number, () => boolean, object]>([
   ],
   ['the clock of the day was set back', -3_600_000, () => true, { outcome: 'cancelled', failure: null }],
   ['another process may have taken over', 0, () => false, { outcome: 'cancelled', failure: null }],
-])('where %s while it connected, no byte is sent', async (_what, jumpMs, mayBegin, expected) => {
+])('if %s while connecting, no byte is sent', async (_what, jumpMs, mayBegin, expected) => {
   const bytes: Buffer[] = []
   await using receiver = await startRawReceiver({
     onConnection: socket => void socket.on('data', data => bytes.push(data)),
@@ -464,7 +464,7 @@ test.each<[string, number, () => boolean, object]>([
   expect(Buffer.concat(bytes).toString()).toBe('')
 })
 
-test('over a kept connection, too, no byte is sent once another process may have taken over', async () => {
+test('no byte is sent over a kept connection once another process may have taken over', async () => {
   await using receiver = await startRawReceiver({ onRequest: socket => answer(socket) })
   await using sender = openTestSender()
   const url = `http://127.0.0.1:${receiver.port}/`
@@ -474,7 +474,7 @@ test('over a kept connection, too, no byte is sent once another process may have
   expect(receiver.requests()).toBe(1)
 })
 
-test('a port where nothing listens', async () => {
+test('a port without a listener fails as refused', async () => {
   const gone = await startRawReceiver({})
   await gone[Symbol.asyncDispose]()
   await using sender = openTestSender()
@@ -495,7 +495,7 @@ beforeAll(async () => {
 })
 afterAll(() => setDefaultCACertificates(usual))
 
-test('https has a phase of its own, and the name of the URL', async () => {
+test('https has a TLS phase, with the name of the URL', async () => {
   const identity = await authority.certify('hook.test')
   let name: string | false | undefined
   await using receiver = await startRawReceiver({
@@ -535,7 +535,7 @@ test.each<[string, () => Promise<Identity>, string]>([
   expect(receiver.requests()).toBe(0)
 })
 
-test('a receiver that speaks plain HTTP where https was asked for', async () => {
+test('a receiver that responds with plain HTTP to https fails as a TLS error', async () => {
   await using receiver = await startRawReceiver({ onConnection: socket => void answer(socket) })
   await using sender = openTestSender()
   expect(await sender.post(requestTo(`https://hook.test:${receiver.port}/`), never)).toMatchObject({
@@ -544,7 +544,7 @@ test('a receiver that speaks plain HTTP where https was asked for', async () => 
   })
 })
 
-test('a receiver that never ends the TLS handshake meets the deadline, and its connection is closed', async () => {
+test('an endless TLS handshake exceeds the deadline, and its connection is closed', async () => {
   const { promise: closed, resolve } = Promise.withResolvers<void>()
   await using receiver = await startRawReceiver({
     onConnection: socket => socket.on('close', () => resolve()),
@@ -556,7 +556,7 @@ test('a receiver that never ends the TLS handshake meets the deadline, and its c
   await closed
 })
 
-test('certificates are checked, whatever the environment of Node.js says', async () => {
+test('certificates are verified under every environment of Node.js', async () => {
   process.env.NODE_TLS_REJECT_UNAUTHORIZED = '0'
   try {
     const identity = await (await makeAuthority('nobody')).certify('hook.test')
@@ -569,7 +569,7 @@ test('certificates are checked, whatever the environment of Node.js says', async
   }
 })
 
-test('of several addresses, all checked, the first that accepts is the one', async () => {
+test('of several checked addresses the first that accepts is used', async () => {
   await using receiver = await startRawReceiver({ onRequest: socket => answer(socket), host: '127.0.0.2' })
   await using sender = openTestSender(async () => ['127.0.0.1', '127.0.0.2'])
   expect(await sender.post(requestTo(`http://hook.test:${receiver.port}/`), never)).toMatchObject({
@@ -578,7 +578,7 @@ test('of several addresses, all checked, the first that accepts is the one', asy
   })
 })
 
-test('a name that is not resolved in time, or not at all', async () => {
+test('a name that is resolved too late, or not at all, fails as a DNS error', async () => {
   const { promise: nothing } = Promise.withResolvers<string[]>()
   await using late = openTestSender(() => nothing)
   expect(await late.post(requestTo('https://hook.test/'), never)).toMatchObject({

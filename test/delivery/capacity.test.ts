@@ -35,7 +35,7 @@ function open(options: { max?: number; total?: number } = {}) {
 const capacity = (at: ReturnType<typeof open>, id: number) =>
   at.waitsForCapacity(id, { url, isFailing: false })
 
-test('a webhook waits for capacity only while its receiver may have more, and unknown ones not for many that hang', () => {
+test('a webhook waits for free capacity only, and unknown receivers do not wait for hanging ones', () => {
   const at = open({ total: 40 })
   expect(capacity(at, 1)).toBe(true)
   at.begin(1, { url, isFailing: false })
@@ -57,7 +57,7 @@ function grow(at: ReturnType<typeof open>, id: number) {
   for (let round = 0; round < 10; round++) for (let n = at.fill(id); n > 0; n--) at.reaction(id, 'delivered')
 }
 
-test('five webhooks that took a hundred each and then hang leave room for a sixth, and for a tenth', () => {
+test('five hanging webhooks with a hundred requests each leave capacity for a sixth and a tenth', () => {
   const at = open()
   for (const id of [1, 2, 3, 4, 5, 6, 10]) grow(at, id)
   const taken = [1, 2, 3, 4, 5].map(id => at.fill(id))
@@ -66,7 +66,7 @@ test('five webhooks that took a hundred each and then hang leave room for a sixt
   expect(at.fill(10)).toBeGreaterThanOrEqual(15)
 })
 
-test('however many hang, whoever has answered has nothing to wait for, and nobody who is new waits for more than them', () => {
+test('with any number of hanging receivers, responsive ones never wait, and new ones wait for hanging ones at most', () => {
   const at = open({ total: 40 })
   at.begin(1, { url, isFailing: false })
   at.reaction(1, 'delivered')
@@ -85,7 +85,7 @@ test('however many hang, whoever has answered has nothing to wait for, and nobod
   expect(at.free(199)).toBeGreaterThan(0)
 })
 
-test('webhooks that were failing before this process was there are asked by one request each, and leave half to the others', () => {
+test('webhooks that failed before the process started get one request each, and leave half of the capacity to others', () => {
   const at = open({ total: 40 })
   const taken = Array.from({ length: 60 }, (_, id) => at.fill(100 + id, true))
   expect(taken.slice(0, 20)).toEqual(Array(20).fill(1))
@@ -96,7 +96,7 @@ test('webhooks that were failing before this process was there are asked by one 
   expect(at.free(100, url, true)).toBeGreaterThan(1)
 })
 
-test('a receiver that has answered and falls silent counts among the silent after a second', () => {
+test('a responsive receiver that stops responding counts as silent after a second', () => {
   const at = open({ total: 40 })
   for (const id of [1, 2, 3, 4]) grow(at, id)
   const held = [1, 2, 3].map(id => at.fill(id)).reduce((sum, n) => sum + n)
@@ -106,14 +106,14 @@ test('a receiver that has answered and falls silent counts among the silent afte
   expect(at.free(4)).toBeGreaterThan(0)
 })
 
-test('one webhook alone has all that its pace allows', () => {
+test('a single webhook gets everything that its pace allows', () => {
   const at = open()
   grow(at, 1)
   expect(at.fill(1)).toBe(100)
   expect(at.free(1)).toBe(0)
 })
 
-test('an attempt that ended makes room before its settlement has committed, up to three times as many lanes', () => {
+test('an ended attempt frees capacity before its settlement commits, up to three times the limit', () => {
   const at = open()
   for (let round = 0; round < 3; round++) {
     expect(at.fill(1)).toBe(10)
@@ -134,7 +134,7 @@ test('while settlements are delayed, at most three times the capacity is claimed
   expect(at.free(99)).toBe(0)
 })
 
-test('a silent receiver gets one request after a pause, and another URL starts afresh', () => {
+test('a silent receiver gets one request after a pause, and a new URL resets that', () => {
   const at = open()
   at.pass(1)
   for (let n = at.fill(1); n > 0; n--) at.reaction(1, 'silent')
@@ -154,7 +154,7 @@ test('a response of the old URL does not count for the new one', () => {
   expect(at.free(1, 'https://elsewhere.example.com/')).toBe(1)
 })
 
-test('a failure within a minute of a success is an entity, not the webhook', () => {
+test('a failure within a minute of a success does not make the webhook failing', () => {
   const at = open()
   at.fill(1)
   expect(at.reaction(1, 'failed')).toBe(true)
@@ -166,7 +166,7 @@ test('a failure within a minute of a success is an entity, not the webhook', () 
   expect(at.reaction(1, 'failed')).toBe(true)
 })
 
-test('a success after an outage is reported once, and one between failures of an entity is not', () => {
+test('a success after an outage is reported once, but not between failures of one entity', () => {
   const at = open()
   const fail = () => {
     at.begin(1, { url, isFailing: false })
@@ -198,7 +198,7 @@ test('a success after an outage is reported once, and one between failures of an
   expect(deliver()).toBe(false)
 })
 
-test('what is shown of a pace is what it does: fewer at once, or none for a while', () => {
+test('the shown pace equals the applied one: fewer requests at once, or a pause', () => {
   const at = open()
   expect(at.paceOf(1)).toBeNull()
   grow(at, 1)

@@ -19,7 +19,7 @@ const event = {
   ...{ changed: null, webhooksVersion: 1, onlyWebhookId: null, tenant: null, tenantBefore: null },
 } as unknown as LogEvent
 
-test('what could not be asked, since the database was away, is asked again', async () => {
+test('a check that failed because the database was away is repeated', async () => {
   let isAway = true
   const pool = {
     async query() {

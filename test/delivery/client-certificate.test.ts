@@ -32,7 +32,7 @@ const requestTo = (port: number, identity: ClientIdentity | null) => ({
 const identityOf = ({ cert, key }: Identity): ClientIdentity => ({ certificate: cert, key })
 
 test.each(['TLSv1.2', 'TLSv1.3'] as const)(
-  'by %s a receiver that asks for a client certificate gets it',
+  'over %s, a receiver that requests a client certificate gets it',
   async version => {
     await using receiver = await startStrictReceiver({ server, authority, maxVersion: version })
     await using sender = openTestSender()
@@ -66,7 +66,7 @@ test('without a client certificate, the failure says that the receiver requires 
   expect(failure?.errorClass).toMatch(/tls_error|connection_reset/)
 })
 
-test('what OpenSSL does not take as a certificate is a failure of the attempt, and ends nothing', async () => {
+test('a certificate that OpenSSL refuses fails the attempt, not the process', async () => {
   await using receiver = await startStrictReceiver({ server, authority })
   await using sender = openTestSender()
   const result = await sender.post(requestTo(receiver.port, { certificate: 'no', key: 'no' }), never)

@@ -25,7 +25,7 @@ const requestTo = (port: number) => ({
   body: '{}',
 })
 
-test('of many connections to one receiver five hundred are kept, and none of them for long', async () => {
+test('at most five hundred idle connections to one receiver are kept, for a short time', async () => {
   const wanted = 505
   await using receiver = await startRawReceiver({
     onRequest: (_, count) => count % wanted === 0 && receiver.sockets.forEach(socket => void answer(socket)),
@@ -40,7 +40,7 @@ test('of many connections to one receiver five hundred are kept, and none of the
   await until(() => open() === 0, { what: 'all to be closed, since nobody needs them' })
 })
 
-test('of all receivers together six hundred are kept', async () => {
+test('at most six hundred idle connections are kept in all', async () => {
   const guard = createGuard({ allow: allowing('127.0.0.0/8') })
   const connections = openConnections({ guard, connectTimeoutMs: 2_000 })
   const origins = Array.from({ length: 7 }, (_, i) => `http://127.0.0.1:${i + 1}`)
@@ -51,7 +51,7 @@ test('of all receivers together six hundred are kept', async () => {
   await connections.close()
 })
 
-test('however long a receiver says that it keeps a connection, it is closed after half a minute', async () => {
+test('an idle connection is closed after half a minute, whatever Keep-Alive says', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
   await using receiver = await startRawReceiver({
     onRequest: socket =>
@@ -67,7 +67,7 @@ test('however long a receiver says that it keeps a connection, it is closed afte
   await closed
 })
 
-test('a connection that is a minute old is given up for a new one, so that it follows DNS', async () => {
+test('a connection is replaced after a minute, so that it follows DNS', async () => {
   await using receiver = await startRawReceiver({ onRequest: socket => answer(socket) })
   await using sender = openTestSender()
   await sender.post(requestTo(receiver.port), never)

@@ -72,7 +72,7 @@ async function open({ isBehind = false } = {}) {
   }
 }
 
-test('only events of the tenth of a second after a death wait with the requests in flight', async () => {
+test('only events within a tenth of a second after a death wait for the requests in flight', async () => {
   await using the = await open()
   const [holder] = await the.look('select may_send_up_to from walhook.holders')
   const [{ head }] = await the.look('select last_event_id as head from walhook.positions')
@@ -83,7 +83,7 @@ test.each([
   ['by the main stream', {}],
   ['to a webhook that is behind', { isBehind: true }],
 ])(
-  'a process sends nothing beyond what it has committed that it may, %s: whoever takes over sends that at once',
+  'a process sends nothing beyond its committed limit, %s, so that a successor can send the rest at once',
   async (_way, how) => {
     await using the = await open(how)
     the.receivers.manners.set(the.webhookId, 'hangs')
@@ -101,7 +101,7 @@ test.each([
   },
 )
 
-test('requests that a killed process may have in flight are sent later, all others at once', async () => {
+test('after a kill, events that may be in flight are sent later, all others at once', async () => {
   await using the = await open()
   the.receivers.manners.set(the.webhookId, 'hangs')
   const [event] = await the.capture('user 1 new')
@@ -123,7 +123,7 @@ test('requests that a killed process may have in flight are sent later, all othe
   expect(the.of(lagging!)[0]!.startedMs).toBeGreaterThan(again!.endedMs)
 })
 
-test('a row is written only of what is committed as what may be sent: whoever takes over would read it again, though it was delivered', async () => {
+test('rows are written only up to the committed limit; a successor would send others again', async () => {
   await using the = await open()
   const batching = await the.at.webhook(everyUser, true, { batch: { maxEvents: 8, maxWaitMs: 1 } })
   await the.look(`

@@ -51,7 +51,7 @@ function open(key = keyOf(1), result: HttpResult = delivered) {
   return { posted, deliver: (to: Target = target) => deliver(to, message, signal) }
 }
 
-test('a message is posted as it is stored, signed so that a stock library verifies it, and logged as it was sent', async () => {
+test('a message is sent as stored, verifies with a stock library, and is logged as sent', async () => {
   const at = open()
   const attempt = await at.deliver()
   const [request] = at.posted
@@ -69,7 +69,7 @@ test('a message is posted as it is stored, signed so that a stock library verifi
   expect(attempt).toMatchObject({ webhookId: 3, number: 2, outcome: 'delivered', errorClass: null, request })
 })
 
-test('nothing is sent unsigned: with another key the attempt is blocked and says which key is missing', async () => {
+test('without the right key an attempt is blocked, and names the missing key', async () => {
   const at = open(keyOf(2))
   const attempt = await at.deliver()
   expect(at.posted).toEqual([])
@@ -81,7 +81,7 @@ test('nothing is sent unsigned: with another key the attempt is blocked and says
   })
 })
 
-test('a secret that was opened once is known, and another one is not taken for it', async () => {
+test('a decrypted secret is cached, and not confused with another', async () => {
   const other = formatSecret(Buffer.alloc(32, 9))
   const at = open()
   await at.deliver()
@@ -92,7 +92,7 @@ test('a secret that was opened once is known, and another one is not taken for i
   new Webhook(other).verify(third!.body, { ...third!.headers })
 })
 
-test('the secrets of more webhooks than ten thousand are each opened once', async () => {
+test('more than ten thousand secrets are decrypted once each', async () => {
   const at = open()
   const targets = Array.from({ length: 12_000 }, (_, i) => {
     let reads = 0
@@ -110,7 +110,7 @@ test('the secrets of more webhooks than ten thousand are each opened once', asyn
   for (const each of targets) expect((await at.deliver(each)).outcome).toBe('delivered')
 })
 
-test('an attempt that failed is logged with its sentence and class', async () => {
+test('a failed attempt is logged with its sentence and class', async () => {
   const refused = classifyStatus(503, null)
   const attempt = await open(keyOf(1), { ...delivered, ...refused }).deliver()
   expect(attempt).toMatchObject({
@@ -124,7 +124,7 @@ test('an attempt that failed is logged with its sentence and class', async () =>
   expect(Object.keys(attempt)).not.toContain('failure')
 })
 
-test('after a rotation both secrets sign, the new one first, and then the new one alone', async () => {
+test('after a rotation both secrets sign, the new one first; later only the new one', async () => {
   const other = formatSecret(Buffer.alloc(32, 9))
   const at = open()
   const secretOf = sealSecret(keyOf(1), 3, other, nonce())
@@ -139,7 +139,7 @@ test('after a rotation both secrets sign, the new one first, and then the new on
   expect(() => new Webhook(secret).verify(alone!.body, { ...alone!.headers })).toThrow()
 })
 
-test("another webhook's envelopes do not open, also after they were opened for that one", async () => {
+test('sealed values of another webhook do not open, even from the cache', async () => {
   const headers = sealHeaders(keyOf(1), 3, { 'x-key': 'abcdefgh' }, nonce())
   const at = open()
   const known = { ...target, sealed: { ...sealed, headers } }
@@ -159,13 +159,13 @@ test("another webhook's envelopes do not open, also after they were opened for t
   expect(at.posted).toHaveLength(1)
 })
 
-test('what was sealed before envelopes were bound to a webhook still opens', async () => {
+test('values sealed before they were bound to a webhook still open', async () => {
   const unbound = seal(keyOf(1), unboundPurpose, secret, nonce())
   const at = open()
   expect((await at.deliver({ ...target, sealed: { ...sealed, secret: unbound } })).outcome).toBe('delivered')
 })
 
-test('custom headers are sent, and neither they nor what the receiver repeats of them is logged', async () => {
+test('custom headers are sent, and redacted in the log, also where a receiver repeats them', async () => {
   const token = 'tok"en-1234567890'
   const headers = sealHeaders(keyOf(1), 3, { authorization: `Bearer ${token}`, 'x-tenant': 'a' }, nonce())
   const escaped = JSON.stringify(token).slice(1, -1)

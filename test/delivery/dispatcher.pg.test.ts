@@ -95,7 +95,7 @@ type Delivery = Awaited<ReturnType<typeof openDelivery>>
 const came = (receiver: FaultyReceiver, path: string) =>
   receiver.account.filter(entry => entry.path === path).length
 
-test('five hanging webhooks leave healthy ones capacity: their events are delivered before one deadline ends', async () => {
+test('five hanging webhooks leave capacity to healthy ones', async () => {
   const hanging = ['/h1', '/h2', '/h3', '/h4', '/h5']
   await using at = await openDelivery(
     ({ path }) => (hanging.includes(path) ? { fault: 'hang' } : { delayMs: 10 }),
@@ -118,7 +118,7 @@ test('five hanging webhooks leave healthy ones capacity: their events are delive
   expect(at.receiver.maxOpen('/healthy')).toBeGreaterThan(1)
 })
 
-test('a webhook that fails, one that is slow and one that hangs beside a healthy one: each lane of each gets what it should', async () => {
+test('failing, slow, hanging and healthy webhooks together each get the right events', async () => {
   await using at = await openDelivery(
     ({ path, body }, earlier) => {
       if (path === '/hangs') return { fault: 'hang' }
@@ -153,7 +153,7 @@ test('a webhook that fails, one that is slow and one that hangs beside a healthy
   await until(() => at.receiver.open('/hangs') <= 1, { what: 'one request at a time' })
 })
 
-test('a webhook where nothing listens is asked by ten requests, then one at a time, with pauses', async () => {
+test('a webhook that refuses connections gets ten requests, then one at a time with pauses', async () => {
   await using at = await openDelivery(() => ({}))
   const nobody = await at.webhookAt('/', 'http://127.0.0.1:1/')
   await at.users(500)
@@ -183,7 +183,7 @@ test('429 with Retry-After holds the whole webhook back, and no other; another U
   await until(() => came(at.receiver, '/mended') === 200 - came(at.receiver, '/busy'), { what: 'the others' })
 })
 
-test('a receiver that takes five at a time gets its backlog in the end, with few refusals', async () => {
+test('a receiver with a limit of five gets its backlog with few refusals', async () => {
   const capacity = 5
   let open = 0
   await using at = await openDelivery(
@@ -204,7 +204,7 @@ test('a receiver that takes five at a time gets its backlog in the end, with few
   expect(await at.queue()).toEqual([])
 })
 
-test('410 disables the webhook, and soon nothing more is sent; what else is refused does not', async () => {
+test('410 disables the webhook and stops its requests; other refusals do not', async () => {
   const events = 30
   await using at = await openDelivery(
     ({ path }) => (path === '/gone' ? { status: 410, delayMs: 100 } : { status: 404 }),
@@ -223,7 +223,7 @@ test('410 disables the webhook, and soon nothing more is sent; what else is refu
   expect(came(at.receiver, '/gone')).toBeLessThan(events / 2)
 })
 
-test('with less capacity than waiting webhooks, they take turns', async () => {
+test('with less capacity than webhooks, the webhooks take turns', async () => {
   await using at = await openDelivery(() => ({}), { total: 1 })
   const [first, second] = [await at.webhookAt('/1'), await at.webhookAt('/2')]
   await at.users(20)
@@ -234,7 +234,7 @@ test('with less capacity than waiting webhooks, they take turns', async () => {
   expect(new Set(paths.slice(0, 20)).size).toBe(2)
 })
 
-test('what is appended to a lane in flight is sent after the settlement of what is in flight, at once', async () => {
+test('an event appended behind one in flight is sent right after its settlement', async () => {
   await using at = await openDelivery(({ body }) => (body.action_type === 'new' ? { delayMs: 50 } : {}))
   const webhook = await at.webhookAt('/crm')
   await at.append('user 1 new')
@@ -257,7 +257,7 @@ test.each<[string, (at: Delivery, id: number) => Promise<unknown>, string[]]>([
     ['/crm', '/crm', '/new', '/new'],
   ],
 ])(
-  'a webhook that is %s while requests are in flight: they settle, and nothing goes where it should not',
+  'when a webhook is %s, requests in flight settle, and nothing wrong is sent',
   async (_what, change, paths) => {
     await using at = await openDelivery(({ path }) => (path === '/crm' ? { delayMs: 300 } : {}))
     const webhook = await at.webhookAt('/crm')
@@ -280,7 +280,7 @@ test.each<[string, (at: Delivery, id: number) => Promise<unknown>, string[]]>([
   },
 )
 
-test('wake-ups while events wait for company do not keep the database busy, and a full batch goes at once', async () => {
+test('wake-ups during the wait for a batch cause few queries, and a full batch is sent at once', async () => {
   await using at = await openDelivery(() => ({ delayMs: 0 }))
   const webhookId = await at.webhookAt('/batch')
   await updateWebhook(at.outbox, webhookId, { batch: { maxEvents: 100, maxWaitMs: 60_000 } })
@@ -312,7 +312,7 @@ test('wake-ups while events wait for company do not keep the database busy, and 
   expect(settlement!.shipment.deliveries).toHaveLength(100)
 })
 
-test('what a settlement leaves due is sent without anybody looking for it', async () => {
+test('a row that a settlement makes due is sent without polling', async () => {
   await using at = await openDelivery(() => ({}))
   const id = await at.webhookAt('/')
   at.start()
@@ -321,7 +321,7 @@ test('what a settlement leaves due is sent without anybody looking for it', asyn
   await at.settledCount(id, 31)
 })
 
-test('after an outage of seconds in which everything was refused, nothing waits for its second retry', async () => {
+test('after an outage of seconds, no event waits for its second retry', async () => {
   let isDown = true
   await using at = await openDelivery(() => ({ status: isDown ? 500 : 204 }), {
     scheduleMs: [100, 300_000, 1_800_000, 7_200_000],
@@ -340,7 +340,7 @@ test('after an outage of seconds in which everything was refused, nothing waits 
   expect(at.settledOf(webhook).filter(({ attempt }) => attempt.outcome === 'delivered')).toHaveLength(21)
 })
 
-test('when Retry-After is over, what was refused is tried at once, also for the second time', async () => {
+test('when Retry-After ends, refused events are retried at once, also the second time', async () => {
   let isDown = true
   await using at = await openDelivery(
     () => (isDown ? { status: 503, headers: { 'retry-after': '1' } } : { status: 204 }),

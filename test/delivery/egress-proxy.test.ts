@@ -65,7 +65,7 @@ beforeAll(async () => {
 })
 afterAll(() => setDefaultCACertificates(usual))
 
-test('the proxy is asked for a checked address, and TLS through it has the name of the URL', async () => {
+test('the proxy gets a checked address, and TLS uses the name of the URL', async () => {
   let name: string | undefined
   await using receiver = await startRawReceiver({
     identity: await authority.certify('hook.test'),
@@ -90,7 +90,7 @@ test('the proxy is asked for a checked address, and TLS through it has the name 
   expect(proxy.heads).toHaveLength(1)
 })
 
-test('plain http goes through a tunnel too, and the receiver sees nothing of the proxy', async () => {
+test('plain http uses a tunnel too, and the receiver sees no proxy headers', async () => {
   let head = ''
   await using receiver = await startRawReceiver({
     onConnection: socket => socket.once('data', data => (head = data.toString('latin1'))),
@@ -104,7 +104,7 @@ test('plain http goes through a tunnel too, and the receiver sees nothing of the
   expect(head.toLowerCase()).not.toMatch(/proxy|via/)
 })
 
-test('a forbidden address is never asked for, as a name or as itself', async () => {
+test('the proxy never gets a forbidden address, from a name or a literal', async () => {
   await using proxy = await startProxy()
   await using sender = openTestSender(`http://127.0.0.1:${proxy.port}`, ['93.184.216.34', '10.0.0.1'])
   for (const url of ['https://hook.test/', 'https://127.0.0.1/', 'https://[::ffff:7f00:1]/'])
@@ -112,7 +112,7 @@ test('a forbidden address is never asked for, as a name or as itself', async () 
   expect(proxy.heads).toEqual([])
 })
 
-test('an address literal is asked for as it was checked', async () => {
+test('the proxy gets an address literal in its checked form', async () => {
   await using proxy = await startProxy(socket => {
     socket.end('HTTP/1.1 403 Forbidden\r\n\r\n')
     return false
@@ -124,7 +124,7 @@ test('an address literal is asked for as it was checked', async () => {
   expect(asked).toEqual(['CONNECT [2606:4700::1111]:443 HTTP/1.1', 'CONNECT 1.1.1.1:8443 HTTP/1.1'])
 })
 
-test('where the proxy knows no way to one address, the next is asked for', async () => {
+test('if the proxy cannot reach one address, the next one is tried', async () => {
   await using receiver = await startRawReceiver({ onRequest: socket => answer(socket) })
   await using proxy = await startProxy((socket, asked) => {
     if (asked.startsWith('[')) socket.end('HTTP/1.1 502 Bad Gateway\r\n\r\n')
@@ -136,7 +136,7 @@ test('where the proxy knows no way to one address, the next is asked for', async
   expect(proxy.heads).toHaveLength(2)
 })
 
-test('an address that the proxy is still trying does not keep from one that works', async () => {
+test('an address that hangs in the proxy does not block a working one', async () => {
   await using receiver = await startRawReceiver({ onRequest: socket => answer(socket) })
   // It says nothing of five of six: it waits for them, as long as its own time-out.
   await using proxy = await startProxy((_socket, asked) => asked.startsWith('1.1.1.6:'))
@@ -194,7 +194,7 @@ test.each<[string, (socket: Socket) => boolean, object]>([
   expect(JSON.stringify(result)).not.toMatch(/hunter2|d2FsaG9va/)
 })
 
-test('a silent proxy meets the connect timeout, and a missing one is named', async () => {
+test('a silent proxy exceeds the connect timeout, and an unreachable one is named', async () => {
   const silent = await startProxy(() => false)
   await using sender = openTestSender(`http://127.0.0.1:${silent.port}`)
   expect(await sender.post(requestTo('https://hook.test/'), never)).toMatchObject({

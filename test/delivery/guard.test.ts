@@ -59,14 +59,14 @@ describe('check', () => {
     [['1.1.1.1', '8.8.8.8', '2606:4700::1', '::ffff:10.0.0.5']],
     [['1.1.1.1', 'fe80::1%eth0']],
     [['1.1.1.1', '169.254.169.254']],
-  ])('one forbidden answer refuses: %j', async answers => {
+  ])('one forbidden address refuses the host: %j', async answers => {
     const { guard } = guardWith([answers])
     const verdict = await guard.check('https://a.example/')
     expect(verdict).toMatchObject({ ok: false, code: 'blocked_target' })
     expect(!verdict.ok && verdict.reason).toContain('a.example resolves to')
   })
 
-  test('a refused URL is not resolved at all, and neither is an IP literal', async () => {
+  test('refused URLs and IP literals are not resolved', async () => {
     const { guard, asked } = guardWith([['1.1.1.1']])
     expect(await guard.check('http://a.example/')).toMatchObject({ ok: false, code: 'blocked_target' })
     expect(await guard.check('https://127.0.0.1/')).toMatchObject({ ok: false, code: 'blocked_target' })
@@ -78,13 +78,13 @@ describe('check', () => {
     expect(asked).toEqual([])
   })
 
-  test('a listed name opens its addresses, except cloud metadata', async () => {
+  test('a listed name allows its addresses, except cloud metadata', async () => {
     const { guard } = guardWith([['10.0.0.5'], ['10.0.0.5', '169.254.169.254']], 'app.internal')
     expect(await guard.check('http://app.internal./')).toMatchObject({ ok: true, addresses: ['10.0.0.5'] })
     expect(await guard.check('http://app.internal/')).toMatchObject({ ok: false, code: 'blocked_target' })
   })
 
-  test('a name in an allowed range is open over https, and refused over http', async () => {
+  test('a name that resolves into an allowed range is allowed over https, and refused over http', async () => {
     const { guard } = guardWith([['10.0.0.5']], '10.0.0.0/8')
     expect(await guard.check('https://app.internal/')).toMatchObject({ ok: true })
     expect(await guard.check('http://app.internal/')).toMatchObject({ ok: false, code: 'blocked_target' })
@@ -96,12 +96,12 @@ describe('check', () => {
     expect(!verdict.ok && verdict.reason).toContain('a.example could not be resolved (ENOTFOUND)')
   })
 
-  test('no answer at all is a dns_error', async () => {
+  test('an empty DNS answer is a dns_error', async () => {
     const { guard } = guardWith([[]])
     expect(await guard.check('https://a.example/')).toMatchObject({ ok: false, code: 'dns_error' })
   })
 
-  test('a resolver that hangs is bounded', async () => {
+  test('a hanging resolver times out', async () => {
     const verdict = await hangingGuard().check('https://a.example/')
     expect(verdict).toMatchObject({ ok: false, code: 'dns_error' })
     expect(!verdict.ok && verdict.reason).toContain('in time')
@@ -115,7 +115,7 @@ describe('check', () => {
   })
 })
 
-test('a port in the allow list opens that port only, also of what a name resolves to', async () => {
+test('a port in the allow list allows that port only, for names too', async () => {
   const { guard } = guardWith([['10.0.0.5']], '10.0.0.5:8443')
   expect(await guard.check('https://a.example:8443/')).toMatchObject({ ok: true })
   expect(await guard.check('https://a.example/')).toMatchObject({ ok: false, code: 'blocked_target' })
@@ -123,7 +123,7 @@ test('a port in the allow list opens that port only, also of what a name resolve
   expect((await lookedUp(guard, 'a.example', { all: true })).error).toBeInstanceOf(TargetBlocked)
 })
 
-test('what is denied is closed before what is allowed', async () => {
+test('the deny list beats the allow list', async () => {
   const guard = createGuard({
     allow: allowing('10.0.0.0/8'),
     deny: allowing('10.0.0.5,b.example'),
@@ -134,7 +134,7 @@ test('what is denied is closed before what is allowed', async () => {
   expect(guard.checkUrl('http://10.0.0.6/').ok).toBe(true)
 })
 
-test('each URL is checked once, of thousands of webhooks too', () => {
+test('each of thousands of URLs is checked once', () => {
   const guard = createGuard({ allow: allowing('') })
   const urls = Array.from({ length: 20_000 }, (_, i) => `https://8.8.8.7/${i}?webhook=${i}`)
   const checked = urls.map(url => guard.checkUrl(url))
@@ -169,13 +169,13 @@ test("if the system does not list the machine's networks, the error says so at o
   expect(start).toThrow(expect.toSatisfy(error => kindOfError(error) === null))
 })
 
-test("the system's interfaces are the machine's networks", () => {
+test("the machine's networks come from its interfaces", () => {
   const loopback = parseAddress('127.0.0.1')!
   expect(readOwnNetworks()().some(range => rangeHolds(range, loopback))).toBe(true)
 })
 
 test.each(['EAI_AGAIN', 'ESERVFAIL', 'ECONNREFUSED'])(
-  '%s at create is DNS that failed, and no spelling',
+  '%s at create is reported as failed DNS, not as a spelling mistake',
   async code => {
     const failed = Object.assign(new Error(`queryA ${code} a.example`), { code, syscall: 'queryA' })
     const verdict = await failingGuard(failed).check('https://a.example/')
@@ -197,7 +197,7 @@ test('checkUrl checks the URL without asking the resolver', () => {
 describe('lookup', () => {
   const answers = ['2606:4700::1111', '1.1.1.1', '8.8.8.8']
 
-  test('all: true passes exactly the checked addresses, in order, from one resolution', async () => {
+  test('all: true returns exactly the checked addresses, in order, from one resolution', async () => {
     const { guard, asked } = guardWith([answers])
     expect(await lookedUp(guard, 'a.example', { all: true })).toEqual({
       error: null,
@@ -217,19 +217,22 @@ describe('lookup', () => {
     [4, '1.1.1.1', 4],
     ['IPv4', '1.1.1.1', 4],
     ['IPv6', '2606:4700::1111', 6],
-  ] as const)('all: false, family %s: the first of that family', async (family, address, found) => {
-    const { guard } = guardWith([answers])
-    const options = family === undefined ? {} : { family }
-    expect(await lookedUp(guard, 'a.example', options)).toEqual({ error: null, address, family: found })
-  })
+  ] as const)(
+    'all: false, family %s returns the first address of that family',
+    async (family, address, found) => {
+      const { guard } = guardWith([answers])
+      const options = family === undefined ? {} : { family }
+      expect(await lookedUp(guard, 'a.example', options)).toEqual({ error: null, address, family: found })
+    },
+  )
 
-  test('no address of the family that was asked for is ENOTFOUND', async () => {
+  test('no address of the requested family is ENOTFOUND', async () => {
     const { guard } = guardWith([['1.1.1.1']])
     const { error } = await lookedUp(guard, 'a.example', { family: 6, all: true })
     expect(error).toMatchObject({ code: 'ENOTFOUND', syscall: 'getaddrinfo', hostname: 'a.example' })
   })
 
-  test('one forbidden answer blocks, also one of the other family', async () => {
+  test('one forbidden address blocks, also of the other family', async () => {
     for (const options of [{ all: true }, {}, { family: 4 }]) {
       const { guard } = guardWith([['1.1.1.1', '::1']])
       const { error, address } = await lookedUp(guard, 'a.example', options)
@@ -249,18 +252,18 @@ describe('lookup', () => {
     expect(asked).toHaveLength(2)
   })
 
-  test('a listed name is exempt here too, except for cloud metadata', async () => {
+  test('lookup allows a listed name too, except cloud metadata', async () => {
     const { guard } = guardWith([['10.0.0.5'], ['10.0.0.5'], ['169.254.169.254']], 'app.internal')
     expect(await lookedUp(guard, 'app.internal.', {})).toMatchObject({ error: null, address: '10.0.0.5' })
     expect((await lookedUp(guard, 'other.internal', {})).error).toBeInstanceOf(TargetBlocked)
     expect((await lookedUp(guard, 'app.internal', {})).error).toBeInstanceOf(TargetBlocked)
   })
 
-  test("passes the resolver's error on as it came", async () => {
+  test("lookup returns the resolver's error unchanged", async () => {
     expect((await lookedUp(failingGuard(notFound), 'a.example', { all: true })).error).toBe(notFound)
   })
 
-  test('a resolver that hangs ends with ETIMEOUT', async () => {
+  test('lookup ends a hanging resolver with ETIMEOUT', async () => {
     const { error } = await lookedUp(hangingGuard(), 'a.example', { all: true })
     expect(error).toMatchObject({ code: 'ETIMEOUT', syscall: 'getaddrinfo' })
   })
@@ -313,7 +316,7 @@ test('a name is resolved once at a time, and again afterwards', async () => {
   expect(asked).toEqual(['a.example', 'b.example', 'a.example'])
 })
 
-test('one that failed is asked for again', async () => {
+test('a failed resolution is repeated', async () => {
   let asked = 0
   const guard = createGuard({
     allow: allowing(''),

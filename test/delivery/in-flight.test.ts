@@ -16,7 +16,7 @@ function end(capacity: ReturnType<typeof createCapacity>) {
   capacity.end(7, receiver.url, { reaction: 'late', startedAtMs: 0, retryAfterMs: null })
 }
 
-test('a former holder returns the capacity of requests that it could not settle, and of those that end later', async () => {
+test('a former holder frees the capacity of requests that it could not settle, and of later ones', async () => {
   const capacity = createCapacity({ max: 10, total: 50, nowMs: () => 1_000 })
   const inFlight = createInFlight(capacity)
   for (let n = 0; n < 5; n++) inFlight.begin(sent)
@@ -30,7 +30,7 @@ test('a former holder returns the capacity of requests that it could not settle,
   expect(capacity.unsettled()).toBe(0)
 })
 
-test('it is idle as soon as the last settlement is over', async () => {
+test('the dispatcher is idle after its last settlement', async () => {
   const inFlight = createInFlight(createCapacity({ max: 10, total: 50, nowMs: () => 1_000 }))
   const of = settlement()
   inFlight.begin(sent)

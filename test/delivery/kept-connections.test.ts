@@ -52,7 +52,7 @@ test.each<[string, (socket: Socket) => void]>([
   },
 )
 
-test('one that says that it keeps connections, or has kept one, is not watched first', async () => {
+test('a receiver with Keep-Alive, or that has kept a connection, is trusted at once', async () => {
   await using receiver = await startRawReceiver({ onRequest: socket => answer(socket) })
   await using sender = openTestSender()
   for (let i = 0; i < 20; i++) await sender.post(requestTo(receiver.port), never)
@@ -70,18 +70,21 @@ test.each([
   ['204 No Content\r\nconnection: keep-alive', 900_000],
   ['413 Content Too Large\r\ncontent-length: 0', 900_000],
   ['413 Content Too Large\r\ncontent-length: 0', 20_000],
-])('an answer %s before %i bytes were read: the next request has another connection', async (head, bytes) => {
-  await using receiver = await startRawReceiver({
-    onRequest: (socket, count) => (count === 1 ? answerEarly(socket, head) : answer(socket)),
-  })
-  await using sender = openTestSender()
-  const first = await sender.post(requestTo(receiver.port, 'x'.repeat(bytes)), never)
-  expect(first.response?.status).toBe(Number(head.slice(0, 3)))
-  expect(await sender.post(requestTo(receiver.port), never)).toMatchObject({ outcome: 'delivered' })
-  expect(receiver.sockets).toHaveLength(2)
-})
+])(
+  'after a response %s before %i bytes were read, the next request uses another connection',
+  async (head, bytes) => {
+    await using receiver = await startRawReceiver({
+      onRequest: (socket, count) => (count === 1 ? answerEarly(socket, head) : answer(socket)),
+    })
+    await using sender = openTestSender()
+    const first = await sender.post(requestTo(receiver.port, 'x'.repeat(bytes)), never)
+    expect(first.response?.status).toBe(Number(head.slice(0, 3)))
+    expect(await sender.post(requestTo(receiver.port), never)).toMatchObject({ outcome: 'delivered' })
+    expect(receiver.sockets).toHaveLength(2)
+  },
+)
 
-test('what a receiver does with idle connections is learned for a minute', () => {
+test("a receiver's idle timeout is remembered for a minute", () => {
   let now = 0
   const idleLimits = createIdleLimits(() => now)
   expect(idleLimits.doubtMs('a', 10)).toBe(20)

@@ -22,7 +22,7 @@ const settings = (id: number) =>
     ...{ isActive: true, heldInMs: null, previousSecretEndsInMs: null, states: [], skips: [] },
   }) as unknown as DeliverySettings
 
-test('of many webhooks that lag, one is read after another: the end of a read begins the next, and a check is due soon', async () => {
+test('lagging webhooks are read one after another: the end of a read starts the next', async () => {
   let nowMs = 1_000
   const machine = openMachine(() => nowMs)
   const webhooks = Array.from({ length: 50 }, (_, i) => settings(i + 1))

@@ -46,7 +46,7 @@ function open() {
   return { machine, queue, ids: () => [...tasksOf(queue)].map(({ delivery }) => delivery.eventId) }
 }
 
-test('a page of the log is none of a share that came while it was read, and has more before it', () => {
+test('a page of the log does not cover a share that was acquired while it was read', () => {
   const { machine, ids } = open()
   acquire(machine, [{ share: 5, settledUpTo: 20n }], [])
   takeMain(machine, { after: 100n, events: [event(110n, 3), event(120n, 5)], upTo: 200n }, 100)
@@ -56,7 +56,7 @@ test('a page of the log is none of a share that came while it was read, and has 
   expect(ids()).toEqual([10n, 110n, 30n, 120n])
 })
 
-test('of a page so much is taken in as there is room for, and the rest follows', () => {
+test('as much of a page is queued as fits, and the rest follows', () => {
   const machine = openMachine(() => 0)
   setSettings(machine, { version: 1, webhooks: [settings, { ...settings, id: 8 }], gone: [] })
   acquire(
@@ -71,7 +71,7 @@ test('of a page so much is taken in as there is room for, and the rest follows',
   expect([openFromMain(machine), mainReadUpTo(machine)]).toEqual([6, 100n])
 })
 
-test('nor of a share whose unsent events were forgotten meanwhile', () => {
+test('a page does not cover a share whose unsent events were dropped meanwhile', () => {
   const { machine, queue, ids } = open()
   forgetUnsent(queue)
   takeMain(machine, { after: 100n, events: [event(110n, 3)], upTo: 200n }, 100)
@@ -79,7 +79,7 @@ test('nor of a share whose unsent events were forgotten meanwhile', () => {
   expect(machine.main.get(3)!.readUpTo).toBe(9n)
 })
 
-test('a page for one webhook is none of its shares that it was not asked for', () => {
+test('a page for one webhook covers the requested shares only', () => {
   const { machine, queue, ids } = open()
   leave(machine, queue)
   acquire(machine, [{ share: 5, settledUpTo: 150n }], [])
@@ -89,7 +89,7 @@ test('a page for one webhook is none of its shares that it was not asked for', (
   expect(queue.own!.get(5)!.window.readUpTo).toBe(150n)
 })
 
-test('what is a row already is not read again where something older is forgotten: it would be sent twice', () => {
+test('an event that is already a row is not read again, because it would be sent twice', () => {
   const { machine, queue, ids } = open()
   takeMain(machine, { after: 100n, events: [event(110n, 3), event(120n, 3)], upTo: 200n }, 100)
   const [, second] = [...tasksOf(queue)]
@@ -101,7 +101,7 @@ test('what is a row already is not read again where something older is forgotten
   expect(machine.main.get(3)!.readUpTo).toBe(119n)
 })
 
-test('a row that was asked for by hand is given back where what was sent before it fails', () => {
+test('a manual row is returned if the event before it fails', () => {
   const { machine, queue, ids } = open()
   const [first] = tasksOf(queue)
   first!.state = 'sending'
@@ -113,7 +113,7 @@ test('a row that was asked for by hand is given back where what was sent before 
   expect(machine.active.size === 0 || queue.ready.every(({ state }) => state !== 'ready')).toBe(true)
 })
 
-test('a row that was asked for by hand is given back where what comes before it is set aside', () => {
+test('a manual row is returned if the event before it is set aside', () => {
   const { machine, queue, ids } = open()
   const [first] = tasksOf(queue)
   first!.state = 'checking'
@@ -124,7 +124,7 @@ test('a row that was asked for by hand is given back where what comes before it 
   expect(first!.state).toBe('setting aside')
 })
 
-test('what the stream brings of an entity joins its rows where one of them is in memory: others may be between the two', () => {
+test("an event of a stream queues behind its entity's rows if one of them is in memory", () => {
   const { machine, queue, ids } = open()
   const [first] = tasksOf(queue)
   const key = { entityId: '3 10' }
@@ -167,7 +167,7 @@ test.each([
   },
 )
 
-test('on a machine without enough CPU no webhook is slow, and one that hangs is found where the checks come in time', () => {
+test('without enough CPU no webhook counts as slow, and a hanging one is found once checks run in time', () => {
   let clockMs = 0
   const patience = createPatientClock(() => clockMs)
   const machine = openMachine(() => clockMs, patience.nowMs)
@@ -188,7 +188,7 @@ test('on a machine without enough CPU no webhook is slow, and one that hangs is 
   expect(check(0)).toBe(true)
 })
 
-test('a look costs nothing for webhooks that have nothing to do, however many there are', () => {
+test('idle webhooks cost nothing in a check', () => {
   const { machine, queue } = open()
   const webhooks = Array.from({ length: 1_000 }, (_, i) => ({ ...settings, id: 100 + i, states: [] }))
   setSettings(machine, { version: 2, webhooks, gone: [] })
@@ -208,7 +208,7 @@ test('a look costs nothing for webhooks that have nothing to do, however many th
   expect(machine.working.size).toBe(0)
 })
 
-test('a webhook whose pause is over has its turn again, by the next look', () => {
+test('a webhook gets its turn at the next check after its pause', () => {
   const { machine, queue } = open()
   expect(queue.ready.length).toBe(1)
   machine.active.clear()

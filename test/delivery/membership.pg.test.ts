@@ -33,7 +33,7 @@ test.each([
   ['the clock of the day is corrected by a little', 100, -500, true],
   ['the clock of the day was set back: nobody knows', 100, -3_600_000, false],
 ])(
-  'where %s, a request may begin or not, and may again once the database was asked',
+  'if %s, requests stop until the database confirms the membership',
   async (_what, monotonicMs, wallMs, mayBegin) => {
     await using at = await open()
     at.pass(monotonicMs, wallMs)
@@ -43,7 +43,7 @@ test.each([
   },
 )
 
-test('the time that the database takes to answer counts', async () => {
+test('the membership is counted from before the query', async () => {
   await using at = await open()
   at.pass(1_000, 1_000)
   const renewing = at.membership.renew(0n, false)
@@ -53,7 +53,7 @@ test('the time that the database takes to answer counts', async () => {
   expect(at.membership.mayBegin()).toBe(false)
 })
 
-test('whoever was taken over hears of it when the database is asked, and begins nothing more', async () => {
+test('a holder that was taken over learns of it at its next query, and starts nothing more', async () => {
   await using at = await open()
   at.pass(0, 20_000)
   await leave(at.outbox, { holderId: at.membership.holderId })

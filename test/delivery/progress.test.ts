@@ -16,14 +16,14 @@ function lagging(id: number, isSaved: boolean): Queue {
 const idsOf = (capacity: ReturnType<ReturnType<typeof createChoice>>) =>
   capacity.map(({ position }) => position.webhookId)
 
-test('what has left the main stream and has no row yet is in each save, however small', () => {
+test('events that left the main stream without a row are in each save', () => {
   const queues = new Set([lagging(1, true), lagging(2, false), lagging(3, true)])
   const [position] = createChoice()(queues, new Set(), 0)
   expect(position!.position).toMatchObject({ webhookId: 2, share: 3, settledUpTo: 49n })
   expect(idsOf(createChoice()(queues, new Set(), 0))).toEqual([2])
 })
 
-test('whoever waits for a save is in it, the others come in turns', () => {
+test('a save includes everything awaited; others take turns', () => {
   const queues = [1, 2, 3, 4, 5].map(id => lagging(id, true))
   const choose = createChoice()
   const all = new Set(queues)
@@ -34,7 +34,7 @@ test('whoever waits for a save is in it, the others come in turns', () => {
   expect(idsOf(choose(all, new Set(), Number.POSITIVE_INFINITY)).toSorted()).toEqual([1, 2, 3, 4, 5])
 })
 
-test('what has not changed since its save is in none', () => {
+test('unchanged positions are not saved again', () => {
   const queue = lagging(1, true)
   queue.own = new Map([[3, { window: openWindow(100n), saved: { settledUpTo: 100n, maySendUpTo: 100n } }]])
   expect(createChoice()(new Set([queue]), new Set([queue]), 10)).toEqual([])

@@ -24,7 +24,7 @@ const row = (eventId: bigint, entityId: string) =>
 const take = (queue: Queue, event: LogEvent, window: Window) =>
   accept(queue, event, { window, isMain: true, key: entityKey(event), sentAs: event.actionType }, 0)
 
-test('a webhook that leaves the main stream and joins it again keeps events of streams; a row stays a row', () => {
+test('a webhook that leaves and rejoins the main stream keeps its events, and rows stay rows', () => {
   const main = new Map([[3, openWindow(0n)]])
   const queue = openQueue(settings)
   const streamed = take(queue, event(5n, '1'), main.get(3)!)
@@ -49,7 +49,7 @@ test('a webhook that leaves the main stream and joins it again keeps events of s
   expect(settledUpTo(main.get(3)!)).toBe(9n)
 })
 
-test('a position is before every open event, also where a webhook has joined with older ones', () => {
+test('a position is before every open event, also after a webhook joined with older ones', () => {
   const main = new Map([[3, openWindow(0n)]])
   const window = main.get(3)!
   const [joining, other] = [openQueue(settings), openQueue(settings)]

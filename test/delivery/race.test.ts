@@ -33,7 +33,7 @@ test('five silent addresses and a refusing one do not block the one that respond
   expect(receiver.sockets).toHaveLength(1)
 })
 
-test('of many dead addresses each gets its turn within the time for connecting', async () => {
+test('each of many dead addresses is tried within the connect timeout', async () => {
   await using receiver = await startRawReceiver({ onRequest: socket => answer(socket) })
   await using deaf = new AsyncDisposableStack()
   deaf.use(await startDeafListener(receiver.port, '127.0.0.2'))
@@ -52,7 +52,7 @@ test('if all are dead, the error is the most specific one', async () => {
   })
 })
 
-test('the families take turns, beginning with that of the first address', () => {
+test("the address families alternate, starting with the first address's", () => {
   expect(alternating(['::1', '::2', '::3', '10.0.0.1', '10.0.0.2'])).toEqual([
     '::1',
     '10.0.0.1',

@@ -87,7 +87,7 @@ test('a burst is read from memory until that is full, then by pages, and from me
   expect(pages).toEqual([2n, 3n])
 })
 
-test('the log is read again from where a share that is acquired has stopped', async () => {
+test('the log is read again from the position of an acquired share', async () => {
   const { machine, append, turn, read, pages } = open()
   for (const id of [1n, 2n]) append(id)
   await turn()

@@ -56,7 +56,7 @@ function openTestSender(resolve: (hostname: string) => Promise<string[]>) {
   return { guard, ...sender, [Symbol.asyncDispose]: sender.close }
 }
 
-test('a name that was checked at create and leads inside at delivery is blocked before a connection', async () => {
+test('a name that resolves to a private address at delivery is blocked before a connection', async () => {
   await using inside = await startRawReceiver({ onRequest: socket => answer(socket), host: inner })
   await using dns = await startDns([[outer], [inner]])
   await using sender = openTestSender(dns.resolve)
@@ -70,7 +70,7 @@ test('a name that was checked at create and leads inside at delivery is blocked 
   expect(inside.sockets).toEqual([])
 })
 
-test('one resolution is checked and connected to: a second answer is never asked for', async () => {
+test('the checked resolution is the one connected to', async () => {
   await using inside = await startRawReceiver({ host: inner })
   await using dns = await startDns([[outer], [inner]])
   await using sender = openTestSender(dns.resolve)
@@ -85,7 +85,7 @@ test('one resolution is checked and connected to: a second answer is never asked
   expect(inside.sockets).toEqual([])
 })
 
-test('an inner address among outer ones refuses all of them', async () => {
+test('one private address among public ones refuses the host', async () => {
   await using inside = await startRawReceiver({ host: inner })
   await using dns = await startDns([
     [outer, inner],
@@ -100,7 +100,7 @@ test('an inner address among outer ones refuses all of them', async () => {
   expect(inside.sockets).toEqual([])
 })
 
-test('an address literal is checked too, in every spelling, and so is the scheme', async () => {
+test('address literals in every spelling and the scheme are checked', async () => {
   await using inside = await startRawReceiver({ onRequest: socket => answer(socket), host: inner })
   await using sender = openTestSender(async () => [outer])
   for (const host of [inner, '2130706433', '0x7f.1', '127.1', '[::ffff:127.0.0.1]', '[::7f00:1]'])

@@ -76,7 +76,7 @@ async function open({
 }
 const linkIn = (text: string) => /https:\/\/walhook\.example\.com(\/recipients\/\S+)/.exec(text)![1]!
 
-test('an address of a tenant hears nothing before its owner confirms, and nothing after it stops', async () => {
+test("a tenant's address gets no mail before its owner confirms, and none after it unsubscribes", async () => {
   await using at = await open()
   const id = await at.make(['Ops@example.com'])
   const [asking] = await at.mailed(1)
@@ -142,7 +142,7 @@ test('an address of a tenant hears nothing before its owner confirms, and nothin
   expect(at.mails()).toHaveLength(2)
 })
 
-test('emails are in the language of who gives an address, then in the one in which its owner confirms', async () => {
+test('mails are in the language of the admin, then in the one in which the owner confirms', async () => {
   await using at = await open()
   await at.send('/couplings/new', {
     method: 'POST',
@@ -185,7 +185,7 @@ test('the operator’s own webhooks and domains need no confirmation', async () 
   }
 })
 
-test('the page says in both languages who is pending, and asks again after ten minutes only', async () => {
+test('the page shows unconfirmed addresses in both languages, and asks again only after ten minutes', async () => {
   await using at = await open()
   const id = await at.make(['ops@example.com'])
   await at.mailed(1)
@@ -219,7 +219,7 @@ test('the page says in both languages who is pending, and asks again after ten m
 
 const earlier = `update walhook.mail_addresses set asked_at = asked_at - interval '11 minutes', taken_at = taken_at - interval '11 minutes'`
 
-test('a mail that the server refuses is reported with its reason, and counts neither as asked nor towards the daily limit', async () => {
+test('a refused confirmation mail is shown with its reason, and does not count towards the daily limit', async () => {
   let isRefusing = true
   await using at = await open({ refuses: () => isRefusing })
   const id = await at.make(['ops@example.com'])
@@ -239,7 +239,7 @@ test('a mail that the server refuses is reported with its reason, and counts nei
   ])
 })
 
-test('an address that cannot be asked without a setting says which', async () => {
+test('an address that cannot be asked names the missing setting', async () => {
   await using at = await open({ url: null })
   const id = await at.make(['ops@example.com'])
   await until(async () => (await at.recipients(id))[0].waits_for !== null, { what: 'the reason' })
@@ -254,7 +254,7 @@ test('an address that cannot be asked without a setting says which', async () =>
   expect(page.text).toContain('Addresses that wait for the public URL of walhook: 1.')
 })
 
-test('where walhook sends no emails, the form, the answer of the API and Health say so', async () => {
+test('without mail settings, the form, the API response and Health show a warning', async () => {
   await using at = await openTestPages({ mailProblems: 'smtp_server' })
   const form = await at.get('/couplings/new')
   expect(form.text).toContain('walhook sends no emails now')
@@ -273,7 +273,7 @@ test('where walhook sends no emails, the form, the answer of the API and Health 
   expect((await at.get('/health')).text).toContain('but walhook sends no emails')
 })
 
-test('an address that no process takes waits for a mail server', async () => {
+test('an address waits for a process with a mail server', async () => {
   await using at = await openTestPages({ hasTenants: true })
   await noteAddresses(at.outbox, [{ tenant: 'acme', address: 'ops@example.com' }])
   const state = async (mailProblems: 'smtp_server' | null) =>
@@ -285,7 +285,7 @@ test('an address that no process takes waits for a mail server', async () => {
   expect(await state(null)).toMatchObject({ state: 'asking', waitsFor: 'smtp_server' })
 })
 
-test('a tenant asks fifty addresses a day, and one address is asked five times a day by all', async () => {
+test('at most fifty addresses are asked per tenant and day, and one address five times a day', async () => {
   await using at = await openTestOutbox()
   await noteAddresses(
     at.outbox,
@@ -306,7 +306,7 @@ test('a tenant asks fifty addresses a day, and one address is asked five times a
   expect(await at.count('mail_addresses', `waits_for = 'daily_limit'`)).toBe(80 + 9 - 50 - 5)
 })
 
-test('several are taken at once, and no more than the day allows; the same tenant that asks again and again is counted', async () => {
+test('several addresses are taken together within the daily limit, also for a tenant that keeps asking', async () => {
   await using at = await openTestOutbox()
   await noteAddresses(
     at.outbox,
@@ -329,7 +329,7 @@ test('several are taken at once, and no more than the day allows; the same tenan
   expect(asked).toHaveLength(5)
 })
 
-test('a webhook without recipients, and one of nobody, cost no question', async () => {
+test('a webhook without recipients, and one without a tenant, cause no confirmation mail', async () => {
   const none = { trustedDomains: [], mailProblems: null }
   const cells = { main: { outbox: null } } as never
   expect(await recipientsOf({ cells, ...none }, { tenant: 'acme', alertTo: [] })).toEqual([])

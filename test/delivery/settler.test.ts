@@ -51,7 +51,7 @@ function openSettler() {
   }
 }
 
-test('the first is settled at once, what ends meanwhile together; of many none waits', async () => {
+test('the first result is settled at once, those that end meanwhile together', async () => {
   const { batches, settled, push, commit } = openSettler()
   await push(1)
   expect(batches).toEqual([1])
@@ -62,7 +62,7 @@ test('the first is settled at once, what ends meanwhile together; of many none w
   expect(batches).toEqual([1, 30])
 })
 
-test('it rests as long as the commit took, and takes along what comes by then', async () => {
+test('the settler rests as long as the commit took, and includes later results', async () => {
   const { batches, push, commit } = openSettler()
   await push(1)
   await push(2)
@@ -73,7 +73,7 @@ test('it rests as long as the commit took, and takes along what comes by then', 
   expect(batches).toEqual([1, 5])
 })
 
-test('a rest that is over when the next one comes is not waited for', async () => {
+test('a rest that is over does not delay the next result', async () => {
   const { batches, push, commit, pass } = openSettler()
   await push(1)
   await commit(10)
@@ -82,7 +82,7 @@ test('a rest that is over when the next one comes is not waited for', async () =
   expect(batches).toEqual([1, 1])
 })
 
-test('a rest ends when enough has come', async () => {
+test('a rest ends when enough results have come', async () => {
   const { batches, push, commit } = openSettler()
   await push(1)
   await push(1)
@@ -91,7 +91,7 @@ test('a rest ends when enough has come', async () => {
   expect(batches).toEqual([1, 20])
 })
 
-test('no commit is so long that the next one rests longer than a moment', async () => {
+test('a rest is bounded, however long the commit took', async () => {
   const { batches, push, commit } = openSettler()
   await push(1)
   await push(1)
@@ -99,7 +99,7 @@ test('no commit is so long that the next one rests longer than a moment', async 
   await until(() => batches.length === 2, { what: 'the second commit' })
 })
 
-test('what failed is tried again, until it is given up', async () => {
+test('a failed settlement is retried until it is given up', async () => {
   const { batches, settled, errors, settler, push, commit } = openSettler()
   await push(1)
   await commit(1, new Error('no database'))
@@ -110,7 +110,7 @@ test('what failed is tried again, until it is given up', async () => {
   await until(() => settled.length === 1, { what: 'the end' })
 })
 
-test('who gives up does not rest', async () => {
+test('giving up skips the rest', async () => {
   const { settled, settler, push, commit } = openSettler()
   await push(1)
   await push(1)
@@ -120,7 +120,7 @@ test('who gives up does not rest', async () => {
   expect(settled).toEqual([1, 1])
 })
 
-test('what one of them brings keeps no other from being settled: it is found by halves, and stored without its answer', async () => {
+test('one unstorable result does not block others: it is found by halving, and stored without its response', async () => {
   const attempt = (eventId: number, body: string) => ({
     attempt: {
       webhookId: 1,

@@ -14,7 +14,7 @@ function tailOf(...ids: bigint[]) {
   return tail
 }
 
-test('a tail continues only without a gap, and takes no more than it can keep', () => {
+test('a tail accepts only gapless events, up to its size', () => {
   const tail = createTail()
   tail.begin(5n)
   expect(tail.push([event(7n)], 6n, 7n)).toBe(false)
@@ -27,7 +27,7 @@ test('a tail continues only without a gap, and takes no more than it can keep', 
   expect(idsOf(tail.after(5n, 9))).toEqual([6n, 7n, 8n, 19n])
 })
 
-test('what all have passed is given up, once it is the larger part', () => {
+test('events that all have passed are dropped once they are the larger part', () => {
   const tail = createTail()
   tail.push([event(1n), event(2n), event(3n), event(4n)], 0n, 9n)
   tail.pass(2n, true)
@@ -38,7 +38,7 @@ test('what all have passed is given up, once it is the larger part', () => {
   expect([idsOf(tail.after(4n, 10)), tail.upToId()]).toEqual([[], 9n])
 })
 
-test('of more than 4 MB nothing is given up that is to be sent next: what follows is refused', () => {
+test('beyond 4 MB, further events are refused, and the next ones to send are kept', () => {
   const tail = tailOf(1n, 2n, 3n)
   expect([idsOf(tail.after(0n, 10)), tail.upToId(), tail.hasSpace()]).toEqual([[1n, 2n], 2n, false])
   tail.pass(1n, true)
@@ -51,7 +51,7 @@ test('of more than 4 MB nothing is given up that is to be sent next: what follow
   expect(idsOf(tail.after(2n, 10))).toEqual([3n, 8n, 9n])
 })
 
-test('what the main streams have passed stays for others, until something needs its room', () => {
+test('events that the main streams have passed stay for others until the space is needed', () => {
   const tail = tailOf(1n, 2n)
   tail.pass(2n, false)
   expect(idsOf(tail.after(0n, 10))).toEqual([1n, 2n])
@@ -63,7 +63,7 @@ test('what the main streams have passed stays for others, until something needs 
   expect([tail.after(0n, 10), idsOf(tail.after(1n, 10))]).toEqual([null, [2n, 3n]])
 })
 
-test('an event of any size is taken where nothing else waits, and a page always', () => {
+test('an empty tail accepts an event of any size, and always a page', () => {
   const tail = createTail()
   const huge = 'x'.repeat(9_000_000)
   expect(tail.push([event(1n, huge)], 0n, 1n)).toBe(true)
@@ -73,7 +73,7 @@ test('an event of any size is taken where nothing else waits, and a page always'
   expect([tail.hasSpace(), tail.add([event(3n, huge)], 2n, 3n)]).toEqual([true, true])
 })
 
-test('of an entity that is forgotten nothing stays, and the rest is counted as before', () => {
+test('a forgotten entity is removed from the tail, and the count stays right', () => {
   const tail = tailOf(1n, 2n)
   tail.pass(1n, false)
   tail.forget({ entityType: 'user', entityId: '1' })

@@ -32,7 +32,7 @@ test('a wait lasts as long as requested', async () => {
   expect(await at.isOver()).toBe(true)
 })
 
-test('a wake-up ends the wait at once, and leaves no timer behind', async () => {
+test('a wake-up ends the wait at once, without a leftover timer', async () => {
   const waker = createWaker()
   const at = waiting(waker.wait(60_000, run))
   expect(await at.isOver()).toBe(false)
@@ -41,7 +41,7 @@ test('a wake-up ends the wait at once, and leaves no timer behind', async () => 
   expect(vi.getTimerCount()).toBe(0)
 })
 
-test('a wake-up while nobody waits is kept for the next wait, several are one', async () => {
+test('wake-ups without a waiter are kept as one for the next wait', async () => {
   const waker = createWaker()
   waker.wake()
   waker.wake()
@@ -74,7 +74,7 @@ test('a wake-up that has ended a wait is not kept for the next one', async () =>
   expect(await waiting(waker.wait(60_000, run)).isOver()).toBe(false)
 })
 
-test('one that comes after a wait ran out is kept', async () => {
+test('a wake-up after a wait timed out is kept', async () => {
   const waker = createWaker()
   const first = waiting(waker.wait(10, run))
   await vi.advanceTimersByTimeAsync(10)
@@ -83,7 +83,7 @@ test('one that comes after a wait ran out is kept', async () => {
   expect(await waiting(waker.wait(60_000, run)).isOver()).toBe(true)
 })
 
-test('the end of the run ends a wait, and there is none after it', async () => {
+test('the end of the run ends a wait, and later waits return at once', async () => {
   const waker = createWaker()
   const stop = new AbortController()
   const at = waiting(waker.wait(60_000, stop.signal))

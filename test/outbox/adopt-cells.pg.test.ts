@@ -27,7 +27,7 @@ async function openMoved() {
   }
 }
 
-test('whoever moves goes on with the cells, also with those that answer later', async () => {
+test('a moved outbox continues with its cells, also with those that respond later', async () => {
   await using moved = await openMoved()
   const { at, adopt, prepare } = moved
   expect(await prepare()).toMatchObject({ ok: false })
@@ -54,7 +54,7 @@ test('whoever moves goes on with the cells, also with those that answer later', 
   expect(await prepare()).toMatchObject({ ok: true })
 })
 
-test('a copy that is discarded forgets the cells, and leaves them to the original', async () => {
+test('a discarded copy forgets its cells and leaves them to the original', async () => {
   await using moved = await openMoved()
   const { at, west, adopt } = moved
   await place(at.outbox.pool, { webhookId: 7, tenant: null, cell: 'west', movingTo: null })

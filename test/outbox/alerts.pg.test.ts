@@ -59,7 +59,7 @@ const kinds = async (at: TestOutbox) =>
     ({ kind, count, endedAt }) => `${kind} ${count}${endedAt ? ' ended' : ''}`,
   )
 
-test('a webhook that fails for a minute is alerted once, and its recovery once', async () => {
+test('a webhook that fails for a minute causes one alert, and its recovery another', async () => {
   await using at = await openTestOutbox()
   const failing = await at.webhook(everyUser)
   const watcher = await at.webhook(['webhook.failing', 'webhook.recovered'])
@@ -94,7 +94,7 @@ test('a webhook that fails for a minute is alerted once, and its recovery once',
   expect((await rowsOf(at, watcher)).map(({ actionType }) => actionType)).toEqual(['recovered'])
 })
 
-test('an intermittent failure is alerted once in a quarter of an hour, and then only if it persists', async () => {
+test('an intermittent failure causes at most one alert in 15 minutes', async () => {
   await using at = await openTestOutbox()
   const webhook = await at.webhook(everyUser)
   await at.append(...Array.from({ length: 9 }, (_, i) => `user ${i} new`))
@@ -113,7 +113,7 @@ test('an intermittent failure is alerted once in a quarter of an hour, and then 
   expect(await sendAll(at)).toEqual(['webhook.failing'])
 })
 
-test('deliveries that die together are one alert with their number, and more within the hour are none', async () => {
+test('dead deliveries cause one alert an hour, with their number', async () => {
   await using at = await openTestOutbox()
   const webhook = await at.webhook(everyUser)
   const watcher = await at.webhook(['delivery.dead'])
@@ -140,7 +140,7 @@ test('deliveries that die together are one alert with their number, and more wit
   expect(await sendAll(at)).toEqual(['delivery.dead'])
 })
 
-test('no alert is about the delivery of an alert, also not over two webhooks that watch each other', async () => {
+test('a failed delivery of an alert causes no alert, even between two webhooks that watch each other', async () => {
   await using at = await openTestOutbox()
   const all: AlertTrigger[] = ['webhook.failing', 'webhook.recovered', 'webhook.disabled', 'delivery.dead']
   const [one, two] = [await at.webhook([...everyUser, ...all]), await at.webhook(all)]
@@ -161,7 +161,7 @@ test('no alert is about the delivery of an alert, also not over two webhooks tha
   expect(await sendAll(at)).toEqual([])
 })
 
-test('a webhook that walhook disables is alerted once; its activation ends the incident', async () => {
+test('a disabled webhook causes one alert; its activation ends the incident', async () => {
   await using at = await openTestOutbox()
   const webhook = await at.webhook(everyUser)
   const watcher = await at.webhook(['webhook.disabled'])
@@ -172,7 +172,7 @@ test('a webhook that walhook disables is alerted once; its activation ends the i
   expect(JSON.parse(alert!.body)).toMatchObject({ action_type: 'disabled', result: { reason: 'gone' } })
 })
 
-test('several processes send an incident once, with its mails', async () => {
+test('several processes send an incident and its mails once', async () => {
   await using at = await openTestOutbox()
   const watcher = await at.webhook(['capture.lost', 'capture.blocked'])
   const happening: IncidentReport = {
@@ -205,7 +205,7 @@ test('looking for mails and addresses takes no lock while none is due', async ()
     expect(statement).toMatch(/^select exists \(select 1 from walhook\.\w+ /)
 })
 
-test('a gap is noted in its own commit, and names what is lost', async () => {
+test('a gap is recorded in the commit that finds it, and its alert names the loss', async () => {
   await using at = await openTestOutbox()
   const watcher = await at.webhook(['capture.lost'])
   const gap = {
@@ -230,7 +230,7 @@ test('a gap is noted in its own commit, and names what is lost', async () => {
   })
 })
 
-test('an alert is where everything is committed: no stream wants it, and none reads past what capture has still to commit', async () => {
+test("an alert's id is below every uncommitted event, so that no stream passes one", async () => {
   await using at = await openTestOutbox()
   await at.webhook([...everyUser, 'capture.blocked', 'capture.lagging'])
   const before = await at.append('user 1 new', 'user 2 new')
@@ -260,7 +260,7 @@ test('without a webhook for the trigger no event is stored, and the mails are st
   expect(await incidentsToSend(at.outbox)).toEqual([])
 })
 
-test('before anything was ever appended, an alert is a day ago', async () => {
+test('in an empty log, an alert gets an id of a day ago', async () => {
   await using at = await openTestOutbox()
   await at.outbox.pool.query('delete from walhook.positions')
   const watcher = await at.webhook(['capture.blocked'])
@@ -270,7 +270,7 @@ test('before anything was ever appended, an alert is a day ago', async () => {
   expect(timeOf(alert!.eventId)).toBeLessThan(Date.now() - 86_000_000)
 })
 
-test('500 webhooks that fail together are alerted once each, and stop the holders three times', async () => {
+test('500 webhooks that fail together cause one alert each, and stop the holders three times', async () => {
   await using at = await openTestOutbox()
   const watcher = await at.webhook(['webhook.failing', 'webhook.recovered'])
   const { rows } = await at.outbox.pool.query(
@@ -304,7 +304,7 @@ test('without a webhook for alerts, mails are sent without stopping the holders'
   expect(await at.count('alert_mails')).toBe(1)
 })
 
-test('an address gets five mails at once, and then one in ten minutes with everything until then', async () => {
+test('an address gets five mails at once, then one summary in ten minutes', async () => {
   await using at = await openTestOutbox()
   const failing = await Promise.all(
     Array.from({ length: 12 }, () =>
@@ -339,7 +339,7 @@ test('an address gets five mails at once, and then one in ten minutes with every
   expect(await at.count('alert_mails', 'sent_at is null')).toBe(0)
 })
 
-test('mails about webhooks of two tenants to one address are two', async () => {
+test('alerts of two tenants to one address are two mails', async () => {
   await using at = await openTestOutbox()
   for (const tenant of ['acme', 'bravo']) {
     const of = await at.webhook(everyUser, true, { tenant, alertTo: ['ops@example.com'] })

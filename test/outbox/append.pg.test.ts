@@ -7,7 +7,7 @@ import { connect } from '../support/connect.ts'
 import { openTestOutbox, slotName } from '../support/open-outbox.ts'
 import { until } from '../support/wait.ts'
 
-test('an append writes its events and the position, and nothing for any webhook', async () => {
+test('an append writes its events and the position, and no rows per webhook', async () => {
   await using at = await openTestOutbox()
   const id = await at.webhook(['user.new'])
   await at.append('user 1 new', 'company 1 new')
@@ -46,7 +46,7 @@ test('an event has the version of the webhooks that was committed when it was ap
   expect(positions).toEqual([{ v: made + 1 }])
 })
 
-test('the position moves with the events, and nothing at all is stored where another process has moved it', async () => {
+test('the position moves with the events, and nothing is stored if another process has moved it', async () => {
   await using at = await openTestOutbox()
   const stale = at.nextAppend('user 1 new')
   await append(at.outbox.pool, stale)
@@ -69,7 +69,7 @@ test('the position moves with the events, and nothing at all is stored where ano
   expect(await at.count('parked_changes')).toBe(0)
 })
 
-test('two appends from one position, at once: one is stored whole, the other not at all', async () => {
+test('of two simultaneous appends from one position, one is stored completely and the other not at all', async () => {
   await using at = await openTestOutbox()
   const one = at.nextAppend('user 1 new')
   const two = { ...at.nextAppend('user 2 new'), expected: one.expected }
@@ -89,7 +89,7 @@ test('parts of one transaction become visible together', async () => {
   expect(await at.count('events')).toBe(2)
 })
 
-test('whoever listens hears of the last event of an append, and of a change of webhooks, and of nothing else', async () => {
+test('listeners are notified of the last event of an append and of changes to webhooks only', async () => {
   await using at = await openTestOutbox()
   await using listener = await connect(at.database.url)
   const heard: string[] = []

@@ -16,7 +16,7 @@ import { allShares, retry, settlementOf } from '../support/sending.ts'
 const pick = async (at: TestOutbox, holderId: number, webhookId: number, limit = 100) =>
   await pickDue(at.outbox, { holderId, webhookId, shares: allShares, limit })
 
-test('a row is behind where something older of its entity waits, and else due at once', async () => {
+test('a row is blocked if an older event of its entity is pending, and otherwise due at once', async () => {
   await using at = await openTestOutbox()
   const webhook = await at.webhook(everyUser)
   const me = await joined(at)
@@ -65,7 +65,7 @@ test('a manual row stays unchanged, and a deleted webhook gets none', async () =
   expect(await at.count('deliveries', `webhook_id = ${gone}`)).toBe(0)
 })
 
-test('who ends the older row waits for a row that is set aside behind it, and makes it due', async () => {
+test('the end of a row waits for a row that is being set aside behind it, and makes that due', async () => {
   await using at = await openTestOutbox()
   const webhook = await at.webhook(everyUser)
   const me = await joined(at)
@@ -82,7 +82,7 @@ test('who ends the older row waits for a row that is set aside behind it, and ma
   expect(await rowsOf(at)).toEqual(['1 update: due'])
 })
 
-test('a row that is set aside waits for who ends the older one, and is due then', async () => {
+test('a row that is being set aside waits for the end of the older one, and is then due', async () => {
   await using at = await openTestOutbox()
   const webhook = await at.webhook(everyUser)
   const me = await joined(at)
@@ -96,7 +96,7 @@ test('a row that is set aside waits for who ends the older one, and is due then'
   expect(await rowsOf(at)).toEqual(['1 update: due'])
 })
 
-test('what is due is taken, the oldest of its entity only, in the shares that the holder serves', async () => {
+test("only the oldest due row of each entity is taken, in the holder's shares", async () => {
   await using at = await openTestOutbox()
   const [webhook, other] = [await at.webhook(everyUser), await at.webhook(everyUser)]
   const me = await joined(at)
@@ -130,7 +130,7 @@ test('what is due is taken, the oldest of its entity only, in the shares that th
   expect((await pick(at, me, webhook)).deliveries).toEqual([])
 })
 
-test('a row is not taken while another one of its entity is in flight, older or newer: it is due afterwards', async () => {
+test('a row is not taken while another one of its entity is in flight, older or newer', async () => {
   await using at = await openTestOutbox()
   const webhook = await at.webhook(everyUser)
   const [me, before] = [await joined(at), await joined(at, 0)]
@@ -144,7 +144,7 @@ test('a row is not taken while another one of its entity is in flight, older or 
   expect((await pick(at, me, webhook)).deliveries.map(({ eventId }) => eventId)).toEqual([older!.eventId])
 })
 
-test('what is done by hand waits for whoever takes rows, and is waited for', async () => {
+test('manual actions and the taking of rows wait for each other', async () => {
   await using at = await openTestOutbox()
   const webhook = await at.webhook(everyUser)
   const me = await joined(at)
@@ -178,7 +178,7 @@ test('what is done by hand waits for whoever takes rows, and is waited for', asy
   await joining
 })
 
-test('blocked entities are found, and so are webhooks without rows', async () => {
+test('blocked entities and webhooks without rows are found', async () => {
   await using at = await openTestOutbox()
   const [webhook, other, quiet] = [
     await at.webhook(everyUser),
@@ -220,7 +220,7 @@ select count(*)::int as count from (
   order by webhook_id, entity_type, entity_id, event_id
 ) oldest where due_at = 'infinity' and taken_by is null and batch_id is null`
 
-test('at random: pending events are sent in order, and no row stays forever', async () => {
+test('under random actions, pending events are sent in order, and no row stays forever', async () => {
   await using at = await openTestOutbox()
   const webhook = await at.webhook(everyUser)
   const me = await joined(at)

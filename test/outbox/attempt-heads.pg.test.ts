@@ -55,7 +55,7 @@ const logOf = (at: TestOutbox, webhookId: number) =>
 const readHeads = async (at: TestOutbox) =>
   (await at.outbox.pool.query('select *, xmin::text from walhook.attempt_heads order by url')).rows
 
-test('what attempts have in common is stored once, and each is shown as it was', async () => {
+test('common headers of attempts are stored once, and each attempt is shown completely', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser)
   const changes: Partial<Attempt>[] = [
@@ -155,7 +155,7 @@ test.each<[string, Partial<Attempt>]>([
       },
     },
   ],
-])('an attempt that differs has a head of its own: %s', async (_, change) => {
+])('an attempt that differs has its own head: %s', async (_, change) => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser)
   const sent = await send(at, webhookId, [{}, change, {}])
@@ -167,7 +167,7 @@ test.each<[string, Partial<Attempt>]>([
 
 const sorted = (of: object) => Object.entries(of).sort(([a], [b]) => (a < b ? -1 : 1))
 
-test('of two answers with the same names each keeps its own values, and so does one with other names', async () => {
+test('responses with equal or different header names keep their own values', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser)
   const answers = [{ date: '1' }, { date: '1' }, { date: '2' }, { date: '2', age: '0' }, { age: '0' }, {}]
@@ -201,7 +201,7 @@ test('a receiver with a different server header in each response has few stored 
   )
 })
 
-test('an attempt of the version before is shown as it was', async () => {
+test('an attempt stored by the previous version is shown unchanged', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser)
   const [eventId] = await at.append('user 1 new')
@@ -219,7 +219,7 @@ test('an attempt of the version before is shown as it was', async () => {
   ])
 })
 
-test('a head is written once a day, and goes with the last attempt that has it', async () => {
+test('a head is written once a day, and deleted with its last attempt', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser)
   await send(at, webhookId, [{}])

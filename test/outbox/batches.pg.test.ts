@@ -98,7 +98,7 @@ function answered(shipment: Shipment, status: number) {
   return { ...usual, shipment, attempt }
 }
 
-test('events wait for company until the batch is full or one has waited long enough; none is formed meanwhile', async () => {
+test('a batch is formed when it is full or its oldest event has waited long enough', async () => {
   await using at = await openTestOutbox()
   const batch = { maxEvents: 3, maxWaitMs: 60_000 }
   const webhookId = await open(at, batch)
@@ -124,7 +124,7 @@ test('events wait for company until the batch is full or one has waited long eno
   expect(late.map(shown)).toEqual(['3 new'])
 })
 
-test('an entity is in one batch at a time, in its order, and what does not fit waits', async () => {
+test('an entity is in one batch at a time, in order, and the rest stays pending', async () => {
   await using at = await openTestOutbox()
   const batch = { maxEvents: 2, maxWaitMs: 0 }
   const webhookId = await open(at, batch)
@@ -139,7 +139,7 @@ test('an entity is in one batch at a time, in its order, and what does not fit w
   expect(await at.queue()).toEqual([])
 })
 
-test('a refused batch is tried again whole under the same id, then in halves under ids of their own, until the bad one is alone', async () => {
+test('a refused batch is retried whole under the same id, then in halves with their own ids, until the bad event is isolated', async () => {
   await using at = await openTestOutbox()
   const batch = { maxEvents: 8, maxWaitMs: 0 }
   const webhookId = await open(at, batch)
@@ -173,7 +173,7 @@ test('a refused batch is tried again whole under the same id, then in halves und
   }
 })
 
-test('the log shows the body as it was sent, and finds the request by each of its events', async () => {
+test("the log shows a batch's body as sent, and finds the request by each of its events", async () => {
   await using at = await openTestOutbox()
   const batch = { maxEvents: 2, maxWaitMs: 0 }
   const webhookId = await open(at, batch)
@@ -190,7 +190,7 @@ test('the log shows the body as it was sent, and finds the request by each of it
   expect(await about(shipments[0]!.deliveries[0].eventId - 1n)).toBe(0)
 })
 
-test('a batch that was in flight when its process died is sent again as it was by who takes over, and nothing newer before it', async () => {
+test('after a takeover, a batch in flight is resent unchanged before anything newer', async () => {
   await using at = await openTestOutbox()
   const batch = { maxEvents: 4, maxWaitMs: 0 }
   const webhookId = await open(at, batch)
@@ -219,7 +219,7 @@ test('a batch that was in flight when its process died is sent again as it was b
   })
 })
 
-test('an update that is sent as new in a batch is sent so again, whoever sends it', async () => {
+test('an update sent as new in a batch is retried as new by any process', async () => {
   await using at = await openTestOutbox()
   const batch = { maxEvents: 4, maxWaitMs: 0 }
   const webhookId = await open(at, batch, 'latest')
@@ -231,7 +231,7 @@ test('an update that is sent as new in a batch is sent so again, whoever sends i
   expect(messageOf(again)).toEqual(messageOf(first))
 })
 
-test('an event that is asked for by hand goes before the batch that its entity is in', async () => {
+test('a manual event is sent before the batch of its entity', async () => {
   await using at = await openTestOutbox()
   const batch = { maxEvents: 2, maxWaitMs: 0 }
   const webhookId = await open(at, batch)
@@ -253,7 +253,7 @@ test('an event that is asked for by hand goes before the batch that its entity i
   expect(seen).toEqual(['1 new', '1 update, 2 new'])
 })
 
-test('a row that an early retry makes due while it is put into a batch is in it, and one that is cancelled is not', async () => {
+test('while a batch is formed, a row made due by an early retry is included, and a cancelled one is not', async () => {
   await using at = await openTestOutbox()
   const batch = { maxEvents: 5, maxWaitMs: 0 }
   const webhookId = await open(at, batch)
@@ -274,7 +274,7 @@ test('a row that an early retry makes due while it is put into a batch is in it,
 })
 
 test.each<Mode>(['every', 'latest'])(
-  'with mode %s, under appends, refusals, deaths and two who send, beside a webhook without batches, each receiver gets everything in order',
+  'with mode %s, under appends, refusals, deaths and two senders, each receiver gets everything in order',
   async mode => {
     await using at = await openTestOutbox()
     const batch = { maxEvents: 5, maxWaitMs: 0 }
@@ -362,7 +362,7 @@ async function refuseTwice(at: At, webhookId: number, batch: Batching) {
   }
 }
 
-test('a receiver that comes back with many divided batches waiting gets no more requests at once than there is room for', async () => {
+test('a receiver that returns with many divided batches gets no more requests than its capacity', async () => {
   await using at = await openTestOutbox()
   const batch = { maxEvents: 8, maxWaitMs: 0 }
   const webhookId = await open(at, batch)
@@ -380,7 +380,7 @@ test('a receiver that comes back with many divided batches waiting gets no more 
   expect(sent.map(({ deliveries }) => deliveries.length)).toEqual(Array(16).fill(4))
 })
 
-test('a batch that waits for its retry is not sent earlier because something else of its entities is done', async () => {
+test('a batch is retried at its time, even if other work of its entities ends earlier', async () => {
   await using at = await openTestOutbox()
   const batch = { maxEvents: 2, maxWaitMs: 0 }
   const webhookId = await open(at, batch)
@@ -401,7 +401,7 @@ test('a batch that waits for its retry is not sent earlier because something els
   expect((await take(at, webhookId, batch)).shipments.map(shown)).toEqual(['1 update, 2 update'])
 })
 
-test('a batch with an event requested by hand is sent at once, whichever event it is', async () => {
+test('a batch with a manual event is sent at once', async () => {
   await using at = await openTestOutbox()
   const batch = { maxEvents: 2, maxWaitMs: 0 }
   const webhookId = await open(at, batch)
@@ -427,7 +427,7 @@ test('one claim reads a bounded number of bytes, however large the events are', 
   expect(checkAgainInMs).toBe(0)
 })
 
-test('what is left of a batch after a cancellation is another message', async () => {
+test('after a cancellation, the rest of a batch is a new message', async () => {
   await using at = await openTestOutbox()
   const batch = { maxEvents: 3, maxWaitMs: 0 }
   const webhookId = await open(at, batch)
@@ -443,7 +443,7 @@ test('what is left of a batch after a cancellation is another message', async ()
   expect(messageOf(rest).messageId).not.toBe(messageOf(first).messageId)
 })
 
-test('a webhook switched to single events while a batch waits sends each by itself, and back again the rest as a batch', async () => {
+test('after batching is turned off, pending batches are sent as single events, and as batches again once it is on', async () => {
   await using at = await openTestOutbox()
   const batch = { maxEvents: 3, maxWaitMs: 0 }
   const webhookId = await open(at, batch)
@@ -462,7 +462,7 @@ test('a webhook switched to single events while a batch waits sends each by itse
   for (const shipment of rest) expect(messageOf(shipment).messageId).not.toBe(messageOf(whole).messageId)
 })
 
-test('both modes together: what failed alone gives way to what is newer, what failed in company is sent again as it was', async () => {
+test('with both modes, a failed single event is superseded by newer ones; a failed batch is resent unchanged', async () => {
   await using at = await openTestOutbox()
   const batch = { maxEvents: 3, maxWaitMs: 0 }
   const webhookId = await open(at, batch, 'latest')
@@ -497,7 +497,7 @@ const switchOff = (at: At, webhookId: number) =>
     await dissolveBatches(client, [webhookId])
   })
 
-test('a batch that is settled beside another webhook leaves that one its own events of the same entity', async () => {
+test("settling a batch does not affect another webhook's events of the same entity", async () => {
   await using at = await openTestOutbox()
   const batch = { maxEvents: 10, maxWaitMs: 0 }
   const [inBatches, one] = [await open(at, batch), await at.webhook(everyUser)]
@@ -509,7 +509,7 @@ test('a batch that is settled beside another webhook leaves that one its own eve
   expect(await at.queue()).toEqual([`${one} user 1: update`])
 })
 
-test('where batches are switched off while a refused one waits, each of its entities is due when the batch was', async () => {
+test('if batching is turned off while a refused batch waits, its entities are due when the batch was', async () => {
   await using at = await openTestOutbox()
   const batch = { maxEvents: 4, maxWaitMs: 0 }
   const webhookId = await open(at, batch)
@@ -521,7 +521,7 @@ test('where batches are switched off while a refused one waits, each of its enti
   expect(await at.count('batches')).toBe(0)
 })
 
-test('the same where the batch was in flight when batches were switched off', async () => {
+test('if batching is turned off while a batch is in flight, its entities are due when the batch was', async () => {
   await using at = await openTestOutbox()
   const batch = { maxEvents: 3, maxWaitMs: 0 }
   const webhookId = await open(at, batch)
@@ -533,7 +533,7 @@ test('the same where the batch was in flight when batches were switched off', as
   expect((await pickOne(at, webhookId)).map(shown).sort()).toEqual(['1 new', '2 new', '3 new'])
 })
 
-test('a claim returns when the next batch is due, also while other events are sent or wait for their batch', async () => {
+test('a claim returns the time of the next due batch, also while other events are in flight', async () => {
   await using at = await openTestOutbox()
   const batch = { maxEvents: 3, maxWaitMs: 0 }
   const webhookId = await open(at, batch)
@@ -554,7 +554,7 @@ test('a claim returns when the next batch is due, also while other events are se
   expect(company.checkAgainInMs).toBeLessThanOrEqual(30_000)
 })
 
-test('what a claim puts behind a batch that is settled at the same moment is due afterwards', async () => {
+test('an event that a claim queues behind a batch is due once that batch is settled', async () => {
   await using at = await openTestOutbox()
   const batch = { maxEvents: 2, maxWaitMs: 0 }
   const webhookId = await open(at, batch)

@@ -6,7 +6,7 @@ import { createTestDatabase } from '../support/database.ts'
 const texts = ['', 'a', '"q" {x,y} \\ NULL', 'Zoë 🎟', 'x'.repeat(100_000), 'line\nbreak\ttab']
 const bigints = [0n, 1n, -1n, 2n ** 63n - 1n, -(2n ** 63n)]
 
-test('Postgres reads from the binary arrays what went in', async () => {
+test('Postgres reads the binary arrays correctly', async () => {
   await using database = await createTestDatabase()
   await using psql = await connect(database.url)
   const read = async <T>(type: string, array: BinaryArray<T>, items: readonly T[]) => {
@@ -53,7 +53,7 @@ test('Postgres reads from the binary arrays what went in', async () => {
   expect(await read('text', openArray('text'), [])).toEqual([])
 })
 
-test('an array that is cleared holds nothing of what it held before', async () => {
+test('a cleared array has no earlier values', async () => {
   await using database = await createTestDatabase()
   await using psql = await connect(database.url)
   const array = openArray('text')

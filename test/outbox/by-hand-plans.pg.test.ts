@@ -62,35 +62,32 @@ async function cancelBoth(outbox: Outbox, waiting: Parameters<typeof cancelRows>
   await transaction(outbox.pool, client => skipWaiting(client, waiting))
 }
 
-test.each(Object.keys(ages))(
-  'what is done by hand reads little of a long queue, with statistics: %s',
-  async age => {
-    await using at = await openTestOutbox()
-    const webhookId = await at.webhook(['user.new'])
-    await holderOf(at)
-    for (const table of ['deliveries', 'streams'])
-      await at.outbox.pool.query(`alter table walhook.${table} set (autovacuum_enabled = off)`)
-    await ages[age]!(at, webhookId)
-    const rows = await setAsideMany(at, webhookId, waiting, { fromEntity: 10_000 })
-    const log = await leaveBehind(at, webhookId, waiting, { fromEntity: 100_000 })
-    if (age === 'of today') await at.outbox.pool.query('analyze')
-    const counted = countRows(at.outbox)
-    for (const [name, act] of Object.entries(acts))
-      for (const [first, fromEntity] of [
-        [rows.first, 10_000],
-        [log.first, 100_000],
-      ] as const) {
-        counted.rows.clear()
-        const entityId = String(fromEntity + 500)
-        await act({ outbox: counted.outbox, webhookId, id: first + 500n, entityId })
-        const [worst, max] = [...counted.rows].sort(([, a], [, b]) => b - a)[0]!
-        expect(max, `${name}: ${worst}`).toBeLessThan(8_000)
-      }
-  },
-)
+test.each(Object.keys(ages))('manual actions read little of a long queue, with statistics: %s', async age => {
+  await using at = await openTestOutbox()
+  const webhookId = await at.webhook(['user.new'])
+  await holderOf(at)
+  for (const table of ['deliveries', 'streams'])
+    await at.outbox.pool.query(`alter table walhook.${table} set (autovacuum_enabled = off)`)
+  await ages[age]!(at, webhookId)
+  const rows = await setAsideMany(at, webhookId, waiting, { fromEntity: 10_000 })
+  const log = await leaveBehind(at, webhookId, waiting, { fromEntity: 100_000 })
+  if (age === 'of today') await at.outbox.pool.query('analyze')
+  const counted = countRows(at.outbox)
+  for (const [name, act] of Object.entries(acts))
+    for (const [first, fromEntity] of [
+      [rows.first, 10_000],
+      [log.first, 100_000],
+    ] as const) {
+      counted.rows.clear()
+      const entityId = String(fromEntity + 500)
+      await act({ outbox: counted.outbox, webhookId, id: first + 500n, entityId })
+      const [worst, max] = [...counted.rows].sort(([, a], [, b]) => b - a)[0]!
+      expect(max, `${name}: ${worst}`).toBeLessThan(8_000)
+    }
+})
 
 test.each(Object.keys(ages))(
-  'what is superseded is looked for without reading the queue, with statistics: %s',
+  'superseded events are found without reading the queue, with statistics: %s',
   async age => {
     await using at = await openTestOutbox()
     const webhookId = await at.webhook(['user.new'], true, { mode: 'latest' })
@@ -115,7 +112,7 @@ test.each(Object.keys(ages))(
 )
 
 test.each(Object.keys(ages))(
-  'what a replay would send is counted at the ends of its range, with statistics: %s',
+  'the size of a replay is estimated from the ends of its range, with statistics: %s',
   async age => {
     await using at = await openTestOutbox()
     const webhookId = await at.webhook(['user.new'])

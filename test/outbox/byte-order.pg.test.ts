@@ -38,7 +38,7 @@ async function sortsAsEnglish({ outbox }: TestOutbox): Promise<boolean> {
 const notEnglish =
   'text is sorted by its bytes in this database: the server has no ICU, or is older than PostgreSQL 15'
 
-test('pages in the order of entities hold each entity once, whatever the order of the database is', async context => {
+test('pages ordered by entity contain each entity once under every collation', async context => {
   for (const pageSize of [1, 2, 5]) {
     await using at = await openTestOutbox()
     if (!(await sortsAsEnglish(at))) context.skip(notEnglish)

@@ -31,7 +31,7 @@ async function cancel(at: TestOutbox, waiting: Waiting, limit = 1_000): Promise<
 const places = ['as rows', 'in the log'] as const
 
 test.each(places)(
-  'what waits for a webhook %s is cancelled, in pages of any size, and for no other webhook',
+  'the pending events of a webhook %s are cancelled, in pages of any size, and no others',
   async where => {
     for (const limit of [1, 2, 3, 7, 100]) {
       await using at = await openTestOutbox()
@@ -53,7 +53,7 @@ test.each(places)(
   },
 )
 
-test('for one entity, for one event; blocked events continue, and others keep waiting', async () => {
+test('one entity or one event is cancelled; blocked events continue', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser)
   await at.append('user 1 new', 'user 2 new')
@@ -81,7 +81,7 @@ test('for one entity, for one event; blocked events continue, and others keep wa
   expect(await at.queue()).toEqual([`${webhookId} user 1: new, delete`])
 })
 
-test('what comes after the call is not meant', async () => {
+test('events after the call are not cancelled', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser)
   await at.append('user 1 new')
@@ -91,7 +91,7 @@ test('what comes after the call is not meant', async () => {
   expect(await at.queue()).toEqual([`${webhookId} user 1: update`, `${webhookId} user 2: new`])
 })
 
-test('what is in flight is not touched, also where an older one was asked for meanwhile', async () => {
+test('an event in flight is not cancelled, also if an older one was requested meanwhile', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser)
   await at.append('user 1 new')
@@ -110,7 +110,7 @@ test('what is in flight is not touched, also where an older one was asked for me
   expect(await at.count('ended_deliveries', `event_id = ${delivery!.eventId}`)).toBe(0)
 })
 
-test('an append and a cancellation wait for nothing of each other', async () => {
+test('an append and a cancellation do not wait for each other', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser)
   await at.append('user 1 new')
@@ -144,7 +144,7 @@ test('in the log, one entity or one event is cancelled, and the others continue'
   expect(await claim(at, webhookId)).toMatchObject([{ eventId: update, isManual: true }])
 })
 
-test('holders learn of skipped events: the version of the webhooks rises', async () => {
+test('a cancellation raises the version of the webhooks, so that holders notice', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser)
   await at.append('user 1 new')
@@ -181,7 +181,7 @@ test('whether an event that may be in flight without a row was cancelled is unkn
   })
 })
 
-test('under appends, claims, settlements and cancellations at random, each event is either sent or cancelled', async () => {
+test('under random appends, claims, settlements and cancellations, each event is either sent or cancelled', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser)
   let isAppending = true
@@ -216,7 +216,7 @@ test('under appends, claims, settlements and cancellations at random, each event
     )
 })
 
-test('what was about to be set aside when it was cancelled, or forgotten, is not, and what is behind it is due', async () => {
+test('an event cancelled or forgotten while it is being set aside is dropped, and blocked ones are due', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser)
   const holderId = await holderOf(at)

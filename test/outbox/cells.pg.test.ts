@@ -43,7 +43,7 @@ function openCells() {
   return Object.assign(cells, { [Symbol.asyncDispose]: close })
 }
 
-test('a schema of any name gets the same tables as the main one, and nothing of the main one', async () => {
+test('a schema with any name gets the same tables as the main one, and refers to nothing in it', async () => {
   const outbox = open({ url: at.database.url, schema: 'walhook_a' })
   expect(await migrate(outbox)).toMatchObject({ ok: true })
   const { rows } = await outbox.pool.query(`
@@ -60,7 +60,7 @@ test('a schema of any name gets the same tables as the main one, and nothing of 
   expect(bodies).toEqual([])
 })
 
-test('a cell in another database is found by its webhooks, one that does not respond has a reason, and neither hides main', async () => {
+test('cells in other databases are found by their webhooks, and an unreachable one has a reason', async () => {
   const other = await createTestDatabase({ hasOutbox: true })
   await using cells = openCells()
   await insertCell(at.outbox.pool, { name: 'b', schema: 'walhook', url: sealed('b', other.url) })
@@ -102,7 +102,7 @@ const nowMs = Date.now()
 const prepare = (cell: Outbox, number: number, placing: 'plain' | 'citus' = 'plain', main = at.outbox) =>
   prepareCell(main, cell, { number, name: `c${number}` }, { placing, nowMs })
 
-test('a cell is prepared once, its ids have a range of their own, and it is no other outbox', async () => {
+test('a cell is prepared once, has its own id range, and cannot be an existing outbox', async () => {
   await at.append('user 1 new')
   const cell = open({ url: at.database.url, schema: 'walhook_c' })
   expect(await prepare(cell, 3)).toMatchObject({ ok: true })

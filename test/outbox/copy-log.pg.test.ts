@@ -59,7 +59,7 @@ test('the whole log is copied with its ids and values, and copying resumes where
   expect((await readToCopy(at.outbox, position, all)).events).toEqual([])
 })
 
-test('what is for one webhook goes to its cell only, alerts to none, and the position passes both', async () => {
+test('an event for one webhook is copied to its cell only, an alert to none, and the position passes both', async () => {
   await using at = await openTestOutbox()
   await using cell = await addTestCell(at, 'a')
   const stale = await readCellPosition(cell.outbox)
@@ -73,7 +73,7 @@ test('what is for one webhook goes to its cell only, alerts to none, and the pos
   expect((await logOf(cell.outbox)).map(({ only_webhook_id }) => only_webhook_id)).toEqual([7, 7])
 })
 
-test('of two copiers one stores a page, and a page that waited for a new webhook is not stored', async () => {
+test('of two copiers one stores a page, and a page from before a new webhook is not stored', async () => {
   await using at = await openTestOutbox()
   await using cell = await addTestCell(at, 'a')
   await at.append('user 1 new')
@@ -84,7 +84,7 @@ test('of two copiers one stores a page, and a page that waited for a new webhook
   expect(await logOf(cell.outbox)).toHaveLength(1)
 })
 
-test('copiers that are killed again and again copy every event once, in order', {
+test('copiers that are killed repeatedly copy every event once, in order', {
   timeout: 120_000,
 }, async () => {
   await using at = await openTestOutbox()
@@ -108,7 +108,7 @@ test('copiers that are killed again and again copy every event once, in order', 
   expect(await ids(cell.outbox)).toEqual(await ids(at.outbox))
 })
 
-test('one of two copiers follows the other, and takes over when that one is gone', async () => {
+test('a second copier stands by, and takes over when the first is gone', async () => {
   await using at = await openTestOutbox()
   await using cell = await addTestCell(at, 'a')
   const idsIn = async (outbox: Outbox) => (await logOf(outbox)).map(({ id }) => id)
@@ -142,7 +142,7 @@ test('one of two copiers follows the other, and takes over when that one is gone
   }
 })
 
-test('main keeps the days that a cell lacks, and drops them once it has noted its copy', async () => {
+test('main keeps the days that a cell lacks, and drops them once the copy is recorded', async () => {
   await using at = await openTestOutbox()
   await using cell = await addTestCell(at, 'a')
   const [, last] = await at.append('user 1 new', 'user 2 new')

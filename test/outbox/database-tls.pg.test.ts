@@ -213,7 +213,7 @@ test('a client certificate logs in', async () => {
 })
 
 test.each(['password', 'trust'])(
-  'with channel_binding=require, a server that asks for %s gets nothing',
+  'with channel_binding=require, a server that requests %s is refused',
   async method => {
     await reload([`hostssl all all all ${method}`])
     const url = urlWith('sslmode=require&channel_binding=require')
@@ -226,7 +226,7 @@ test.each(['password', 'trust'])(
   },
 )
 
-test('walhook captures over TLS, and says what to change where it cannot', async () => {
+test('walhook captures over TLS, or reports the fix', async () => {
   await using psql = await connect(server.url)
   await psql.query(`create table users (id integer primary key); create table companies (id integer primary key);
     create publication walhook for table users, companies with (publish_via_partition_root = true)`)

@@ -69,7 +69,7 @@ test.each(others)(
   },
 )
 
-test('what is held of a webhook that is deleted is logged, and leaves nothing', async () => {
+test('requests in flight of a deleted webhook are logged, and leave no rows', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser)
   await at.append('user 1 new', 'user 2 new', 'user 3 new')
@@ -83,7 +83,7 @@ test('what is held of a webhook that is deleted is logged, and leaves nothing', 
   expect(await at.count('attempts')).toBe(3)
 })
 
-test('only rows of deleted webhooks are leftovers, in pages of any size', async () => {
+test('only rows of deleted webhooks are cleaned up, in pages of any size', async () => {
   await using at = await openTestOutbox()
   const [gone, stays] = [await at.webhook(everyUser), await at.webhook(everyUser)]
   await at.append(...Array.from({ length: 30 }, (_, i) => `user ${i} new`))

@@ -16,7 +16,7 @@ async function changedSince(at: TestOutbox, sinceVersion: number, ids: number[])
   return { changed: webhooks.map(({ id }) => id), gone }
 }
 
-test('a webhook as delivery needs it', async () => {
+test("delivery reads a webhook's settings", async () => {
   await using at = await openTestOutbox()
   const id = await at.webhook(['user.new', 'user.update'], true, {
     mode: 'latest',
@@ -83,7 +83,7 @@ const matters: [string, string][] = [
   ['previous_secret', `'v1:p', previous_secret_expires_at = now()`],
 ]
 
-test('each change that matters to delivery is a version of its webhook, and no other change is', async () => {
+test('exactly the changes that matter to delivery create a version of the webhook', async () => {
   await using at = await openTestOutbox()
   const [one, two] = [await at.webhook(['user.new']), await at.webhook(['user.new'])]
   for (const [column, value] of matters) {
@@ -128,7 +128,7 @@ test('each change that matters to delivery is a version of its webhook, and no o
   )
 })
 
-test('whoever knows the webhooks of a version hears of those that came and of those that went, also at once', async () => {
+test('a reader of an older version gets the added and removed webhooks', async () => {
   await using at = await openTestOutbox()
   const [one, two] = [await at.webhook(['user.new']), await at.webhook(['user.new'])]
   const before = await versionOf(at)
@@ -140,7 +140,7 @@ test('whoever knows the webhooks of a version hears of those that came and of th
   expect(await versionOf(at)).toBe(before + 2)
 })
 
-test('a transaction has one version, and of a webhook one state, however often it changes it', async () => {
+test('a transaction creates one version and one state per webhook, after any number of changes', async () => {
   await using at = await openTestOutbox()
   const id = await at.webhook(['user.new'])
   const before = await versionOf(at)
@@ -162,7 +162,7 @@ test('a transaction has one version, and of a webhook one state, however often i
   ])
 })
 
-test('states go back as far as an event that is not settled may have been appended under them', async () => {
+test('states are read back to the oldest unsettled event', async () => {
   await using at = await openTestOutbox()
   const id = await at.webhook(['user.new'])
   const versions = async () =>
@@ -193,7 +193,7 @@ test('states go back as far as an event that is not settled may have been append
   expect(await versions()).toEqual([3, 4])
 })
 
-test('a cancelled range is a change of its webhook, until its position has passed it', async () => {
+test("a cancelled range belongs to its webhook's state until the position has passed it", async () => {
   await using at = await openTestOutbox()
   const id = await at.webhook(['user.new'])
   const [first, second] = await at.append('user 1 new', 'user 2 new')

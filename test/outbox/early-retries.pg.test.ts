@@ -18,7 +18,7 @@ async function due(at: At): Promise<string> {
 const change = (at: At, entityId: string, set: string) =>
   at.outbox.pool.query(`update walhook.deliveries set ${set} where entity_id = $1`, [entityId])
 
-test('what waits for one of its first retries is due at once, and nothing else', async () => {
+test('an early retry makes the first retries due at once, and no others', async () => {
   await using at = await openTestOutbox()
   const [webhook, other] = [await at.webhook(everyUser), await at.webhook(everyUser)]
   await at.append(...[1, 2, 3, 4, 5, 6, 7].map(id => `user ${id} new`))
@@ -40,7 +40,7 @@ test('what waits for one of its first retries is due at once, and nothing else',
   expect(await bringForward(at.outbox, other, { count: 0, longestMs: 0 })).toBe(0)
 })
 
-test('what a receiver asked to wait for waits', async () => {
+test('an early retry respects Retry-After', async () => {
   await using at = await openTestOutbox()
   const webhook = await at.webhook(everyUser)
   await at.append('user 1 new', 'user 2 new', 'user 3 new')
@@ -65,7 +65,7 @@ test('what a receiver asked to wait for waits', async () => {
   expect(await due(at)).toBe('2 3')
 })
 
-test('a batch is due with all that is in it', async () => {
+test('an early retry makes a whole batch due', async () => {
   await using at = await openTestOutbox()
   const webhook = await at.webhook(everyUser)
   await at.append('user 1 new', 'user 2 new', 'user 3 new')
@@ -82,7 +82,7 @@ test('a batch is due with all that is in it', async () => {
   expect(await at.count('batches', 'due_at <= now()')).toBe(1)
 })
 
-test('while requests of a dead holder may be in flight, nothing is due earlier', async () => {
+test('an early retry waits while requests of a dead holder may be in flight', async () => {
   await using at = await openTestOutbox()
   const webhook = await at.webhook(everyUser)
   await at.append('user 1 new', 'user 2 new')
@@ -95,7 +95,7 @@ test('while requests of a dead holder may be in flight, nothing is due earlier',
   expect(await due(at)).toBe('2')
 })
 
-test('however many there are, all are found', async () => {
+test('early retries cover any number of rows', async () => {
   await using at = await openTestOutbox()
   const webhook = await at.webhook(everyUser)
   await at.fill(2_500)

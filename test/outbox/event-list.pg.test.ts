@@ -25,7 +25,7 @@ async function all(at: Pick<TestOutbox, 'outbox'>, filter: EventFilter, asked: A
   }
 }
 
-test('events are found by type, entity, action and time, in pages that hold each of them once', async () => {
+test('events are found by type, entity, action and time, once each over all pages', async () => {
   await using at = await openTestOutbox()
   const ids = await at.append('user 1 new', 'user 2 new', 'company 1 new', 'user 1 update', 'user 2 delete')
   const found = async (filter: EventFilter) => (await all(at, filter, { limit: 2 })).found
@@ -98,7 +98,7 @@ test('events are found by the state in which a webhook has them', async () => {
   expect((await list(at, { state: 'pending' })).items[0]!.counts).toMatchObject({ pending: 1, delivered: 0 })
 })
 
-test('a dead letter, a retry and what waits as a row are found at once, however many events came since', async () => {
+test('dead letters, retries and pending rows are found at once, after any number of newer events', async () => {
   await using at = await openTestOutbox()
   const [id, other] = [await at.webhook(['user.new']), await at.webhook(['user.new', 'user.update'])]
   await at.append('user 1 new')
@@ -153,7 +153,7 @@ test('the rows that a page scans do not grow with the log, for any filter and an
   }
 })
 
-test('a tenant finds its own events, as what they are to it and by its own webhooks alone', async () => {
+test('a tenant finds only its own events, with the action it gets and the states of its own webhooks', async () => {
   await using at = await openTestOutbox()
   const ours = await at.webhook(['user.new', 'user.update', 'user.delete'], true, { tenant: 'acme' })
   const theirs = await at.webhook(['user.new', 'user.update', 'user.delete'], true, { tenant: 'bravo' })

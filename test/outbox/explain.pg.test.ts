@@ -151,7 +151,7 @@ test('an event pending in the log: what blocks it, whether it may be in flight, 
   expect(await said(second!)).toMatchObject({ state: 'due', until: expect.any(Date) })
 })
 
-test('behind which row it waits, and how that changes', async () => {
+test('a blocked event names the row that blocks it, and that changes with the queue', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser)
   const said = async (eventId: bigint) => (await sayings(at, eventId))[webhookId]!
@@ -185,7 +185,7 @@ test('behind which row it waits, and how that changes', async () => {
   expect(await said(second!)).toMatchObject({ state: 'delivered' })
 })
 
-test('what a process that died has taken is on its way until nothing of it can be, and then due', async () => {
+test('rows of a dead process are in flight until no request can be, and then due', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser)
   const [eventId] = await at.append('user 1 new')
@@ -195,7 +195,7 @@ test('what a process that died has taken is on its way until nothing of it can b
   expect(await states(at, eventId!)).toEqual({ [webhookId]: 'due' })
 })
 
-test('updates of none of the wanted fields', async () => {
+test('an update without wanted fields is explained as unwanted', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser)
   await updateWebhook(at.outbox, webhookId, { updateFields: ['user.email'] })
@@ -205,14 +205,14 @@ test('updates of none of the wanted fields', async () => {
   expect(await states(at, eventId!)).toEqual({ [webhookId]: 'no_wanted_field' })
 })
 
-test('an event for one webhook is none of the others', async () => {
+test('an event for one webhook is explained for that webhook only', async () => {
   await using at = await openTestOutbox()
   const [one, other] = [await at.webhook(everyUser), await at.webhook(everyUser)]
   const { first } = await at.fill(1, { onlyWebhookId: one })
   expect(await states(at, first)).toEqual({ [one]: 'due', [other]: 'for_another' })
 })
 
-test('an event from before versions is explained by when it came', async () => {
+test('an event from before versions is explained by its time', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser, false)
   const [eventId] = await at.append('user 1 new')
@@ -237,7 +237,7 @@ test("an entity's events come newest first, in pages", async () => {
   expect((await page(newest[1]!.id, null)).map(({ entityType }) => entityType)).toEqual(['company', 'user'])
 })
 
-test('the history of a webhook holds each change of what decides, and nothing else; it goes with the webhook', async () => {
+test("a webhook's history has exactly its relevant changes, and is deleted with it", async () => {
   await using at = await openTestOutbox()
   const id = await at.webhook(everyUser)
   await updateWebhook(at.outbox, id, { name: 'ERP', url: 'https://erp.example.com/' })
@@ -257,7 +257,7 @@ test('the history of a webhook holds each change of what decides, and nothing el
   expect(await at.count('webhook_states')).toBe(0)
 })
 
-test('all of a batch is in flight together', async () => {
+test('all events of a batch are in flight together', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser, true, { batch: { maxEvents: 10, maxWaitMs: 0 } })
   const ids = [...(await at.append('user 1 new')), ...(await at.append('user 1 update'))]
@@ -278,7 +278,7 @@ test('all of a batch is in flight together', async () => {
   })
 })
 
-test('what the filter of that time excluded', async () => {
+test('an event excluded by an earlier filter is explained by that filter', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser, true, { filter: { 'user.company_id': 5 } })
   const [eventId] = await at.append('user 1 update')

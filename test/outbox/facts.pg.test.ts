@@ -20,7 +20,7 @@ async function appendWith(at: TestOutbox, events: readonly [string, Partial<Even
   })
 }
 
-test('the body of who asks for it carries the values before and what was left out, that of others does not', async () => {
+test('bodies have previous values and omitted fields only for webhooks that ask for them', async () => {
   await using at = await openTestOutbox()
   const plain = await at.webhook(['user.update', 'user.new', 'user.delete'])
   const wide = await at.webhook(['user.update', 'user.new', 'user.delete'])
@@ -52,7 +52,7 @@ test('the body of who asks for it carries the values before and what was left ou
   ])
 })
 
-test('a retry sends the same bytes, and the log shows them, whatever the webhook asks for by then', async () => {
+test("a retry sends and logs the same bytes, although the webhook's settings changed", async () => {
   await using at = await openTestOutbox()
   const id = await at.webhook(['user.update'])
   await updateWebhook(at.outbox, id, { previous: true })
@@ -77,7 +77,7 @@ test('a retry sends the same bytes, and the log shows them, whatever the webhook
   expect(log[0]?.facts).toEqual({ previous: '{"name":"b"}', changed: ['name'], omitted: ['bio'] })
 })
 
-test('a webhook may want only the updates that change certain fields', async () => {
+test('update_fields limits updates to those that change certain fields', async () => {
   await using at = await openTestOutbox()
   const triggers = ['user.new', 'user.update', 'user.delete', 'company.update']
   const every = await at.webhook(triggers)
@@ -102,7 +102,7 @@ test('a webhook may want only the updates that change certain fields', async () 
   expect(await sent(some)).toEqual([2, 4, 5, 6, 7, 8, 9])
 })
 
-test('the database refuses fields that name nothing', async () => {
+test('the database refuses empty field names', async () => {
   await using at = await openTestOutbox()
   const id = await at.webhook(['user.update'])
   await expect(updateWebhook(at.outbox, id, { updateFields: [] })).rejects.toThrow(/update_fields/)

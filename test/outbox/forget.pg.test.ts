@@ -36,7 +36,7 @@ const forget = (entity_id: string, token?: string | null) =>
   at.call('POST', '/api/forget', { entity_type: 'user', entity_id }, token)
 const answering = (body: string) => ({ status: 200, headers: { echo: body }, body, truncated: false })
 
-test('of a person that is forgotten nothing is left in any table, and others keep all of theirs', async () => {
+test('forgetting an entity removes it from every table, and keeps all others', async () => {
   const [id, waitingId] = [
     await at.webhook(['user.new', 'user.update']),
     await at.webhook(['user.new', 'user.update']),
@@ -99,7 +99,7 @@ test('of a person that is forgotten nothing is left in any table, and others kee
   expect((await claim(at, id)).map(({ entityId }) => entityId)).toContain(person)
 })
 
-test('a request in flight while a person is forgotten does not write their data back', async () => {
+test("a request in flight does not write a forgotten entity's data back", async () => {
   const id = await at.webhook(['user.new'])
   const [person, other] = [newPerson(), newPerson()]
   await at.append(`user ${person} new`, `user ${other} new`)
@@ -147,7 +147,7 @@ test('events of a forgotten person in the log, blocked or cancelled, are removed
   ])
 })
 
-test('what waited behind what is forgotten, and is newer, is due', async () => {
+test('newer events behind a forgotten one are due', async () => {
   const id = await at.webhook(['user.new', 'user.update'])
   const person = newPerson()
   const [first] = await at.append(`user ${person} new`)
@@ -157,7 +157,7 @@ test('what waited behind what is forgotten, and is newer, is due', async () => {
   expect((await claim(at, id)).map(({ eventId }) => eventId)).toEqual([newer])
 })
 
-test('a batch keeps the events of others, also one in flight', async () => {
+test('a batch keeps the events of other entities, also in flight', async () => {
   const id = await at.webhook(['user.new'])
   const [person, other] = [newPerson(), newPerson()]
   const ids: bigint[] = []
@@ -198,7 +198,7 @@ test('a batch keeps the events of others, also one in flight', async () => {
   expect(json.data[1].response.body).toBe('')
 })
 
-test('an answer that is kept for a repetition is withdrawn where it holds the person, and others stay', async () => {
+test('a stored response that contains a forgotten entity is removed, and others stay', async () => {
   await using receiver = await startTestReceiver()
   const { json: webhook } = await at.call('POST', '/api/webhooks', {
     name: 'CRM',
@@ -219,7 +219,7 @@ test('an answer that is kept for a repetition is withdrawn where it holds the pe
   expect(receiver.arrivals).toHaveLength(2)
 })
 
-test('an entity type that there is not is refused: nothing forgotten would read as done', async () => {
+test('forgetting an unknown entity type is refused', async () => {
   const answer = await at.call('POST', '/api/forget', { entity_type: 'usr', entity_id: 7 })
   expect(answer.status).toBe(422)
   expect(answer.json.errors).toEqual([
@@ -235,7 +235,7 @@ test('an entity type that there is not is refused: nothing forgotten would read 
   expect(done).toMatchObject({ status: 200, json: { events: 1 } })
 })
 
-test('only an admin has anybody forgotten', async () => {
+test('only an admin can forget an entity', async () => {
   for (const role of ['viewer', 'operator'] as const)
     expect((await forget('7', await at.token(role))).status).toBe(403)
 })
@@ -244,46 +244,49 @@ test.each([
   ['all', [true, true]],
   ['failed', [false, true]],
   ['none', [false, false]],
-])('with log_bodies: %s the log keeps of a success and a failure: %j', async (log_bodies, kept) => {
-  const { json } = await at.call('POST', '/api/webhooks', {
-    name: 'CRM',
-    url: 'https://crm.example.com/',
-    triggers: ['user.new'],
-    log_bodies,
-  })
-  expect(json.log_bodies).toBe(log_bodies)
-  const person = newPerson()
-  await at.append(`user ${person} new`)
-  const [lane] = await claim(at, json.id)
-  const delivered = settlementOf(lane!)
-  const response = answering(`got ${person}`)
-  await settle(at, {
-    ...delivered,
-    next: { state: 'retry', waitMs: 0, costsAttempt: true },
-    attempt: {
-      ...delivered.attempt,
-      outcome: 'refused',
-      errorClass: 'http_error',
-      errorMessage: 'x',
-      response: { ...response, status: 500 },
-    },
-  })
-  const [again] = await claim(at, json.id)
-  await settle(at, {
-    ...delivered,
-    shipment: { ...delivered.shipment, deliveries: [again!] },
-    attempt: { ...delivered.attempt, response },
-  })
-  const log = (await at.call('GET', `/api/webhooks/${json.id}/log`)).json.data
-  const hasBodies = ({ request, response }: { request: { body: string }; response: { body: string } }) =>
-    request.body !== '' && response.body !== ''
-  expect(log.map(hasBodies)).toEqual(kept)
-  expect(log.map((one: { bodies_kept: boolean }) => one.bodies_kept)).toEqual(kept)
-  const changed = await at.call('PATCH', `/api/webhooks/${json.id}`, { log_bodies: 'none' })
-  expect(changed.json.log_bodies).toBe('none')
-})
+])(
+  'with log_bodies: %s, the log keeps these bodies of a success and a failure: %j',
+  async (log_bodies, kept) => {
+    const { json } = await at.call('POST', '/api/webhooks', {
+      name: 'CRM',
+      url: 'https://crm.example.com/',
+      triggers: ['user.new'],
+      log_bodies,
+    })
+    expect(json.log_bodies).toBe(log_bodies)
+    const person = newPerson()
+    await at.append(`user ${person} new`)
+    const [lane] = await claim(at, json.id)
+    const delivered = settlementOf(lane!)
+    const response = answering(`got ${person}`)
+    await settle(at, {
+      ...delivered,
+      next: { state: 'retry', waitMs: 0, costsAttempt: true },
+      attempt: {
+        ...delivered.attempt,
+        outcome: 'refused',
+        errorClass: 'http_error',
+        errorMessage: 'x',
+        response: { ...response, status: 500 },
+      },
+    })
+    const [again] = await claim(at, json.id)
+    await settle(at, {
+      ...delivered,
+      shipment: { ...delivered.shipment, deliveries: [again!] },
+      attempt: { ...delivered.attempt, response },
+    })
+    const log = (await at.call('GET', `/api/webhooks/${json.id}/log`)).json.data
+    const hasBodies = ({ request, response }: { request: { body: string }; response: { body: string } }) =>
+      request.body !== '' && response.body !== ''
+    expect(log.map(hasBodies)).toEqual(kept)
+    expect(log.map((one: { bodies_kept: boolean }) => one.bodies_kept)).toEqual(kept)
+    const changed = await at.call('PATCH', `/api/webhooks/${json.id}`, { log_bodies: 'none' })
+    expect(changed.json.log_bodies).toBe('none')
+  },
+)
 
-test('what outlives the days of the log keeps no bodies', async () => {
+test("attempts kept beyond the log's days have no bodies", async () => {
   const id = await at.webhook(['user.new'])
   const person = newPerson()
   await at.append(`user ${person} new`)

@@ -74,7 +74,7 @@ const hasEnded = async ({ at, cells }: Awaited<ReturnType<typeof openFar>>) => {
 }
 const heldIn = (outbox: Outbox) => rowsIn(outbox, 'select moving_to from walhook.webhooks')
 
-test('a cell that hangs during a move to it: main continues, and has the webhook back before the cell responds', async () => {
+test('if a cell hangs during a move to it, main continues, and gets the webhook back before the cell responds', async () => {
   await using far = await openFar('west')
   const { at, cells, links } = far
   const id = await at.webhook(['user.new'])
@@ -100,7 +100,7 @@ test('a cell that hangs during a move to it: main continues, and has the webhook
   expect(await far.move(id, 'west')).toEqual({ ok: true, isMoved: true })
 })
 
-test('a cell that hangs when a webhook is moved away from it: nothing is appended later to main for it', async () => {
+test('if a cell hangs during a move away from it, no later append can miss the webhook', async () => {
   await using far = await openFar('west')
   const { at, cells, links } = far
   const id = await at.webhook(['user.new'])
@@ -127,7 +127,7 @@ test('a cell that hangs when a webhook is moved away from it: nothing is appende
   expect(await heldIn(at.outbox)).toEqual([])
 })
 
-test('the commit of a dead mover may still reach the new cell: whoever ends the move waits for it', async () => {
+test('ending a move waits for a commit of the dead mover that may still arrive', async () => {
   await using far = await openFar('west')
   const { at, cells } = far
   const id = await at.webhook(['user.new'])

@@ -27,7 +27,7 @@ const versionOf = async (at: At, webhookId: number) =>
   (await at.outbox.pool.query('select xmin::text from walhook.webhooks where id = $1', [webhookId])).rows[0]
     .xmin
 
-test('the first failure is noted, the next ones and successes without one write nothing, one success resets', async () => {
+test("only a first failure and the first success after it write a webhook's health", async () => {
   await using at = await openTestOutbox()
   const webhook = await at.webhook(everyUser)
   await at.append('user 1 new', 'user 2 new', 'user 3 new', 'user 4 new')
@@ -46,7 +46,7 @@ test('the first failure is noted, the next ones and successes without one write 
   expect(await findWebhook(at.outbox, webhook)).toMatchObject({ failingSince: null, disabledAt: null })
 })
 
-test('a failed entity of a webhook that works is not the webhook', async () => {
+test('one failing entity does not make a webhook failing', async () => {
   await using at = await openTestOutbox()
   const webhook = await at.webhook(everyUser)
   await at.append('user 1 new')
@@ -79,7 +79,7 @@ test.each<[string, number, Parameters<typeof settlementOf>[1], boolean]>([
   })
 })
 
-test('a delivery that died since it fails counts, one that died before does not', async () => {
+test('only deliveries that died since the webhook fails count', async () => {
   await using at = await openTestOutbox()
   const webhook = await at.webhook(everyUser)
   await at.append('user 1 new', 'user 2 new', 'user 3 new')
@@ -113,7 +113,7 @@ test('Retry-After holds the whole webhook, for every process, until another URL 
   expect(await findWebhook(at.outbox, webhook)).toMatchObject({ heldUntil: null, failingSince: null })
 })
 
-test('activating a disabled webhook begins with a clean sheet', async () => {
+test('activating a disabled webhook resets its health', async () => {
   await using at = await openTestOutbox()
   const webhook = await at.webhook(everyUser)
   await at.append('user 1 new', 'user 2 new')
@@ -143,7 +143,7 @@ test('a response from a former URL does not count for the webhook', async () => 
   })
 })
 
-test('deleting a webhook while it is being settled waits, and neither is a deadlock', async () => {
+test('deleting a webhook waits for its settlement without a deadlock', async () => {
   await using at = await openTestOutbox()
   const webhook = await at.webhook(everyUser)
   await at.append('user 1 new')
@@ -184,7 +184,7 @@ test('walhook was stopped for six days: the failures after that do not disable t
   expect(after.disabledAt).toBeNull()
 })
 
-test('failing on as planned for five days disables it', async () => {
+test('failing on schedule for five days disables a webhook', async () => {
   await using at = await openTestOutbox()
   const webhook = await at.webhook(everyUser)
   await at.append(...Array.from({ length: 7 }, (_, i) => `user ${i + 1} new`))

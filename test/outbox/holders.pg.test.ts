@@ -13,7 +13,7 @@ import { until } from '../support/wait.ts'
 
 const aliveMs = 25_000
 
-test('holders see each other, who serves what, and how far the log goes', async () => {
+test('holders see each other, their shares, and the end of the log', async () => {
   await using at = await openTestOutbox()
   const [first, second] = [await joined(at, 7), await joined(at, 9)]
   const [, last] = await at.append('user 1 new', 'user 2 new')
@@ -40,7 +40,7 @@ test('holders see each other, who serves what, and how far the log goes', async 
   ])
 })
 
-test('a beat waits for no settlement; releasing and leaving wait for the own ones', async () => {
+test("a heartbeat does not wait for settlements; releasing and leaving wait for the holder's own", async () => {
   await using at = await openTestOutbox()
   const me = await joined(at)
   const letGo = await busyHolder(at, me)
@@ -55,7 +55,7 @@ test('a beat waits for no settlement; releasing and leaving wait for the own one
   expect(served).toEqual([0, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11])
 })
 
-test('a leaving holder frees its shares, and its taken rows are due when nothing can be in flight', async () => {
+test('a leaving holder frees its shares, and its rows are due once nothing can be in flight', async () => {
   await using at = await openTestOutbox()
   const webhook = await at.webhook(everyUser)
   const me = await joined(at)
@@ -68,7 +68,7 @@ test('a leaving holder frees its shares, and its taken rows are due when nothing
   expect(await beat(at.outbox, { holderId: me, aliveMs, maySendUpTo: 0n })).toBe(null)
 })
 
-test('freed shares and newcomers are notified: a sole holder rests between its beats', async () => {
+test('only freed shares and new holders cause notifications', async () => {
   await using at = await openTestOutbox()
   const [releasing, leaving, dead] = [await joined(at, 1), await joined(at, 1), await joined(at, 1)]
   await using listener = await connect(at.database.url)
@@ -89,7 +89,7 @@ test('freed shares and newcomers are notified: a sole holder rests between its b
   expect(told!.holders).toMatchObject([{ id: releasing, isLeaving: true }, { isLeaving: false }])
 })
 
-test('positions of streams only rise, only for own shares, and end with their webhook', async () => {
+test('positions of streams only increase, only for own shares, and are deleted with their webhook', async () => {
   await using at = await openTestOutbox()
   const [webhook, other] = [await at.webhook(everyUser), await at.webhook(everyUser)]
   const me = await joined(at, 2)
@@ -130,7 +130,7 @@ test('positions of streams only rise, only for own shares, and end with their we
   expect(await places()).toEqual([[other, 1, 8, 8]])
 })
 
-test('two that both believe that they serve: the one that was taken over can change nothing any more', async () => {
+test('after a takeover, the former holder can change nothing', async () => {
   await using at = await openTestOutbox()
   const webhook = await at.webhook(everyUser)
   const [old, other] = [await joined(at, 6), await joined(at)]

@@ -55,7 +55,7 @@ async function superseded(at: TestOutbox): Promise<string[]> {
   return rows.map(({ line }) => line)
 }
 
-test('of what waits of an entity only the newest is sent, a new entity stays new, and what was left out is recorded', async () => {
+test('only the newest pending event of an entity is sent, a new entity stays new, and superseded ones are recorded', async () => {
   await using at = await openTestOutbox()
   const [webhook, every] = [await latest(at), await at.webhook(everyUser)]
   await at.append('user 1 new', 'user 2 update')
@@ -75,7 +75,7 @@ test('of what waits of an entity only the newest is sent, a new entity stays new
   expect(shown(await claim(at, every)).sort()).toEqual(['1 new', '2 update'])
 })
 
-test('what a backlog holds far beyond decides too, and what it makes of an update is known when the stream comes to it', async () => {
+test('events far ahead in a backlog supersede too, and the stream later knows how each update was sent', async () => {
   await using at = await openTestOutbox()
   const webhook = await latest(at)
   const [first] = await at.append('user 1 new', 'user 2 update', 'user 3 new')
@@ -95,7 +95,7 @@ test('what a backlog holds far beyond decides too, and what it makes of an updat
   expect(shown((await readLatest(at, webhook, two.readUpTo, 10)).send)).toEqual(['2 delete', '1 new'])
 })
 
-test('an event that the webhook does not want supersedes nothing, and hides no new one', async () => {
+test('an unwanted event supersedes nothing', async () => {
   await using at = await openTestOutbox()
   const webhook = await at.webhook(['user.new', 'user.update'], true, {
     mode: 'latest',
@@ -123,7 +123,7 @@ test('an event that the webhook does not want supersedes nothing, and hides no n
   expect(shown((await readLatest(at, webhook, one.readUpTo, 10)).send)).toEqual(['1 new'])
 })
 
-test("a row that waits for its retry yields to events beyond the stream's position", async () => {
+test("a row waiting for its retry is superseded by events beyond the stream's position", async () => {
   await using at = await openTestOutbox()
   const webhook = await latest(at)
   await at.append('user 1 new')
@@ -139,7 +139,7 @@ test("a row that waits for its retry yields to events beyond the stream's positi
   expect(shown((await readLatest(at, webhook, tried!.eventId, 10)).send)).toEqual(['1 new'])
 })
 
-test('the log shows an update that was sent as new as it was sent', async () => {
+test('the log shows an update that was sent as new as new', async () => {
   await using at = await openTestOutbox()
   const webhook = await latest(at)
   await updateWebhook(at.outbox, webhook, { previous: true })
@@ -159,7 +159,7 @@ test('the log shows an update that was sent as new as it was sent', async () => 
   })
 })
 
-test('what failed is sent again as it was, also by a webhook that wants every event by then, until something newer comes', async () => {
+test('a failed event is retried unchanged until a newer one comes, also after the mode changed', async () => {
   await using at = await openTestOutbox()
   const webhook = await latest(at)
   await at.append('user 1 new')
@@ -179,7 +179,7 @@ test('what failed is sent again as it was, also by a webhook that wants every ev
   expect(await superseded(at)).toEqual(['1 new by 2', '2 update by 3'])
 })
 
-test('a delete is sent, and so is what comes after it', async () => {
+test('a delete is sent, and so are later events', async () => {
   await using at = await openTestOutbox()
   const webhook = await latest(at)
   for (const action of ['new', 'update', 'delete', 'new', 'update']) await at.append(`user 1 ${action}`)
@@ -190,7 +190,7 @@ test('a delete is sent, and so is what comes after it', async () => {
   expect(await superseded(at)).toEqual(['1 new by 3', '2 update by 3', '4 new by 5'])
 })
 
-test('what is in flight is not superseded, and whoever was taken over supersedes nothing', async () => {
+test('an event in flight is not superseded, and a former holder supersedes nothing', async () => {
   await using at = await openTestOutbox()
   const webhook = await latest(at)
   await at.append('user 1 update')
@@ -218,7 +218,7 @@ test('an entity with more events than one scan is sent only after all were scann
   expect(await at.count('ended_deliveries')).toBe(updates)
 })
 
-test('under appends, claims and failures at random, each receiver ends with the latest state and never goes back', async () => {
+test('under random appends, claims and failures, each receiver ends with the latest state and never gets an older one', async () => {
   await using at = await openTestOutbox()
   const webhooks = [await latest(at), await latest(at)]
   const [sent, accepted] = [new Map<string, string>(), new Map<string, bigint>()]

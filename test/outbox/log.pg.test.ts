@@ -34,7 +34,7 @@ test('the log is read from a position, in pages limited by events and bytes', as
   expect(await readLog(at.outbox, { after: ids[2]!, ...much })).toEqual({ events: [], readUpTo: ids[2] })
 })
 
-test('an event that was kept in memory is the same as when it is read', async () => {
+test('an event kept in memory equals the stored one', async () => {
   await using at = await openTestOutbox()
   const [webhook, input] = [await at.webhook(['user.new']), at.nextAppend('user 1 new', 'user é😀 update')]
   input.events[1] = {
@@ -46,7 +46,7 @@ test('an event that was kept in memory is the same as when it is read', async ()
   expect(events).toEqual(input.events.map(event => toLogEvent(event, webhooksVersion, webhook)))
 })
 
-test('for one webhook only wanted events of the given shares are read, and the position moves past all others', async () => {
+test('reading for one webhook returns its wanted events of the given shares, and passes all others', async () => {
   await using at = await openTestOutbox()
   const id = await at.webhook(['user.new'])
   const other = await at.webhook(['user.new'])
@@ -78,7 +78,7 @@ test('for one webhook only wanted events of the given shares are read, and the p
   expect(await read({ after: head })).toEqual({ events: [], readUpTo: head })
 })
 
-test('of a tenant only its own events are scanned, what came from it and went to another too', async () => {
+test("only the tenant's own events are scanned, including those that left it for another tenant", async () => {
   await using at = await openTestOutbox()
   const id = await at.webhook(['user.new', 'user.update', 'user.delete'], true, { tenant: 'acme' })
   const others = Array.from({ length: 20 }, (_, n) => `user ${100 + n} new bravo`)
@@ -106,7 +106,7 @@ test('of a tenant only its own events are scanned, what came from it and went to
   expect(await read({ after: all.readUpTo + 5n })).toEqual({ events: [], readUpTo: all.readUpTo + 5n })
 })
 
-test('what an admin has cancelled is passed over: of an entity, or of all', async () => {
+test('cancelled events are skipped: of one entity, or of all', async () => {
   await using at = await openTestOutbox()
   const id = await at.webhook(['user.update'])
   const ids = await at.append(...[1, 2, 1, 2, 1, 2].map(n => `user ${n} update`))
@@ -118,7 +118,7 @@ test('what an admin has cancelled is passed over: of an entity, or of all', asyn
   expect(events.map(event => event.id)).toEqual([ids[0], ids[1], ids[4], ids[5]])
 })
 
-test('whoever reads while others append sees all below what it has seen, from then on', async () => {
+test('a reader sees every event below its newest one, during appends too', async () => {
   await using at = await openTestOutbox()
   const seen: bigint[] = []
   let isOver = false

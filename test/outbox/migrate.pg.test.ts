@@ -13,14 +13,14 @@ import { runWalhook } from '../support/walhook-process.ts'
 
 const migrations = new URL('../../migrations/', import.meta.url)
 
-test('migrations/schema.sql is what the migrations make (if not: npm run schema)', async () => {
+test('migrations/schema.sql equals the migrated schema (if not: npm run schema)', async () => {
   await using at = await openTestOutbox()
   await using client = await connect(at.database.url)
   const kept = await readFile(new URL('../../migrations/schema.sql', import.meta.url), 'utf8')
   expect(kept).toBe(await dumpSchema(client))
 })
 
-test('two processes that start at once apply each migration once', async () => {
+test('two processes that start together apply each migration once', async () => {
   await using database = await createTestDatabase()
   const results = await Promise.all([1, 2, 3].map(() => runWalhook(database, ['migrate'])))
   expect(results.map(({ code, stderr }) => [code, stderr])).toEqual([
@@ -32,7 +32,7 @@ test('two processes that start at once apply each migration once', async () => {
   expect(results.filter(({ stdout }) => stdout === 'up to date\n')).toHaveLength(2)
 })
 
-test('a schema that a newer walhook has made is left alone', async () => {
+test('a schema of a newer walhook is not changed', async () => {
   await using at = await openTestOutbox()
   expect(await pendingMigrations(at.outbox)).toEqual([])
   await at.outbox.pool.query(`insert into walhook.migrations values ('9999_from_the_future', now())`)
@@ -60,7 +60,7 @@ test('a migration that fails leaves nothing behind', async () => {
   expect(rows).toEqual([{ events: null }])
 })
 
-test('partitions reach from yesterday to a week ahead, whoever makes them, and hold what belongs to their day', async () => {
+test('partitions exist from yesterday to a week ahead, and contain the rows of their day', async () => {
   await using at = await openTestOutbox()
   const day = Date.UTC(2031, 4, 6, 23, 59)
   await Promise.all([1, 2, 3].map(() => ensurePartitions(at.outbox, day)))
@@ -80,7 +80,7 @@ test('partitions reach from yesterday to a week ahead, whoever makes them, and h
     expect((await at.outbox.pool.query(place, [ms])).rows).toEqual([{ place: expected }])
 })
 
-test('what another process makes while this one waits for its turn is seen, however fresh', async () => {
+test('partitions that another process creates during the wait are seen', async () => {
   await using at = await openTestOutbox()
   // One connection, which has looked before it waits.
   await using outbox = openOutbox({ url: at.database.url, maxConnections: 1, onError() {} })
@@ -105,7 +105,7 @@ test('what another process makes while this one waits for its turn is seen, howe
   expect(rows).toEqual([{ n: 9 }])
 })
 
-test('what was dead before ended deliveries were kept together is kept among them, on its day', async () => {
+test('earlier dead letters are moved to the table of ended deliveries, on their day', async () => {
   await using database = await createTestDatabase()
   await using outbox = openOutbox({ url: database.url, maxConnections: 2, onError() {} })
   const files = ['0001_outbox', '0002_capture', '0003_ended_deliveries']
@@ -144,13 +144,13 @@ where c.relnamespace = 'walhook'::regnamespace and c.relkind in ('r', 'p') and a
   and a.attcollation <> 'pg_catalog."C"'::regcollation
 order by 1`
 
-test('every key, and every name of an entity, is compared by its bytes, also in days that come later', async () => {
+test('keys and entity names are compared by bytes, in later partitions too', async () => {
   await using at = await openTestOutbox()
   const { rows } = await at.outbox.pool.query(keysNotByBytesStatement)
   expect(rows).toEqual([])
 })
 
-test('rows from before keys were compared by bytes stay, are found, and are not rewritten', async () => {
+test('rows from before the comparison by bytes are found, and are not rewritten', async () => {
   await using database = await createTestDatabase()
   await using outbox = openOutbox({ url: database.url, maxConnections: 1, onError() {} })
   const { pool } = outbox

@@ -44,7 +44,7 @@ async function openTwo() {
 
 const rowsIn = async ({ pool }: Outbox, text: string) => (await pool.query(text)).rows
 
-test('what waits, has ended and was logged moves along, and nothing of it stays', async () => {
+test('a move takes pending, ended and logged deliveries along, and leaves none', async () => {
   await using two = await openTwo()
   const { at, west } = two
   const id = await at.webhook(['user.new', 'user.update'])
@@ -78,7 +78,7 @@ test('what waits, has ended and was logged moves along, and nothing of it stays'
   expect(await two.move(id, 'west')).toEqual({ ok: true, isMoved: false })
 })
 
-test('a move is refused with a reason while a replay runs, and without such a webhook; the webhook stays as it was', async () => {
+test('a move is refused with a reason during a replay, and for an unknown webhook', async () => {
   await using two = await openTwo()
   const id = await two.at.webhook(['user.new'])
   await two.at.append('user 1 new')
@@ -94,7 +94,7 @@ test('a move is refused with a reason while a replay runs, and without such a we
   expect(await rowsIn(two.west, 'select id from walhook.webhooks')).toEqual([])
 })
 
-test('an append that waits for a webhook moving to main is refused: its events would miss it', async () => {
+test('an append that waits for a move to main is refused, because its events would miss the webhook', async () => {
   await using two = await openTwo()
   const { at } = two
   const id = await at.webhook(['user.new'])

@@ -54,7 +54,7 @@ async function sent(
   counter += count
 }
 
-test('of few requests the figures are exact: of one webhook, and of what its receiver did', async () => {
+test('the figures of few requests are exact, for one webhook and its receiver', async () => {
   const [crm, other] = [await at.webhook(['user.new']), await at.webhook(['user.new'])]
   await sent(crm, 3, { minute: 0 })
   await sent(crm, 1, { minute: 0 }, { outcome: 'refused', status: 500, fromMs: 100 })
@@ -73,7 +73,7 @@ test('of few requests the figures are exact: of one webhook, and of what its rec
   expect(found.buckets[59]).toEqual({ ...nobody, failed: 1 })
 })
 
-test('a sample of many requests estimates their outcomes, evenly spread or in a burst', async () => {
+test('the outcomes of many requests are estimated from a sample, evenly spread or in a burst', async () => {
   const crm = await at.webhook(['user.new'])
   await sent(crm, 30_000, { minute: 0, minutes: 60 })
   await sent(crm, 10_000, { minute: 0, minutes: 60 }, { outcome: 'refused', status: 500 })
@@ -91,7 +91,7 @@ test('a sample of many requests estimates their outcomes, evenly spread or in a 
   )
 })
 
-test('of a hundred thousand requests no more than a bounded number is read, whatever Postgres knows of them', async () => {
+test('a bounded number of a hundred thousand requests is read under any statistics', async () => {
   const crm = await at.webhook(['user.new'])
   await at.outbox.pool.query('analyze walhook.attempts')
   await sent(crm, 100_000, { minute: 0, minutes: 60 })
@@ -104,7 +104,7 @@ test('of a hundred thousand requests no more than a bounded number is read, what
   }
 })
 
-test('the oldest pending event is found in the rows and in the log, and an event that nobody waits for is not', async () => {
+test('the oldest pending event is found in rows and log; an unwanted event does not count', async () => {
   const [crm, idle] = [await at.webhook(['user.new']), await at.webhook(['company.new'])]
   expect(await readOldestPending(at.outbox, crm)).toEqual({ eventId: null, isExact: true })
   await at.append('user 1 new')

@@ -200,7 +200,7 @@ const ages: Record<string, { first: number; known: 'analyzed' | 'nothing' | 'res
   'none after a rest': { first: 0, known: 'rested' },
 }
 
-test.each(Object.keys(ages))('plans made for a queue of %s read no more of a long one', async age => {
+test.each(Object.keys(ages))('plans made for a queue of %s stay cheap for a long one', async age => {
   await using at = await openTestOutbox()
   const { first, known } = ages[age]!
   // One connection, so that its plans are those of the beginning.

@@ -42,7 +42,7 @@ async function open(kind: 'rows' | 'batches') {
 }
 
 test.each(['rows', 'batches'] as const)(
-  'what was pulled out of the log waits until the older event that its stream has still to bring is a row (%s)',
+  'an event taken out of the log waits until the older one in its stream is a row (%s)',
   async kind => {
     const { at, webhookId, first, second, third, other } = await open(kind)
     await using _ = at
@@ -60,31 +60,40 @@ test.each(['rows', 'batches'] as const)(
   },
 )
 
-test.each(['rows', 'batches'] as const)('or was delivered by it (%s)', async kind => {
-  const { at, webhookId, first, second, third } = await open(kind)
-  await using _ = at
-  expect(await take(at, webhookId, kind)).toMatchObject({ ids: [] })
-  const [delivery] = (
-    await at.outbox.pool.query('select * from walhook.events where id = $1', [first])
-  ).rows.map(row => ({
-    ...{ webhookId, share: row.share, entityType: row.entity_type, entityId: row.entity_id, eventId: first },
-    ...{
-      attempts: 0,
-      isManual: false,
-      actionType: 'new' as const,
-      asNew: false,
-      asDelete: false,
-      withPrevious: false,
-    },
-    body: row.body,
-  }))
-  const settlement = settlementOf(delivery!)
-  await settle(at, { ...settlement, shipment: { ...settlement.shipment, isAside: false } })
-  const { ids } = await take(at, webhookId, kind)
-  expect(ids).toEqual(kind === 'batches' ? [second, third] : [second])
-})
+test.each(['rows', 'batches'] as const)(
+  'an event taken out of the log waits until its stream has delivered the older one (%s)',
+  async kind => {
+    const { at, webhookId, first, second, third } = await open(kind)
+    await using _ = at
+    expect(await take(at, webhookId, kind)).toMatchObject({ ids: [] })
+    const [delivery] = (
+      await at.outbox.pool.query('select * from walhook.events where id = $1', [first])
+    ).rows.map(row => ({
+      ...{
+        webhookId,
+        share: row.share,
+        entityType: row.entity_type,
+        entityId: row.entity_id,
+        eventId: first,
+      },
+      ...{
+        attempts: 0,
+        isManual: false,
+        actionType: 'new' as const,
+        asNew: false,
+        asDelete: false,
+        withPrevious: false,
+      },
+      body: row.body,
+    }))
+    const settlement = settlementOf(delivery!)
+    await settle(at, { ...settlement, shipment: { ...settlement.shipment, isAside: false } })
+    const { ids } = await take(at, webhookId, kind)
+    expect(ids).toEqual(kind === 'batches' ? [second, third] : [second])
+  },
+)
 
-test('it is in no batch with a row of its entity that is older than what the stream has still to bring', async () => {
+test('an event taken out of the log is in no batch before the older ones of its stream', async () => {
   const { at, webhookId, passed } = await open('batches')
   await using _ = at
   await at.outbox.pool.query(

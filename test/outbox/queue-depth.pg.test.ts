@@ -14,7 +14,7 @@ import { leaveBehind, setAsideMany } from '../support/waiting.ts'
 
 const others = 100_000
 
-test("what waits for a webhook is counted without reading through others' rows", async () => {
+test("a webhook's pending rows are counted without reading those of others", async () => {
   await using at = await openTestOutbox()
   const [busy, quiet] = [await at.webhook(['user.new']), await at.webhook(['user.new'])]
   await setAsideMany(at, busy, others)
@@ -31,7 +31,7 @@ test("what waits for a webhook is counted without reading through others' rows",
   for (const [statement, count] of rows) expect(count, statement).toBeLessThan(8 * 1_001)
 })
 
-test('what waits in the log is counted, and of a long one no more than is asked for', async () => {
+test('pending events in the log are counted, up to the requested limit', async () => {
   await using at = await openTestOutbox()
   const [behind, quiet] = [await at.webhook(['user.new']), await at.webhook(['user.new'])]
   await leaveBehind(at, behind, 700)
@@ -47,7 +47,7 @@ test('what waits in the log is counted, and of a long one no more than is asked 
   for (const [statement, count] of rows) expect(count, statement).toBeLessThan(50_000)
 })
 
-test('only what a webhook wants waits for it: by its state when the event came, and by whom the event is for', async () => {
+test('an event is pending only for webhooks that wanted it when it came', async () => {
   await using at = await openTestOutbox()
   const [one, other] = [await at.webhook(['user.new', 'user.update']), await at.webhook(['user.new'])]
   await at.append('user 1 new', 'user 2 update', 'company 3 new')
@@ -121,7 +121,7 @@ test('finished events after the position are not pending, and a row is counted o
   })
 })
 
-test('where little that a webhook wants lies among much that it does not, the count is a lower bound', async () => {
+test('with few wanted events among many others, the count is a lower bound', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(['company.new'])
   await at.append('company 1 new')
@@ -130,7 +130,7 @@ test('where little that a webhook wants lies among much that it does not, the co
   expect(await countWaiting(at.outbox, webhookId, 10_000)).toEqual({ count: 1, isExact: true })
 })
 
-test('how old the oldest is that an active webhook still has to be sent', async () => {
+test('the age of the oldest pending event covers active webhooks only', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(['user.new'])
   expect(await queueDepth(at.outbox)).toMatchObject({ deliveries: 0, oldestPendingMs: 0 })
@@ -141,7 +141,7 @@ test('how old the oldest is that an active webhook still has to be sent', async 
   expect(await queueDepth(at.outbox)).toMatchObject({ deliveries: 3, oldestPendingMs: 0 })
 })
 
-test('a long log that many webhooks are behind in is estimated', async () => {
+test('with many webhooks behind in a long log, the count is estimated', async () => {
   await using at = await openTestOutbox()
   const ids = await Promise.all(Array.from({ length: 20 }, () => at.webhook(['user.new'])))
   await at.outbox.pool.query('update walhook.webhooks set is_active = false where id = $1', [ids[0]])

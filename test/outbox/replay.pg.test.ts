@@ -45,7 +45,7 @@ async function sendAll(at: TestOutbox, webhookId: number): Promise<Record<string
   }
 }
 
-test('what was not wanted, and what is older than the webhook, is sent in the order of each entity, in pages of any size', async () => {
+test('a replay sends unwanted and older events too, in order per entity, in pages of any size', async () => {
   for (const pageEvents of [1, 2, 3, 100]) {
     await using at = await openTestOutbox()
     await at.append('user 1 new', 'user 2 new', 'company 1 new')
@@ -70,7 +70,7 @@ test('what was not wanted, and what is older than the webhook, is sent in the or
   }
 })
 
-test('a range, triggers, or a list of events', async () => {
+test('a replay selects a range, triggers or a list of events', async () => {
   await using at = await openTestOutbox()
   await at.append('user 1 new', 'company 1 new')
   await at.append('user 1 update', 'user 2 new')
@@ -89,7 +89,7 @@ test('a range, triggers, or a list of events', async () => {
   expect(await queued({ of: 'ids', ids: [7n] })).toEqual([])
 })
 
-test('what is replayed comes before newer events that wait, also where those wait to be tried again', async () => {
+test('replayed events come before newer pending ones, also before retries', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(['user.delete'])
   await at.append('user 1 new')
@@ -101,7 +101,7 @@ test('what is replayed comes before newer events that wait, also where those wai
   expect((await sendAll(at, webhookId))['user 1']).toEqual(ids)
 })
 
-test('what is in flight is not touched; what is replayed before it follows when it has ended', async () => {
+test('a replay leaves events in flight alone; an older replayed one follows afterwards', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(['user.delete'])
   await at.append('user 1 new')
@@ -115,7 +115,7 @@ test('what is in flight is not touched; what is replayed before it follows when 
   expect(await at.count('deliveries', `event_id = ${inFlight}`)).toBe(1)
 })
 
-test('nothing of an entity is sent before all that is meant of it is queued', async () => {
+test("an entity's events are sent only once all selected ones are queued", async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(['user.delete'])
   for (let i = 0; i < 20; i++) await at.append(...[1, 2, 3].map(user => `user ${user} update`))
@@ -147,7 +147,7 @@ test('nothing of an entity is sent before all that is meant of it is queued', as
   expect(await at.queue()).toEqual([])
 })
 
-test('a call that runs out of time returns its position, and the next one continues there', async () => {
+test('a replay call that runs out of time returns its position, and the next one continues there', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(['company.new'])
   for (const user of [1, 2, 3, 4, 5]) await at.append(`user ${user} new`, `company ${user} update`)
@@ -167,7 +167,7 @@ test('a call that runs out of time returns its position, and the next one contin
   expect(await at.queue()).toHaveLength(10)
 })
 
-test('a webhook that does not send, or is set inactive meanwhile, refuses', async () => {
+test('a replay for an inactive webhook is refused, also in the middle', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(['company.new'])
   await at.append('user 1 new', 'user 2 new')
@@ -183,7 +183,7 @@ test('a webhook that does not send, or is set inactive meanwhile, refuses', asyn
   expect(await replayed(at, 999, everything)).toEqual({ state: 'no_webhook' })
 })
 
-test('what failed and was not delivered since is sent again: what is dead, and at once what waits', async () => {
+test('a replay of failures resends dead events, and makes pending retries due', async () => {
   await using at = await openTestOutbox()
   const [webhookId, other] = [await at.webhook(everyUser), await at.webhook(everyUser)]
   await at.append('user 1 new', 'user 2 new', 'user 3 new', 'user 4 new')
@@ -208,7 +208,7 @@ test('what failed and was not delivered since is sent again: what is dead, and a
   expect(await replayed(at, webhookId, failures)).toMatchObject({ queued: 0 })
 })
 
-test('what was delivered after it had been found to have failed is not sent again', async () => {
+test('a failure that is delivered meanwhile is not replayed', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser)
   await at.append('user 1 new')
@@ -222,7 +222,7 @@ test('what was delivered after it had been found to have failed is not sent agai
   expect(await at.queue()).toEqual([])
 })
 
-test('what waits in the log is left as it is, and what the webhook did not want there comes in its order', async () => {
+test('a replay leaves events pending in the log, and sends unwanted ones in order', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(['user.new', 'user.update'])
   await leaveBehind(at, webhookId, 3)
@@ -260,7 +260,7 @@ test('a replay waits for a settlement that is ending the last row of an entity',
   expect(await at.queue()).toEqual([])
 })
 
-test('a replay and a resend of an event that it holds never wait for each other, whoever comes first', async () => {
+test('a replay and a resend of the same event do not deadlock', async () => {
   for (const isReplayFirst of [true, false]) {
     await using at = await openTestOutbox()
     const webhookId = await at.webhook(['user.delete'])
@@ -284,7 +284,7 @@ test('a replay and a resend of an event that it holds never wait for each other,
   }
 })
 
-test('under appends, replays, claims and settlements at random, nothing is stuck and nothing is left', async () => {
+test('under random appends, replays, claims and settlements, nothing is stuck or left over', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser)
   async function replayAtRandom() {

@@ -101,7 +101,7 @@ test('an unwanted event is sent too; an inactive webhook refuses', async () => {
   expect(await at.queue()).toEqual([])
 })
 
-test('it keeps the order of its entity', async () => {
+test('a resend keeps the order of its entity', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser)
   await at.append('user 1 new')
@@ -121,7 +121,7 @@ test('it keeps the order of its entity', async () => {
   expect(await at.queue()).toEqual([])
 })
 
-test('what is on its way is left alone; an older one asked for meanwhile follows as soon as it has ended', async () => {
+test('a resend leaves an event in flight alone; an older one requested meanwhile follows at once', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser)
   await at.append('user 1 new')
@@ -143,7 +143,7 @@ test('what is on its way is left alone; an older one asked for meanwhile follows
   expect(await claim(at, webhookId)).toMatchObject([{ eventId: first, isManual: true }])
 })
 
-test('a settlement waits for a resend, and what that asked for is due when it ends the last row', async () => {
+test('a settlement waits for a resend, and makes its event due', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser)
   await at.append('user 1 new')
@@ -163,7 +163,7 @@ test('a settlement waits for a resend, and what that asked for is due when it en
   expect(await claim(at, webhookId)).toMatchObject([{ eventId: first }])
 })
 
-test('a resend waits for a settlement that is ending what it asks for', async () => {
+test('a resend waits for the settlement of its event', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser)
   await at.append('user 1 new')
@@ -203,7 +203,7 @@ test('a simultaneous append and resend of one entity keep its order', async () =
   expect(sent).toEqual(['new', 'update'])
 })
 
-test('under appends, resends, claims and settlements at random, nothing is stuck and nothing is left', async () => {
+test('under random appends, resends, claims and settlements, nothing is stuck or left over', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser)
   await at.append('user 1 new', 'user 2 new', 'user 3 new')
@@ -230,7 +230,7 @@ test('under appends, resends, claims and settlements at random, nothing is stuck
   }
 })
 
-test('what still waits in the log is sent before its stream comes to it, behind what is older of its entity, and once', async () => {
+test('an event pending in the log is resent before its stream reaches it, after older ones of its entity, and once', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser)
   await leaveBehind(at, webhookId, 100)
@@ -261,7 +261,7 @@ test('what still waits in the log is sent before its stream comes to it, behind 
   ])
 })
 
-test('an event that a stream may have in flight is left alone', async () => {
+test('a resend refuses an event that a stream may have in flight', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser)
   const holderId = await holderOf(at)
@@ -277,7 +277,7 @@ test('an event that a stream may have in flight is left alone', async () => {
   expect(await resend(at, { webhookId, eventId: later! })).toMatchObject({ state: 'queued', behind: first })
 })
 
-test('who acts by hand waits for nobody but settlements, and no holder joins meanwhile', async () => {
+test('manual actions wait for settlements only, and no holder joins meanwhile', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser)
   await at.append('user 1 new')

@@ -30,7 +30,7 @@ const partitions = async (at: TestOutbox, table: string): Promise<string[]> =>
     )
   ).rows.map(({ name }) => name.replace(/^walhook\./, ''))
 
-test('days past their time are dropped, and no younger ones', async () => {
+test('only expired days are dropped', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser)
   await at.append('user 1 new')
@@ -53,7 +53,7 @@ test('days past their time are dropped, and no younger ones', async () => {
 
 const yesterday = () => new Date(Date.now() - dayMs).toISOString().slice(0, 10).replaceAll('-', '')
 
-test('an event that is not delivered is never dropped, nor is one that the log still shows', async () => {
+test('an undelivered event is never dropped, nor one that the log still shows', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser)
   await at.append('user 1 new')
@@ -95,7 +95,7 @@ const place = (at: TestOutbox, webhookId: number, upTo: bigint) =>
   )
 
 test.each(waysOut)(
-  'a day is held by a webhook that is before an event which it wants, and by no other, until %s',
+  'a day is kept for a webhook that still needs an event of it, until %s',
   async (_, end) => {
     await using at = await openTestOutbox()
     const triggers = [['user.new'], ['user.new'], ['company.new'], ['user.new']]
@@ -131,7 +131,7 @@ test.each(waysOut)(
   },
 )
 
-test('what webhooks were is kept as long as an event that came then, and so is what was cancelled', async () => {
+test('earlier webhook states and cancellations are kept as long as their events', async () => {
   await using at = await openTestOutbox()
   const id = await at.webhook(['user.new'])
   const [event] = await at.append('user 1 new')
@@ -160,7 +160,7 @@ test('what webhooks were is kept as long as an event that came then, and so is w
   expect(await states()).toEqual(['user.delete'])
 })
 
-test('the last ten requests of each webhook stay, without their bodies, and give way to newer ones', async () => {
+test('the last ten requests of each webhook are kept without bodies, until newer ones replace them', async () => {
   await using at = await openTestOutbox()
   const [webhookId, other] = [await at.webhook(everyUser), await at.webhook(['user.update'])]
   for (let i = 0; i < 12; i++) await at.append(`user ${i} new`)
@@ -203,7 +203,7 @@ test('the last ten requests of each webhook stay, without their bodies, and give
   expect(await at.count('kept_attempts')).toBe(0)
 })
 
-test('no append and no settlement waits while a day is made or dropped beside a long transaction', async () => {
+test('creating or dropping a day beside a long transaction delays no append and no settlement', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser)
   const nowMs = Date.now() + 40 * dayMs
@@ -237,7 +237,7 @@ test('no append and no settlement waits while a day is made or dropped beside a 
   expect((await partitions(at, 'attempts')).filter(name => name.endsWith(yesterday()))).toEqual([])
 })
 
-test('what was left half done by a killed process is ended by the next run', async () => {
+test('the next run completes the work of a killed process', async () => {
   await using at = await openTestOutbox()
   const nowMs = Date.now() + 40 * dayMs
   await ensurePartitions(at.outbox, nowMs)
@@ -261,7 +261,7 @@ test('what was left half done by a killed process is ended by the next run', asy
     expect(dropped).toContain(`${table}_${today()}`)
 })
 
-test('a day for whose events somebody asks while it is being dropped comes back', async () => {
+test('a day whose events are requested while it is being dropped is restored', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(['company.new'])
   await at.append('user 1 new')
@@ -281,7 +281,7 @@ test('a day for whose events somebody asks while it is being dropped comes back'
   expect(await claim(at, webhookId)).toMatchObject([{ eventId }])
 })
 
-test('a replay that has read its events holds back their drop until it has queued them', async () => {
+test('a replay delays the drop of its events until they are queued', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(['company.new'])
   await at.append('user 1 new')
@@ -314,7 +314,7 @@ test('a replay that has read its events holds back their drop until it has queue
   expect(claimed.map(({ eventId }) => timeOf(eventId) > 0)).toEqual([true])
 })
 
-test('two processes that drop at once do it once', async () => {
+test('two processes that drop together do it once', async () => {
   await using at = await openTestOutbox()
   const nowMs = Date.now() + 40 * dayMs
   await ensurePartitions(at.outbox, nowMs)

@@ -8,7 +8,7 @@ import { listOpenGaps } from '../../src/outbox/source/gaps.ts'
 import { addTestCell } from '../support/cells.ts'
 import { openTestOutbox } from '../support/open-outbox.ts'
 
-test('a cell that was set back copies again what main has, and what main has dropped is a gap', async () => {
+test('a cell restored to an earlier state copies from main again, and dropped days are a gap', async () => {
   await using at = await openTestOutbox()
   await using west = await addTestCell(at, 'west')
   const main = { name: 'main', outbox: at.outbox }

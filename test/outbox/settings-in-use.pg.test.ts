@@ -4,7 +4,7 @@ import { readConfig } from '../../src/config/config.ts'
 import { awaitPublicUrl, noteAddresses } from '../../src/outbox/records/mail-addresses.ts'
 import { openTestOutbox } from '../support/open-outbox.ts'
 
-test('check says what admins have set on webhooks and nothing carries out', async () => {
+test('check warns of webhook settings that have no effect', async () => {
   await using at = await openTestOutbox()
   const lines = async (env: Record<string, string> = {}) => {
     const read = readConfig([], env)

@@ -26,7 +26,7 @@ test('a row that is delivered leaves the queue, and the next one of its entity i
   expect(await at.count('attempts', `outcome = 'delivered'`)).toBe(3)
 })
 
-test('a failed row keeps its order, counts its attempt and waits; a request that a shutdown cut off costs none', async () => {
+test('a failed row keeps its order and counts its attempt; a request cut off by a shutdown costs none', async () => {
   await using at = await openTestOutbox()
   const webhook = await at.webhook(everyUser)
   await at.append('user 1 new', 'user 2 new', 'user 1 update')
@@ -43,7 +43,7 @@ test('a failed row keeps its order, counts its attempt and waits; a request that
   expect(Math.max(...log.map(each => each.nextAttemptAt!.getTime() - Date.now()))).toBeGreaterThan(50_000)
 })
 
-test('a row that is given up is kept as dead, and the entity continues', async () => {
+test('an exhausted row is kept as dead, and its entity continues', async () => {
   await using at = await openTestOutbox()
   const webhook = await at.webhook(everyUser)
   await at.append('user 1 new', 'user 1 update')
@@ -77,7 +77,7 @@ test('a long request gets a row with its commit, and is settled as a row', async
   expect(await rowsOf(at)).toEqual(['1 new: later, tried 1', '1 update: behind'])
 })
 
-test('what was cancelled by hand while it was sent is logged, and stays cancelled', async () => {
+test('a delivery cancelled while in flight is logged, and stays cancelled', async () => {
   await using at = await openTestOutbox()
   const webhook = await at.webhook(everyUser)
   await at.append('user 1 new', 'user 2 new', 'user 3 new')
@@ -90,7 +90,7 @@ test('what was cancelled by hand while it was sent is logged, and stays cancelle
   expect(await at.count('attempts')).toBe(3)
 })
 
-test('a settlement that is repeated, since the answer to its commit was lost, leaves a row alone that was taken again', async () => {
+test('a settlement repeated after a lost commit reply does not affect a row that was taken again', async () => {
   await using at = await openTestOutbox()
   const webhook = await at.webhook(everyUser)
   await at.append('user 1 new')
@@ -126,7 +126,7 @@ test.each([
   },
 )
 
-test('410 disables the webhook, with its reason, and pending events stay; the version of the webhooks rises', async () => {
+test('410 disables the webhook with a reason, raises the version of the webhooks, and keeps pending events', async () => {
   await using at = await openTestOutbox()
   const webhook = await at.webhook(everyUser)
   await at.append('user 1 new', 'user 2 new')
@@ -157,7 +157,7 @@ test('a holder that is fenced logs its attempts, and changes nothing else', asyn
   expect(await at.count('webhooks', 'disabled_at is not null or failing_since is not null')).toBe(0)
 })
 
-test('what is settled of a share that another one serves by now waits for that one, and stops it for a moment', async () => {
+test('settling for a share that another holder has taken over waits for that holder', async () => {
   await using at = await openTestOutbox()
   const webhook = await at.webhook(everyUser)
   const me = await joined(at)
@@ -175,7 +175,7 @@ test('what is settled of a share that another one serves by now waits for that o
   expect(await at.count('attempts')).toBe(1)
 })
 
-test('the log and the queue commit together: where the queue cannot change, nothing is logged', async () => {
+test('the log and the queue commit together: if the queue cannot change, nothing is logged', async () => {
   await using at = await openTestOutbox()
   const webhook = await at.webhook(everyUser)
   await at.append('user 1 new')
@@ -187,7 +187,7 @@ test('the log and the queue commit together: where the queue cannot change, noth
   expect(await at.count('attempts')).toBe(0)
 })
 
-test('a settlement that Postgres chooses as the victim of a deadlock is made again, and loses nothing', async () => {
+test('a settlement aborted by a deadlock is repeated without a loss', async () => {
   await using at = await openTestOutbox()
   const webhook = await at.webhook(everyUser)
   await at.append('user 1 new', 'user 2 new')

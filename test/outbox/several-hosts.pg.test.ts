@@ -27,7 +27,7 @@ async function portOf({ pool }: Pick<ReturnType<typeof open>, 'pool'>): Promise<
   return rows[0].port
 }
 
-test('the primary is found in whatever order the hosts are', async () => {
+test('the primary is found in any order of hosts', async () => {
   for (const url of [pair.url, standbyFirst()]) {
     await using outbox = open(url)
     expect(await portOf(outbox)).toBe(pair.primary.port)
@@ -39,7 +39,7 @@ test('the primary is found in whatever order the hosts are', async () => {
   }
 })
 
-test('where no host is the primary, each is named with its reason, and the password is not', async () => {
+test('if no host is the primary, each is named with its reason, without the password', async () => {
   const { password } = new URL(pair.standby.url)
   const url = `postgres://postgres:${password}@127.0.0.1:${pair.standby.port},127.0.0.1:1/postgres`
   await using outbox = open(url)
@@ -50,14 +50,14 @@ test('where no host is the primary, each is named with its reason, and the passw
   expect(error.message).not.toContain(password)
 })
 
-test('a standby is refused where the one host of the URL is to be the primary', async () => {
+test('a standby is refused if the URL has one host', async () => {
   await using outbox = open(`${pair.standby.url}?target_session_attrs=primary`)
   await expect(outbox.pool.query('select')).rejects.toThrow('no server to use: the server: a standby')
   await using anything = open(pair.standby.url)
   expect(await portOf(anything)).toBe(pair.standby.port)
 })
 
-test('a connection on which nothing can be written is replaced', async () => {
+test('a read-only connection is replaced', async () => {
   await using outbox = openOutbox({ url: pair.url, maxConnections: 1, onError() {} })
   const backend = async () => (await outbox.pool.query('select pg_backend_pid() as pid')).rows[0].pid
   const before = await backend()
@@ -67,7 +67,7 @@ test('a connection on which nothing can be written is replaced', async () => {
   await outbox.pool.query('insert into things values (1)')
 })
 
-test('after a failover, a pool and whoever listens go to the new primary, also when the old one is back', async () => {
+test('after a failover, pools and listeners use the new primary, also when the old one is back', async () => {
   await using outbox = open(pair.url)
   expect(await portOf(outbox)).toBe(pair.primary.port)
   const heard: (string | null)[] = []

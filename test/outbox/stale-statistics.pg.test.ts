@@ -18,7 +18,7 @@ const some = 100
  * A burst fills the rows of a webhook of which the statistics say that it has none: the planner believes so until the next ANALYZE,
  * and is tempted to read all rows once for each that it looks for.
  */
-test('no statement on the queue reads the whole of it, however wrong the statistics are', async () => {
+test('no statement reads the whole queue, however wrong the statistics are', async () => {
   await using at = await openTestOutbox()
   const { pool } = at.outbox
   const [quiet, burst] = [await at.webhook(['user.new']), await at.webhook(['user.new'])]

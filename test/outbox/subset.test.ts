@@ -10,7 +10,7 @@ const ofMain = /^source\/|^log\/append\.ts$/
 /** The first migration that may meet tables on another node. */
 const first = '0057'
 
-test('every statement on the outbox keeps to the SQL that a table on another node takes', async () => {
+test('every statement on the outbox is valid for a distributed table', async () => {
   const folder = join(root, 'src', 'outbox')
   const paths = (await readdir(folder, { recursive: true })).filter(
     path => path.endsWith('.ts') && !ofMain.test(path),
@@ -22,7 +22,7 @@ test('every statement on the outbox keeps to the SQL that a table on another nod
   expect(all.flatMap(({ where, text }) => breaches(text).map(breach => `${where}: ${breach}`))).toEqual([])
 })
 
-test('placed tables have no trigger, and refer to no table of the log', async () => {
+test('distributed tables have no trigger, and no reference to a table of the log', async () => {
   const schema = await readFile(join(root, 'migrations', 'schema.sql'), 'utf8')
   for (const table of deliveryTables) {
     expect(schema).not.toMatch(new RegExp(`create trigger .* on walhook\\.${table} `, 'i'))
@@ -32,7 +32,7 @@ test('placed tables have no trigger, and refer to no table of the log', async ()
   }
 })
 
-test('migrations change a placed table as another node takes it', async () => {
+test('migrations change distributed tables in a supported way', async () => {
   const names = (await readdir(join(root, 'migrations'))).filter(
     name => /^\d{4}_/.test(name) && name >= first,
   )
@@ -119,11 +119,11 @@ test.each([
   'update walhook.webhooks set updated_at = now()',
   `select 1 from walhook.deliveries where due_at < now() order by due_at for update skip locked`,
   `select pg_notify('c', '')`,
-])('%s is taken', text => {
+])('%s is accepted', text => {
   expect(breaches(text)).toEqual([])
 })
 
-test('a changing function is found in a part of a statement, in whichever file', () => {
+test('a volatile function is found in a part of a statement, in any file', () => {
   const found = sqlOf({
     'a.ts': `export const soon = (row: string) => \`greatest(now(), \${row}.until)\``,
     'b.ts': `const later = \`\${soon('s')} + 1\`\nconst text = \`update walhook.shares set share = 1 returning \${later}\``,

@@ -21,7 +21,7 @@ async function allRows(at: TestOutbox): Promise<string[]> {
   return rows.map(({ line }) => line)
 }
 
-test('each state that an event can be in when its holder dies', async () => {
+test('a takeover handles each state of an event', async () => {
   await using at = await openTestOutbox()
   const webhook = await at.webhook(everyUser)
   const me = await joined(at, 12, aliveMs)
@@ -97,7 +97,7 @@ test('each state that an event can be in when its holder dies', async () => {
   expect(await at.count('holders')).toBe(0)
 })
 
-test('nothing is set aside for who did not want it then: by its triggers, not active, made later, or not meant', async () => {
+test('a takeover sets nothing aside for webhooks that did not want it: by triggers, inactive, created later, or of another', async () => {
   await using at = await openTestOutbox()
   const [wants, creates, inactive] = [
     await at.webhook(everyUser),
@@ -128,7 +128,7 @@ test('nothing is set aside for who did not want it then: by its triggers, not ac
   ])
 })
 
-test('of a webhook that is behind, what its own stream may have sent is set aside, and of the others not that', async () => {
+test('a takeover sets aside what the own stream of a lagging webhook may have sent, for that webhook only', async () => {
   await using at = await openTestOutbox()
   const [behind, quick] = [await at.webhook(everyUser), await at.webhook(everyUser)]
   const me = await joined(at)
@@ -156,7 +156,7 @@ test('of a webhook that is behind, what its own stream may have sent is set asid
   expect(await at.count('shares', `settled_up_to = ${ids[4]}`)).toBe(12)
 })
 
-test('only the shares of the dead holder, and no position beyond the head of the log', async () => {
+test("a takeover covers the dead holder's shares only, and no position beyond the head of the log", async () => {
   await using at = await openTestOutbox()
   const webhook = await at.webhook(everyUser)
   const dead = await joined(at, 5)
@@ -174,7 +174,7 @@ test('only the shares of the dead holder, and no position beyond the head of the
   expect(await at.count('shares', `holder_id = ${other} and settled_up_to = 0`)).toBe(7)
 })
 
-test('batches that it was sending are due when nothing is in flight; without batching, each event by itself', async () => {
+test('batches of a dead holder are due once nothing is in flight; without batching, as single events', async () => {
   await using at = await openTestOutbox()
   const batch = { maxEvents: 10, maxWaitMs: 0 }
   const [batching, single] = [await at.webhook(everyUser, true, { batch }), await at.webhook(everyUser)]
@@ -209,7 +209,7 @@ test('batches that it was sending are due when nothing is in flight; without bat
   ])
 })
 
-test('what came by hand before a row that was taken waits with it, and goes first', async () => {
+test('a manual event before a taken row waits with it, and is sent first', async () => {
   await using at = await openTestOutbox()
   const webhook = await at.webhook(everyUser)
   const me = await joined(at, 12, aliveMs)
@@ -248,7 +248,7 @@ test('a due row requested by hand waits until the dead holder has nothing of its
   expect(oneNewer).toBeDefined()
 })
 
-test('of two that take over at the same moment one does, and a beat that comes first keeps its holder', async () => {
+test('of two simultaneous takeovers one succeeds, and an earlier heartbeat keeps its holder', async () => {
   await using at = await openTestOutbox()
   const { holderId: me } = await join(at.outbox, { aliveMs })
   await claimShares(at.outbox, { holderId: me, max: 12 })
@@ -270,7 +270,7 @@ async function rowsRead(at: TestOutbox): Promise<number> {
 }
 
 test.each([['never analyzed'], ['analyzed before'], ['analyzed now']])(
-  'a takeover reads what lies between, and not the log before it: %s',
+  'a takeover reads only the range after the saved position: %s',
   async known => {
     await using at = await openTestOutbox()
     const webhooks = [await at.webhook(everyUser), await at.webhook(everyUser), await at.webhook(everyUser)]

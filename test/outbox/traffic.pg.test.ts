@@ -42,7 +42,7 @@ async function sent(
 
 const minute = (i: number) => ({ fromMs: span.fromMs + i * minuteMs, lastingMs: minuteMs })
 
-test('few requests are counted exactly, of all webhooks together', async () => {
+test('few requests of all webhooks are counted exactly', async () => {
   const [crm, erp] = [await at.webhook(['user.new']), await at.webhook(['user.new'], false)]
   await at.webhook(['user.new'])
   await sent(crm, 5, minute(0))
@@ -76,7 +76,7 @@ test('a sample of many requests estimates their number and their failures', asyn
   }
 })
 
-test('many requests in one burst do not make the answer cost more, nor hide the others', async () => {
+test('a burst of requests neither raises the cost nor hides other requests', async () => {
   const crm = await at.webhook(['user.new'])
   await sent(crm, 3_000, { fromMs: span.fromMs, lastingMs: 10 * minuteMs })
   await sent(crm, 50_000, { fromMs: span.fromMs + 5 * minuteMs, lastingMs: 2 * minuteMs })
@@ -86,7 +86,7 @@ test('many requests in one burst do not make the answer cost more, nor hide the 
   expect(buckets[5]!.delivered).toBeGreaterThan(20_000)
 })
 
-test('nothing was sent where there is no webhook', async () => {
+test('without a webhook the traffic is zero', async () => {
   await at.outbox.pool.query('delete from walhook.webhooks')
   const { buckets, share } = await readTraffic(at.outbox, span)
   expect(share).toBe(1)

@@ -16,7 +16,7 @@ async function rowsRead(client: PoolClient): Promise<number> {
 }
 
 // PostgreSQL 15 read and sorted all events for each page: 150 s for a million entities, where 18 took 6.
-test('entities that a resync has not sent are found page by page, each once, and a page reads only its part', async () => {
+test('entities that a resync has not sent are found once each, page by page, and a page reads only its part', async () => {
   await using at = await openTestOutbox()
   await at.outbox.pool.query(
     `insert into walhook.events (id, commit_lsn, index_in_transaction, entity_type, entity_id, action_type, committed_at, body)

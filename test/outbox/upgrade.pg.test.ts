@@ -66,7 +66,7 @@ async function fillQueue({ pool }: Awaited<ReturnType<typeof openOldOutbox>>['ou
     analyze walhook.deliveries, walhook.lanes`)
 }
 
-test('what 0.1 left waiting, retrying, leased and in batches is set aside as it was', async () => {
+test('pending, retrying, leased and batched deliveries of 0.1 are set aside unchanged', async () => {
   await using at = await openOldOutbox()
   const { pool } = at.outbox
   await fillQueue(at.outbox)
@@ -129,7 +129,7 @@ const ofBefore = {
 }
 
 test.each(Object.keys(ofBefore))(
-  'what a process of 0.1 is about to do after the upgrade fails and changes nothing: %s',
+  'after the upgrade, a process of 0.1 fails and changes nothing: %s',
   async which => {
     await using at = await openOldOutbox()
     await using old = await connect(at.database.url)
@@ -164,7 +164,7 @@ test('if two slots filled an outbox, capture continues with the one stored last'
   expect(rows).toEqual([{ slot_name: 'walhook' }])
 })
 
-test('a process at work that takes the tables in another order costs the upgrade another try, and nothing more', async () => {
+test('a deadlock with a running process only repeats the upgrade', async () => {
   await using at = await openOldOutbox()
   await using old = await connect(at.database.url)
   await using watcher = await connect(at.database.url)

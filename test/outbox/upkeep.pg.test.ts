@@ -31,14 +31,14 @@ async function auditAfter(auditDays: number | null, runsBehindByDays = 0): Promi
   return rows.map(({ days }) => days)
 }
 
-test('records of the audit go when they are older than it is kept', async () => {
+test('audit records are deleted after their retention time', async () => {
   expect(await auditAfter(30)).toEqual([0, 29])
 })
 
-test('without a limit they are kept forever', async () => {
+test('without a limit, audit records are kept forever', async () => {
   expect(await auditAfter(null)).toEqual([0, 29, 31, 90, 400])
 })
 
-test('a clock of the database that has jumped ahead costs a step, and not the audit', async () => {
+test("a jump of the database's clock does not delete the audit", async () => {
   expect(await auditAfter(30, 60)).toEqual([0, 29, 31])
 })

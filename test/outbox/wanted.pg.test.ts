@@ -108,7 +108,7 @@ const event = fc
     return { ...rest, tenantBefore, body }
   })
 
-test('what a webhook wants, and as what, is the same in memory and in SQL, whatever it was and whatever the event is', async () => {
+test('memory and SQL agree whether a webhook wants an event, and as which action, for any state and event', async () => {
   await using at = await openTestOutbox()
   const id = await at.webhook(['user.new'])
   expect(id).toBe(1)
@@ -197,7 +197,7 @@ test('what a webhook wants, and as what, is the same in memory and in SQL, whate
 
 const listOf = (texts: readonly string[]) => `{${texts.map(text => `"${text}"`).join(',')}}`
 
-test('the share of an entity is the same in memory and in SQL, and the shares are about as large', async () => {
+test('memory and SQL agree on the share of an entity, and shares are about equally large', async () => {
   await using at = await openTestOutbox()
   const name = fc
     .string({ unit: 'grapheme', maxLength: 12 })

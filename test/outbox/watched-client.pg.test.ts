@@ -7,7 +7,7 @@ import { createTestDatabase } from '../support/database.ts'
 import { openTestLink } from '../support/test-link.ts'
 import { until } from '../support/wait.ts'
 
-test('what a dead link has locked is free again: the server ends its side too', async () => {
+test("a dead connection's locks are released, because the server ends its side too", async () => {
   await using database = await createTestDatabase()
   await using psql = await connect(database.url)
   await psql.query('create table things (id integer primary key); insert into things values (1)')
