@@ -153,6 +153,34 @@ test('the rows that a page scans do not grow with the log, for any filter and an
   }
 })
 
+test('a page by state touches rows for its webhooks and its events, not for each pair of them', async () => {
+  await using at = await openTestOutbox()
+  const { pool } = at.outbox
+  const [webhooks, events] = [100, 500]
+  for (let i = 0; i < webhooks; i++) await at.webhook(['user.new'])
+  const { last } = await at.fill(events)
+  await pool.query('update walhook.shares set settled_up_to = $1', [last])
+  await pool.query(
+    `insert into walhook.deliveries (webhook_id, share, entity_type, entity_id, event_id, due_at)
+     select w.id, e.share, e.entity_type, e.entity_id, e.id, now() from walhook.webhooks w join lateral (
+       select * from walhook.events order by id offset w.id % 7 limit 1) e on true`,
+  )
+  const { outbox, rows } = countRows(at.outbox)
+  expect((await list({ outbox }, { state: 'superseded' })).isPartial).toBe(false)
+  expect([...rows].filter(([, count]) => count > 20 * (webhooks + events))).toEqual([])
+
+  // What one that lags has still to get.
+  await pool.query(
+    `insert into walhook.streams (webhook_id, share, settled_up_to, may_send_up_to)
+     select 2, share, $1::bigint, $1::bigint from walhook.shares`,
+    [last - 10n],
+  )
+  rows.clear()
+  const { items } = await list({ outbox }, {}, { limit: 20 })
+  expect([items[0]!.counts.pending, items.at(-1)!.counts.pending]).toEqual([1, 0])
+  expect([...rows].filter(([, count]) => count > 20 * (webhooks + events))).toEqual([])
+})
+
 test('a tenant finds only its own events, with the action it gets and the states of its own webhooks', async () => {
   await using at = await openTestOutbox()
   const ours = await at.webhook(['user.new', 'user.update', 'user.delete'], true, { tenant: 'acme' })

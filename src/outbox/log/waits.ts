@@ -16,12 +16,16 @@ export const isDelivered = (webhookId: string, e: string) => `(
 export const isEnded = (webhookId: string, e: string) => `
 exists (select 1 from walhook.ended_deliveries where webhook_id = ${webhookId} and event_id = ${e}.id offset 0)`
 
+/** Whether a webhook's skip `k` includes the event `e`. */
+export const isWithinSkip = (k: string, e: string, id = `${e}.id`) => `
+  ${k}.after_id < ${id} and ${k}.up_to >= ${id}
+  and (${k}.entity_type is null or (${k}.entity_type = ${e}.entity_type and ${k}.entity_id = ${e}.entity_id))`
+
 /** Whether an admin cancelled it in the log. */
 export const isSkipped = (webhookId: string, e: string, id = `${e}.id`, and = 'true') => `
 exists (
   select 1 from walhook.skips k
-  where k.webhook_id = ${webhookId} and k.after_id < ${id} and k.up_to >= ${id} and ${and}
-    and (k.entity_type is null or (k.entity_type = ${e}.entity_type and k.entity_id = ${e}.entity_id))
+  where k.webhook_id = ${webhookId} and ${isWithinSkip('k', e, id)} and ${and}
   offset 0
 )`
 

@@ -7,10 +7,10 @@ import { stateAt } from '../log/wanted.ts'
 import { triesOf } from './attempt-lines.ts'
 import type { EventLine } from './events.ts'
 
-/** The last attempt of an event, single or batched, including those kept beyond retention. $4 lets Postgres skip earlier days. */
-const tries = (which: string) => `
-  select started_at + duration_ms * interval '1 ms' as at, number, outcome, error_message
-  from (${triesOf('$1', '$4', 'webhook_id = w.id')}) a where ${which} order by id desc limit 1`
+/** Each webhook's last attempt of an event, single or batched, including those kept beyond retention. $4 lets Postgres skip earlier days. */
+const lastTries = (which: string) => `
+  select distinct on (webhook_id) webhook_id, started_at + duration_ms * interval '1 ms' as at, number, outcome, error_message
+  from tries where ${which} order by webhook_id, id desc`
 
 /** When the request of delivery rows `o` is due, or its holder. */
 const withBatch = `
@@ -29,6 +29,7 @@ const olderLookedAt = 100
 /**
  * The facts of an event ($1, of entity $2 $3) and each webhook, by a few index entries each.
  *
+ * - tries: its attempts at all of them; last and accepted: each one's last, and last successful
  * - s: the webhook's settings by the event's version ($9), or when an older event came ($5)
  * - d: its row
  * - first: the entity's oldest row
@@ -38,6 +39,10 @@ const olderLookedAt = 100
  * - older: the entity's oldest pending event in the log before this one
  */
 const factsStatement = `
+with tries as materialized (
+  select webhook_id, id, number, outcome, started_at, duration_ms, error_message
+  from (${triesOf('$1', '$4', 'webhook_id = coalesce($6, webhook_id)')}) a
+)
 select w.name, w.id as webhook_id, w.tenant as webhook_tenant, w.is_active as webhook_is_active, w.disabled_at as webhook_disabled_at,
        w.disabled_reason as webhook_disabled_reason, w.triggers as webhook_triggers, w.update_fields as webhook_update_fields,
        w.filter as webhook_filter, w.filter_entering as webhook_filter_entering, w.filter_leaving as webhook_filter_leaving,
@@ -94,8 +99,8 @@ left join lateral (
   order by at limit 1
 ) skip on true
 left join walhook.ended_deliveries x on x.webhook_id = w.id and x.event_id = $1
-left join lateral (${tries('true')}) last on true
-left join lateral (${tries(`outcome = 'delivered'`)}) accepted on true
+left join (${lastTries('true')}) last on last.webhook_id = w.id
+left join (${lastTries(`outcome = 'delivered'`)}) accepted on accepted.webhook_id = w.id
 where w.id = coalesce($6, w.id) and w.id > $8
   and case when $11::text is not null then w.tenant = $11
            else $6::int is not null or w.tenant is null or w.tenant in ($12, $13) end
