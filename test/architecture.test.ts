@@ -5,7 +5,7 @@ import { violations } from './support/architecture.ts'
 
 const src = join(import.meta.dirname, '..', 'src')
 
-test('every file of src keeps to the rules of who may import whom', async () => {
+test('every file of src follows the import rules', async () => {
   const paths = (await readdir(src, { recursive: true })).filter(path => path.endsWith('.ts'))
   const files: Record<string, string> = {}
   for (const path of paths) files[path.replaceAll('\\', '/')] = await readFile(join(src, path), 'utf8')
@@ -23,7 +23,7 @@ const leftToSupport = [
   [/function freePort/, /^$/, 'playground/local-port.ts gives ports that no connection takes'],
 ] as const
 
-test('tests drop slots and choose ports by the functions that know how', async () => {
+test('tests drop slots and choose ports by the shared functions', async () => {
   const paths = (await readdir(import.meta.dirname, { recursive: true })).filter(path => path.endsWith('.ts'))
   const found = paths.map(async each => {
     const path = each.replaceAll('\\', '/')
@@ -98,11 +98,11 @@ test.each([
   ['delivery/sending/a.ts', "import { x } from '../turn/b.ts'", 'delivery/sending may not import turn'],
   ['capture/map/a.ts', "import { x } from '../capture.ts'", 'capture/map may not import what is in no room'],
   ['outbox/attic/a.ts', 'export {}', 'is a room that nobody has named'],
-])('%s is refused with %j: rooms have an order', (path, text, message) => {
+])('%s is refused with %j, by the order of folders', (path, text, message) => {
   expect(violations({ [path]: text })).toEqual([expect.stringContaining(message)])
 })
 
-test('a room of more than 15 files is refused', () => {
+test('a folder of more than 15 files is refused', () => {
   const files = Object.fromEntries(Array.from({ length: 16 }, (_, i) => [`outbox/log/a${i}.ts`, 'export {}']))
   expect(violations(files)).toEqual(['outbox/log has 16 files, more than 15'])
 })
@@ -127,7 +127,7 @@ test.each([
   ])
 })
 
-test('a cycle is reported once; type imports count, and a string that only looks like an import does not', () => {
+test('a cycle is reported once, including type imports, but not strings that look like imports', () => {
   const files = {
     'domain/b.ts': "import { c } from './c.ts'",
     'domain/c.ts': "import type { A } from './a.ts'",
@@ -138,7 +138,7 @@ test('a cycle is reported once; type imports count, and a string that only looks
   expect(violations(files)).toEqual(['import cycle: domain/a.ts > domain/b.ts > domain/c.ts > domain/a.ts'])
 })
 
-test('what the rules allow passes', () => {
+test('permitted imports pass', () => {
   const files = {
     'main.ts': "import { serve } from './commands/serve.ts'\nimport { config } from './config/config.ts'",
     'commands/serve.ts': "import { run } from '../app.ts'\nimport { create } from '../control/c.ts'",

@@ -20,7 +20,7 @@ function problemsOf(env: Record<string, string>, required: Parameters<typeof rea
   return result.ok ? [] : result.problems
 }
 
-test('an empty environment is the defaults', () => {
+test('an empty environment gives the defaults', () => {
   const result = readConfig([], {})
   expect(result).toEqual({
     ok: true,
@@ -82,7 +82,7 @@ test.each<[Record<string, string>, object | undefined]>([
   [{ [named]: collector, OTEL_TRACES_EXPORTER: 'none' }, undefined],
   // Of other programs: without an endpoint nothing of it counts.
   [{ OTEL_TRACES_SAMPLER: 'xray', OTEL_EXPORTER_OTLP_PROTOCOL: 'grpc', OTEL_LOG_LEVEL: 'x' }, undefined],
-])('%j is read as %j of tracing', (env, tracing) => {
+])('%j is read as the tracing configuration %j', (env, tracing) => {
   const result = readConfig([], env)
   expect(result).toMatchObject({ ok: true, warnings: [] })
   expect(result.ok && result.config.tracing).toEqual(tracing)
@@ -156,7 +156,7 @@ test('every variable is read', async () => {
   expect(result.ok && result.config.sealKey!.bytes).toEqual(Buffer.alloc(32, 3))
 })
 
-test('the outbox is in the source database unless another is given', () => {
+test('the outbox is in the source database by default', () => {
   expect(readConfig([], { DATABASE_URL: url })).toMatchObject({ config: { outboxUrl: url } })
   expect(problemsOf({ OUTBOX_DATABASE_URL: url }, ['OUTBOX_DATABASE_URL'])).toEqual([])
   expect(problemsOf({}, ['OUTBOX_DATABASE_URL'])).toMatchObject([{ what: 'DATABASE_URL' }])
@@ -203,7 +203,7 @@ test.each([
   ['WALHOOK_KEEP_EVENTS_DAYS', '3651'],
   ['WALHOOK_KEEP_EVENTS_DAYS', '1.5'],
   ['LOG_LEVEL', 'verbose'],
-])('%s may not be %j: one problem, with what to do', (what, value) => {
+])('%s may not be %j: one problem with its fix', (what, value) => {
   const problems = problemsOf({ [what]: value })
   expect(problems).toEqual([
     { code: 'variable', what, found: expect.any(String), mend: expect.stringMatching(/.{10}/) },
@@ -211,7 +211,7 @@ test.each([
   if (/URL|TOKEN|KEY/.test(what)) expect(JSON.stringify(problems)).not.toContain(value)
 })
 
-test('all problems come at once', () => {
+test('all problems are reported at once', () => {
   const problems = problemsOf({ PORT: 'x', LOG_LEVEL: 'y', WALHOOK_ROLES: 'a,b' }, [
     'DATABASE_URL',
     'WALHOOK_SECRET_KEY',
@@ -226,7 +226,7 @@ test('all problems come at once', () => {
   ])
 })
 
-test('every wrong variable is reported, and no secret is', () => {
+test('every wrong variable is reported without secrets', () => {
   const secrets = {
     DATABASE_URL: 'mysql://root:hunter2@db/app',
     OUTBOX_DATABASE_URL: 'root:hunter2@db/app',
@@ -251,7 +251,7 @@ test('every wrong variable is reported, and no secret is', () => {
   expect(JSON.stringify(problems)).not.toContain('hunter2')
 })
 
-test('walhook.yaml in the working directory is read, unless another file is named', async () => {
+test('walhook.yaml in the working directory is the default mapping file', async () => {
   const before = process.cwd()
   const other = join(folder, 'other.yaml')
   await writeFile(join(folder, 'walhook.yaml'), 'entities: { order: { table: orders } }')
@@ -293,13 +293,13 @@ test.each([
   expect(problemsOf({ WALHOOK_CONFIG: file })).toMatchObject([{ what: expect.stringMatching(what) }])
 })
 
-test('a mapping file that is named and not there is a problem', () => {
+test('a missing mapping file is a problem', () => {
   expect(problemsOf({ WALHOOK_CONFIG: join(folder, 'nowhere.yaml') })).toMatchObject([
     { what: 'WALHOOK_CONFIG', found: expect.stringContaining('nowhere.yaml does not exist') },
   ])
 })
 
-test('a variable that walhook does not have is warned of, with the name that was probably meant', () => {
+test('an unknown variable is a warning with the nearest name', () => {
   const { ok, warnings } = readConfig([], {
     WALHOOK_ALOW_TARGETS: '127.0.0.1',
     WALHOOK_COLOUR_OF_THE_SKY: 'blue',
@@ -345,7 +345,7 @@ test.each<[string, Record<string, string>, string, string[]]>([
     ['WALHOOK_MAIL_DOMAINS', 'WALHOOK_MAIL_DOMAINS'],
   ],
   ['an account of no token', { WALHOOK_ADMIN_USER: '7' }, '', ['WALHOOK_ADMIN_USER']],
-])('%s: a variable without effect is warned of', async (_what, env, text, expected) => {
+])('%s: a variable without effect is a warning', async (_what, env, text, expected) => {
   const file = join(folder, 'tenants.yaml')
   await writeFile(file, text)
   const read = readConfig([], { ...env, ...(text !== '' && { WALHOOK_CONFIG: file }) })
@@ -354,7 +354,7 @@ test.each<[string, Record<string, string>, string, string[]]>([
   for (const { code } of read.warnings) expect(code).toBe('variable_idle')
 })
 
-test('claims of tenants without tenants in the mapping, and all tenants without such a claim, are warned of', () => {
+test('tenant claims without tenants in the mapping, and tenants without a claim, are warnings', () => {
   const url = { ...oidc, WALHOOK_OIDC_ROLES: 'staff=admin' }
   const warned = (env: Record<string, string>) =>
     readConfig([], { ...url, ...env }).warnings.map(({ what }) => what)
@@ -362,7 +362,7 @@ test('claims of tenants without tenants in the mapping, and all tenants without 
   expect(warned({ WALHOOK_OIDC_ALL_TENANTS: 'staff' })).toEqual(['WALHOOK_OIDC_ALL_TENANTS'])
 })
 
-test('a pattern is no domain of mails', () => {
+test('a pattern is not a mail domain', () => {
   expect(problemsOf({ WALHOOK_MAIL_DOMAINS: 'example.com, *.example.com' })).toMatchObject([
     { what: 'WALHOOK_MAIL_DOMAINS', found: '"*.example.com"' },
   ])

@@ -28,7 +28,7 @@ const anchorOf = (heading: string) =>
     .trim()
     .replaceAll(' ', '-')
 
-test.each(paths)('each link of %s leads somewhere', path => {
+test.each(paths)('each link of %s resolves', path => {
   const links = [...withoutCode(texts.get(path)!).matchAll(/\]\(([^)\s]+)\)/g)].map(([, link]) => link!)
   const dead = links.filter(link => {
     if (/^[a-z]+:/.test(link)) return false
@@ -44,11 +44,11 @@ test.each(paths)('each link of %s leads somewhere', path => {
 })
 
 test.each(await generatedDocuments().then(documents => [...documents.keys()]))(
-  '%s is as the code is (if not: npm run docs)',
+  '%s is up to date (if not: npm run docs)',
   async path => expect(texts.get(path)).toBe((await generatedDocuments()).get(path)),
 )
 
-test('README is read in one go: 150 lines at most', () => {
+test('README has at most 150 lines', () => {
   expect(texts.get('README.md')!.split('\n').length).toBeLessThanOrEqual(150)
 })
 
@@ -56,7 +56,7 @@ const recipes = [
   ...texts.get('docs/guide/mapping.md')!.matchAll(/^##+ ([^\n]+)\n(?:(?!^##).)*?^```yaml\n(.*?)^```/gms),
 ].map(([, name, text]) => [name!, text!] as const)
 
-test.each(recipes)('the mapping that the guide shows under %s is one', (_name, text) => {
+test.each(recipes)("the guide's mapping under %s is valid", (_name, text) => {
   const read = readMappingFile(parse(text))
   expect(read.ok ? [] : read.problems).toEqual([])
 })
@@ -80,7 +80,7 @@ test('all recipes are found', () => {
   ])
 })
 
-test.each(['ARCHITECTURE.md', 'SECURITY.md', 'CONTRIBUTING.md'])('each file that %s names is there', path => {
+test.each(['ARCHITECTURE.md', 'SECURITY.md', 'CONTRIBUTING.md'])('each file that %s names exists', path => {
   const named = [...texts.get(path)!.matchAll(/`(?:src\/)?((?:[\w-]+\/)+[\w.-]+\.(?:ts|md|sql))`/g)].map(
     ([, file]) => file!,
   )
@@ -142,7 +142,7 @@ function titlesQuotedIn(text: string): { readonly names: readonly string[]; read
 test.each([
   ['test/traps.md', 'capture'],
   ['test/guards.md', 'delivery'],
-])('each test that %s names is there', (path, folder) => {
+])('each test that %s names exists', (path, folder) => {
   const named = testsNamedIn(texts.get(path)!)
   const isThere = (name: string) =>
     ['', '.test.ts', '.pg.test.ts', '.browser.test.ts'].some(
@@ -155,7 +155,7 @@ test.each([
 test.each([
   ['test/traps.md', 'capture'],
   ['test/guards.md', 'delivery'],
-])('each title of a test that %s quotes is in the file that it names', async (path, folder) => {
+])('each test title that %s quotes is in the named file', async (path, folder) => {
   const titlesOf = async (name: string) => {
     const ends = ['', '.test.ts', '.pg.test.ts', '.browser.test.ts']
     const found = ends.flatMap(end => [`test/${name}${end}`, `test/${folder}/${name}${end}`])

@@ -98,7 +98,7 @@ test.each([
       'create publication walhook for table "public"."users", "public"."companies"',
     ],
   ],
-])('without %s, serve ends and says what is missing and how to fix it', async (_what, change, expected) => {
+])('without %s, serve exits with the missing right and the fix', async (_what, change, expected) => {
   await using at = await open(change)
   const { code, stdout, stderr } = await runWalhook(at.database, ['serve'])
   for (const part of expected) expect(stderr).toContain(part.replace('ROLE', at.role))
@@ -107,7 +107,7 @@ test.each([
   expect(code).toBe(1)
 })
 
-test('where PostgreSQL has pg_log_standby_snapshot, the role may execute it; where it has not, nothing fails', async () => {
+test('the role may execute pg_log_standby_snapshot, if PostgreSQL has it', async () => {
   await using at = await open()
   const { rows } = await at.admin.query(
     `select has_function_privilege($1, oid, 'execute') as may from pg_proc where proname = 'pg_log_standby_snapshot'`,
@@ -119,7 +119,7 @@ test('where PostgreSQL has pg_log_standby_snapshot, the role may execute it; whe
   expect(rows).toEqual(version[0].number >= 160_000 ? [{ may: true }] : [])
 })
 
-test('the guide shows these very statements, and README those that no server can do without', async () => {
+test('the guide shows these statements, and README the indispensable ones', async () => {
   const [readme, guide] = await Promise.all(
     ['README.md', 'docs/guide/install.md'].map(file => readFile(join(docker, '..', file), 'utf8')),
   )

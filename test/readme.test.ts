@@ -67,14 +67,14 @@ function openShell(env: Record<string, string>) {
 
 const documents = ['README.md', 'docs/guide/install.md']
 
-test.each(documents)('no block of %s has a placeholder: each runs as printed', async document => {
+test.each(documents)('no code block of %s has a placeholder', async document => {
   const blocks = await blocksOf(document)
   expect(blocks.length).toBeGreaterThan(5)
   expect(blocks.filter(({ text }) => text.includes('…'))).toEqual([])
 })
 
 test.each(documents)(
-  'the commands of %s run as they are printed, one after the other',
+  'the commands of %s run as printed, in order',
   async document => {
     const dataDir = await mkdtemp(join(tmpdir(), 'walhook-readme-'))
     const server = await startOwnServer(dataDir)

@@ -172,7 +172,7 @@ describe.each(Object.keys(programs) as Language[])('the snippet in %s', language
   })
 })
 
-test('what bash sends is a request as walhook makes it', async () => {
+test('the request of the bash snippet equals one of walhook', async () => {
   await using receiver = await startTestReceiver()
   const file = join(folder, 'sent.body')
   await writeFile(file, arrival.body)
@@ -188,7 +188,7 @@ test('what bash sends is a request as walhook makes it', async () => {
   expect(verify(request, [secret], Date.now() / 1000)).toEqual({ state: 'valid' })
 })
 
-test('the request that README shows is signed with the secret beside it', async () => {
+test("README's example request is signed with its secret", async () => {
   const readme = await readFile(join(import.meta.dirname, '..', 'README.md'), 'utf8')
   const [head, body] = /^```http\n(.*?)\n```$/ms.exec(readme)![1]!.split('\n\n') as [string, string]
   const headers = Object.fromEntries(

@@ -34,7 +34,7 @@ async function linksOf(page: Page, path: string, link: string): Promise<string[]
 const arrived = (actionType: string) => site.receiver.arrivals.filter(one => one.actionType === actionType)
 
 browserTest(
-  'from log-in over a test before saving to a delivered change that is seen live in the log',
+  'an admin logs in, tests before saving, and sees a delivered change live in the log',
   async () => {
     const { context, page } = await browser.open()
     const mistakes: string[] = []
@@ -125,7 +125,7 @@ browserTest(
 )
 
 browserTest(
-  'no page has a barrier or is too wide, in the light and in the dark, on a screen and on a phone',
+  'no page has an accessibility problem or is too wide, in both themes, on a desktop and on a phone',
   async () => {
     const { context, page } = await browser.open()
     await page.goto(`${site.url}/login`)
@@ -175,54 +175,57 @@ browserTest(
   },
 )
 
-browserTest('without a script a secret is shown and replaced, and a token is made and revoked', async () => {
-  const { context, page } = await browser.open({ javaScriptEnabled: false })
-  const made = await site.walhook.api('POST', '/api/webhooks', {
-    name: 'No script',
-    url: site.receiver.url,
-    triggers: ['company.delete'],
-  })
-  await logIn(page)
-  await page.goto(`${site.url}/couplings/${made.id}`)
-  await page.getByRole('link', { name: 'Secret' }).click()
-  await page.getByText('Python').click()
-  await page.getByRole('button', { name: 'Show secret' }).click()
-  expect(await page.locator('#secret').textContent()).toBe(made.secret)
-  await page.getByRole('link', { name: 'New secret' }).click()
-  await page.getByLabel('Hours in which both secrets sign').fill('1')
-  await page.getByRole('button', { name: 'Create new secret' }).click()
-  await page.getByText('Requests are also signed with the old secret until').waitFor()
-  const secret = await page.locator('#secret').textContent()
-  expect(secret).not.toBe(made.secret)
-  expect(await page.locator('#call-js').textContent()).toContain(secret)
+browserTest(
+  'without a script a secret is revealed and replaced, and a token is created and revoked',
+  async () => {
+    const { context, page } = await browser.open({ javaScriptEnabled: false })
+    const made = await site.walhook.api('POST', '/api/webhooks', {
+      name: 'No script',
+      url: site.receiver.url,
+      triggers: ['company.delete'],
+    })
+    await logIn(page)
+    await page.goto(`${site.url}/couplings/${made.id}`)
+    await page.getByRole('link', { name: 'Secret' }).click()
+    await page.getByText('Python').click()
+    await page.getByRole('button', { name: 'Show secret' }).click()
+    expect(await page.locator('#secret').textContent()).toBe(made.secret)
+    await page.getByRole('link', { name: 'New secret' }).click()
+    await page.getByLabel('Hours in which both secrets sign').fill('1')
+    await page.getByRole('button', { name: 'Create new secret' }).click()
+    await page.getByText('Requests are also signed with the old secret until').waitFor()
+    const secret = await page.locator('#secret').textContent()
+    expect(secret).not.toBe(made.secret)
+    expect(await page.locator('#call-js').textContent()).toContain(secret)
 
-  await page.getByRole('link', { name: 'Tokens' }).click()
-  await page.getByRole('link', { name: 'New token' }).click()
-  await page.getByLabel('Name', { exact: true }).fill('Badge desk')
-  await page.getByLabel('operator').check()
-  await page.getByRole('button', { name: 'Create token' }).click()
-  expect(await page.locator('#token').textContent()).toMatch(/^whk_/)
-  await page.getByRole('link', { name: 'Go to Tokens' }).click()
-  await page.getByRole('link', { name: 'Revoke Badge desk' }).click()
-  await page.getByRole('button', { name: 'Revoke', exact: true }).click()
-  await page.getByText('Token revoked.').waitFor()
+    await page.getByRole('link', { name: 'Tokens' }).click()
+    await page.getByRole('link', { name: 'New token' }).click()
+    await page.getByLabel('Name', { exact: true }).fill('Badge desk')
+    await page.getByLabel('operator').check()
+    await page.getByRole('button', { name: 'Create token' }).click()
+    expect(await page.locator('#token').textContent()).toMatch(/^whk_/)
+    await page.getByRole('link', { name: 'Go to Tokens' }).click()
+    await page.getByRole('link', { name: 'Revoke Badge desk' }).click()
+    await page.getByRole('button', { name: 'Revoke', exact: true }).click()
+    await page.getByText('Token revoked.').waitFor()
 
-  await page.getByRole('link', { name: 'Audit' }).click()
-  const actions = await page.locator('td:nth-child(3)').allTextContents()
-  expect(actions.slice(0, 4)).toEqual([
-    'Revoked a tokenBadge desk',
-    'Created a tokenBadge desk',
-    'Rotated a secretNo script',
-    'Viewed a secretNo script',
-  ])
-  await page.getByRole('link', { name: 'Health' }).click()
-  await page.getByText('All systems normal.').waitFor()
-  await page.getByText('As a table').first().click()
-  await page.getByRole('table').first().waitFor()
-  await context.close()
-})
+    await page.getByRole('link', { name: 'Audit' }).click()
+    const actions = await page.locator('td:nth-child(3)').allTextContents()
+    expect(actions.slice(0, 4)).toEqual([
+      'Revoked a tokenBadge desk',
+      'Created a tokenBadge desk',
+      'Rotated a secretNo script',
+      'Viewed a secretNo script',
+    ])
+    await page.getByRole('link', { name: 'Health' }).click()
+    await page.getByText('All systems normal.').waitFor()
+    await page.getByText('As a table').first().click()
+    await page.getByRole('table').first().waitFor()
+    await context.close()
+  },
+)
 
-browserTest('in Dutch and without a script one makes, changes and deletes a webhook', async () => {
+browserTest('in Dutch and without a script an admin creates, changes and deletes a webhook', async () => {
   const { context, page } = await browser.open({ locale: 'nl-NL', javaScriptEnabled: false })
   await page.goto(site.url)
   await page.getByLabel('Token', { exact: true }).fill(adminToken)

@@ -9,7 +9,7 @@ beforeAll(async () => {
 })
 afterAll(() => site?.[Symbol.asyncDispose]())
 
-browserTest('Enter in the form of a new webhook makes it, and sends nobody any data', async () => {
+browserTest('Enter in the form of a new webhook creates it, and sends no data', async () => {
   for (const javaScriptEnabled of [true, false]) {
     const { context, page } = await browser.open({ locale: 'en-GB', javaScriptEnabled })
     await page.goto(site.url)

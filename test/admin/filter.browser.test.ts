@@ -10,7 +10,7 @@ beforeAll(async () => {
 afterAll(() => site?.[Symbol.asyncDispose]())
 
 browserTest(
-  'an admin chooses a field, types values, sees what would have been sent, and finds it again',
+  'an admin chooses a field, types values, sees the preview, and finds the filter again',
   async () => {
     const { context, page } = await browser.open({ locale: 'en-GB' })
     await page.goto(site.url)

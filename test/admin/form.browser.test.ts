@@ -22,7 +22,7 @@ async function logIn(page: Page): Promise<void> {
 const focused = (page: Page) => page.evaluate('document.activeElement.id') as Promise<string>
 
 browserTest(
-  'errors are above the form with links to their fields, and go when these are mended',
+  'errors are above the form with links to their fields, and disappear when corrected',
   async () => {
     const { context, page } = await browser.open()
     await logIn(page)
@@ -84,7 +84,7 @@ const windows = [
 ]
 for (const viewport of windows)
   browserTest(
-    `at ${viewport.width} by ${viewport.height} what saves the form is in sight, and hides no field that has the focus`,
+    `at ${viewport.width} by ${viewport.height} the save button is visible, and hides no focused field`,
     async () => {
       const { context, page } = await browser.open({ viewport })
       await logIn(page)

@@ -66,7 +66,7 @@ test('dropped mapped tables and columns are shown, with the fix', async () => {
   expect(text).not.toContain(en.health.allWell)
 })
 
-test('a dropped table, a refused mapping and a waiting fan-out are shown in Dutch to a Dutch reader', async () => {
+test('a dropped table, a refused mapping and a waiting fan-out are shown in Dutch', async () => {
   const table = '"public"."companies"'
   const problem = { code: 'table_missing', what: `table ${table}`, found: 'is not there', mend: 'create it' }
   Object.assign(at.control, {

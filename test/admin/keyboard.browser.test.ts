@@ -21,7 +21,7 @@ const ways = [
 ] as const
 
 for (const { t, locale, width } of ways) {
-  browserTest(`with the keyboard alone everything works, ${locale}, ${width} wide`, async () => {
+  browserTest(`everything works by keyboard only, ${locale}, ${width} wide`, async () => {
     const { context, page } = await browser.open({ locale, viewport: { width, height: 800 } })
     const name = `Keyboard ${locale}`
     await page.goto(site.url)

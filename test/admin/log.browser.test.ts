@@ -56,7 +56,7 @@ async function reloadUntil(page: Page, isThere: () => Promise<boolean>, what: st
 }
 
 browserTest(
-  'in Dutch and without a script one filters the log, opens a request, and sends it again',
+  'in Dutch and without a script an admin filters the log, opens a request, and resends it',
   async () => {
     const { context, page } = await browser.open({ locale: 'nl-NL', javaScriptEnabled: false })
     await logIn(page, 'Token', 'Inloggen')
@@ -89,7 +89,7 @@ browserTest(
 )
 
 browserTest(
-  'a request opens beside the list, the arrow keys go from one to the next, and Back closes it',
+  'a request opens beside the list, the arrow keys move between requests, and Back closes it',
   async () => {
     const { context, page } = await browser.open()
     await logIn(page, 'Token', 'Log in')
@@ -117,7 +117,7 @@ browserTest(
 )
 
 browserTest(
-  'what failed is sent again and what waits is cancelled, after a page that says how much it is',
+  'failed events are resent and pending ones cancelled, after a page with their number',
   async () => {
     const { context, page } = await browser.open()
     await logIn(page, 'Token', 'Log in')
@@ -140,30 +140,27 @@ browserTest(
   },
 )
 
-browserTest(
-  'times of the filter are in the zone of the reader, and mean the same in the address',
-  async () => {
-    const { context, page } = await browser.open()
-    await logIn(page, 'Token', 'Log in')
-    await page.goto(`${site.url}/couplings/${id}/log?from=2026-07-01T10:00`)
-    const from = page.getByLabel('From', { exact: true })
-    expect(await from.inputValue()).toBe('2026-07-01T12:00')
-    await page.getByLabel('Before', { exact: true }).fill('2026-12-01T01:00')
-    await page.getByRole('button', { name: 'Apply' }).click()
-    await page.waitForURL(/to=2026/)
-    const { searchParams } = new URL(page.url())
-    expect({ from: searchParams.get('from'), to: searchParams.get('to') }).toEqual({
-      from: '2026-07-01T10:00',
-      to: '2026-12-01T00:00',
-    })
-    await from.fill('')
-    await page.getByRole('button', { name: 'Apply' }).click()
-    await page.waitForURL(/from=&/)
-    await context.close()
-  },
-)
+browserTest("times of the filter are in the reader's time zone, and equal in the address", async () => {
+  const { context, page } = await browser.open()
+  await logIn(page, 'Token', 'Log in')
+  await page.goto(`${site.url}/couplings/${id}/log?from=2026-07-01T10:00`)
+  const from = page.getByLabel('From', { exact: true })
+  expect(await from.inputValue()).toBe('2026-07-01T12:00')
+  await page.getByLabel('Before', { exact: true }).fill('2026-12-01T01:00')
+  await page.getByRole('button', { name: 'Apply' }).click()
+  await page.waitForURL(/to=2026/)
+  const { searchParams } = new URL(page.url())
+  expect({ from: searchParams.get('from'), to: searchParams.get('to') }).toEqual({
+    from: '2026-07-01T10:00',
+    to: '2026-12-01T00:00',
+  })
+  await from.fill('')
+  await page.getByRole('button', { name: 'Apply' }).click()
+  await page.waitForURL(/from=&/)
+  await context.close()
+})
 
-browserTest('nothing of a table is cut off in windows of any width', async () => {
+browserTest('no table is cut off in windows of any width', async () => {
   const { context, page } = await browser.open()
   await logIn(page, 'Token', 'Log in')
   status = 500

@@ -130,7 +130,7 @@ async function look(page: Page, path: string): Promise<string[]> {
   return found.map(one => `${path}: ${one}`)
 }
 
-browserTest('at 360 pixels in Dutch nothing leaves its card on any page, whatever its names', async () => {
+browserTest('at 360 pixels in Dutch nothing overflows its card on any page, with any names', async () => {
   const { context, page } = await browser.open({ locale: 'nl-NL', viewport: { width: 360, height: 740 } })
   await page.goto(site.url)
   await page.getByLabel('Token', { exact: true }).fill(adminToken)

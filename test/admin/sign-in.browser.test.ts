@@ -31,7 +31,7 @@ afterAll(async () => {
   await provider?.[Symbol.asyncDispose]()
 })
 
-browserTest('somebody logs in at the provider of another site, and out again here and there', async () => {
+browserTest('a user logs in at a provider on another site, and logs out of both', async () => {
   // Loaded when somebody signs in, and not before.
   expect(site.walhook.stderr()).toContain('node_modules/pino/')
   expect(site.walhook.stderr()).not.toContain('node_modules/openid-client/')
@@ -60,7 +60,7 @@ browserTest('somebody logs in at the provider of another site, and out again her
   await context.close()
 })
 
-browserTest('a log-in works without a script, too, and says in Dutch why it came to nothing', async () => {
+browserTest('a log-in works without a script, and shows its failure in Dutch', async () => {
   const { context, page } = await browser.open({ locale: 'nl-NL', javaScriptEnabled: false })
   provider.user = { sub: 'jim', email: 'jim@example.com', roles: ['viewer'] }
   await page.goto(origin)
@@ -80,7 +80,7 @@ browserTest('a log-in works without a script, too, and says in Dutch why it came
   await context.close()
 })
 
-browserTest('the pages of a log-in have no barriers, and fit every screen', async () => {
+browserTest('the log-in pages have no accessibility problem, and fit every screen', async () => {
   provider.user = { sub: 'noa', email: 'noa.with.a.rather.long.name@department.example.com' }
   for (const locale of ['en-GB', 'nl-NL']) {
     const { context, page } = await browser.open({ locale })

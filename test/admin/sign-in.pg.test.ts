@@ -171,7 +171,7 @@ test('a sign-in can be completed once, even if the provider accepts its code twi
   expect((await browser.get(back)).headers.get('location')).toBe('/login?problem=used')
 })
 
-test('two log-ins in two tabs of a browser do not disturb one another', async () => {
+test('two log-ins in two tabs of a browser do not interfere', async () => {
   const browser = openSigningIn(pages)
   const [first, second] = [await browser.toProvider('/login/oidc?to=/audit'), await browser.toProvider()]
   expect((await browser.get(second)).status).toBe(200)

@@ -23,7 +23,7 @@ const arrived = (actionType: string) =>
   site.receiver.arrivals.filter(one => one.actionType === actionType).length
 
 for (const { t, locale, width } of ways) {
-  browserTest(`without a script everything works, ${locale}, ${width} wide`, async () => {
+  browserTest(`everything works without a script, ${locale}, ${width} wide`, async () => {
     const { context, page } = await browser.open({
       ...{ javaScriptEnabled: false, locale, viewport: { width, height: 800 } },
     })

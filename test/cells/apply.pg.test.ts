@@ -39,7 +39,7 @@ const modes = () =>
   )
 const actionsOf = (json: { webhooks: { action: string }[] }) => json.webhooks.map(({ action }) => action)
 
-test('two applications of a new file at once make each webhook once, spread over the cells', async () => {
+test('two simultaneous applies of a new file create each webhook once, spread over the cells', async () => {
   const [a, b] = await Promise.all([apply('every'), apply('every')])
   const statuses = [a!.status, b!.status].sort()
   expect(statuses[0]).toBe(200)
@@ -50,7 +50,7 @@ test('two applications of a new file at once make each webhook once, spread over
   expect(actionsOf((await apply('every')).json)).toEqual(['none', 'none', 'none'])
 })
 
-test('a file over three cells is applied as a whole, and recorded once', async () => {
+test('a file for three cells is applied as a whole, and audited once', async () => {
   const done = await apply('latest')
   expect(actionsOf(done.json)).toEqual(['change', 'change', 'change'])
   expect((await modes()).every(list => list.endsWith('latest'))).toBe(true)
@@ -59,7 +59,7 @@ test('a file over three cells is applied as a whole, and recorded once', async (
   expect(records[0].changes).toMatchObject({ changed: { to: 3 } })
 })
 
-test('what one cell refuses is done in none', async () => {
+test('an apply that one cell refuses changes no cell', async () => {
   const before = await modes()
   const blocker = await at.outbox.pool.connect()
   await blocker.query('begin')
@@ -82,7 +82,7 @@ test('what one cell refuses is done in none', async () => {
   expect(await modes()).toEqual(before)
 })
 
-test('a crash between the commits of two cells leaves one applied, and the next application does the rest', async () => {
+test('after a crash between the commits of two cells, the next apply does the rest', async () => {
   cells.link.cutAnswerTo('commit\0')
   expect((await apply('every')).status).toBeGreaterThanOrEqual(500)
   const [main, near, far] = await modes()
@@ -94,7 +94,7 @@ test('a crash between the commits of two cells leaves one applied, and the next 
   expect((await modes()).every(list => list.endsWith('every'))).toBe(true)
 })
 
-test('what is no longer in the file is deleted in every cell, and no placement stays', async () => {
+test('webhooks no longer in the file are deleted in every cell, with their placement', async () => {
   const done = await apply('every', { webhooks: {}, prune: true })
   expect(actionsOf(done.json)).toEqual(['delete', 'delete', 'delete'])
   expect(await modes()).toEqual(['', '', ''])

@@ -41,7 +41,7 @@ const ofWebhook = routes.filter(({ path }) => path.startsWith('/api/webhooks/{id
 const pathOf = (path: string, id: number) => path.replace('{id}', String(id)).replaceAll(/\{\w+\}/g, '1')
 
 test.each(ofWebhook.map(({ method, path }) => ({ method, path })))(
-  '$method $path of a webhook in a cell that is away says which',
+  '$method $path for a webhook in an unreachable cell names the cell',
   async ({ method, path }) => {
     const { status, json, headers } = await at.call(method.toUpperCase(), pathOf(path, ids[2]))
     expect({ status, code: json.code }).toEqual({ status: 503, code: 'cell.away' })
@@ -50,7 +50,7 @@ test.each(ofWebhook.map(({ method, path }) => ({ method, path })))(
   },
 )
 
-test('webhooks of the other cells are read and changed as before', async () => {
+test('webhooks of other cells can be read and changed', async () => {
   for (const id of ids.slice(0, 2)) {
     expect((await at.call('GET', `/api/webhooks/${id}`)).status).toBe(200)
     expect((await at.call('PATCH', `/api/webhooks/${id}`, { mode: 'latest' })).status).toBe(200)
@@ -59,7 +59,7 @@ test('webhooks of the other cells are read and changed as before', async () => {
 })
 
 test.each(['/api/webhooks', '/api/audit', '/api/alerts', '/api/events', '/api/events?state=pending'])(
-  '%s shows the others, and names the cell that is missing',
+  '%s shows the other cells, and names the unreachable one',
   async path => {
     const { status, json } = await at.call('GET', path)
     expect(status).toBe(200)
@@ -69,14 +69,14 @@ test.each(['/api/webhooks', '/api/audit', '/api/alerts', '/api/events', '/api/ev
   },
 )
 
-test('an event explains itself for the others; for the webhook that is away it says so', async () => {
+test('an event is explained for reachable webhooks; for others the cell is named as unreachable', async () => {
   const { json } = await at.call('GET', `/api/events/${events[0]}`)
   expect(json.cells_away).toEqual(['far'])
   expect(json.deliveries.map(({ webhook_id }: { webhook_id: number }) => webhook_id)).toEqual(ids.slice(0, 2))
   expect((await at.call('GET', `/api/events/${events[0]}?webhook_id=${ids[2]}`)).json.code).toBe('cell.away')
 })
 
-test('status and readiness say which cell is away, and the process stays ready', async () => {
+test('status and readiness name the unreachable cell, and the process stays ready', async () => {
   const { json } = await at.call('GET', '/api/status')
   expect(json.cells.map(({ name, state }: { name: string; state: string }) => `${name} ${state}`)).toEqual([
     'main ok',
@@ -119,7 +119,7 @@ test.each([
   { language: 'en', sentence: 'Cells that do not respond: far', finding: 'A cell does not respond' },
   { language: 'nl', sentence: 'Cellen die niet antwoorden: far', finding: 'Een cel antwoordt niet' },
 ])(
-  'every page says in $language what is missing, and shows the rest',
+  'every page names in $language what is missing, and shows the rest',
   async ({ language, sentence, finding }) => {
     const cookie = `${await at.cookieOf('admin')}; walhook_language=${language}`
     for (const path of [
@@ -143,7 +143,7 @@ test.each([
   },
 )
 
-test('a tenant with a webhook there learns that something is missing, and not the name of the cell', async () => {
+test("a tenant with a webhook in an unreachable cell sees a notice without the cell's name", async () => {
   const token = await at.token('admin', { name: 'theirs', userId: '8', tenant: 'bravo' })
   const ask = (method: string, path: string, body?: object) => at.call(method, path, body, token)
   const own = await ask('GET', `/api/webhooks/${ids[2]}`)
@@ -161,7 +161,7 @@ test('a tenant with a webhook there learns that something is missing, and not th
   for (const text of [own.text, applied.text, list.text]) expect(text).not.toMatch(/\bfar\b/)
 })
 
-test('a tenant without a webhook there learns nothing: no notice, and 404 for what is there', async () => {
+test('a tenant without a webhook there sees no notice, and gets 404 for its objects', async () => {
   const token = await at.token('admin', { name: 'ours', userId: '7', tenant: 'acme' })
   const ask = async (id: number) => {
     const { status, text } = await at.call('GET', `/api/webhooks/${id}`, undefined, token)
@@ -184,13 +184,13 @@ test('a tenant without a webhook there learns nothing: no notice, and 404 for wh
   }
 })
 
-test('a new webhook goes to a cell that answers', async () => {
+test('a new webhook goes to a reachable cell', async () => {
   const made = await create('Four')
   expect(made.status).toBe(201)
   expect((await at.control.cells.of(made.json.id)).name).not.toBe('far')
 })
 
-test('no file is applied, since the cell may have webhooks of it', async () => {
+test('no file is applied, because the unreachable cell may have its webhooks', async () => {
   const { status, json } = await at.call('POST', '/api/apply', {
     source: 'webhooks.yaml',
     webhooks: { New: { url: 'https://new.example.com/', triggers: ['user.new'] } },
@@ -200,14 +200,14 @@ test('no file is applied, since the cell may have webhooks of it', async () => {
   expect(await at.count('webhooks', `name = 'New'`)).toBe(0)
 })
 
-test('a person is forgotten in the others, and the answer says where not', async () => {
+test('an entity is forgotten in reachable cells, and the response names the others', async () => {
   const { json } = await at.call('POST', '/api/forget', { entity_type: 'user', entity_id: '7' })
   expect(json).toMatchObject({ events: 1, is_complete: false, cells_away: ['far'] })
   const { rows } = await cells.near.outbox.pool.query(`select 1 from walhook.events where entity_id = '7'`)
   expect(rows).toEqual([])
 })
 
-test('once the cell answers again, all of it is there', async () => {
+test('once the cell responds again, everything is shown', async () => {
   cells.link.heal()
   cells.link.cut()
   const found = await until(
@@ -227,7 +227,7 @@ test('once the cell answers again, all of it is there', async () => {
   expect((await at.get('/couplings')).text).not.toContain('id="cells-away"')
 })
 
-test('a cell that goes away during a change is named, and that the result is unknown', async () => {
+test('if a cell becomes unreachable during a change, the response names it and the unknown result', async () => {
   const { pool } = cells.far.outbox
   const blocker = await pool.connect()
   await blocker.query('begin')

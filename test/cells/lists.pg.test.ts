@@ -46,17 +46,17 @@ const all = async (path: string, limit: number) => {
   return found
 }
 
-test('a new webhook is in the cell with the fewest, under an id that no other has', async () => {
+test('a new webhook is placed in the cell with the fewest, with a unique id', async () => {
   expect(await Promise.all(ids.map(cellOf))).toEqual(['main', 'near', 'far', 'main', 'near', 'far'])
   expect(new Set(ids).size).toBe(6)
 })
 
-test('webhooks of all cells are one list by id, page by page', async () => {
+test('webhooks of all cells form one list by id, page by page', async () => {
   for (const limit of [1, 2, 4, 50])
     expect((await all('/api/webhooks?', limit)).map(({ id }) => id)).toEqual(ids)
 })
 
-test('the page of all webhooks shows them by name, with the figures of each, and counts their states', async () => {
+test('the page of all webhooks shows their names, figures and states', async () => {
   const { text } = await at.get('/couplings?sort=name')
   const names = [...text.matchAll(/<a href="\/couplings\/\d+">(\w+)<\/a>/g)].map(([, name]) => name)
   expect(names).toEqual(['Five', 'Four', 'One', 'Six', 'Three', 'Two'])
@@ -64,7 +64,7 @@ test('the page of all webhooks shows them by name, with the figures of each, and
   expect((await at.get('/couplings?search=three')).text).toContain('Three')
 })
 
-test('the audit is one list, the newest first: no record twice, and none missing', async () => {
+test('the audits of all cells form one list, newest first, with each record once', async () => {
   const whole = await all('/api/audit?', 100)
   expect(whole.length).toBeGreaterThanOrEqual(6)
   const times = whole.map(record => String(record.at))
@@ -75,7 +75,7 @@ test('the audit is one list, the newest first: no record twice, and none missing
   for (const name of ['One', 'Two', 'Three', 'Four', 'Five', 'Six']) expect(text).toContain(`>${name}</a>`)
 })
 
-test('incidents of all cells are one list', async () => {
+test('incidents of all cells form one list', async () => {
   for (const [i, { outbox }] of at.control.cells.all().entries())
     await outbox.pool.query(
       `insert into walhook.incidents (kind, subject, webhook_id, opened_at, last_at)
@@ -119,7 +119,7 @@ test('an event counts and explains its deliveries in every cell', async () => {
   for (const id of ids) expect(text).toContain(`id="webhook-${id}"`)
 })
 
-test('an alert that only a cell has is in the list, and is shown', async () => {
+test('an alert stored only in a cell is listed and shown', async () => {
   const { outbox } = cells.far
   const { rows } = await outbox.pool.query(
     `insert into walhook.events (id, share, webhooks_version, commit_lsn, index_in_transaction, entity_type, entity_id, action_type, committed_at, body)
@@ -133,7 +133,7 @@ test('an alert that only a cell has is in the list, and is shown', async () => {
   expect((await at.get(`/events/${alert.id}`)).status).toBe(200)
 })
 
-test('status and Health sum the cells and show each', async () => {
+test('status and Health show each cell and the sums', async () => {
   const { json } = await at.call('GET', '/api/status')
   expect(json.queue.deliveries_dead).toBe(3)
   expect(
@@ -148,7 +148,7 @@ test('status and Health sum the cells and show each', async () => {
   expect(text).not.toContain('id="cells-away"')
 })
 
-test('a backfill for a webhook of a cell is started, and one for nobody is refused', async () => {
+test('a backfill for a webhook in a cell is started; one without a receiver is refused', async () => {
   const start = (body: object) => at.call('POST', '/api/backfills', { entity_type: 'user', ...body })
   expect((await start({ webhook_id: ids[2] })).status).toBe(201)
   expect((await start({ webhook_id: 999_999 })).status).toBe(422)

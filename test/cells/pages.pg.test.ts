@@ -110,7 +110,7 @@ const ofWebhook = pages
   .sort((a, b) => order(a) - order(b))
 
 test.each(ofWebhook.map(page => ({ name: `${page.method} ${page.path}`, page })))(
-  '$name shows of a webhook in a cell what it shows of one in main',
+  '$name shows the same for webhooks in a cell and in main',
   async ({ page }) => {
     const ask = async (of: Webhook) => {
       const path = await pathOf(page, of)

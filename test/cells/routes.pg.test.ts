@@ -96,7 +96,7 @@ const ofWebhook = routes
   .sort((a, b) => Number(a.id === 'deleteWebhook') - Number(b.id === 'deleteWebhook'))
 
 test.each(ofWebhook.map(route => ({ name: `${route.method} ${route.path}`, route })))(
-  '$name answers of a webhook in a cell what it answers of one in main',
+  '$name responds the same for webhooks in a cell and in main',
   async ({ route }) => {
     expect(route.tenants).toBe('webhook')
     const ask = async (of: Webhook) => {
@@ -111,7 +111,7 @@ test.each(ofWebhook.map(route => ({ name: `${route.method} ${route.path}`, route
   },
 )
 
-test('all of it was done and recorded in the cell of each webhook', async () => {
+test("every change was made and audited in the webhook's cell", async () => {
   const of = await Promise.all(
     at.control.cells.all().map(async ({ outbox }, i) => {
       const { webhookId } = [main!, near!, far!][i]!

@@ -21,7 +21,7 @@ beforeAll(async () => {
 afterAll(() => server[Symbol.asyncDispose]())
 
 test(
-  `random harm to the source for ${seconds} s (WALHOOK_CHAOS_SEED=${seed}): each change is told once and exactly, or its gap is, and every mend works`,
+  `random damage to the source for ${seconds} s (WALHOOK_CHAOS_SEED=${seed}): each change is sent exactly once, or reported as a gap, and every fix works`,
   async () => {
     await using trial = await openTrial(server, seed)
     const endAt = performance.now() + seconds * 1_000

@@ -26,7 +26,7 @@ test.each<[string, object[]]>([
   expect(readMend(words)).toEqual(steps)
 })
 
-test('a blank in a command is for the reader to fill in', () => {
+test('a placeholder in a command is left for the reader', () => {
   const [step, ...others] = readMend('run "walhook resync --entity TYPE" for each entity type')
   expect(others).toEqual([])
   expect(isRunnable(step!)).toBe(false)

@@ -33,7 +33,7 @@ test.concurrent.each<[string, { name: string; seed: number }[], RegExp]>([
   expect(await trial.conclude(1)).toContainEqual(expect.stringMatching(mend))
 })
 
-test('events of entities alone prove nothing about the table of their related rows', async () => {
+test('events of entities do not prove that their related table was captured', async () => {
   const waiting = { versions: { user: '7', company: '8', order: '9' }, membersBehind: '0/10' }
   const told = (isBehind: boolean) => async () => [
     { entity_type: 'user', v: '7', is_behind: isBehind },

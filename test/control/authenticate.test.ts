@@ -23,7 +23,7 @@ function open(admin: { token: string | null; userId: string | null } = { token, 
   }
 }
 
-test('the token of the configuration needs no database, and is the account that the configuration names', async () => {
+test('the configured token needs no database, and has the configured account', async () => {
   for (const userId of ['7', null])
     expect(await open({ token, userId }).try(token)).toEqual({
       ok: true,
@@ -39,14 +39,14 @@ test('the token of the configuration needs no database, and is the account that 
 })
 
 test.each(['', ' ', `${token} `, token.slice(0, -1), token.toUpperCase(), 'another'])(
-  '%j is nobody, and the database is not asked',
+  '%j is refused without a query',
   async other => {
     expect(await open().try(other)).toEqual({ ok: false, isHeld: false, waitMs: 0 })
     expect((await open({ token: null, userId: null }).try(other)).ok).toBe(false)
   },
 )
 
-test('an address that keeps failing has to wait, twice as long each time; a valid token passes meanwhile', async () => {
+test('an address that keeps failing waits twice as long each time; a valid token still works', async () => {
   const at = open()
   for (let i = 0; i < 4; i++) expect(await at.try('wrong')).toEqual({ ok: false, isHeld: false, waitMs: 0 })
   for (const waitMs of [1_000, 2_000, 4_000]) {
@@ -69,7 +69,7 @@ test('other addresses are not limited; those of one IPv6 network count as one', 
   expect(await at.try('wrong', '192.0.2.2')).toMatchObject({ isHeld: false })
 })
 
-test('what is kept of addresses is bounded: the one that failed longest ago is forgotten', async () => {
+test('the number of remembered addresses is bounded: the oldest failure is dropped', async () => {
   const at = open()
   for (let i = 0; i < 6; i++) await at.try('wrong', '192.0.2.1')
   for (let i = 0; i < 10_000; i++) await at.try('wrong', `10.0.${i >> 8}.${i & 255}`)

@@ -48,7 +48,7 @@ test('previous values are shown only for entity types whose tables record them',
   expect(await body(new Map([['user', 'alter table …']]))).not.toContain('previous')
 })
 
-test('the example of a delete has the values before it where the mapping asks for them and the table gives them', async () => {
+test('the example of a delete has last values if the mapping and the table have them', async () => {
   const settings = { triggers: ['user.delete'], previous: false, isBatch: false, headerNames: [] }
   const body = async (last: EntityShape['last']) => {
     const readShapes = async () => [{ ...user, last }]

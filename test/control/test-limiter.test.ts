@@ -50,7 +50,7 @@ function takeAll(limiter: ReturnType<typeof createTestLimiter>, tenants: readonl
 }
 const tenants = (count: number) => Array.from({ length: count }, (_, i) => `tenant-${i}`)
 
-test('tenants that take all they can leave a permit to each other tenant, and the total has a limit', () => {
+test('busy tenants leave a permit to each other tenant, and the total is limited', () => {
   const limiter = createTestLimiter()
   const { counts, leaves } = takeAll(limiter, tenants(39))
   expect(counts).toEqual([5, 5, 5, 5, 5, ...Array(34).fill(1)])
@@ -64,7 +64,7 @@ test('tenants that take all they can leave a permit to each other tenant, and th
   expect(leaves).toHaveLength(59)
 })
 
-test('in whatever order tests of tenants end, all permits are free again', () => {
+test('tests of tenants return all permits, in any order', () => {
   const limiter = createTestLimiter()
   for (const inOrder of [(all: (() => void)[]) => all, (all: (() => void)[]) => all.toReversed()]) {
     const { counts, leaves } = takeAll(limiter, tenants(40))

@@ -178,7 +178,7 @@ async function settledAt(psql: Client): Promise<Map<string, number>> {
   return new Map(rows.map(({ key, id }) => [key, timeOf(BigInt(id)) - performance.timeOrigin + commitMs]))
 }
 
-test('a rolling restart under load repeats nothing, and nothing waits as long as a lease', async () => {
+test('a rolling restart under load repeats nothing, and no event waits for a lease', async () => {
   const database = await server.database()
   const waits: number[] = []
   await using receiver = await startFaultyReceiver(({ body }) => {

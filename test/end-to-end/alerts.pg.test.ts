@@ -21,7 +21,7 @@ const alerts = [
   'capture.lagging',
 ]
 
-test('each incident is sent once, by webhook and by mail, although a process is killed; a dropped slot too', async () => {
+test('each incident, including a dropped slot, is sent once by webhook and mail, although a process is killed', async () => {
   await using database = await createTestDatabase({ hasOutbox: true })
   await using smtp = await startSmtpServer()
   await using psql = await connect(database.url)

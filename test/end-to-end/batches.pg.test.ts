@@ -9,7 +9,7 @@ import { startWalhook } from '../support/walhook-process.ts'
 const idsIn = ({ body }: Arrival) =>
   (JSON.parse(body) as { entity_id: number }[]).map(event => event.entity_id)
 
-test('a batch is one signed request; killed while it is in flight, walhook sends the same one again', async () => {
+test('a batch is one signed request, and is resent unchanged after a kill', async () => {
   await using database = await createTestDatabase({ hasOutbox: true })
   const answers: PromiseWithResolvers<number>[] = []
   await using receiver = await startTestReceiver(() => {
@@ -65,7 +65,7 @@ test('a batch is one signed request; killed while it is in flight, walhook sends
 const users = 40
 const bad = 13
 
-test('two processes, three SIGKILLs, random refusals and one event that nobody takes: all others arrive, in order', async () => {
+test('two processes, three SIGKILLs, random refusals and one rejected event: all other events arrive in order', async () => {
   await using database = await createTestDatabase({ hasOutbox: true })
   const accepted = new Set<string>()
   const bodies = new Map<string, string>()

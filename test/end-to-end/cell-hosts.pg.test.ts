@@ -128,7 +128,7 @@ async function openCells(network: TestNetwork) {
   }
 }
 
-test('between processes, main, cells and the receiver links are cut, servers hang and die, processes are paused and killed: every event is accounted for, and a cell that does not answer stops its own webhooks only', {
+test('with links cut, servers hanging or killed, and processes paused or killed, every event is accounted for, and an unreachable cell affects its own webhooks only', {
   timeout: 600_000,
 }, async ({ skip }) => {
   const reason = whyNoNetwork()
@@ -250,7 +250,7 @@ test('between processes, main, cells and the receiver links are cut, servers han
   expect(repetitions.filter(({ entry, acceptedAtMs }) => !isExplained(entry.path, acceptedAtMs))).toEqual([])
 })
 
-test('links that are slow and lose packets delay events, and lose, repeat and reorder none', {
+test('slow and lossy links only delay events: none is lost, repeated or reordered', {
   timeout: 300_000,
 }, async ({ skip }) => {
   const reason = whyNoNetwork() ?? whyNoDelays()

@@ -11,7 +11,7 @@ const tables = `
   create table companies (id integer primary key);`
 const users = 40
 
-test('a webhook moves under load, its mover killed at each step: nothing is lost, twice or out of order', {
+test('a webhook moves under load with its mover killed at each step: nothing is lost, repeated or reordered', {
   timeout: 400_000,
 }, async () => {
   await using database = await createTestDatabase({ hasOutbox: true })

@@ -23,7 +23,7 @@ async function checksOf(walhook: WalhookProcess) {
 const untilCell = (walhook: WalhookProcess, state: string) =>
   until(async () => (await checksOf(walhook)).cell?.startsWith(state), { what: `the cell to be ${state}` })
 
-test('a cell is taken up while walhook runs, moves to another database, and is removed; one that is away stops nothing else', {
+test('a cell is added, moved to another database and removed while walhook runs; an unreachable one affects no other', {
   timeout: 180_000, // a removal waits until processes have let go
 }, async () => {
   const folder = await mkdtemp(join(tmpdir(), 'walhook-cell-'))

@@ -17,7 +17,7 @@ function step(name: string, run: (at: CitusTrial) => Promise<void>) {
 }
 
 if (at === null)
-  test('a real Citus does all that a cell does', ({ skip }) =>
+  test('a real Citus works as a cell', ({ skip }) =>
     skip('WALHOOK_TEST_CITUS names no coordinator: docs/explain/citus.md says how to make one'))
 
 step('Citus places all tables of a cell on one worker', async at => {

@@ -14,7 +14,7 @@ const tables = `
   create table companies (id integer primary key, version integer);`
 const triggers = ['user.new', 'user.update', 'user.delete', 'company.new', 'company.update', 'company.delete']
 
-test(`${kills} SIGKILLs under a load of ${totalChanges} changes lose nothing, write no event twice and never go back`, async () => {
+test(`${kills} SIGKILLs under a load of ${totalChanges} changes lose nothing, store no event twice and never send an older state`, async () => {
   await using database = await createTestDatabase({ hasOutbox: true })
   await using receiver = await startTestReceiver()
   await using psql = await connect(database.url)

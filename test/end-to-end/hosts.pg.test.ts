@@ -108,7 +108,7 @@ async function openHosts(network: TestNetwork) {
 /** A settlement that was under way when the harm came may be of an answer somewhat older than it. */
 const settleMs = 5_000
 
-test('hosts are cut off, paused, killed and come back: shares move, nothing is lost or old, and each repetition is explained', async ({
+test('hosts are cut off, paused, killed and return: shares move, nothing is lost or out of order, and each repetition is explained', async ({
   skip,
 }) => {
   const reason = whyNoNetwork()

@@ -5,7 +5,7 @@ import { startTestReceiver } from '../support/test-receiver.ts'
 import { until } from '../support/wait.ts'
 import { startWalhook } from '../support/walhook-process.ts'
 
-test('who asks gets the values before an update, and only the updates that change what it named', async () => {
+test('previous values and update_fields work end to end', async () => {
   await using database = await createTestDatabase()
   await using receiver = await startTestReceiver()
   await using psql = await connect(database.url)

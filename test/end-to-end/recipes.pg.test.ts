@@ -37,7 +37,7 @@ function knownOf(events: readonly string[]) {
 const seed = Number(process.env.WALHOOK_SEED ?? Math.floor(Math.random() * 2 ** 31))
 
 test.each(applications)(
-  `the recipe for $name, as it is written: each change, kills, a migration, a backfill and a resync (WALHOOK_SEED=${seed})`,
+  `the recipe for $name works as written: changes, kills, a migration, a backfill and a resync (WALHOOK_SEED=${seed})`,
   async application => {
     const database = await createTestDatabase({ hasOutbox: true })
     await using psql = await connect(database.url)

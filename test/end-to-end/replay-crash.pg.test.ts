@@ -9,7 +9,7 @@ const users = 2_500
 /** What the test holds, and the replay waits for in the middle of its second page. */
 const held = 840_084
 
-test('a process that is killed in the middle of a replay leaves whole pages, and another one sends the rest', async () => {
+test('a process killed in the middle of a replay leaves complete pages, and another one sends the rest', async () => {
   await using database = await createTestDatabase({ hasOutbox: true })
   await using receiver = await startTestReceiver()
   await using psql = await connect(database.url)

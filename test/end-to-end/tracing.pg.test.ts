@@ -16,7 +16,7 @@ const isOf =
   (span: CollectedSpan): boolean =>
     span.name === name
 
-test('an event is one trace, from capture to settlement, over two processes; a retry adds to it, and the receiver gets its header', async () => {
+test('an event is one trace from capture to settlement over two processes; a retry adds to it, and the receiver gets traceparent', async () => {
   await using database = await createTestDatabase({ hasOutbox: true })
   await using collector = await startCollector()
   // The first request of the second user is refused.
@@ -121,7 +121,7 @@ test('an event is one trace, from capture to settlement, over two processes; a r
     expect(sent).not.toContain(hidden)
 })
 
-test('a batch is in the trace of each of its events, up to a hundred, and a test is a trace of its own', async () => {
+test('a batch is in the traces of up to a hundred of its events, and a test has its own trace', async () => {
   await using database = await createTestDatabase({ hasOutbox: true })
   await using collector = await startCollector()
   await using receiver = await startTestReceiver()
@@ -169,7 +169,7 @@ test('a batch is in the trace of each of its events, up to a hundred, and a test
   ).toBe(true)
 })
 
-test('a share of the events is traced completely, by all processes; of the others no span is sent, and the header says so', async () => {
+test('sampled events are traced completely by all processes; others send no span, and their header is unsampled', async () => {
   await using database = await createTestDatabase({ hasOutbox: true })
   await using some = await startCollector()
   await using none = await startCollector()
@@ -245,7 +245,7 @@ test.each([
   expect(await walhook.exited).toMatchObject({ code: 0 })
 })
 
-test('without an endpoint nothing of it is loaded, and no request has the header', async () => {
+test('without an endpoint, tracing is not loaded, and no request has the header', async () => {
   await using database = await createTestDatabase({ hasOutbox: true })
   await using receiver = await startTestReceiver()
   await using psql = await connect(database.url)

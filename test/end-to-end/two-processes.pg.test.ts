@@ -19,7 +19,7 @@ const attempted = (walhook: WalhookProcess) =>
     .filter(({ msg, outcome }) => msg === 'delivery.attempted' && outcome !== 'cancelled')
     .map(line => line.message_id)
 
-test('two processes share the deliveries, none is sent by both, and one takes over the capture of a killed one', async () => {
+test('two processes share the deliveries without overlap, and one takes over the capture of a killed one', async () => {
   await using database = await createTestDatabase({ hasOutbox: true })
   await using receiver = await startTestReceiver(async () => {
     await new Promise(resolve => setTimeout(resolve, 20))

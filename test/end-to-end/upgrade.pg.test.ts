@@ -19,7 +19,7 @@ const env = { WALHOOK_RETRY_SCHEDULE: Array(50).fill('5s').join(',') }
 type Version = { entity_id: number; result: { version: number } }
 const settleMs = 5_000
 
-test('an upgrade under load, two processes of each version, with what waits, retries, is in batches and superseded: nothing lost, in order', async context => {
+test('an upgrade under load with two processes of each version, and pending, retrying, batched and superseded events, loses nothing and keeps the order', async context => {
   if (!before) return context.skip('WALHOOK_BEFORE names no main.ts of the version before')
   await using database = await createTestDatabase()
   await using psql = await connect(database.url)

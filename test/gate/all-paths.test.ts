@@ -7,7 +7,7 @@ const asks = (lines: ReturnType<typeof strangersLines>) =>
   new Set(lines.flatMap(([, { ask = [] }]) => ask.map(each => named(each).split('?')[0])))
 const filledIn = (path: { method: string; path: string }) => named(path).replaceAll(/\{\w+\}/g, '7')
 
-test('the load run asks for every path that there is, as a stranger and as a viewer', () => {
+test('the load run requests every path, as a stranger and as a viewer', () => {
   const guarded = [...apiPaths, ...pagePaths].map(filledIn)
   const open = otherPaths().map(named)
   expect(open).toEqual(expect.arrayContaining(['GET /livez', 'POST /login', 'GET /assets/htmx.js', 'GET /']))

@@ -70,7 +70,7 @@ function holding() {
   }
 }
 
-test('until everything has started, each request gets a 503, and only liveness is green', async () => {
+test('until everything has started, each request gets a 503, except liveness', async () => {
   const at = await open(undefined, { isStarting: true })
   expect((await at.call('/livez')).status).toBe(200)
   const api = await at.call('/api/webhooks')
@@ -89,7 +89,7 @@ test('until everything has started, each request gets a 503, and only liveness i
   expect(await (await at.call('/couplings')).text()).toBe('here')
 })
 
-test('without a free permit requests wait, and with a full queue they are told when to retry', async () => {
+test('without a free permit requests wait, and with a full queue they get Retry-After', async () => {
   const hold = holding()
   const at = await open(hold.answer)
   const answers: Response[] = []
@@ -124,7 +124,7 @@ test('a request with an impossible token takes no permit, and its body is not re
   await Promise.all(busy)
 })
 
-test('a permit is returned when its reader has gone', async () => {
+test('a permit is returned when its client disconnects', async () => {
   const never = new Promise<Response>(() => {})
   let seen = 0
   const at = await open(() => {
@@ -140,7 +140,7 @@ test('a permit is returned when its reader has gone', async () => {
   expect(await (await at.call('/api/webhooks', { headers: { authorization } })).text()).toBe('here')
 })
 
-test('what a request needs does not depend on how its path is written', async () => {
+test('every spelling of a path needs the same permit', async () => {
   const hold = holding()
   const at = await open(hold.answer)
   const paths = [
@@ -160,7 +160,7 @@ test('what a request needs does not depend on how its path is written', async ()
   await Promise.all(all)
 })
 
-test('strangers who hold all that they can get keep no holder of a token from working, nor walhook from being alive', async () => {
+test('strangers that hold all their permits block neither token holders nor liveness', async () => {
   const hold = holding()
   const isHeld = ({ url }: Request) => /login|couplings|assets/.test(url)
   const at = await open((request, visit) =>
@@ -188,7 +188,7 @@ test('strangers who hold all that they can get keep no holder of a token from wo
   await Promise.allSettled(strangers)
 })
 
-test('a connection that sends many requests without waiting for answers is ended', async () => {
+test('a connection that pipelines too many requests is closed', async () => {
   const hold = holding()
   const at = await open(hold.answer)
   const { closed } = at.raw('GET /login HTTP/1.1\r\nhost: x\r\n\r\n'.repeat(1_000))
@@ -201,21 +201,24 @@ test.each([
   ['/login', 'application/x-www-form-urlencoded', 8 * 1024, 413],
   ['/language', 'application/x-www-form-urlencoded', 8 * 1024, 413],
   ['/api/webhooks', 'application/json', 64 * 1024, 413],
-])('%s takes a body of its size and no larger one, announced or not', async (path, type, max, status) => {
-  const at = await open(async request => new Response(String((await request.text()).length)))
-  const send = (body: string | ReadableStream, more: object = {}) =>
-    at.call(path, { method: 'POST', body, headers: { authorization, 'content-type': type }, ...more })
-  expect(await (await send('x'.repeat(max))).text()).toBe(String(max))
-  const refused = await send('x'.repeat(max + 1))
-  expect({ status: refused.status, text: await refused.text() }).toEqual({
-    status,
-    text: expect.stringContaining(`The body is too large: at most ${max} bytes are allowed.`),
-  })
-  const unannounced = new Blob(['x'.repeat(max + 1)]).stream()
-  expect((await send(unannounced, { duplex: 'half' })).status).toBe(status)
-})
+])(
+  '%s accepts a body of its limit, and no larger one, with or without content-length',
+  async (path, type, max, status) => {
+    const at = await open(async request => new Response(String((await request.text()).length)))
+    const send = (body: string | ReadableStream, more: object = {}) =>
+      at.call(path, { method: 'POST', body, headers: { authorization, 'content-type': type }, ...more })
+    expect(await (await send('x'.repeat(max))).text()).toBe(String(max))
+    const refused = await send('x'.repeat(max + 1))
+    expect({ status: refused.status, text: await refused.text() }).toEqual({
+      status,
+      text: expect.stringContaining(`The body is too large: at most ${max} bytes are allowed.`),
+    })
+    const unannounced = new Blob(['x'.repeat(max + 1)]).stream()
+    expect((await send(unannounced, { duplex: 'half' })).status).toBe(status)
+  },
+)
 
-test('bodies that never end are read from a few only, and the others are refused at once', async () => {
+test('only a few endless bodies are read at a time, and others are refused at once', async () => {
   const at = await open()
   const all = Array.from({ length: 100 }, () => at.raw(half('/login')))
   await until(() => all.filter(({ answered }) => answered().startsWith('HTTP/1.1 503')).length === 68, {
@@ -228,7 +231,7 @@ test('bodies that never end are read from a few only, and the others are refused
   })
 })
 
-test('another host than those of WALHOOK_URL is refused, but for what ops ask', async () => {
+test('hosts other than those of WALHOOK_URL are refused, except for probes and metrics', async () => {
   const at = await open(undefined, { urls: 'https://walhook.example.com,http://walhook:8080' })
   const status = async (path: string, host: string, target = path) => {
     const { answered, closed } = at.raw(
@@ -248,7 +251,7 @@ test('another host than those of WALHOOK_URL is refused, but for what ops ask', 
   for (const path of ['/livez', '/readyz', '/metrics']) expect(await status(path, '10.0.0.7:8080')).toBe(200)
 })
 
-test('HTTP/1.0 without a Host is answered, and a request with two is not', async () => {
+test('HTTP/1.0 without a Host is accepted, and a request with two is refused', async () => {
   const at = await open()
   const statusOf = async (text: string) => {
     const { answered, closed } = at.raw(text)
@@ -261,7 +264,7 @@ test('HTTP/1.0 without a Host is answered, and a request with two is not', async
   expect(await statusOf(`GET /login HTTP/1.1\r\n${two}\r\n`)).toBe('400')
 })
 
-test('a handler knows from whom a request is, and whether it came over https, from a trusted proxy only', async () => {
+test('a handler gets the client address and https from a trusted proxy only', async () => {
   const told = (_request: Request, { address, isHttps }: Visit) => Response.json({ address, isHttps })
   const headers = { 'x-forwarded-for': '198.51.100.7', 'x-forwarded-proto': 'https' }
   const ask = async (settings: object) =>
@@ -272,7 +275,7 @@ test('a handler knows from whom a request is, and whether it came over https, fr
   expect(await ask({})).toEqual({ address: '127.0.0.1', isHttps: true })
 })
 
-test('streams keep no permits, and are bounded', async () => {
+test('streams hold no permits, and their number is bounded', async () => {
   const controllers: ReadableStreamDefaultController[] = []
   const at = await open((request, visit) => {
     if (!request.url.endsWith('stream')) return new Response('here')
@@ -309,7 +312,7 @@ test.each([
   [{ 'accept-language': 'nl', cookie: 'a=b; walhook_language=en' }, 'en'],
   [{ cookie: 'walhook_language=nl' }, 'nl'],
   [{}, 'en'],
-])('a page that is refused to %j is refused in %s', async (headers, language) => {
+])('a refused page for the language %j is in %s', async (headers, language) => {
   const at = await open(undefined, { isStarting: true })
   const refused = await at.call('/couplings', { headers: headers as Record<string, string> })
   expect(refused.status).toBe(503)

@@ -97,7 +97,7 @@ http { access_log off; ${temporary.map(kind => `${kind}_temp_path ${kind};`).joi
   return { call }
 }
 
-test('behind nginx as the guide configures it: over https, by the address of the client, live, and under its name only', async ({
+test('nginx as configured in the guide passes https, client addresses, live pages, and its own host name only', async ({
   skip,
 }) => {
   if (!hasNginx) skip('there is no nginx here')

@@ -46,7 +46,7 @@ test('the rules are valid, and fire exactly as their test expects', async ({ ski
   await run('promtool', ['test', 'rules', 'walhook.rules.test.yaml'], { cwd: ops })
 })
 
-test('every query of the dashboard can be read by Prometheus', async ({ skip }) => {
+test('every query of the dashboard is valid PromQL', async ({ skip }) => {
   needs(skip, ...promtool)
   const folder = await mkdtemp(join(tmpdir(), 'walhook-dashboard-'))
   const rules = queries.map(([, expr], i) => ({
@@ -60,7 +60,7 @@ test('every query of the dashboard can be read by Prometheus', async ({ skip }) 
 })
 
 test.each(alerts.map(alert => [alert.alert, alert] as const))(
-  '%s has a page that shows its rule, and a case in which it fires and one in which it does not',
+  '%s has a run-book with its rule, a test that fires and one that does not',
   async (name, { annotations, labels, expr }) => {
     expect(['critical', 'warning']).toContain(labels.severity)
     const page = await readFile(join(project, annotations.runbook), 'utf8')
@@ -75,7 +75,7 @@ test.each(alerts.map(alert => [alert.alert, alert] as const))(
   },
 )
 
-test('every page of an alert belongs to one, and the guide lists them all', async () => {
+test('every run-book belongs to an alert, and the guide lists them all', async () => {
   const files = (await readdir(pages)).sort()
   expect(files).toEqual(alerts.map(({ annotations }) => annotations.runbook.split('/').at(-1)).sort())
   const guide = await readFile(join(project, 'docs', 'guide', 'operating.md'), 'utf8')
@@ -87,7 +87,7 @@ test('every page of an alert belongs to one, and the guide lists them all', asyn
   )
 })
 
-describe('against the metrics of a walhook that has captured, delivered and failed', () => {
+describe('rules and dashboard match the metrics of a running walhook', () => {
   let series: ReturnType<typeof seriesOf>
 
   beforeAll(async () => {
@@ -112,7 +112,7 @@ describe('against the metrics of a walhook that has captured, delivered and fail
     series = seriesOf(await metrics())
   }, 60_000)
 
-  test.each(expressions)('%s asks for metrics and labels that are there', (_name, expression) => {
+  test.each(expressions)('%s uses existing metrics and labels', (_name, expression) => {
     const selectors = selectorsIn(expression)
     expect(selectors.length).toBeGreaterThan(0)
     // What Prometheus itself adds to each series.
@@ -131,7 +131,7 @@ describe('against the metrics of a walhook that has captured, delivered and fail
     ).toEqual([])
   })
 
-  test('what it serves is what the reference lists', async () => {
+  test('the served metrics are those of the reference', async () => {
     const reference = await readFile(join(project, 'docs', 'reference', 'metrics.md'), 'utf8')
     const listed = [...reference.matchAll(/^\| `([a-z]\w*)/gm)].map(([, name]) => name!)
     const served = [...series.keys()].filter(

@@ -12,7 +12,7 @@ async function readSecrets(): Promise<string[]> {
   )
 }
 
-test('the values name every variable of walhook that is no secret, and no other', async () => {
+test('the values list exactly the variables that are not secret', async () => {
   const secrets = await readSecrets()
   // The chart sets them, or they are of commands.
   const own = ['PORT', 'WALHOOK_ROLES', 'WALHOOK_CONFIG', 'WALHOOK_TOKEN']
@@ -20,7 +20,7 @@ test('the values name every variable of walhook that is no secret, and no other'
   expect([...secrets, ...own, ...configured].sort()).toEqual(Object.keys(variables).sort())
 })
 
-test('the guide and the values name every variable that the Secret may hold', async () => {
+test('the guide and the values list every variable that the Secret may have', async () => {
   const guide = await readFile(join(chart, '..', '..', '..', 'docs', 'guide', 'kubernetes.md'), 'utf8')
   const values = await readChart('values.yaml')
   for (const secret of await readSecrets()) {
@@ -29,7 +29,7 @@ test('the guide and the values name every variable that the Secret may hold', as
   }
 })
 
-test('a variable is written as it was given, also a large number', ({ skip }) => {
+test('a variable is rendered unchanged, also a large number', ({ skip }) => {
   needsHelm(skip)
   const config = { WALHOOK_ADMIN_USER: 12345678, WALHOOK_LOG_ENTITY_IDS: true, WALHOOK_OIDC_NAME: '0012' }
   const { env } = templateJson({ config }).named('Deployment', 'one-walhook').template.spec.containers[0]
@@ -37,7 +37,7 @@ test('a variable is written as it was given, also a large number', ({ skip }) =>
     expect(env).toContainEqual({ name, value: String(value) })
 })
 
-test('a variable from elsewhere replaces the one of the Secret or of the values', ({ skip }) => {
+test('extraEnv replaces a variable of the Secret or of the values', ({ skip }) => {
   needsHelm(skip)
   const url = { name: 'DATABASE_URL', valueFrom: { secretKeyRef: { name: 'app-db', key: 'uri' } } }
   const extraEnv = [
@@ -87,7 +87,7 @@ test.for([
   expect(stderr).toContain(name)
 })
 
-test('a parent chart may switch it by a condition', ({ skip }) => {
+test('a parent chart can disable the chart by a condition', ({ skip }) => {
   needsHelm(skip)
   expect(
     template('enabled=true', 'global.region=eu', 'podLabels.app\\.kubernetes\\.io/part-of=shop'),

@@ -12,12 +12,12 @@ test('the chart installs the version of the package', async () => {
   expect(await readChart('Chart.yaml')).toContain(`appVersion: "${packageJson.version}"`)
 })
 
-test('the chart has no lint', ({ skip }) => {
+test('helm lint finds nothing in the chart', ({ skip }) => {
   needsHelm(skip)
   expect(run('helm', 'lint', '--strict', chart)).toMatchObject({ status: 0 })
 })
 
-test('by default every process does everything', ({ skip }) => {
+test('by default every process has all roles', ({ skip }) => {
   needsHelm(skip)
   const { manifests, named } = template()
   expect(manifests.map(({ kind }) => kind).sort()).toEqual(
@@ -45,7 +45,7 @@ test('by default every process does everything', ({ skip }) => {
   expect(JSON.stringify(template('migration.enabled=false').manifests)).not.toContain('"migrate"')
 })
 
-test('a Service leads to pods that answer, also while capture is blocked, and a start waits for every part', ({
+test('a Service selects responding pods, also while capture is blocked, and a start waits for every part', ({
   skip,
 }) => {
   needsHelm(skip)
@@ -65,7 +65,7 @@ test('a Service leads to pods that answer, also while capture is blocked, and a 
   expect(Number(seconds) + 15).toBeLessThan(spec.terminationGracePeriodSeconds)
 })
 
-test('capture can have a Deployment of its own, which people and programs do not reach', ({ skip }) => {
+test('capture can have its own Deployment without a Service', ({ skip }) => {
   needsHelm(skip)
   const { manifests, named } = template(...everything)
   const rolesOf = (name: string) =>
@@ -90,7 +90,7 @@ test('capture can have a Deployment of its own, which people and programs do not
   expect(services.map(({ metadata }) => metadata.labels[jobLabel])).toEqual(['one', 'one'])
 })
 
-test('behind an Ingress or a Gateway, walhook is known by its host, by its Service and by a forwarded port, unless the values say otherwise', ({
+test('by default WALHOOK_URL has the hosts of Ingress or Gateway, the Service and a forwarded port', ({
   skip,
 }) => {
   needsHelm(skip)
@@ -126,9 +126,7 @@ test('on OpenShift, the namespace chooses the user', ({ skip }) => {
   expect(metadata.labels).toMatchObject({ team: 'data', 'app.kubernetes.io/component': 'server' })
 })
 
-test('a mapping is part of its pods and arrives as it was written, and no later one reaches them', ({
-  skip,
-}) => {
+test('a mapping reaches its pods unchanged, and a later one restarts them', ({ skip }) => {
   needsHelm(skip)
   const mapping =
     '  # Indented, "quoted" <b>, and without an end of its last line.\n  entities:\n    user: { table: users }'
@@ -147,7 +145,7 @@ test('a mapping is part of its pods and arrives as it was written, and no later 
   expect(manifests.filter(({ kind }) => kind === 'ConfigMap')).toEqual([])
 })
 
-test('pods of one version are spread over zones and hosts', ({ skip }) => {
+test('the pods of one version are spread over zones and hosts', ({ skip }) => {
   needsHelm(skip)
   const spreadOf = (values: Record<string, unknown>, name: string) =>
     templateJson(values).named('Deployment', name).template.spec.topologySpreadConstraints
@@ -172,9 +170,7 @@ test('pods of one version are spread over zones and hosts', ({ skip }) => {
   }
 })
 
-test('a container that the migration needs, such as a proxy to the database, starts before it', ({
-  skip,
-}) => {
+test('a sidecar that the migration needs, such as a database proxy, starts before it', ({ skip }) => {
   needsHelm(skip)
   const proxy = { name: 'proxy', image: 'proxy:2', restartPolicy: 'Always' }
   const startedWith = (enabled: boolean) =>
@@ -185,7 +181,7 @@ test('a container that the migration needs, such as a proxy to the database, sta
   expect(startedWith(false)).toEqual(['proxy'])
 })
 
-test('pods that are not ready do not stop the drain of a node', ({ skip }) => {
+test('unready pods do not block the drain of a node', ({ skip }) => {
   needsHelm(skip)
   expect(template().named('PodDisruptionBudget', 'one-walhook')).toMatchObject({
     maxUnavailable: 1,
@@ -193,9 +189,7 @@ test('pods that are not ready do not stop the drain of a node', ({ skip }) => {
   })
 })
 
-test('an Ingress and a Gateway lead to every page and to the API, and not to metrics and probes', ({
-  skip,
-}) => {
+test('an Ingress and a Gateway route pages and API, but not metrics and probes', ({ skip }) => {
   needsHelm(skip)
   const { named } = template(...everything)
   const [{ http }] = named('Ingress', 'one-walhook').rules
@@ -225,7 +219,7 @@ test('an Ingress and a Gateway lead to every page and to the API, and not to met
   }
 })
 
-test('a NetworkPolicy lets names be resolved, whatever else it allows', ({ skip }) => {
+test('a NetworkPolicy always allows DNS', ({ skip }) => {
   needsHelm(skip)
   const dns = { ports: ['UDP', 'TCP'].map(protocol => ({ port: 53, protocol })) }
   const own = { to: [{ ipBlock: { cidr: '10.0.0.0/8' } }] }
@@ -239,7 +233,7 @@ test('a NetworkPolicy lets names be resolved, whatever else it allows', ({ skip 
   ])
 })
 
-test('files that variables name are there for the migration as for the process', ({ skip }) => {
+test('files named by variables are mounted for the migration too', ({ skip }) => {
   needsHelm(skip)
   const volumes = [{ name: 'authorities', configMap: { name: 'authorities' } }]
   const volumeMounts = [{ name: 'authorities', mountPath: '/etc/authorities', readOnly: true }]
@@ -254,7 +248,7 @@ test('files that variables name are there for the migration as for the process',
   }
 })
 
-test('Kubernetes knows every field of what it renders', async ({ skip }) => {
+test('every rendered field is known to Kubernetes', async ({ skip }) => {
   needsHelm(skip)
   needs(skip, 'kubernetes-validate', 'pip install kubernetes-validate')
   const folder = await mkdtemp(join(tmpdir(), 'walhook-chart-'))

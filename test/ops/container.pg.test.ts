@@ -9,7 +9,7 @@ import { type Arrival, startTestReceiver } from '../support/test-receiver.ts'
 import { until } from '../support/wait.ts'
 import { adminToken, secretKey } from '../support/walhook-process.ts'
 
-test('the image is built, checks a database, and delivers read-only, without rights and healthy, until it is stopped', async ({
+test('the built image checks a database, and delivers with a read-only root, without privileges, and healthy', async ({
   skip,
 }) => {
   await using engine = await openContainerEngine()

@@ -25,7 +25,7 @@ printf '[Service]\\nStandardOutput=append:/run/given/log\\nStandardError=append:
 systemctl enable walhook
 `
 
-test('systemd starts the unit as it is: without rights, again after a crash, and stops it in order', async ({
+test('systemd runs the unit without privileges, restarts it after a crash, and stops it in order', async ({
   skip,
 }) => {
   const why = await noSystemdMachine()

@@ -8,7 +8,7 @@ import { needs } from '../support/needs.ts'
 const unit = join(import.meta.dirname, '..', '..', 'ops', 'systemd', 'walhook.service')
 const analyze = (...args: string[]) => spawnSync('systemd-analyze', args, { encoding: 'utf8' })
 
-test('systemd finds nothing wrong with the unit, and little exposed', async ({ skip }) => {
+test('systemd-analyze finds no error in the unit, and a low exposure', async ({ skip }) => {
   needs(skip, 'systemd-analyze', 'the package systemd of Debian brings it')
   const folder = await mkdtemp(join(tmpdir(), 'walhook-unit-'))
   const file = join(folder, 'walhook.service')

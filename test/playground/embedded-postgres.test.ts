@@ -61,7 +61,7 @@ test('starts with logical replication, stops without a trace, and starts again o
   expect(await ask(second.url, 'select answer from kept')).toBe(42)
 })
 
-test('the password is for our eyes only, and needed', async () => {
+test('the password is required, and readable by its owner only', async () => {
   const { url, dataDir } = await start({ dataDir: join(root, 'password'), settings })
   expect((await stat(join(dataDir, 'cluster', 'password'))).mode & 0o777).toBe(0o600)
   const wrong = new URL(url)
@@ -69,7 +69,7 @@ test('the password is for our eyes only, and needed', async () => {
   await expect(ask(wrong.href, 'select 1')).rejects.toThrow('password authentication failed')
 })
 
-test('two starts in one process give one server, and another setting restarts it', async () => {
+test('two starts in one process share one server, and a changed setting restarts it', async () => {
   const dataDir = join(root, 'one')
   const first = await start({ dataDir, settings })
   const second = await start({ dataDir, settings })
@@ -79,7 +79,7 @@ test('two starts in one process give one server, and another setting restarts it
   expect(await ask(third.url, 'show wal_sender_timeout')).toBe('2s')
 })
 
-test('Ctrl-C and the death of the process that started it leave the server running, and the next start takes it over', async () => {
+test('Ctrl-C and a killed parent process leave the server running, and the next start reuses it', async () => {
   const dataDir = join(root, 'orphan')
   const module = JSON.stringify(new URL('../../playground/embedded-postgres.ts', import.meta.url).href)
   const script = `
@@ -106,7 +106,7 @@ test('Ctrl-C and the death of the process that started it leave the server runni
   expect(await answers(server.port)).toBe(false)
 })
 
-test('data that an interrupted initdb left incomplete are created again', async () => {
+test('incomplete data of an interrupted initdb are created again', async () => {
   const dataDir = join(root, 'half')
   await mkdir(join(dataDir, 'cluster', 'base'), { recursive: true })
   await writeFile(join(dataDir, 'cluster', 'PG_VERSION'), '18\n')
@@ -117,7 +117,7 @@ test('data that an interrupted initdb left incomplete are created again', async 
   await expect(stat(interrupted)).rejects.toThrow('ENOENT')
 })
 
-test('a lock file left by a crash of the machine, naming a process that is not Postgres, stops nothing', async () => {
+test('a stale lock file that names another process does not block the start', async () => {
   const dataDir = join(root, 'stale')
   const server = await start({ dataDir, settings })
   const lockFile = join(dataDir, 'cluster', 'postmaster.pid')
@@ -133,7 +133,7 @@ test('a lock file left by a crash of the machine, naming a process that is not P
   expect(innocent.exitCode ?? innocent.signalCode).toBeNull()
 })
 
-test('a taken port, data of another version and a machine without binaries are named, each with its fix', async () => {
+test('a taken port, data of another version and missing binaries are reported, each with its fix', async () => {
   const blocker = createServer().listen(0, '127.0.0.1')
   onTestFinished(() => void blocker.close())
   await once(blocker, 'listening')

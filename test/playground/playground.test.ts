@@ -11,7 +11,7 @@ import { until } from '../support/wait.ts'
 /** How many ports this process listens on. Their numbers say nothing: another program may take one as soon as it is free. */
 const listening = () => process.getActiveResourcesInfo().filter(name => name === 'TCPServerWrap').length
 
-test('a stop ends the Postgres and the receiver also where walhook does not come to its end', async () => {
+test('a stop ends Postgres and the receiver even if walhook hangs', async () => {
   const dataDir = await mkdtemp(join(tmpdir(), 'walhook-playground-'))
   const stop = new AbortController()
   const said: string[] = []

@@ -61,7 +61,7 @@ async function readUser(id: number) {
   return { resultJson: `{${members}}`, withheld: chosen.withheld.map(({ column }) => column) }
 }
 
-test("the documentation's user gives the documentation's body, field by field", async () => {
+test('the documented user gives the documented body', async () => {
   const { resultJson, withheld } = await readUser(1)
   const body = writeBody({ entityIdJson: '1', entityType: 'user', actionType: 'new', resultJson })
   expect(JSON.stringify(JSON.parse(body))).toBe(JSON.stringify(example))
@@ -146,7 +146,7 @@ async function runActivity(isEnough: (sentences: readonly string[], errors: read
 
 const connections = `select pid from pg_stat_activity where datname = current_database() and application_name = 'sample application'`
 
-test('everything happens, the tables stay small, the example stays, and the end leaves no connection', async () => {
+test('the sample application makes all kinds of changes, keeps its tables small and the example row, and leaves no connection', async () => {
   const { sentences, errors } = await runActivity(soFar => soFar.length === 1_200)
   expect(errors).toEqual([])
   for (const kind of allKinds) expect(sentences).toContainEqual(expect.stringMatching(kind))
@@ -165,7 +165,7 @@ test('everything happens, the tables stay small, the example stays, and the end 
   })
 })
 
-test('goes on after its connection was ended and after a query that failed', async () => {
+test('continues after a lost connection and after a failed query', async () => {
   let cut = false
   const { sentences, errors } = await runActivity((soFar, failed) => {
     if (soFar.length === 20 && !cut) {
@@ -180,7 +180,7 @@ test('goes on after its connection was ended and after a query that failed', asy
   expect(sentences.length).toBeGreaterThan(60)
 })
 
-test('waits its pause before each turn, and an abort ends the wait', async () => {
+test('waits before each turn, and an abort ends the wait', async () => {
   const ended = new AbortController()
   const activity = createActivity(database.url, { random: Math.random, onDone: () => {} })
   const running = activity.run(ended.signal)

@@ -63,7 +63,7 @@ const isAnswering = (url: string) =>
     () => false,
   )
 
-test('npm start shows signed deliveries, Ctrl-C leaves nothing running, and a second start goes on with the same data', async () => {
+test('npm start shows signed deliveries, Ctrl-C leaves nothing running, and a second start continues with the same data', async () => {
   const first = start()
   const at = await places(first.printed)
   await first.printed(/← {2}(user|company) \d+ (new|update|delete), signature valid/)

@@ -46,7 +46,7 @@ test.each([
   expect(code).toBe(status)
 })
 
-test('listen on every address says where other machines reach it', async () => {
+test('listen on all addresses shows where other machines reach it', async () => {
   await using listener = startCommand(['listen', '--port', '0', '--host', '0.0.0.0'])
   const { port } = new URL(await listener.printed(/^Send webhooks to (\S+)\/ /))
   const other = Object.values(networkInterfaces())

@@ -72,7 +72,7 @@ test('takes a signed webhook on any path and shows it', async () => {
   ])
 })
 
-test('checks the signature over the bytes that came', async () => {
+test('verifies the signature over the received bytes', async () => {
   const receiver = await start()
   expect(await verdictOf(receiver, signed({ body: 'Zoë 😀 not JSON' }))).toBe('valid')
   expect(await verdictOf(receiver, { ...signed(), body: `${body} ` })).toBe(
@@ -96,7 +96,7 @@ test('refuses a timestamp more than five minutes away', async () => {
     ).toBe('wrong: webhook-timestamp is not a whole number of unix seconds')
 })
 
-test.each(['id', 'timestamp', 'signature'])('says that there is no webhook-%s', async name => {
+test.each(['id', 'timestamp', 'signature'])('reports a missing webhook-%s', async name => {
   const request = signed()
   delete request.headers[`webhook-${name}`]
   expect(await verdictOf(await start(), request)).toBe(`wrong: there is no webhook-${name} header`)
@@ -123,12 +123,12 @@ test('reads the secrets at each request, and checks nothing without one', async 
   expect(await verdictOf(receiver, signed())).toBe('valid')
 })
 
-test('refuses a secret that is not one, and a status that no receiver gives', async () => {
+test('refuses an invalid secret and an impossible status', async () => {
   await expect(start({ secrets: () => ['hunter2'] })).rejects.toThrow(RangeError)
   await expect(start({ status: 99 })).rejects.toThrow('status is 99')
 })
 
-test('counts how often a webhook-id came before', async () => {
+test('counts repetitions of a webhook-id', async () => {
   const receiver = await start()
   for (const id of ['a', 'b', 'a', 'a']) await send(receiver, signed({ id }))
   expect(receiver.received.map(one => one.earlierArrivals)).toEqual([0, 0, 1, 2])
@@ -141,7 +141,7 @@ test('responds as configured', async () => {
   expect(receiver.received[0]!.answeredStatus).toBe(503)
 })
 
-test('keeps the last 200', async () => {
+test('keeps the last 200 requests', async () => {
   const receiver = await start()
   for (let i = 1; i <= 203; i++) await send(receiver, signed({ id: `msg_${i}` }))
   expect(receiver.received).toHaveLength(200)
@@ -159,7 +159,7 @@ test('refuses a body over 1 MiB, other methods and other pages', async () => {
   expect((await fetch(`${receiver.url}/nothing`)).status).toBe(404)
 })
 
-test('received data never becomes markup', async () => {
+test('received data is escaped', async () => {
   const receiver = await start()
   const evil = `<script>alert(1)</script>"'&<img src=x onerror=alert(2)>`
   const request = signed({
@@ -179,7 +179,7 @@ test('received data never becomes markup', async () => {
   expect((await fetch(receiver.url)).headers.get('content-security-policy')).not.toContain(nonce)
 })
 
-test('shows the newest first, with every digit of a number', async () => {
+test('shows the newest first, with all digits of numbers', async () => {
   const receiver = await start()
   await send(receiver, { body: '{"entity_id":9007199254740993,"n":[1.10, {}, []],"s":"a\\/b"}' })
   await send(receiver, signed({ id: 'msg_second' }))
@@ -191,7 +191,7 @@ test('shows the newest first, with every digit of a number', async () => {
   expect(page).toContain(pretty.replaceAll('"', '&#34;'))
 })
 
-test('a body of nothing but brackets makes no huge page', async () => {
+test('a body of nested brackets gives a small page', async () => {
   const receiver = await start()
   await send(receiver, { body: '['.repeat(32_000) + ']'.repeat(32_000) })
   expect((await (await fetch(receiver.url)).text()).length).toBeLessThan(5_000_000)
@@ -207,7 +207,7 @@ async function readEvents(response: Response, isLast: (text: string) => boolean)
   return text
 }
 
-test('sends each webhook to a watching page, the missed ones first', async () => {
+test('sends each webhook to a live page, missed ones first', async () => {
   const receiver = await start()
   for (const id of ['msg_1', 'msg_2']) await send(receiver, signed({ id }))
   const run = /data-run="(\w+)" data-last="2"/.exec(await (await fetch(receiver.url)).text())![1]
@@ -223,7 +223,7 @@ test('sends each webhook to a watching page, the missed ones first', async () =>
   expect((await readEvents(again, so => so.includes('msg_3'))).match(/^id: .*/gm)).toEqual(['id: 3'])
 })
 
-test('close ends watching pages and requests that wait for their answer', async () => {
+test('close ends live pages and pending requests', async () => {
   const arrived = Promise.withResolvers<void>()
   const receiver = await start({ delayMs: 60_000, onReceived: () => arrived.resolve() })
   const stream = await fetch(`${receiver.url}/events`)

@@ -30,7 +30,7 @@ const program = `
   await work(10_000_000)
   console.log(JSON.stringify({ before, after, highest }))`
 
-test('the young generation gives back what the start needed, and grows again as far as it is of use', async () => {
+test('the young generation shrinks after the start, and grows again when useful', async () => {
   const { stdout, stderr } = await promisify(execFile)(process.execPath, [
     '--input-type=module',
     '-e',
@@ -62,7 +62,7 @@ const busy = `
   }
   console.log(JSON.stringify({ high, low }))`
 
-test('a process that is busy gives back what it does not need any more', async () => {
+test('a busy process releases memory that it no longer needs', async () => {
   const { stdout } = await promisify(execFile)(process.execPath, ['--input-type=module', '-e', busy])
   const { high, low } = JSON.parse(stdout)
   expect(high).toBeGreaterThan(250)

@@ -19,7 +19,7 @@ test('a server responds at the address that it reports', async () => {
   expect(await (await fetch(server.url)).text()).toBe('here')
 })
 
-test('a port that is taken is a problem that says what to do, and no throw', async () => {
+test('a taken port is a problem with its fix, not an exception', async () => {
   await using server = await listening()
   const port = Number(new URL(server.url).port)
   expect(await listen(port)).toEqual({
@@ -33,14 +33,14 @@ test('a port that is taken is a problem that says what to do, and no throw', asy
   })
 })
 
-test('an address that is not of this machine is a problem of HOST', async () => {
+test('a foreign address is a problem of HOST', async () => {
   expect(await listen(0, '192.0.2.1')).toMatchObject({
     ok: false,
     problem: { what: 'HOST', found: expect.stringContaining('192.0.2.1') },
   })
 })
 
-test('disposing ends the connections that clients hold open, also where an answer is on its way, and frees the port', async () => {
+test('disposing closes open connections, also during a response, and frees the port', async () => {
   const arrived = Promise.withResolvers<void>()
   const result = await listenHttp(
     () => {
@@ -64,7 +64,7 @@ test.each<[string, string | null, number, string]>([
   ['a stranger and a trusted proxy', null, 256, 'one'],
   ['a trusted proxy, whoever sends by it', null, 500, 'a proxy'],
 ])(
-  '%s that hold all connections keep nobody out: one more ends the oldest of whoever has most',
+  'if %s hold all connections, a new one closes the oldest of the client with the most',
   async (_, other, count, loser) => {
     // In the order in which connections are made.
     const addresses: (string | null)[] = []
@@ -104,7 +104,7 @@ test.each<[string, string | null, number, string]>([
 
 const get = 'GET / HTTP/1.1\r\nhost: x\r\n\r\n'
 
-test('of a connection that was ended, what has come already is not made into requests', async () => {
+test('requests buffered on a closed connection are dropped', async () => {
   let seen = 0
   await using server = await serving(request => {
     seen++
@@ -118,7 +118,7 @@ test('of a connection that was ended, what has come already is not made into req
   expect(seen).toBeLessThan(200)
 })
 
-test('requests that come at once are answered in order, also where their reader takes its time', async () => {
+test('pipelined requests are answered in order, also by a slow handler', async () => {
   let seen = 0
   await using server = await serving((_request, response) => void response.end('x'.repeat(300_000) + seen++))
   const socket = connect(Number(new URL(server.url).port), '127.0.0.1')
@@ -139,7 +139,7 @@ test('requests that come at once are answered in order, also where their reader 
   socket.destroy()
 })
 
-test('a body that comes in many pieces is read whole', async () => {
+test('a body in many pieces is read completely', async () => {
   await using server = await serving(async (request, response) => {
     let bytes = 0
     for await (const chunk of request) bytes += (chunk as Buffer).length

@@ -50,14 +50,14 @@ test('keys get permits in turn: a busy one does not delay another', async () => 
   expect(limiter.state()).toEqual({ held: 0, waiting: 0 })
 })
 
-test('one key holds and waits for its share only', async () => {
+test('one key holds and waits for at most its share', async () => {
   const limiter = open({ max: 4, maxOfOne: 2, maxWaitingOfOne: 1 })
   const { entered } = asks(limiter, 'a', 'a', 'a', 'a', 'b', 'b')
   await setImmediate()
   expect(entered).toEqual(['a', 'a', 'not a', 'b', 'b'])
 })
 
-test('who waits too long goes without, and leaves nothing behind', async () => {
+test('a request that waits too long is refused, and leaves nothing behind', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
   try {
     const limiter = open({ max: 1 })
@@ -72,7 +72,7 @@ test('who waits too long goes without, and leaves nothing behind', async () => {
   }
 })
 
-test('each turn of the event loop gives a limited number of permits', async () => {
+test('each turn of the event loop grants a limited number of permits', async () => {
   const limiter = open({ max: 10, maxOfOne: 10, maxWaiting: 10, maxWaitingOfOne: 10, maxPerTurn: 2 })
   const { entered } = asks(limiter, 'a', 'b', 'c', 'd', 'e')
   const perTurn: number[] = []
@@ -87,7 +87,7 @@ test('each turn of the event loop gives a limited number of permits', async () =
   expect(entered).toEqual(['a', 'b', 'c', 'd', 'e'])
 })
 
-test('a permit rests for a multiple of the time that it was held', async () => {
+test('a returned permit rests for a multiple of the time that it was held', async () => {
   vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout', 'performance'] })
   try {
     const limiter = open({ max: 1, restFactor: 3, waitMs: 10_000 })

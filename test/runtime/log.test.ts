@@ -67,7 +67,7 @@ test.each<[Parameters<typeof openLog>, string]>([
   ],
   [['warn', { entityIds: false }], '"id":"7","msg":"wrong"'],
   [['silent'], ''],
-])('with %j a line is its level, its time, its facts and its name', async (options, facts) => {
+])('with %j a line has its level, time, facts and name', async (options, facts) => {
   await using logger = openLogger(
     `log.debug('no'); log.info('told', { id: '7', left: undefined, gone: null, odd: NaN, list: ['a', 1], of: { a: true }, entity_id: '"é' })
      if (${options[0] === 'warn'}) log.warn('wrong', { id: '7', entity_id: 'x' })`,
@@ -80,13 +80,13 @@ test.each<[Parameters<typeof openLog>, string]>([
   expect(line?.slice(1) ?? []).toEqual(facts === '' ? [] : [options[0], facts])
 })
 
-test('lines come by themselves, those of one moment together and in order', async () => {
+test('lines are written in order, those of one moment together', async () => {
   await using logger = openLogger(`${thrice} setInterval(() => {}, 1000)`)
   await until(() => logger.names().length > 0, { what: 'the lines' })
   expect(logger.names()).toEqual(all)
 })
 
-test('what went wrong is written at once, behind what came before', async () => {
+test('errors are written at once, after earlier lines', async () => {
   await using logger = openLogger(
     `log.info('first'); log.info('second'); log.warn('third'); process.kill(process.pid, 'SIGKILL')`,
   )
@@ -94,19 +94,19 @@ test('what went wrong is written at once, behind what came before', async () => 
   expect(logger.names()).toEqual(all)
 })
 
-test('a process that ends by itself loses no line', async () => {
+test('an exiting process loses no line', async () => {
   await using logger = openLogger(`${thrice} process.exit(0)`)
   await logger.closed
   expect(logger.names()).toEqual(all)
 })
 
-test('many lines wait for no time, and none is lost', async () => {
+test('many lines are flushed early, and none is lost', async () => {
   await using logger = openLogger(`for (let i = 0; i < 2_000; i++) log.info(String(i)); process.exit(0)`)
   await logger.closed
   expect(logger.names()).toEqual(Array.from({ length: 2_000 }, (_, i) => String(i)))
 })
 
-test('who reads no longer does not end the process', async () => {
+test('a closed output does not end the process', async () => {
   await using logger = openLogger(`
     process.stdin.once('data', () => {
       for (let i = 0; i < 3; i++) setTimeout(() => log.info('nobody reads'), 20 * i)

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { createPatientClock } from '../../src/runtime/patient-clock.ts'
 
-test('it leaves out what came late, and never goes back', () => {
+test('the clock leaves out late checks, and never goes back', () => {
   let nowMs = 1_000
   const clock = createPatientClock(() => nowMs)
   expect(clock.nowMs()).toBe(1_000)

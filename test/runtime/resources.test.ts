@@ -7,7 +7,7 @@ function opened() {
   return { closed, resource }
 }
 
-test('the newest is closed first, and each once', async () => {
+test('resources are closed once, newest first', async () => {
   const { closed, resource } = opened()
   {
     await using resources = openResources()
@@ -20,7 +20,7 @@ test('the newest is closed first, and each once', async () => {
   expect(closed).toEqual(['sender', 'port', 'pool'])
 })
 
-test('a new owner closes what was handed over, and the old one nothing', async () => {
+test('a moved resource is closed by its new owner only', async () => {
   const { closed, resource } = opened()
   const old = openResources()
   old.use(resource('pool'))
@@ -31,7 +31,7 @@ test('a new owner closes what was handed over, and the old one nothing', async (
   expect(closed).toEqual(['pool'])
 })
 
-test('where one fails to close the others are closed, and its failure is thrown', async () => {
+test('if one resource fails to close, the others are closed and the error is thrown', async () => {
   const { closed, resource } = opened()
   const resources = openResources()
   resources.use(resource('pool'))

@@ -49,7 +49,7 @@ test.each([
   [0, [100, 200, 400, 800, 1_000, 1_000]],
   [0.5, [150, 300, 600, 1_000, 1_000, 1_000]],
 ])(
-  'a service that fails is started again, each time after twice as long, spread by chance (%d), up to the longest wait',
+  'a failed service is restarted with doubled waits and jitter (%d), up to the longest wait',
   async (chance, expected) => {
     vi.spyOn(Math, 'random').mockReturnValue(chance)
     const at = open(fail)
@@ -58,7 +58,7 @@ test.each([
   },
 )
 
-test('whoever listens hears of each failure, and how long the wait is', async () => {
+test('listeners get each failure and the length of the wait', async () => {
   const at = open(fail)
   await vi.advanceTimersByTimeAsync(2_000)
   const found = waits(at)
@@ -78,7 +78,7 @@ test('a TypeError is a failure like any other', async () => {
   expect(at.failures).toMatchObject([{ message: 'undefined is not a function' }])
 })
 
-test('after five seconds of work a failure begins a new row of waits, from the shortest', async () => {
+test('after five seconds of work, a failure restarts the series of waits', async () => {
   const at = open(fail, fail, fail, fail, failAfter(5_001), fail, untilStopped)
   await vi.advanceTimersByTimeAsync(20_000)
   expect(at.starts).toHaveLength(7)
@@ -95,7 +95,7 @@ test('an earlier failure continues the series', async () => {
   expect(waits(at)[3]! - 4_000).toBeGreaterThanOrEqual(799)
 })
 
-test('a fatal failure ends it, with the failure itself', async () => {
+test('a fatal failure ends the service with that error', async () => {
   const fatal = new Fatal('the slot is gone')
   const at = open(fail, async () => {
     throw fatal
@@ -105,7 +105,7 @@ test('a fatal failure ends it, with the failure itself', async () => {
   expect(at.starts).toHaveLength(2)
 })
 
-test('a stop ends it in order: while the service runs, and while it waits to be started again', async () => {
+test('a stop works while the service runs, and while it waits for a restart', async () => {
   const running = open(untilStopped)
   running.stop.abort()
   await running.over
@@ -118,7 +118,7 @@ test('a stop ends it in order: while the service runs, and while it waits to be 
   expect(waiting.starts).toHaveLength(1)
 })
 
-test('a service that fails while it is stopped is not started again, and that is no failure of the stop', async () => {
+test('a service that fails during its stop is not restarted, and the stop succeeds', async () => {
   const at = open(
     signal =>
       new Promise((_, reject) => {

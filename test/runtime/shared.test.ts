@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { shared } from '../../src/runtime/shared.ts'
 
-test('work is done once for all who ask meanwhile, and for a while after', async () => {
+test('work is shared by concurrent callers, and for a while afterwards', async () => {
   const clock = { ms: 0 }
   const works: PromiseWithResolvers<number>[] = []
   const ask = shared(
@@ -26,7 +26,7 @@ test('work is done once for all who ask meanwhile, and for a while after', async
   expect(await next).toBe(2)
 })
 
-test('how long a result is kept may depend on it', async () => {
+test('the time to keep a result may depend on the result', async () => {
   const clock = { ms: 0 }
   let asked = 0
   const ask = shared(

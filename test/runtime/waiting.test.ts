@@ -9,7 +9,7 @@ afterEach(() => {
   vi.useRealTimers()
 })
 
-test('a sleep ends after its time, or with its signal, and leaves no timer behind', async () => {
+test('a sleep ends after its time or with its signal, without a leftover timer', async () => {
   const slept = sleep(1_000)
   await vi.advanceTimersByTimeAsync(1_000)
   await slept
@@ -21,7 +21,7 @@ test('a sleep ends after its time, or with its signal, and leaves no timer behin
   expect(vi.getTimerCount()).toBe(0)
 })
 
-test('what settles in time is passed on, and leaves no timer behind', async () => {
+test('a promise that settles in time is passed on, without a leftover timer', async () => {
   expect(await within(1_000, Promise.resolve(7))).toBe(7)
   await expect(within(1_000, Promise.reject(new Error('no')))).rejects.toThrow('no')
   expect(vi.getTimerCount()).toBe(0)

@@ -67,7 +67,7 @@ webhooks:
 `
 const withUrl = () => ({ ...env, CRM_URL: receiver.url })
 
-test('a file is shown, applied once, and then nothing is left to do; secrets come from the environment, and are shown to nobody', async () => {
+test('a file is previewed and applied once; secrets come from the environment, and are never shown', async () => {
   const dry = await apply(file, ['--dry-run'], withUrl())
   expect(dry).toMatchObject({ code: 0, stderr: '' })
   expect(dry.stdout).toContain('+ CRM\n')
@@ -116,7 +116,7 @@ test('a file is shown, applied once, and then nothing is left to do; secrets com
   expect(await records()).toBe(audited)
 })
 
-test('a difference is one line for each setting; what is left out of the file has its default again; --prune deletes', async () => {
+test('a difference has one line per setting; omitted settings get their defaults; --prune deletes', async () => {
   await apply(file, [], withUrl())
   const changed = file
     .replace('[user.new, user.update, webhook.failing]', '[user.delete, user.new]')
@@ -177,7 +177,7 @@ webhooks:
   expect(await all()).toEqual(before)
 })
 
-test('a variable that is not set is an error that names it and where it is', async () => {
+test('an unset variable is an error with its name and path', async () => {
   const { code, stderr } = await apply(file, [], { CRM_URL: receiver.url })
   expect(code).toBe(1)
   expect(stderr).toContain(
@@ -192,7 +192,7 @@ test('a variable that is not set is an error that names it and where it is', asy
   expect(twice.stderr).toMatch(/line 3, column 3: .*unique/)
 })
 
-test('a name is read as written: none is lost to another that YAML reads as equal, or changes', async () => {
+test('names are read exactly as written in YAML', async () => {
   const lost = await apply('webhooks:\n  1e3: { url: x }\n  "1000": { url: y }\n')
   expect(lost.stderr).toMatch(/line 3, column 3: .*unique/)
   const other = await apply('webhooks:\n  0x10: { url: x }\n  2026: { url: x }\n')
@@ -206,7 +206,7 @@ test('a name is read as written: none is lost to another that YAML reads as equa
   expect(endless.stderr).toMatch(/webhooks\.yaml: line 2, column 27: \*a repeats &a/)
 })
 
-test('what is exported is applied without a difference', async () => {
+test('an exported file applies without a difference', async () => {
   await apply(file, [], withUrl())
   await server.api('POST', '/api/webhooks', {
     name: `By hand: \${odd}`,
@@ -257,7 +257,7 @@ test('what is exported is applied without a difference', async () => {
   expect(own.stdout).not.toContain('By hand')
 })
 
-test('what another file manages is taken over by --force only', async () => {
+test('a webhook managed by another file is taken over only with --force', async () => {
   await apply(file, ['--source', 'theirs.yaml'], withUrl())
   const refused = await apply(file, [], withUrl())
   expect(refused.code).toBe(1)
@@ -276,7 +276,7 @@ test('two simultaneous applies run one after the other, or one reports a conflic
   expect((await all()).map(({ name }) => name)).toEqual(['CRM', 'Search'])
 })
 
-test('the example of the guide is applied as it is', async () => {
+test("the guide's example applies as written", async () => {
   const guide = await readFile(new URL('../../docs/guide/webhooks-as-code.md', import.meta.url), 'utf8')
   const example = /```yaml\n(.*?)```/s.exec(guide)![1]!
   const names = [...example.matchAll(/\$\{(\w+)\}/g)].map(([, name]) => name!)

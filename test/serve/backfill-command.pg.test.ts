@@ -49,7 +49,7 @@ test('backfill shows its progress until it is done, describes one, lists and can
   })
 })
 
-test('without a capturing process it says so; after Ctrl-C it continues, and its rate can be changed while it is followed', async () => {
+test('backfill reports a missing capturing process, continues after Ctrl-C, and its rate can be changed meanwhile', async () => {
   await using at = await openBackfills(database)
   await at.webhook('user.new')
   const env = { DATABASE_URL: database.url, WALHOOK_SLOT: database.name.slice(0, 63) }

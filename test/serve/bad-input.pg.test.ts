@@ -18,7 +18,7 @@ async function open(sql: string) {
   return database
 }
 
-test('with nothing set, every missing variable is named', async () => {
+test('with an empty environment, every missing variable is named', async () => {
   expect(await refusal(null)).toEqual([
     'DATABASE_URL: not set. Fix: set it to the database to capture: postgres://user:password@host:5432/database',
     'WALHOOK_SECRET_KEY: not set. Fix: create one with "openssl rand -base64 32", keep it, and set it at every start',
@@ -73,7 +73,7 @@ test('each mistake of a mapping file is reported with its path', async () => {
 test.each([
   ['no server at the address', 'postgres://walhook:hunter2@127.0.0.1:1/app', 'ECONNREFUSED'],
   ['no such host', 'postgres://walhook:hunter2@host.invalid/app', 'host.invalid'],
-])('an unreachable database is named once: %s', async (_what, url, found) => {
+])('an unreachable database is reported once: %s', async (_what, url, found) => {
   const lines = await refusal(null, {
     DATABASE_URL: url,
     WALHOOK_SECRET_KEY: Buffer.alloc(32).toString('base64'),
@@ -135,21 +135,18 @@ test.each([
     `${tables} create publication walhook for table users (id), companies where (id > 5)`,
     [/"public"\."users": a column list/, /"public"\."companies": a row filter/],
   ],
-])(
-  'a source that cannot be captured safely is refused, and nothing is made in it: %j',
-  async (sql, expected) => {
-    const database = await open(sql)
-    const before = await left(database)
-    const lines = await refusal(database)
-    for (const part of expected)
-      expect(lines).toContainEqual(
-        typeof part === 'string' ? expect.stringContaining(part) : expect.stringMatching(part),
-      )
-    expect(await left(database)).toEqual(before)
-  },
-)
+])('an unsafe source is refused, and nothing is created in it: %j', async (sql, expected) => {
+  const database = await open(sql)
+  const before = await left(database)
+  const lines = await refusal(database)
+  for (const part of expected)
+    expect(lines).toContainEqual(
+      typeof part === 'string' ? expect.stringContaining(part) : expect.stringMatching(part),
+    )
+  expect(await left(database)).toEqual(before)
+})
 
-test('for a server without logical replication or a free slot, the problem says what to set', async () => {
+test('a server without logical replication or a free slot is a problem with its fix', async () => {
   const dataDir = await mkdtemp(join(tmpdir(), 'walhook-refusal-'))
   for (const [settings, expected] of [
     [
@@ -177,7 +174,7 @@ test('for a server without logical replication or a free slot, the problem says 
   await rm(dataDir, { recursive: true, force: true })
 })
 
-test('a port that is taken is named', async () => {
+test('a taken port is named', async () => {
   const database = await open(tables)
   await runWalhook(database, ['migrate'])
   const other = createServer()
@@ -190,7 +187,7 @@ test('a port that is taken is named', async () => {
   expect(await left(database)).toMatchObject({ publications: 0, slots: 0 })
 })
 
-test('a schema that a newer walhook has made is refused, and nothing is made in the source', async () => {
+test('a schema of a newer walhook is refused, and nothing is created in the source', async () => {
   const database = await open(tables)
   expect(await runWalhook(database, ['migrate'])).toMatchObject({ code: 0 })
   await using psql = await connect(database.url)
@@ -208,7 +205,7 @@ test.each([
   [['listen', '--status', '99'], 2, 'walhook: --status "99" is not from 200 to 599'],
   [['listen', '--colour', 'red'], 2, "walhook: Unknown option '--colour'"],
   [['serve', 'now'], 2, "walhook: Unexpected argument 'now'"],
-])('the command line %j ends with %d and says why', async (args, status, message) => {
+])('the command line %j exits with %d and a reason', async (args, status, message) => {
   const { code, stderr } = await runWalhook(null, args)
   expect(stderr).toContain(message)
   expect(stderr).not.toMatch(/^\s+at /m)
@@ -225,7 +222,7 @@ test.each([
   expect({ code, first: stderr.split('\n')[0] }).toEqual({ code: 2, first: `walhook: ${problem}` })
 })
 
-test('forget says when there is no such entity, and when nothing is stored about it', async () => {
+test('forget reports an unknown entity type, and an entity without stored data', async () => {
   const database = await open(tables)
   expect(await runWalhook(database, ['migrate'])).toMatchObject({ code: 0 })
   const forget = (entity: string) => runWalhook(database, ['forget', '--entity', entity, '--id', '007'])

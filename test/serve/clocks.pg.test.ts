@@ -43,7 +43,7 @@ test.each([
   ['sixty days ahead', 60],
   ['sixty days behind', -60],
 ])(
-  'a process whose clock is %s captures, delivers once, keeps everything, and finds it by its time',
+  'a process whose clock is %s captures, delivers once, keeps everything, and finds events by their time',
   async (_how, days) => {
     await using at = await openDatabase()
     await using receiver = await startTestReceiver()
@@ -104,7 +104,7 @@ test('ids in the future are logged, do not stop capture, and are included in a r
   expect((await walhook.api('POST', '/api/webhooks/1/replay', { from })).queued).toBe(9)
 })
 
-test('what is dropped follows the clock of the database by a step at most', async () => {
+test("the retention follows the database's clock by at most one step", async () => {
   await using at = await openTestOutbox()
   const moved = await advanceRetentionClock(at.outbox, dayMs)
   expect(Math.abs(moved.atMs + moved.behindMs - Date.now())).toBeLessThan(60_000)

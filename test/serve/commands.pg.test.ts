@@ -23,7 +23,7 @@ const traces = `
          (select count(*)::int from pg_replication_slots where database = current_database()) as slots`
 const untouched = [{ publications: 0, schema: null, slots: 0 }]
 
-test('check says whether a source can be captured, or what prevents it, and leaves no trace', async () => {
+test('check reports whether a source can be captured, and leaves no trace', async () => {
   const refused = await runWalhook(database, ['check'])
   expect(refused).toMatchObject({ code: 1, stderr: '' })
   expect(refused.stdout.split('\n').filter(line => line.startsWith('error'))).toEqual([
@@ -47,7 +47,7 @@ test('check says whether a source can be captured, or what prevents it, and leav
   expect(await query(traces)).toEqual(untouched)
 })
 
-test('a port that is taken ends serve before anything was changed', async () => {
+test('a taken port ends serve before any change', async () => {
   await query(tables)
   const other = createServer()
   await new Promise<void>(resolve => other.listen(0, '127.0.0.1', resolve))
@@ -64,7 +64,7 @@ test('a port that is taken ends serve before anything was changed', async () => 
   }
 })
 
-test('migrate makes the schema, and a second time finds nothing to do', async () => {
+test('migrate creates the schema, and does nothing the second time', async () => {
   const first = await runWalhook(database, ['migrate'])
   expect(first).toEqual({ code: 0, stdout: expect.stringMatching(/^applied 0001_outbox/), stderr: '' })
   expect(await runWalhook(database, ['migrate'])).toEqual({ code: 0, stdout: 'up to date\n', stderr: '' })
@@ -77,7 +77,7 @@ test('serve migrates an older schema, here an empty one, and logs it', async () 
   await walhook.ready()
 })
 
-test('a token is printed alone, works at once, and belongs to the account that it names', async () => {
+test('token prints only the new token, which works at once and has the given account', async () => {
   await query(`${tables} insert into users values (41), (42)`)
   const made = await runWalhook(database, ['token', 'CI', '--user', '42', '--role', 'admin'])
   expect(made).toEqual({ code: 0, stdout: expect.stringMatching(/^whk_[\w-]+\n$/), stderr: '' })
@@ -102,7 +102,7 @@ test('a token is printed alone, works at once, and belongs to the account that i
   expect(JSON.stringify(walhook.log)).not.toContain(made.stdout.trim())
 })
 
-test('tokens have a role and an end, are listed without themselves, and are revoked', async () => {
+test('tokens have a role and an expiry, are listed without their text, and can be revoked', async () => {
   const viewer = await runWalhook(database, [
     'token',
     'Screen',
@@ -148,7 +148,7 @@ test.each([
   [['token', 'CI', '--list'], 'token takes one of NAME, --list, --revoke ID'],
   [['token', '--list', '--revoke', '1'], 'token takes one of NAME, --list, --revoke ID'],
   [['token', '--revoke', 'CI'], '--revoke "CI" is not a token id'],
-])('%j is refused before anything is done', async (args, expected) => {
+])('%j is refused without an effect', async (args, expected) => {
   const { code, stdout, stderr } = await runWalhook(database, args)
   expect(stderr).toContain(`walhook: ${expected}`)
   expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
@@ -160,21 +160,21 @@ test.each([
   [['token', 'x'.repeat(201)]],
   [['token', 'two', 'names']],
   [['token', 'CI', '--user', '']],
-])('%j makes no token', async args => {
+])('%j creates no token', async args => {
   const { code, stdout, stderr } = await runWalhook(database, args)
   expect(stdout).toBe('')
   expect(stderr).toMatch(/^walhook: (token takes one NAME|--user )/)
   expect(code).toBe(2)
 })
 
-test.each(['--help', '-h', 'help'])('%s shows every command, also where nothing is set', async flag => {
+test.each(['--help', '-h', 'help'])('%s shows every command, also with an empty environment', async flag => {
   const { code, stdout, stderr } = await runHere([flag])
   for (const command of ['serve', 'check', 'migrate', 'token', 'listen'])
     expect(stdout).toContain(`walhook ${command}`)
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
 })
 
-test("a token is a viewer's and expires, unless requested otherwise", async () => {
+test('by default a token has the role viewer and expires', async () => {
   await runWalhook(database, ['token', 'CI'])
   expect(
     await query(
@@ -184,7 +184,7 @@ test("a token is a viewer's and expires, unless requested otherwise", async () =
 })
 
 test.each(['serve', 'check', 'migrate', 'resync', 'backfill', 'token', 'rekey', 'listen'])(
-  '%s --help shows how that command is called, and does nothing',
+  '%s --help shows the usage, and does nothing',
   async command => {
     const printed = [await runWalhook(null, [command, '--help'])]
     for (const args of [
@@ -201,7 +201,7 @@ test.each(['serve', 'check', 'migrate', 'resync', 'backfill', 'token', 'rekey', 
   },
 )
 
-test('a wrong option is answered with the usage of its command', async () => {
+test('a wrong option shows the usage of its command', async () => {
   const { code, stdout, stderr } = await runWalhook(null, ['token', '--rolle', 'viewer'])
   expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
   expect(stderr).toMatch(/^walhook: Unknown option '--rolle'/)
@@ -217,7 +217,7 @@ test.each(['--version', '-v', 'version'])('%s prints the version of the package'
   })
 })
 
-test('a variable that walhook does not have is warned of, and does not stop the command', async () => {
+test('an unknown variable is a warning, and does not stop the command', async () => {
   const { code, stderr } = await runWalhook(database, ['migrate'], { WALHOOK_SLOTT: 'mine' })
   expect(stderr).toBe(
     'WALHOOK_SLOTT: unknown variable, without effect. Fix: write WALHOOK_SLOT, or remove it\n',
@@ -234,7 +234,7 @@ test.each([
   ['toString', ''],
   ['--serve', ': did you mean serve?'],
   ['', ''],
-])('there is no command %j', async (name, meant) => {
+])('the command %j is unknown', async (name, meant) => {
   const { code, stdout, stderr } = await runHere([name])
   expect(stderr).toContain(`walhook: unknown command ${JSON.stringify(name)}${meant}\n`)
   // All usages would push that line off the screen.

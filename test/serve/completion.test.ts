@@ -25,7 +25,7 @@ function complete(...words: string[]): string[] {
     .split('\n')
 }
 
-test('a shell completes commands, their words and their options', () => {
+test('the shell completes commands, subcommands and options', () => {
   expect(complete('web')).toEqual(['webhooks'])
   expect(complete('')).toEqual(expect.arrayContaining(['serve', 'check', 'completion', 'help', '--version']))
   expect(complete('webhooks', 're')).toEqual(['resend', 'replay', 'replays'])

@@ -63,7 +63,7 @@ test('a wrong or missing password is reported at once', async context => {
   })
 })
 
-test('a password that is not percent-encoded is met with how to write it', async () => {
+test('a password that is not percent-encoded is an error with the right spelling', async () => {
   const raw = database.url.replace(/:\/\/[^@]*@/, '://walhook:p@no-such-host.invalid/w@')
   const [line] = await refusal(database, { DATABASE_URL: raw })
   expect(line).toMatch(
@@ -86,7 +86,7 @@ test('an unknown role is named', async () => {
   expect(lines[0]).toContain('nobody_of_that_name')
 })
 
-test('a silent server is given up, after one try if it has both databases', async () => {
+test('a silent server is given up, after one try for both databases', async () => {
   await using silent = await impostor(() => {})
   expect(await refusal(database, { DATABASE_URL: silent.url })).toEqual([
     expect.stringMatching(/^DATABASE_URL: no connection: .*timeout/),
@@ -94,7 +94,7 @@ test('a silent server is given up, after one try if it has both databases', asyn
   expect(silent.connections).toHaveLength(1)
 })
 
-test('two silent servers are given up together, each by its name', async () => {
+test('two silent servers are given up together, each with its name', async () => {
   await using silent = await impostor(() => {})
   await using other = await impostor(() => {})
   expect(await refusal(database, { DATABASE_URL: silent.url, OUTBOX_DATABASE_URL: other.url })).toEqual([
@@ -113,7 +113,7 @@ test('a server that is not Postgres is reported as no connection', async () => {
 test.each([
   ['a certificate that is not there', '?sslmode=verify-full&sslrootcert=/nowhere/ca.pem', '/nowhere/ca.pem'],
   ['TLS that the server does not have', '?sslmode=verify-full', 'does not support SSL'],
-])('%s is told', async (_what, search, found) => {
+])('%s is reported', async (_what, search, found) => {
   const url = changed(url => {
     url.search = search
   })
@@ -123,14 +123,14 @@ test.each([
 test.each([
   ['an address of another machine', { HOST: '192.0.2.1' }, /^HOST: 192\.0\.2\.1: .+EADDRNOTAVAIL/],
   ['a name that there is not', { HOST: 'host.invalid' }, /^HOST: host\.invalid: /],
-])('as HOST, %s is named', async (_what, env, expected) => {
+])('%s as HOST is reported', async (_what, env, expected) => {
   // Without the role `capture` the source needs no tables.
   const own = await createTestDatabase({ hasOutbox: true })
   expect(await refusal(own, { ...env, WALHOOK_ROLES: 'api' })).toEqual([expect.stringMatching(expected)])
 })
 
 test.each(['postgres:hunter2', 'postgres//localhost/app', 'postgres://walhook@localhost:99999/app'])(
-  '%s is no Postgres URL',
+  '%s is not a Postgres URL',
   async url => {
     expect(await refusal(database, { DATABASE_URL: url })).toEqual([
       'DATABASE_URL: not a Postgres URL. Fix: write it as postgres://user:password@host:5432/database, with several hosts as postgres://user:password@a:5432,b:5432/database?target_session_attrs=read-write',

@@ -37,7 +37,7 @@ test('a start that the database cuts off is logged and retried', async () => {
   await walhook.ready()
 })
 
-test('a start whose connection to the database is cut, in any step, is logged and retried', async () => {
+test('a start whose database connection is cut in any step is logged and retried', async () => {
   await using at = await open()
   for (let n = 0; n < 6; n++) {
     await using link = await openTestLink(at.database.url)

@@ -33,7 +33,7 @@ test('an outbox that is not UTF-8 is refused, and the one that its fix creates i
   await psql.query(`drop database ${database.name}_latin1`)
 })
 
-test('an answer that can not be stored is logged without, and what else was delivered is settled', async () => {
+test('a response that cannot be stored is logged without its body, and other deliveries are settled', async () => {
   await using database = await createTestDatabase()
   await using psql = await connect(database.url)
   await psql.query(

@@ -28,7 +28,7 @@ async function copyAll(paths: readonly string[], folder: string): Promise<void> 
   await symlink(join(root, 'node_modules'), join(folder, 'node_modules'))
 }
 
-test('what the image is made of is not kept out of it', async () => {
+test('.dockerignore excludes nothing that the image needs', async () => {
   const ignore = await readFile(join(root, '.dockerignore'), 'utf8')
   const lines = ignore.split('\n').filter(line => line !== '')
   expect(lines[0]).toBe('*')
@@ -36,7 +36,7 @@ test('what the image is made of is not kept out of it', async () => {
     expect(lines).toContain(`!${path}`)
 })
 
-test('with nothing but what is in the image, walhook starts and shows its pages', async () => {
+test("walhook starts and shows its pages with the image's files only", async () => {
   const folder = await mkdtemp(join(tmpdir(), 'walhook-image-'))
   try {
     const [sources, image] = [join(folder, 'sources'), join(folder, 'image')]

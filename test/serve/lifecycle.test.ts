@@ -60,7 +60,7 @@ async function readiness(walhook: WalhookProcess) {
 }
 
 test.each(['fast', 'immediate'] as const)(
-  'a %s stop of Postgres is waited out: readiness is red, the log names it, and everything continues afterwards',
+  'during a %s stop of Postgres readiness fails, the log names it, and everything continues afterwards',
   async mode => {
     await using receiver = await startTestReceiver()
     await using walhook = startWalhook(place())
@@ -90,7 +90,7 @@ test.each(['fast', 'immediate'] as const)(
   },
 )
 
-test('SIGTERM lets the request in flight end, settles it, and ends with 0', async () => {
+test('SIGTERM waits for the request in flight, settles it, and exits with 0', async () => {
   const answer = Promise.withResolvers<number>()
   await using receiver = await startTestReceiver(() => answer.promise)
   await using walhook = startWalhook(place())
@@ -111,7 +111,7 @@ test('SIGTERM lets the request in flight end, settles it, and ends with 0', asyn
   expect(rows).toEqual([{ waiting: 0, delivered: 1 }])
 })
 
-test('what does not end in time is cut off, costs no attempt, and is sent at once by the next process', async () => {
+test('a request that does not end in time is cut off, costs no attempt, and is resent at once by the next process', async () => {
   const never = new Promise<number>(() => {})
   let isFirst = true
   await using receiver = await startTestReceiver(() => {
@@ -137,7 +137,7 @@ test('what does not end in time is cut off, costs no attempt, and is sent at onc
   expect(new Set(receiver.arrivals.map(({ messageId }) => messageId)).size).toBe(1)
 })
 
-test('a second signal ends it at once', async () => {
+test('a second signal ends the process at once', async () => {
   await using receiver = await startTestReceiver(() => new Promise(() => {}))
   await using walhook = startWalhook(place())
   await walhook.ready()
@@ -150,7 +150,7 @@ test('a second signal ends it at once', async () => {
   expect(await walhook.exited).toEqual({ code: 143, signal: null })
 })
 
-test('SIGTERM ends it also while the database is away', async () => {
+test('SIGTERM ends the process while the database is unreachable', async () => {
   await using walhook = startWalhook(place())
   await walhook.ready()
   await server.stop('immediate')

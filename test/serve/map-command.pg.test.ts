@@ -54,7 +54,7 @@ async function saved(text: string): Promise<Record<string, string>> {
   return { WALHOOK_CONFIG: file }
 }
 
-test('walhook map writes a mapping that sends no suspicious column, each with the reason', async () => {
+test('walhook map writes a mapping that withholds suspicious columns, each with the reason', async () => {
   const database = await createTestDatabase()
   await using psql = await connect(database.url)
   await psql.query(tables)
@@ -98,7 +98,7 @@ test('walhook map writes a mapping that sends no suspicious column, each with th
   expect(same.stdout).toBe(stdout)
 })
 
-test('the written mapping and the printed SQL, run as they are, deliver a change', async () => {
+test('the written mapping and the printed SQL deliver a change unchanged', async () => {
   const database = await createTestDatabase()
   await using psql = await connect(database.url)
   await psql.query(tables)
@@ -134,7 +134,7 @@ test('the written mapping and the printed SQL, run as they are, deliver a change
   expect(again.stdout).toContain('-- Nothing is missing.')
 })
 
-test('where no table looks like users or companies, the tables are named and the status is 3', async () => {
+test('without tables like users or companies, map lists the tables and exits with 3', async () => {
   const database = await createTestDatabase()
   await using psql = await connect(database.url)
   await psql.query('create table orders (id integer primary key)')
@@ -146,7 +146,7 @@ test('where no table looks like users or companies, the tables are named and the
   expect(stderr).toContain('no table with a primary or unique key')
 })
 
-test('check gives one answer', async () => {
+test('check and the guide agree', async () => {
   const { code, stderr } = await runWalhook(null, ['check', '--map', '--sql'])
   expect([code, stderr]).toEqual([2, expect.stringContaining('--map and --sql exclude each other')])
 })
@@ -174,7 +174,7 @@ test('the SQL fixes a publication that lacks a table, tables without identity, a
   expect(again.stdout).toContain('-- alter table "public"."users" replica identity full;')
 })
 
-test('the SQL gives the whole row before where the mapping has conditions or last, as check asks, and check is content then', async () => {
+test('the suggested SQL records complete old rows for conditions and last, and check is then satisfied', async () => {
   const database = await createTestDatabase()
   await using psql = await connect(database.url)
   await psql.query(`

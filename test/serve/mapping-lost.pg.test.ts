@@ -7,7 +7,7 @@ import { adminToken, startWalhook } from '../support/walhook-process.ts'
 
 const table = 'create table companies (id integer primary key)'
 
-test('a mapped table that was dropped, created again and renamed between two inspections is in status and metrics until it returns', async () => {
+test('a mapped table that is dropped, re-created and renamed between two inspections is in status and metrics until it returns', async () => {
   const database = await createTestDatabase({ hasOutbox: true })
   await using psql = await connect(database.url)
   await psql.query(`create table users (id integer primary key); ${table}`)

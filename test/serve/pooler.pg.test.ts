@@ -26,9 +26,7 @@ async function open() {
 
 type Line = { level: string; code: string; what: string; found: string; mend: string | null }
 
-test('a pooler in front of the source is refused by name, by start and by check, whatever it lets through', async ({
-  skip,
-}) => {
+test('a pooler in front of the source is refused by name, by start and by check', async ({ skip }) => {
   if (!hasPgBouncer) skip(without)
   if (passesReplication) skip('this PgBouncer lets replication connections through')
   await using at = await open()
@@ -51,7 +49,7 @@ test('a pooler in front of the source is refused by name, by start and by check,
   }
 })
 
-test('a pooler that lets replication through may be in front of the source, in session mode only', async ({
+test('a pooler that supports replication may be in front of the source in session mode only', async ({
   skip,
 }) => {
   if (!passesReplication) skip('this PgBouncer is older than 1.23, or not there')
@@ -74,7 +72,7 @@ test('a pooler that lets replication through may be in front of the source, in s
   })
 })
 
-test('in transaction mode it is refused in front of the outbox, before anything is set in a session of others', async ({
+test('a pooler in transaction mode in front of the outbox is refused before any session setting', async ({
   skip,
 }) => {
   if (!hasPgBouncer) skip(without)
@@ -100,7 +98,7 @@ test('in transaction mode it is refused in front of the outbox, before anything 
   await Promise.all(others.map(client => client.end()))
 })
 
-test('in session mode walhook works with its outbox behind a pooler', async ({ skip }) => {
+test('walhook works with its outbox behind a pooler in session mode', async ({ skip }) => {
   if (!hasPgBouncer) skip(without)
   await using at = await open()
   await using pooler = await startPgBouncer(at.database, 'session')

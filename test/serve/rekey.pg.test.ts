@@ -5,7 +5,7 @@ import { runWalhook, startWalhook } from '../support/walhook-process.ts'
 
 const key = (byte: number) => Buffer.alloc(32, byte).toString('base64')
 
-test('walhook starts with the old key beside the new one, not without it, and rekey makes it superfluous', {
+test('walhook needs the old key beside the new one until rekey', {
   timeout: 180_000, // five processes, one after another
 }, async () => {
   const database = await createTestDatabase({ hasOutbox: true })

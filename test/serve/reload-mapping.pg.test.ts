@@ -74,7 +74,7 @@ function expectOneSwitch(users: { lsn: string; result: Record<string, unknown> }
   expect(last.lsn).not.toBe(next.lsn)
 }
 
-test('SIGHUP reloads the mapping between two transactions under writes: nothing is lost, and each change comes once', async () => {
+test('SIGHUP reloads the mapping between two transactions under writes without loss or repetition', async () => {
   await using at = await prepared()
   const file = await openMappingFile(mapped('id, name'))
   await using walhook = startWalhook(at.database, file.env)

@@ -54,7 +54,7 @@ async function open() {
   }
 }
 
-test('resync --force first names what it skips, then does it; without --force nothing is lost', async () => {
+test('resync --force names what it skips before it does it; without --force nothing is lost', async () => {
   await using at = await open()
   expect(await at.run('resync', '--yes')).toMatchObject({
     code: 0,
@@ -119,14 +119,14 @@ test('a loss during a resync is reported, and the next resync ends both', async 
   await until(async () => (await at.gaps()).every(({ is_over }) => is_over), { what: 'the resync' })
 })
 
-test('before the first capture, resync says so, and not that nothing is lost', async () => {
+test('before the first capture, resync reports exactly that', async () => {
   await using at = await open()
   expect(await at.run('adopt', '--discard')).toMatchObject({ code: 0, stderr: '' })
   const told = await at.run('resync', '--yes')
   expect(told).toMatchObject({ code: 0, stdout: expect.stringContaining('Nothing is captured yet') })
 })
 
-test('what resync --force gives up begins where each table was last well, although others were stored beyond', async () => {
+test("the gap of resync --force begins at each table's last sound position, although others were stored beyond", async () => {
   await using at = await open()
   const wellLsn = await at.walEnd()
   await at.psql.query('alter publication walhook drop table users')
@@ -147,7 +147,7 @@ test.each<[string, string, string]>([
     'alter table "app"."users" set schema "public";',
   ],
   ['another name', 'alter table users rename to people', 'alter table "public"."people" rename to "users";'],
-])('a table that has %s stops a resync with a fix that works as written', async (_what, move, mend) => {
+])('a table that has %s blocks a resync, with a fix that works as written', async (_what, move, mend) => {
   await using at = await open()
   await at.psql.query(move)
   const state = await at.check()
@@ -161,7 +161,7 @@ test.each<[string, string, string]>([
   expect(await at.run('resync', '--yes')).toMatchObject({ code: 0, stderr: '' })
 })
 
-test('a resync of a table that is not captured yet says what prevents its capture', async () => {
+test('a resync of a table that is not captured yet reports the reason', async () => {
   await using at = await open()
   await at.psql.query(
     `insert into walhook.gaps (slot_name, entity_type, table_name, reason, detail, from_lsn)
@@ -177,7 +177,7 @@ test('a resync of a table that is not captured yet says what prevents its captur
   )
 })
 
-test('check says if it could not read gaps, and skips them if there is no outbox yet', async () => {
+test('check reports unreadable gaps, and skips them if there is no outbox yet', async () => {
   await using at = await open()
   await at.psql.query(`update walhook.captured set facts = facts - 'tables'`)
   expect((await at.check()).find(({ code }) => code === 'gaps_unread')).toMatchObject({ level: 'warning' })
@@ -185,7 +185,7 @@ test('check says if it could not read gaps, and skips them if there is no outbox
   expect((await at.check()).filter(({ code }) => code === 'gaps_unread')).toEqual([])
 })
 
-test("check does not wait for locks on walhook's tables, and says that it could not read them", async () => {
+test("check does not wait for locks on walhook's tables, and reports them", async () => {
   await using at = await open()
   await at.psql.query('begin; lock table walhook.gaps, walhook.captured')
   const said = await at.check()
@@ -193,7 +193,7 @@ test("check does not wait for locks on walhook's tables, and says that it could 
   expect(said.find(({ code }) => code === 'gaps_unread')?.found).toContain('lock timeout')
 })
 
-test('a mapped table that was dropped is no missing one: check says that a gap will follow, and it does', async () => {
+test('check reports a dropped mapped table as a coming gap, and not as missing', async () => {
   await using at = await open()
   await at.psql.query('drop table companies')
   const before = await at.check()

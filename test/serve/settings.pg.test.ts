@@ -44,7 +44,7 @@ async function shown(url: string): Promise<Record<string, string>[]> {
   return results.map(({ rows }) => Object.fromEntries(rows.map(({ name, value }) => [name, value])))
 }
 
-test('every connection has the same settings, whatever role and database have', async () => {
+test("every connection has the same settings, whatever the role's and database's are", async () => {
   await using at = await openOddDatabase(tables)
   expect(at.odd.unset).toEqual([])
   expect(Object.keys(at.odd.set).length).toBeGreaterThan(100)
@@ -58,17 +58,14 @@ test('every connection has the same settings, whatever role and database have', 
   }
 })
 
-test.each(['local', 'remote_apply'])(
-  'of synchronous_commit, %s is the choice of who runs the server',
-  async value => {
-    await using at = await openOddDatabase(tables)
-    await at.psql.query(`alter role ${at.odd.role} set synchronous_commit = ${value}`)
-    await at.psql.query(`alter database ${at.database.name} reset synchronous_commit`)
-    for (const settings of await shown(at.odd.url)) expect(settings.synchronous_commit).toBe(value)
-  },
-)
+test.each(['local', 'remote_apply'])('synchronous_commit=%s of the server is respected', async value => {
+  await using at = await openOddDatabase(tables)
+  await at.psql.query(`alter role ${at.odd.role} set synchronous_commit = ${value}`)
+  await at.psql.query(`alter database ${at.database.name} reset synchronous_commit`)
+  for (const settings of await shown(at.odd.url)) expect(settings.synchronous_commit).toBe(value)
+})
 
-test('every type is written as the golden file has it with odd settings, also with options in the URL', async () => {
+test('every type matches the golden file under odd settings, also with options in the URL', async () => {
   await using at = await openOddDatabase(everyType)
   const url = new URL(at.odd.url)
   url.searchParams.set('options', '-c datestyle=SQL,DMY -c extra_float_digits=-15')
@@ -97,7 +94,7 @@ const calls = [
   '/api/audit',
 ]
 
-test('deliveries, pages and API work with odd settings, and so do the commands', async () => {
+test('deliveries, pages, API and commands work under odd settings', async () => {
   await using at = await openOddDatabase(tables)
   await using receiver = await startTestReceiver()
   const database = { url: at.odd.url, name: at.database.name }
@@ -149,7 +146,7 @@ test('deliveries, pages and API work with odd settings, and so do the commands',
   expect(walhook.log.filter(({ level }) => level === 'error')).toEqual([])
 })
 
-test('a setting without effect is named, with the statement that fixes it', async () => {
+test('a setting without effect is reported, with the statement that fixes it', async () => {
   await using at = await openOddDatabase(tables)
   await at.psql.query(`alter role ${at.odd.role} set session_replication_role = replica`)
   const database: TestDatabase = { ...at.database, url: at.odd.url }

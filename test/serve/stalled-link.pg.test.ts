@@ -21,7 +21,7 @@ async function open(maxConnections?: number) {
   return { database, link, sql, [Symbol.asyncDispose]: () => link[Symbol.asyncDispose]() }
 }
 
-test.concurrent('probes get red responses over a stalled connection, and everything continues when it recovers', async () => {
+test.concurrent('probes fail over a stalled connection, and everything continues when it recovers', async () => {
   await using at = await open()
   const { database, link, sql } = at
   await using receiver = await startTestReceiver()
@@ -74,7 +74,7 @@ test.concurrent('silently dead connections are dropped, logged and replaced: del
   })
 }, 180_000)
 
-test.concurrent('if deliveries are due and none is attempted, /readyz is red and the log says why', async () => {
+test.concurrent('if deliveries are due and none is attempted, /readyz fails and the log names the reason', async () => {
   await using at = await open()
   const { database, link, sql } = at
   await using receiver = await startTestReceiver()
@@ -127,7 +127,7 @@ test.concurrent('a pooler with too few connections does not stall silently', asy
   expect(receiver.arrivals).toEqual([])
 })
 
-test.concurrent('SIGTERM ends it over a stalled link, telling that it was cut off', async () => {
+test.concurrent('SIGTERM ends the process over a stalled connection, and logs that it was cut off', async () => {
   await using at = await open()
   const { database, link } = at
   await using walhook = startWalhook({ url: link.url, name: database.name })

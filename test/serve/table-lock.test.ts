@@ -18,7 +18,7 @@ entities:
 
 type Status = { capture: { state: string; reason: string | null } }
 
-test('capture that waits for a table lock says so, and who holds it; callers wait for nothing', async () => {
+test('capture that waits for a table lock names its holder; callers do not wait', async () => {
   // On a server of its own: a slot of anybody else would wait for the transaction that is held open here.
   await using server = await openOwnServer()
   const database = await server.database()

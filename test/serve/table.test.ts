@@ -3,7 +3,7 @@ import { formatTable, harmless } from '../../src/commands/client/table.ts'
 
 const plain = { columns: 80, hasColours: false }
 
-test('columns are as wide as what is in them, and nothing follows the last', () => {
+test('columns are as wide as their content, without trailing blanks', () => {
   const rows = [
     ['1', 'Ada'],
     ['1234', ''],
@@ -22,13 +22,13 @@ test('the widest column is cut where a line would be too long, and none below ei
   )
 })
 
-test('an ID and a time are never cut: a part of one names nothing', () => {
+test('ids and times are never cut', () => {
   const row = ['11-29 16:41:25', 'user 1234567890 update', '1883211537311596577']
   const [, line] = formatTable(['AT', 'ABOUT', 'ID'], [row], { columns: 50, hasColours: false }).split('\n')
   expect(line).toBe('11-29 16:41:25  user 1234567…  1883211537311596577')
 })
 
-test('signs that take two columns, or none, keep a table straight', () => {
+test('wide and combining characters keep a table aligned', () => {
   const table = (columns: number) =>
     formatTable(
       ['NAME', 'X'],
@@ -42,7 +42,7 @@ test('signs that take two columns, or none, keep a table straight', () => {
   expect(table(12).split('\n')[1]).toBe('日本語の…  a')
 })
 
-test('colours take no room', () => {
+test('colours do not count in the width', () => {
   const cells = [{ text: 'on', colour: 'green' }, 'b'] as const
   expect(formatTable(['STATE', 'X'], [cells], { columns: 80, hasColours: true })).toBe(
     '\u001b[1mSTATE\u001b[0m  \u001b[1mX\u001b[0m\n\u001b[32mon\u001b[0m     b',
@@ -55,6 +55,6 @@ test.each([
   ['a\r\nb', 'a��b'],
   ['a\u202eb\u2066c', 'a�b�c'],
   ['Łukasz 🙂', 'Łukasz 🙂'],
-])('%j is written as %j: what others wrote can not move the cursor', (text, shown) => {
+])('%j is printed as %j, so that foreign text cannot move the cursor', (text, shown) => {
   expect(harmless(text)).toBe(shown)
 })

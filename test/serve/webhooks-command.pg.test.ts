@@ -50,7 +50,7 @@ const create = async (name: string) => {
   return made.json()
 }
 
-test('what a webhook missed while it was off is counted, sent once and watched', async () => {
+test('events missed by an inactive webhook are counted, sent once and followed', async () => {
   const { id } = await create('Often off')
   expect((await webhooks('missed', `${id}`)).json()).toBeNull()
   const ask = async (method: string, body?: object) => {
@@ -85,7 +85,7 @@ test('what a webhook missed while it was off is counted, sent once and watched',
   await ask('DELETE')
 })
 
-test('a webhook is created, listed, shown, tested, and its log read; elsewhere than on a terminal all is JSON', async () => {
+test('a webhook is created, listed, shown and tested, and its log read, as JSON outside a terminal', async () => {
   const made = await create('Partner')
   expect(made).toMatchObject({ name: 'Partner', triggers: ['user.new', 'user.update', 'user.delete'] })
   expect(made.secret).toMatch(/^whsec_/)
@@ -107,7 +107,7 @@ test('a webhook is created, listed, shown, tested, and its log read; elsewhere t
   expect((await webhooks('log', `${made.id}`, '--failed')).json()).toMatchObject([{ outcome: 'refused' }])
 })
 
-test('events are sent again: by their id, those that failed, and those of a range of time', async () => {
+test('events are resent by id, by failure and by time range', async () => {
   const { id } = await create('Again')
   accepts = false
   await psql.query("insert into users values (2, 'Bob')")
@@ -137,7 +137,7 @@ test('events are sent again: by their id, those that failed, and those of a rang
   expect(missing).toMatchObject({ code: 1, stdout: '[]\n', stderr: expect.stringContaining('event 12345: ') })
 })
 
-test('a file holds what the API takes, and options go before it', async () => {
+test("a file has the API's fields, and options override it", async () => {
   const folder = await mkdtemp(join(tmpdir(), 'walhook-create-'))
   const file = join(folder, 'webhook.json')
   await writeFile(
@@ -167,7 +167,7 @@ test.each([
   [['list', '--colour'], /^Unknown option '--colour'$/],
   [['create', '--triggers', 'user.new'], /^Unknown option '--triggers': did you mean --trigger\?$/],
   [['create', '--file', 'no-such-file.json'], '--file no-such-file.json: '],
-] as const)('webhooks %j is refused with what to write', async (args, message) => {
+] as const)('webhooks %j is refused with the right usage', async (args, message) => {
   const refusal = command.run([...args], AbortSignal.timeout(1_000)).catch((error: Error) => error)
   const said = typeof message === 'string' ? expect.stringContaining(message) : expect.stringMatching(message)
   expect(await refusal).toMatchObject({ message: said })
@@ -240,7 +240,7 @@ test('missing arguments are reported with the usage', async () => {
   expect(stderr).toMatch(/^walhook: webhooks has no "shw": did you mean show\?\n\n {2}walhook webhooks list/)
 })
 
-test('what the API refuses is named by its option', async () => {
+test('a field that the API refuses is reported as its option', async () => {
   const refused = async (name: string, target: string) =>
     (await webhooks('create', '--name', name, '--url', target, '--trigger', 'user.gone')).stderr
   expect(await refused('', receiver.url)).toContain('walhook: --name: must not be empty\n')
@@ -252,7 +252,7 @@ test('what the API refuses is named by its option', async () => {
   expect((await webhooks('log', `${id}`, '1')).stderr).toContain(`Fix: walhook webhooks log ${id} shows`)
 })
 
-test('a caller with too low a role is told the required one, and no other', async () => {
+test('a caller with too low a role gets the required one', async () => {
   const headers = { authorization: `Bearer ${adminToken}` }
   const body = JSON.stringify({ name: 'Ada', role: 'operator' })
   const made = await fetch(`${url}/api/tokens`, { method: 'POST', headers, body })
@@ -264,7 +264,7 @@ test('a caller with too low a role is told the required one, and no other', asyn
   expect(stderr).toContain('walhook token NAME --role ROLE')
 })
 
-test('without a token, or with a wrong one, the command says what to set; an unknown variable is named with the nearest', async () => {
+test('a missing or wrong token is an error with the fix; an unknown variable is reported with the nearest name', async () => {
   const told = async (env: Record<string, string>) => {
     const { code, stderr } = await walhook(['webhooks', 'show', '999'], env)
     expect(code).toBe(1)
@@ -285,7 +285,7 @@ test.each([
   [{ WALHOOK_TOKEN: 'a b' }, 'WALHOOK_TOKEN', 'contains white space'],
   [{ WALHOOK_URL: 'localhost' }, 'WALHOOK_URL', 'no http or https URL'],
   [{ PORT: 'x' }, 'PORT', '"x"'],
-])('%j is refused by its name', (env, what, found) => {
+])('%j is refused by name', (env, what, found) => {
   const read = readClientConfig({ WALHOOK_TOKEN: 'token', ...env })
   expect(read).toMatchObject({ ok: false, problems: [{ what, found: expect.stringContaining(found) }] })
 })
@@ -296,12 +296,12 @@ test.each([
   [{ HOST: '::', PORT: '81' }, 'http://[::1]:81'],
   [{ HOST: 'fd00::1' }, 'http://[fd00::1]:8080'],
   [{}, 'http://127.0.0.1:8080'],
-])('with %j, %s is called', (env, expected) => {
+])('with %j, the command calls %s', (env, expected) => {
   const read = readClientConfig({ WALHOOK_ADMIN_TOKEN: adminToken, ...env })
   expect(read).toMatchObject({ ok: true, config: { url: expected, token: adminToken } })
 })
 
-test('what answers and is no walhook gets the token once, and is named', async () => {
+test('a foreign server gets the token at most once, and is reported', async () => {
   const asked: (string | undefined)[] = []
   const server = createServer((request, response) => {
     asked.push(request.url)

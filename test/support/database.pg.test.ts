@@ -43,7 +43,7 @@ test('drop takes replication slots and open connections with it', async () => {
   expect((await admin.query(slots, [database.name])).rows).toEqual([])
 })
 
-test('until returns the value, or names what did not happen', async () => {
+test('until returns the value, or names the missing event', async () => {
   let calls = 0
   expect(await until(() => ++calls > 2 && `after ${calls}`, { what: 'three calls' })).toBe('after 3')
   const never = until(() => Promise.reject(new Error('not there')), { what: 'a ship', timeoutMs: 50 })

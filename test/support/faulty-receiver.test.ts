@@ -29,11 +29,11 @@ test.each([
   ['1 3 2', ['lane: 3 came before 2 was accepted', 'lane: 2 came after 3 was accepted']],
   ['1 2:500 3 2', ['lane: 3 came before 2 was accepted', 'lane: 2 came after 3 was accepted']],
   ['1 2 3 4', ['lane: more was accepted than 3 versions']],
-])('of %j it says %j', (story, breaches) => {
+])('the account %j has the breaches %j', (story, breaches) => {
   expect(check(story).breaches).toEqual(breaches)
 })
 
-test('what was accepted and comes again is a repetition, not a breach, as long as nothing newer was accepted', () => {
+test('a repeated event is a breach only after a newer one was accepted', () => {
   const { breaches, repetitions } = check('1 2 2 3')
   expect(breaches).toEqual([])
   expect(repetitions).toMatchObject([{ entry: { body: 2 }, acceptedAtMs: 1 }])

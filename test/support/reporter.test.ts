@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { closingText } from './reporter.ts'
 
-test('the last line has the counts alone; above it are the server and every skipped test', () => {
+test('the last line has only the counts; above it are the server and every skipped test', () => {
   const totals = { passed: 3, failed: 1, skipped: ['test/a.test.ts > b: no browser here'], unselected: 0 }
   expect(closingText(totals, 'embedded PostgreSQL 18.4', 1)).toBe(
     'skipped: test/a.test.ts > b: no browser here\nPostgres: embedded PostgreSQL 18.4\n3 passed, 1 failed, 1 skipped\n',

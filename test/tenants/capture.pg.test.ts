@@ -67,12 +67,12 @@ const steps: [string, string[]][] = [
   [`delete from users where id = 1`, ['user 1 delete of nobody']],
 ]
 
-test('an event is of the tenant of its row, and an update that moves it says whose it was, also where the column is not sent', async () => {
+test("an event belongs to its row's tenant, and an update that moves it has the earlier tenant, also with an unsent column", async () => {
   await using at = await open(`${table} ${full}`)
   for (const [sql, told] of steps) expect([sql, await at.step(sql)]).toEqual([sql, told])
 })
 
-test('an index as identity is enough where it holds the tenant', async () => {
+test('an index as replica identity suffices if it contains the tenant', async () => {
   await using at = await open(`
     create table users (id integer primary key, name text, org integer not null);
     create unique index by_org on users (id, org); alter table users replica identity using index by_org;`)
@@ -82,7 +82,7 @@ test('an index as identity is enough where it holds the tenant', async () => {
   expect(await at.step('delete from users')).toEqual(['user 1 delete of 6'])
 })
 
-test('without the row before, a delete has no tenant, and a row that gets a new tenant is an update: check and setup say so', async () => {
+test('without the row before, a delete has no tenant, and a moved row is an update: check and setup warn', async () => {
   await using at = await open(table)
   await at.step(`insert into users values (1, 'a', 5)`)
   expect(await at.step('update users set org = 6')).toEqual(['user 1 update of 6'])
@@ -122,14 +122,14 @@ test('the tenant of an entity that is its own tenant is its key', async () => {
   expect(await at.step('delete from users')).toEqual(['user 2 delete of 2'])
 })
 
-test('a row that matches only for a while: where it begins to match, it is new to its present tenant', async () => {
+test('a row that begins to match is new for its current tenant', async () => {
   await using at = await open(`${table} ${full}`, { ...byOrg, where: { gone: false } })
   await at.step(`insert into users values (1, 'a', 5, true)`)
   expect(await at.step('update users set gone = false, org = 6')).toEqual(['user 1 new of 6'])
   expect(await at.step('update users set gone = true, org = 7')).toEqual(['user 1 delete of 6'])
 })
 
-test('a related row is of its owner’s tenant', async () => {
+test('a related row belongs to its owner’s tenant', async () => {
   const words = { ...byOrg, related: { emails: { table: 'emails', owner: 'user_id', value: 'address' } } }
   await using at = await open(
     `${table} create table emails (id integer primary key, user_id integer, address text); ${full}
@@ -140,7 +140,7 @@ test('a related row is of its owner’s tenant', async () => {
   expect(await at.step(`insert into emails values (1, 1, 'x@example.com')`)).toEqual(['user 1 update of 5'])
 })
 
-test('a TRUNCATE that deletes is of the tenants that were known last', async () => {
+test('deletes of a TRUNCATE go to the last known tenants', async () => {
   await using at = await open(`${table} ${full}`, { ...byOrg, on_truncate: 'delete' })
   await at.step(`insert into users values (1, 'a', 5), (2, 'b', 6)`)
   await at.step('update users set org = 7 where id = 1')
@@ -162,7 +162,7 @@ test.each([
   expect(problems.map(({ what, mend }) => `${what} ${mend}`).join()).toMatch(mend)
 })
 
-test('a value that no tenant can have is nobody’s', async () => {
+test('an invalid tenant value belongs to no tenant', async () => {
   await using at = await open(
     'create table users (id integer primary key, name text, org text); alter table users replica identity full;',
   )

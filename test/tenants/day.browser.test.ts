@@ -47,7 +47,7 @@ async function enter(language: Language) {
 
 for (const language of ['en', 'nl'] as const)
   browserTest(
-    `${language}: from the link to a webhook, a delivered change, its event, and what was missed while it was off`,
+    `${language}: a tenant follows a link, creates a webhook, sees a delivered change and its event, and replays missed events`,
     async () => {
       const [t, tenant] = [languages[language], tenants[language]]
       const { context, page } = await enter(language)
@@ -108,7 +108,7 @@ for (const language of ['en', 'nl'] as const)
   )
 
 for (const language of ['en', 'nl'] as const)
-  browserTest(`${language}: no page of a tenant has a barrier or is too wide`, async () => {
+  browserTest(`${language}: no page of a tenant has an accessibility problem or is too wide`, async () => {
     const { id } = await site.walhook.api('POST', '/api/webhooks', {
       name: `ERP in ${language}`,
       url: site.receiver.url,

@@ -44,7 +44,7 @@ const call = async (path: string, body: object) => {
 }
 
 browserTest(
-  "a tenant works in a frame of the SaaS's own page, in its language, and sees its own webhooks alone",
+  "a tenant works in a frame of the SaaS's own page, in its language, and sees only its own webhooks",
   async () => {
     for (const tenant of ['1', '2'])
       await call('/api/webhooks', {

@@ -29,7 +29,7 @@ const cookiesOf = (headers: Headers) =>
     .map(cookie => cookie.split(';')[0]!)
     .join('; ')
 
-test('a link opens the pages for its tenant, once, in its language, and leads nowhere else', async () => {
+test('a link opens the pages once for its tenant, in its language, and redirects to walhook only', async () => {
   const made = await link()
   expect(made.status).toBe(201)
   expect(made.json.url).toMatch(/^https:\/\/walhook\.test\/enter\?link=whl_[\w-]{43}$/)
@@ -57,7 +57,7 @@ test('a link opens the pages for its tenant, once, in its language, and leads no
   expect(again.headers.getSetCookie()).toEqual([])
 })
 
-test('who came by a link acts under its name and role, and is in the audit of the tenant', async () => {
+test("a user of a link acts with its name and role, and is in the tenant's audit", async () => {
   const cookie = cookiesOf((await enter((await link({ name: 'Ann', role: 'operator' })).json.url)).headers)
   const form = {
     method: 'POST',
@@ -94,7 +94,7 @@ test('who came by a link acts under its name and role, and is in the audit of th
   expect(own.text).toContain('administrator')
 })
 
-test('over https the cookie is for frames of one site; without frames it is lax, and that of a token stays strict', async () => {
+test("over https the cookie is partitioned for frames; without frames it is Lax, and a token's stays Strict", async () => {
   const { url } = (await link()).json
   const entered = await at.send(pathOf(url), { headers: { ...https, 'sec-fetch-dest': 'iframe' } })
   for (const cookie of entered.headers.getSetCookie())
@@ -107,7 +107,7 @@ test('over https the cookie is for frames of one site; without frames it is lax,
   expect(lax.headers.getSetCookie().join()).not.toContain('Partitioned')
 })
 
-test('a link that is opened in a tab has a cookie of its own, which no frame gets', async () => {
+test('a link opened in a tab has its own cookie, which frames do not get', async () => {
   const { url } = (await link()).json
   const entered = await at.send(pathOf(url), { headers: { ...https, 'sec-fetch-dest': 'document' } })
   const [cookie] = entered.headers.getSetCookie().filter(one => one.includes('walhook_session='))
@@ -115,7 +115,7 @@ test('a link that is opened in a tab has a cookie of its own, which no frame get
   expect(cookie).not.toContain('Partitioned')
 })
 
-test('a page in a frame leaves the session of the tabs alone, and each has its own', async () => {
+test('a frame and the tabs have separate sessions', async () => {
   const frame = { 'sec-fetch-dest': 'iframe' }
   const admin = cookiesOf((await at.post('/login', { token: adminToken }, null)).headers)
   const entered = cookiesOf((await enter((await link()).json.url, frame)).headers)
@@ -136,7 +136,7 @@ test('a page in a frame leaves the session of the tabs alone, and each has its o
   expect((await read({ 'sec-fetch-dest': 'document' })).status).toBe(200)
 })
 
-test('only whoever came by a link is shown in a frame, of the configured origins alone', async () => {
+test('only sessions of links are shown in frames, and only by the configured origins', async () => {
   const cookie = cookiesOf((await enter((await link()).json.url)).headers)
   const framed = await at.send('/couplings', { headers: { cookie } })
   expect(framed.headers.get('content-security-policy')).toMatch(
@@ -155,7 +155,7 @@ test('only whoever came by a link is shown in a frame, of the configured origins
   expect((await at.send('/couplings', { headers: { cookie } })).status).toBe(303)
 })
 
-test('a form that another site sends is refused, although the browser would send the cookie', async () => {
+test('a form of another site is refused, although the browser sends the cookie', async () => {
   const cookie = cookiesOf((await enter((await link()).json.url)).headers)
   const answer = await at.send(`/couplings/${acme.webhookId}/active`, {
     method: 'POST',
@@ -170,7 +170,7 @@ test('a form that another site sends is refused, although the browser would send
   expect(answer.status).toBe(403)
 })
 
-test('a link and its session end with the token that made it, and a late or invented link opens nothing', async () => {
+test('a link and its session end with the token that created it, and expired or invented links are refused', async () => {
   const token = await at.token('admin', { name: 'SaaS' })
   const cookie = cookiesOf((await enter((await link({}, token)).json.url)).headers)
   const unused = (await link({}, token)).json.url
@@ -187,7 +187,7 @@ test('a link and its session end with the token that made it, and a late or inve
   expect((await enter('https://walhook.test/enter')).status).toBe(410)
 })
 
-test('a link that programs look at, or a browser fetches ahead, is still good for the person who follows it', async () => {
+test('a link survives previews by programs and prefetching by browsers', async () => {
   const { url } = (await link()).json
   const looks = [{}, { 'sec-fetch-mode': 'cors' }, { ...visit, 'sec-purpose': 'prefetch;prerender' }]
   for (const headers of looks) {
@@ -201,7 +201,7 @@ test('a link that programs look at, or a browser fetches ahead, is still good fo
   expect((await enter(url)).status).toBe(410)
 })
 
-test('a form that was shown to one tenant makes nothing for another whose link was opened since', async () => {
+test('a form shown to one tenant is refused in the session of another', async () => {
   const cookieFor = async (tenant: string) =>
     cookiesOf((await enter((await link({ tenant })).json.url)).headers)
   const [ofAcme, ofBravo] = [await cookieFor('acme'), await cookieFor('bravo')]
@@ -216,7 +216,7 @@ test('a form that was shown to one tenant makes nothing for another whose link w
   }
 })
 
-test('a token of a tenant makes links for its tenant alone; a viewer makes none', async () => {
+test("a tenant's token creates links for its tenant only; a viewer creates none", async () => {
   const own = await at.token('admin', { tenant: 'acme', name: 'own admin' })
   expect((await link({ tenant: undefined }, own)).status).toBe(201)
   expect((await link({ tenant: 'bravo' }, own)).json.errors).toMatchObject([

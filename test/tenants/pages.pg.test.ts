@@ -103,7 +103,7 @@ const ended = pages.filter(({ path }) => !path.endsWith('/live') || path.include
 const cases = ended.flatMap(page => roles.map(role => ({ role, name: `${page.method} ${page.path}`, page })))
 
 test.each(cases)(
-  'to a $role of a tenant, $name shows of what is another’s what it shows of what is not there',
+  'to a $role of a tenant, $name shows foreign objects like missing ones',
   async ({ role, page }) => {
     const theirs = await expectAlike(of => ask(page, role, of))
     if (page.tenants === undefined) expect(theirs.status).toBe(404)
@@ -118,14 +118,14 @@ const ofOwnWebhooks = ended.filter(
 )
 
 test.each(ofOwnWebhooks.map(page => ({ name: `${page.method} ${page.path}`, page })))(
-  'nor does $name of its own webhook, with an event, a request or a replay of another',
+  '$name of an own webhook with a foreign event, request or replay is not found',
   async ({ page }) => {
     const theirs = await expectAlike(of => ask(page, 'admin', { ...of, webhookId: acme.webhookId }))
     expect(theirs.status).toBeLessThan(500)
   },
 )
 
-test('what lists show to a tenant is what they showed before there was another', async () => {
+test('pages of a tenant do not change when another tenant appears', async () => {
   for (const role of roles)
     for (const path of lists()) {
       const { text } = await get(path, role)
@@ -136,7 +136,7 @@ test('what lists show to a tenant is what they showed before there was another',
     }
 })
 
-test('nor do searches and filters find anything of another', async () => {
+test('searches and filters find nothing of another tenant', async () => {
   for (const path of [
     '/couplings?search=bravo',
     '/couplings?tenant=bravo',
@@ -163,7 +163,7 @@ test('nor do searches and filters find anything of another', async () => {
   }
 })
 
-test('its own are all there, and only whoever belongs to no tenant sees whose they are', async () => {
+test('a tenant sees all its own objects, and only users without a tenant see tenant names', async () => {
   for (const path of [
     '/couplings',
     '/tokens',
@@ -195,7 +195,7 @@ test('its own are all there, and only whoever belongs to no tenant sees whose th
   expect(only).not.toContain('CRM of acme')
 })
 
-test('an administrator makes a webhook and a token for a tenant on the pages', async () => {
+test('an administrator creates a webhook and a token for a tenant on the pages', async () => {
   const made = await at.post('/couplings/new', {
     ...{
       name: 'Made',
@@ -225,7 +225,7 @@ test('an administrator makes a webhook and a token for a tenant on the pages', a
   expect(rows).toEqual([{ tenant: 'carol' }, { tenant: 'carol' }])
 })
 
-test('a tenant reads no name of an entity that another tenant got, and the one that got it does', async () => {
+test("only the tenant that got an entity's label can read it", async () => {
   const [moved] = await at.append('user 77 update bravo acme')
   await at.outbox.pool.query(
     `update walhook.events set body = left(body, -1) || ',"result":{"name_first":"Anna"}}' where id = $1`,

@@ -9,7 +9,7 @@ import { until } from '../support/wait.ts'
 const browser = useBrowser()
 
 browserTest(
-  'the owner of an address confirms by the link, in the language chosen there, and stops again',
+  'the owner of an address confirms by the link in a chosen language, and unsubscribes',
   async () => {
     await using smtp = await startSmtpServer()
     const port = await freePort()

@@ -79,7 +79,7 @@ function createWorkload(seed: number) {
   }
 }
 
-test('of a thousand tenants each receiver gets its own entities only, in their order, whoever fails beside it', async () => {
+test("each of a thousand tenants' receivers gets only its own entities in order, while others fail", async () => {
   const seed = Date.now() % 100_000
   const random = randomFrom(seed)
   const next = createWorkload(seed)
