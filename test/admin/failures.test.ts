@@ -12,7 +12,6 @@ import {
   type Verdict,
 } from '../../src/domain/delivery/outcome.ts'
 import { type FailureCode, failureTexts } from '../../src/domain/failure/failure-texts.ts'
-import { formerTexts } from '../../src/domain/failure/former-texts.ts'
 import { readerOf } from '../../src/domain/failure/read-back.ts'
 import { because, type Reason, reasonInEnglish } from '../../src/domain/shown/reason.ts'
 import { addressKinds } from '../../src/domain/shown/reason-texts.ts'
@@ -104,15 +103,6 @@ test('every failure has a Dutch sentence with the same facts as the English one'
     expect(dutch, code).not.toBe(english)
     for (const value of ['599', 'L0', 'M0', '17', 'T0'])
       expect(dutch!.includes(value), `${code} ${value}`).toBe(english!.includes(value))
-  }
-})
-
-test('a failure stored by an earlier version is shown in Dutch like a current one', () => {
-  const facts = { status: '599', location: 'L0', target: 'T0', since: 'S0', days: '5' }
-  for (const [code, former] of Object.entries(formerTexts)) {
-    const stored = (former as (facts: object) => string)(facts)
-    expect(stored, code).not.toBe(failureTexts[code as FailureCode](facts as never))
-    expect(failureText(nl, stored), code).toBe(failuresNl[code as FailureCode](facts as never))
   }
 })
 

@@ -1,5 +1,4 @@
 import { failureTexts } from '../../domain/failure/failure-texts.ts'
-import { formerTexts } from '../../domain/failure/former-texts.ts'
 import { readerOf } from '../../domain/failure/read-back.ts'
 import { because, type Reason, sentenceOf } from '../../domain/shown/reason.ts'
 import { type AddressKind, addressKinds, reasonTexts } from '../../domain/shown/reason-texts.ts'
@@ -20,7 +19,6 @@ const guardTexts = Object.fromEntries([
 ])
 
 const readFailure = readerOf(failureTexts)
-const readFormer = readerOf(formerTexts)
 const readGuard = readerOf(guardTexts)
 
 /** Why an attempt failed, in another language; null in English. */
@@ -31,7 +29,7 @@ export const failureText = (t: Texts, english: string): string | null =>
 export const failureInDutch = (english: string): string => readInDutch(english) ?? english
 
 function readInDutch(english: string): string | null {
-  const failure = readFailure(english) ?? readFormer(english)
+  const failure = readFailure(english)
   if (failure) return (failuresNl as Record<string, (facts: object) => string>)[failure.code]!(failure.facts)
   const refusal = guardReason(english)
   return refusal && sentenceOf(refusal, reasonsNl)

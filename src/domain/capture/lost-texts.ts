@@ -1,7 +1,7 @@
 /** An object of the mapping that the source has dropped. */
 type Lost<Names extends string> = Readonly<Record<Names, string>>
 
-/** In English, as status and log have them. Other languages read code and facts back (`readBack`). */
+/** In English, as status and log have them. Other languages read code and facts back (`readerOf`). */
 export const lostTexts = {
   table: ({ entity, table }: Lost<'entity' | 'table'>) => `entity ${entity}: table ${table} was dropped`,
   'related.table': ({ entity, field, table }: Lost<'entity' | 'field' | 'table'>) =>

@@ -1,6 +1,6 @@
 /**
- * Failures in English, as the log of attempts stores them, and the facts of each. A code never changes its meaning. Other languages read code and facts back from the sentence
- * (`readBack`), so each text is one fixed form around its facts. A changed text moves to `formerTexts`.
+ * Failures in English, as the log of attempts stores them, and the facts of each. Other languages read code and facts back
+ * from the sentence (`readerOf`), so each text is one fixed form around its facts.
  */
 export const failureTexts = {
   'answer.not_modified': () =>
