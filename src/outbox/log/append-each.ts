@@ -24,6 +24,14 @@ export function isRefused(error: unknown): boolean {
   return (code.length === 5 && refusedClasses.has(code.slice(0, 2))) || tooLarge.test(`${code} ${message}`)
 }
 
+const outOfMemory = '53200'
+/** A server that lacks memory for less than this lacks it for everything. */
+const largeBytes = 16_000_000
+
+/** Whether the server has too little memory at the moment, whatever the event. */
+const isShortOfMemory = (error: unknown, event: EventColumns) =>
+  (error as { code?: string }).code === outOfMemory && event.bytes() < largeBytes
+
 /** More refusals without any success are not caused by single events. */
 const maxRefused = 3
 
@@ -46,6 +54,7 @@ export async function appendEach(
       stored += to - from
     } catch (error) {
       if (!isRefused(error)) throw error
+      if (to - from === 1 && isShortOfMemory(error, events.slice(from, to))) throw error
       if (to - from === 1) setAside.push(toParked(events, from, error))
       else {
         const middle = (from + to) >> 1
