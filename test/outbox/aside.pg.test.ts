@@ -271,3 +271,24 @@ test('under random actions, pending events are sent in order, and no row stays f
   )
   expect(Object.fromEntries(sent)).toEqual(Object.fromEntries(rows.map(row => [row.entity_id, row.ids])))
 })
+
+test('of due rows with large bodies as many are taken as fit into memory, and always one', async () => {
+  await using at = await openTestOutbox()
+  const webhook = await at.webhook(everyUser)
+  const me = await joined(at)
+  const ids = await at.append(...Array.from({ length: 6 }, (_, i) => `user ${i} new`))
+  const rows = (await streamed(at, webhook, ids)).map(each => asideOf(each, { dueInMs: 0 }))
+  for (const row of rows) await settleAs(at, me, [], [row])
+  await at.outbox.pool.query(`update walhook.events set body = to_json(repeat('x', 1000000))`)
+  const take = async (maxBytes: number) => {
+    const given = { holderId: me, webhookId: webhook, shares: allShares, limit: 100, maxBytes }
+    const { deliveries, nextDueInMs } = await pickDue(at.outbox, given)
+    return {
+      ids: deliveries.map(({ eventId }) => eventId),
+      isMoreDue: nextDueInMs !== null && nextDueInMs <= 0,
+    }
+  }
+  expect(await take(2_500_000)).toEqual({ ids: ids.slice(0, 3), isMoreDue: true })
+  expect(await take(1)).toEqual({ ids: ids.slice(3, 4), isMoreDue: true })
+  expect(await take(9_000_000)).toEqual({ ids: ids.slice(4), isMoreDue: false })
+})

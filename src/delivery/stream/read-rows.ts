@@ -1,3 +1,4 @@
+import { bytesFree } from '../../domain/delivery/portion.ts'
 import type { TimeId } from '../../domain/value/time-id.ts'
 import { claimBatches } from '../../outbox/aside/batches.ts'
 import { webhooksWithAside } from '../../outbox/aside/blocked.ts'
@@ -20,17 +21,21 @@ const readAtMs = ({ dueAtMs, restsUntilMs }: Queue) => Math.max(dueAtMs, restsUn
 
 /** Starts taking due rows, for webhooks in turns. Returns when the next one is due, by our clock. */
 export function pickDueRows(reader: Reader): number {
-  const { machine, freeCapacity } = reader
+  const { machine } = reader
   const nowMs = reader.clockMs()
   let nextMs = Number.POSITIVE_INFINITY
   for (const queue of machine.dues) {
     // The end of one wakes the loop, which begins the next.
     if (reader.picking >= maxPicking) break
     if (readAtMs(queue) > nowMs) nextMs = Math.min(nextMs, readAtMs(queue))
-    else if (!queue.busy.has('picking') && isOpen(queue, nowMs) && freeCapacity(queue) > queue.ready.length)
-      begin(reader, queue)
+    else if (!queue.busy.has('picking') && mayTake(reader, queue, nowMs)) begin(reader, queue)
   }
   return nextMs
+}
+
+/** Whether it can be sent more than is ready, and there is memory for it. */
+function mayTake({ freeCapacity }: Reader, queue: Queue, nowMs: number): boolean {
+  return isOpen(queue, nowMs) && freeCapacity(queue) > queue.ready.length && bytesFree(queue.bytes) > 0
 }
 
 function begin(reader: Reader, queue: Queue): void {
@@ -47,7 +52,13 @@ async function pick(
   queue: Queue,
 ): Promise<void> {
   const limit = Math.min(maxPicked, freeCapacity(queue) - queue.ready.length)
-  const webhook = { holderId, webhookId: queue.id, shares: sharesOf(machine), limit }
+  const webhook = {
+    holderId,
+    webhookId: queue.id,
+    shares: sharesOf(machine),
+    limit,
+    maxBytes: bytesFree(queue.bytes),
+  }
   const { deliveries, nextDueInMs } = await pickDue(outbox, webhook)
   if (nextDueInMs !== null) due(machine, queue, clockMs() + Math.max(0, nextDueInMs))
   takeRows(machine, queue, deliveries)

@@ -4,8 +4,11 @@ export type Portion = { readonly events: number; readonly bytes: number }
 export const wholePage: Portion = { events: 500, bytes: 2_000_000 }
 export const nothing: Portion = { events: 0, bytes: 0 }
 
-/** The limit in memory for one webhook that lags: a page is read while earlier ones are sent. */
+/** The limit in memory for one webhook that lags, or has rows: a page is read while earlier ones are sent. */
 const maxOfOne: Portion = { events: 1_500, bytes: 4_000_000 }
+/** How many more bytes of rows a webhook may have in memory. */
+export const bytesFree = (bytes: number): number => Math.max(0, maxOfOne.bytes - bytes)
+
 /** The limit for all of them together, */
 const maxOfAll: Portion = { events: 30_000, bytes: 40_000_000 }
 /** plus this many events per request in flight, which the process limits. */

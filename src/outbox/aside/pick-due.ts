@@ -1,38 +1,45 @@
+import { bytesFree } from '../../domain/delivery/portion.ts'
 import type { TimeId } from '../../domain/value/time-id.ts'
 import type { Outbox } from '../database/database.ts'
 import { asHolder } from '../database/fence.ts'
 import { fields } from '../database/fields.ts'
 import { ofEvent, rowOfS } from '../database/row-keys.ts'
 import { rows, statement } from '../database/statement.ts'
+import { bytesOf } from '../log/log.ts'
 import { dueInMs } from './aside.ts'
 import { waitForStreamMs, waitingForStream, waitsForStream } from './pulled.ts'
 import { type Delivery, deliveryColumns, fromRow, itsEvent } from './shipment.ts'
 import { isTaken } from './taken.ts'
 
 /**
- * Takes due rows. Each share is read in index order, so that only candidates are sorted. A row that changed before it was
- * locked is left for the next time.
+ * Takes due rows, as many as fit: at least one. Each share is read in index order, so that only candidates are sorted. A row
+ * that changed before it was locked is left for the next time.
  */
 const takeDue = statement(
   'take_due',
-  { holderId: 'int', webhookId: 'int', shares: 'smallint[]', max: 'int' },
+  { holderId: 'int', webhookId: 'int', shares: 'smallint[]', max: 'int', maxBytes: 'bigint' },
   p => `
 with ${waitingForStream(p.webhookId)}, due as materialized (
   select d.*
   from unnest(${p.shares}) as s (share)
   cross join lateral (
-    select ctid, due_at from walhook.deliveries d
+    select ctid, due_at, event_id from walhook.deliveries d
     where webhook_id = ${p.webhookId} and share = s.share and due_at <= now() and taken_by is null and due_at < 'infinity'
       and not ${waitsForStream('d')}
     order by due_at limit ${p.max}
   ) d
   order by d.due_at limit ${p.max}
+), sized as materialized (
+  select due.ctid, sum(event.bytes) over (order by due.due_at, due.event_id) - event.bytes as bytes_before
+  from due
+  cross join lateral (select coalesce((select ${bytesOf} from walhook.events e where e.id = due.event_id), 0) as bytes) event
 ), locked as materialized (
   select l.ctid
-  from due
+  from sized
   cross join lateral (
-    select ctid from walhook.deliveries where ctid = due.ctid and taken_by is null for no key update skip locked
+    select ctid from walhook.deliveries where ctid = sized.ctid and taken_by is null for no key update skip locked
   ) l
+  where sized.bytes_before < ${p.maxBytes}
 )
 update walhook.deliveries d
 set taken_by = ${p.holderId}
@@ -104,18 +111,25 @@ cross join lateral (
 export type Picked = { readonly deliveries: readonly Delivery[]; readonly nextDueInMs: number | null }
 
 /**
- * Takes up to `limit` due rows of a webhook, only the oldest of each entity: this holder sends them now. None if it is
- * fenced.
+ * Takes up to `limit` due rows of a webhook, or `maxBytes` and at least one, only the oldest of each entity: this holder sends
+ * them now. None if it is fenced.
  */
 export async function pickDue(
   outbox: Outbox,
-  input: { holderId: number; webhookId: number; shares: readonly number[]; limit: number },
+  input: {
+    holderId: number
+    webhookId: number
+    shares: readonly number[]
+    limit: number
+    maxBytes?: number
+  },
 ): Promise<Picked> {
-  const { holderId, webhookId, limit } = input
+  const { holderId, webhookId, limit, maxBytes = bytesFree(0) } = input
   const picked = await asHolder(outbox, holderId, async (client, held) => {
     const shares = input.shares.filter(share => held.shares.has(share))
     if (shares.length === 0) return null
-    const due = await takeDue(client, { holderId, webhookId, shares, max: Math.max(0, limit) })
+    const max = Math.max(0, limit)
+    const due = await takeDue(client, { holderId, webhookId, shares, max, maxBytes: BigInt(maxBytes) })
     const taken = due.rows.map(fields<Key>)
     const [, read, left] = await Promise.all([
       taken.length > 0 && blockTaken(client, { webhookId, keys: taken }),

@@ -4,7 +4,7 @@ import type { TimeId } from '../../domain/value/time-id.ts'
 import type { Outbox } from '../database/database.ts'
 import { moment, now, rows, statement } from '../database/statement.ts'
 import { wakeChannel } from '../log/append.ts'
-import { fromRow, type LogEvent } from '../log/log.ts'
+import { bytesOf, fromRow, type LogEvent } from '../log/log.ts'
 import { logSlot } from './prepare.ts'
 
 /**
@@ -41,9 +41,6 @@ export type CopiedEvent = LogEvent & {
   readonly changedText: string | null
   readonly omittedText: string | null
 }
-
-/** The approximate memory of an event, without reading out-of-line texts. */
-const bytesOf = 'octet_length(e.body) + coalesce(octet_length(e.previous), 0) + 200'
 
 const copiedColumns = `
 e.id, e.share, (e.commit_lsn - '0/0')::bigint as commit_lsn, e.index_in_transaction, e.entity_type, e.entity_id, e.action_type,

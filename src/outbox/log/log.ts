@@ -25,8 +25,8 @@ const eventColumns = `
 e.id, e.share, e.entity_type, e.entity_id, e.action_type, e.body, e.previous, e.omitted, e.changed, e.webhooks_version,
 e.only_webhook_id, e.tenant, e.tenant_before`
 
-/** The approximate memory of an event, without reading out-of-line texts. */
-const bytesOf = 'octet_length(e.body) + coalesce(octet_length(e.previous), 0) + 200'
+/** The approximate memory of an event `e`, without reading out-of-line texts. */
+export const bytesOf = 'octet_length(e.body) + coalesce(octet_length(e.previous), 0) + 200'
 
 /**
  * One process appends, one commit after the other, so ids become visible in order: a reader that has seen an id sees
