@@ -1,5 +1,5 @@
 import type { Context, Hono } from 'hono'
-import { cellsAway, controlOfWebhook, inCell } from '../../control/kit/cells.ts'
+import { cellsAway, controlOfWebhook, followMoves, inCell } from '../../control/kit/cells.ts'
 import type { Caller, Control } from '../../control/kit/control.ts'
 import { controlFor } from '../../control/kit/tenants.ts'
 import { readAlarm } from '../../control/status/alarm.ts'
@@ -51,7 +51,18 @@ export function mount(app: Hono<AdminEnv>, mounted: Mounted): void {
       const response = await inCell(
         control,
         { isRead: page.method === 'get' },
-        () => page.handle({ ...call, control }),
+        () =>
+          isOfWebhook(page)
+            ? followMoves(
+                call.control,
+                caller,
+                { webhookId: (params.data as { id: number }).id, control },
+                {
+                  work: there => page.handle({ ...call, control: there }),
+                  isNotFound: response => response.show === 'page' && response.status === 404,
+                },
+              )
+            : page.handle({ ...call, control }),
         failure => failedPage(call.t, failure),
       )
       return show(c, mounted, page.section, response)

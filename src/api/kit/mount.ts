@@ -1,5 +1,5 @@
 import type { Context, Hono } from 'hono'
-import { controlOfWebhook, inCell } from '../../control/kit/cells.ts'
+import { controlOfWebhook, followMoves, inCell } from '../../control/kit/cells.ts'
 import type { Control } from '../../control/kit/control.ts'
 import { controlFor } from '../../control/kit/tenants.ts'
 import { mayAct } from '../../domain/access/role.ts'
@@ -61,15 +61,26 @@ async function serve(c: Context<ApiEnv>, route: Route, whole: Control): Promise<
   const body = route.body ? await readJson(c, route.body, route.whenNoBody) : nothing
   if (!body.ok) return body.response
 
-  const work = async () => {
-    const done = await route.handle({
-      control,
+  const given = {
+    caller,
+    isMatch: (tag: string) => matches(c.req.header('if-match'), tag),
+    params: params.value,
+    query: query.value,
+    body: body.value,
+  }
+  const handle = (control: Control) => route.handle({ ...given, control })
+  const followed = () =>
+    followMoves(
+      own,
       caller,
-      isMatch: tag => matches(c.req.header('if-match'), tag),
-      params: params.value,
-      query: query.value,
-      body: body.value,
-    })
+      { webhookId: (params.value as { id: number }).id, control },
+      {
+        work: handle,
+        isNotFound: done => !done.ok && done.kind === 'not_found',
+      },
+    )
+  const work = async () => {
+    const done = await (route.tenants === 'webhook' ? followed() : handle(control))
     if (!done.ok) return done
     const { status, schema } = route.response
     const text = schema && JSON.stringify(toJson(schema, done.value))

@@ -90,6 +90,22 @@ export async function reachableCell({ cells }: WithCells, webhookId: number): Pr
   return isAway ? cellAway(cell, cells) : { ok: true, value: cell }
 }
 
+/**
+ * Runs an operation with the `Control` of a webhook, and again if the webhook is not there because it has moved meanwhile: an
+ * operation that changes something waits for the end of a move.
+ */
+export async function followMoves<T>(
+  whole: Control,
+  caller: Pick<Caller, 'tenant'>,
+  { webhookId, control }: { readonly webhookId: number; readonly control: Control },
+  { work, isNotFound }: { work: (control: Control) => Promise<T>; isNotFound: (result: T) => boolean },
+): Promise<T> {
+  const result = await work(control)
+  if (!isNotFound(result)) return result
+  const there = await controlOfWebhook(whole, caller, webhookId)
+  return there.ok && there.value.outbox !== control.outbox ? await work(there.value) : result
+}
+
 const withOutbox = (control: Control, outbox: Outbox): Control =>
   control.outbox === outbox ? control : { ...control, outbox }
 

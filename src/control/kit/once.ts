@@ -36,15 +36,15 @@ export type Once =
  * - done: from the end of the call
  *
  * One of two simultaneous calls takes the key, the other waits `waitMs` for its answer, and then gets a conflict. Answers are
- * sealed: they may contain a signing secret or a token.
+ * sealed: they may contain a signing secret or a token. The keys of all cells are in main: a webhook may move between two calls.
  */
 export async function once(
-  control: Pick<Control, 'outbox' | 'sealKey' | 'randomBytes'>,
+  control: Pick<Control, 'cells' | 'sealKey' | 'randomBytes'>,
   caller: Caller,
   request: { readonly key: string; readonly hash: Buffer; readonly waitMs?: number },
   work: () => Promise<string | null>,
 ): Promise<Once> {
-  const { outbox } = control
+  const { outbox } = control.cells.main
   const key: CallKey = { holder: caller.tokenId ?? 0, key: keyOf(caller, request.key) }
 
   const waitsUntilMs = performance.now() + (request.waitMs ?? 0)
