@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { createCopier } from '../../src/delivery/cells/copier.ts'
 import { readCellPosition, readToCopy, storeCopied } from '../../src/outbox/cells/copy-log.ts'
+import type { SetBack } from '../../src/outbox/cells/set-back.ts'
 import type { Outbox } from '../../src/outbox/database/database.ts'
 import { ensurePartitions } from '../../src/outbox/days/partitions.ts'
 import { dropOldDays } from '../../src/outbox/days/retention.ts'
@@ -158,4 +159,35 @@ test('main keeps the days that a cell lacks, and drops them once the copy is rec
   expect((await drop()).held).toEqual([])
   expect(await logOf(at.outbox)).toEqual([])
   expect(await logOf(cell.outbox)).toHaveLength(2)
+})
+
+test('a cell that is set back while nothing happens is noticed, and gets what it lacks', async () => {
+  await using at = await openTestOutbox()
+  await using cell = await addTestCell(at, 'a')
+  const [first, , last] = await at.append('user 1 new', 'user 2 new', 'user 3 new')
+  const found: SetBack[] = []
+  const stop = new AbortController()
+  const copier = createCopier({ main: at.outbox, cell, onSetBack: one => found.push(one) })
+  const running = copier.run(stop.signal)
+  const noted = async () => {
+    const { rows } = await at.outbox.pool.query('select copied_up_to as id from walhook.cells')
+    return rows[0].id
+  }
+  try {
+    await until(async () => (await noted()) === last, { what: 'the copy to be noted' })
+    // A webhook that main has elsewhere is there again.
+    await webhookIn(cell.outbox, 7)
+    await cell.outbox.pool.query(
+      `with gone as (delete from walhook.events where id > $1)
+       update walhook.positions set last_event_id = $1, commit_lsn = '0/0'`,
+      [first],
+    )
+    await until(() => found.length > 0, { what: 'the cell to be looked at' })
+    await until(async () => (await logOf(cell.outbox)).length === 3, { what: 'the log to be whole' })
+  } finally {
+    stop.abort()
+    await running
+  }
+  expect(found).toMatchObject([{ webhooksLeft: [7], daysLost: [] }])
+  expect((await cell.outbox.pool.query('select from walhook.webhooks')).rowCount).toBe(0)
 })

@@ -1,4 +1,5 @@
-import { expect, test } from 'vitest'
+import pg from 'pg'
+import { expect, test, vi } from 'vitest'
 import { parseSealKey } from '../../src/domain/webhook/seal.ts'
 import { createCells } from '../../src/outbox/cells/cells.ts'
 import { readCellPosition, readToCopy, storeCopied } from '../../src/outbox/cells/copy-log.ts'
@@ -118,4 +119,27 @@ test('an append that waits for a move to main is refused, because its events wou
   const { webhooksVersion } = await append(at.outbox.pool, input)
   const [{ version }] = await rowsIn(at.outbox, 'select version from walhook.webhooks_version')
   expect(webhooksVersion).toBe(version)
+})
+
+test('events with large bodies are brought a few at a time', async () => {
+  await using two = await openTwo()
+  const { at, west } = two
+  const id = await at.webhook(['user.new'])
+  const ids = await at.append(...Array.from({ length: 20 }, (_, i) => `user ${i} new`))
+  await at.outbox.pool.query(`update walhook.events set body = to_json(repeat('x', 1000000))`)
+  for (const event of ids) await at.deliver(id, event)
+  // The cell is younger than they are.
+  await west.pool.query('update walhook.positions set last_event_id = $1', [ids.at(-1)])
+  let longest = 0
+  const query = vi.spyOn(pg.Client.prototype, 'query')
+  expect(await two.move(id, 'west')).toMatchObject({ ok: true })
+  for (const [config, values] of query.mock.calls as unknown as [{ values?: unknown[] }, unknown[]?][])
+    for (const value of values ?? config?.values ?? [])
+      if (typeof value === 'string') longest = Math.max(longest, value.length)
+  query.mockRestore()
+  expect(
+    await rowsIn(west, 'select count(*)::int as n, min(length(body)) as length from walhook.events'),
+  ).toEqual([{ n: 20, length: 1_000_002 }])
+  expect(longest).toBeGreaterThan(1_000_000)
+  expect(longest).toBeLessThan(8_000_000)
 })

@@ -19,6 +19,8 @@ const page = { limit: 1_000, maxBytes: 4_194_304 }
 /** A wake-up may be lost. */
 const pollEveryMs = 1_000
 const noteEveryMs = 1_000
+/** Nor does a cell that is set back tell anybody. */
+const lookEveryMs = 1_000
 /** Whoever copies is gone, or stands still, if the cell lacks events and has got none for this long. */
 const silentAfterMs = 3_000
 
@@ -44,16 +46,34 @@ export function createCopier({
   const makeDays = dayMaker(outbox)
   let notedUpTo: TimeId = 0n
   let notedAtMs = Number.NEGATIVE_INFINITY
+  let readAtMs = Number.NEGATIVE_INFINITY
 
   return {
     name: 'copier',
     wake: waker.wake,
     async run(signal) {
-      let position: CellPosition | null = await readCellPosition(outbox)
-      const setBack = await settleSetBack({ name: mainCell, outbox: main }, cell, position.copiedUpTo)
-      if (setBack) onSetBack(setBack)
+      let position: CellPosition | null = await readPosition()
+      await lookBack(position)
       while (!signal.aborted) position = position ? await copy(position, signal) : await follow(signal)
     },
+  }
+
+  async function readPosition(): Promise<CellPosition> {
+    readAtMs = performance.now()
+    return await readCellPosition(outbox)
+  }
+
+  /** Settles what main and the cell say, if the cell was set back. */
+  async function lookBack({ copiedUpTo }: CellPosition): Promise<void> {
+    const setBack = await settleSetBack({ name: mainCell, outbox: main }, cell, copiedUpTo)
+    if (setBack) onSetBack(setBack)
+  }
+
+  /** The cell's present position, which is lower than `known` if its database was set back meanwhile. */
+  async function readAgain(known: CellPosition): Promise<CellPosition> {
+    const there = await readPosition()
+    if (there.copiedUpTo < known.copiedUpTo) await lookBack(there)
+    return there
   }
 
   /** Copies a page. Null: another process copies. */
@@ -62,12 +82,12 @@ export function createCopier({
     const found = await readToCopy(main, position, page)
     if (found.upTo === position.copiedUpTo) {
       await waker.wait(pollEveryMs, signal)
-      return position
+      return performance.now() - readAtMs < lookEveryMs ? position : await readAgain(position)
     }
     await makeDays(found.events)
     const stored = await storeCopied(outbox, position, found)
     if (!stored) {
-      const there = await readCellPosition(outbox)
+      const there = await readAgain(position)
       // The webhooks changed, or somebody moved the fence: the page is read again.
       return there.copiedUpTo === position.copiedUpTo ? there : null
     }
@@ -82,11 +102,11 @@ export function createCopier({
 
   /** Waits until nobody copies any more. */
   async function follow(signal: AbortSignal): Promise<CellPosition | null> {
-    let position = await readCellPosition(outbox)
+    let position = await readPosition()
     let sinceMs = performance.now()
     while (!signal.aborted) {
       await waker.wait(pollEveryMs, signal)
-      const next = await readCellPosition(outbox)
+      const next = await readAgain(position)
       if (next.copiedUpTo !== position.copiedUpTo) sinceMs = performance.now()
       position = next
       if (performance.now() - sinceMs < silentAfterMs) continue

@@ -5,7 +5,7 @@ import type { Outbox } from '../database/database.ts'
 import { dayMs, ensurePartitions } from '../days/partitions.ts'
 import { deleteRowsOf } from '../records/webhooks.ts'
 import { moveFence } from './copy-log.ts'
-import { type MovedRows, movedTables, rowsOf } from './move-out.ts'
+import { type MovedRows, movedTables, readEvents, rowsOf } from './move-out.ts'
 
 type Db = Pick<pg.ClientBase | pg.Pool, 'query'>
 
@@ -64,15 +64,23 @@ async function storeSkips(client: pg.PoolClient, json: string): Promise<void> {
   )
 }
 
-/** Of the events that rows refer to, those that the cell lacks. No stream wants them: they are older than every webhook of it. */
+/**
+ * Of the events that rows refer to, those that the cell lacks, in pages: a batch has a thousand of them. No stream wants them: they are
+ * older than every webhook of it.
+ */
 async function bringEvents(to: Db, from: Db, rows: readonly string[]): Promise<void> {
   for (const json of rows) {
     const { rows: lacking } = await to.query(
-      `select array_agg(distinct r.event_id) as ids from json_to_recordset($1::json) r (event_id bigint)
+      `select coalesce(array_agg(distinct r.event_id order by r.event_id), '{}') as ids
+       from json_to_recordset($1::json) r (event_id bigint)
        where not exists (select 1 from walhook.events e where e.id = r.event_id)`,
       [json],
     )
-    if (lacking[0].ids) await storeEvents(to, await rowsOf(from, 'events', 'id = any($1)', [lacking[0].ids]))
+    for (let left: bigint[] = lacking[0].ids; left.length > 0; ) {
+      const { events, upTo } = await readEvents(from, left)
+      await storeEvents(to, events)
+      left = left.filter(id => id > upTo)
+    }
   }
 }
 

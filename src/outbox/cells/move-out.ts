@@ -2,6 +2,7 @@ import type pg from 'pg'
 import type { TimeId } from '../../domain/value/time-id.ts'
 import type { Outbox } from '../database/database.ts'
 import { moment, now, statement } from '../database/statement.ts'
+import { bytesOf } from '../log/log.ts'
 import { positionIn, waitsInLog } from '../log/waits.ts'
 import { formOf, stateAt } from '../log/wanted.ts'
 
@@ -126,6 +127,31 @@ export async function takeOut(client: pg.ClientBase, webhookId: number, upTo: Ti
   const read: Record<string, string> = {}
   for (const table of movedTables) read[table] = await rowsOf(client, table, isOf[table], [webhookId])
   return read as MovedRows
+}
+
+const eventsAtOnce = 1_000
+const bytesAtOnce = 4_000_000
+
+/** A page of these events (in ascending order of id), at least one, as JSON; and up to which id they are in it, or not stored. */
+export async function readEvents(
+  db: Pick<pg.ClientBase | pg.Pool, 'query'>,
+  ids: readonly TimeId[],
+): Promise<{ readonly events: string; readonly upTo: TimeId }> {
+  const asked = ids.slice(0, eventsAtOnce)
+  const { rows } = await db.query(
+    `with sized as materialized (
+       select id, sum(bytes) over (order by id) - bytes as bytes_before
+       from (select e.id, ${bytesOf} as bytes from walhook.events e where e.id = any($1)) e
+     ), page as materialized (
+       select e.* from sized cross join lateral (select * from walhook.events where id = sized.id limit 1) e
+       where sized.bytes_before < $2
+     )
+     select (select coalesce(json_agg(page), '[]')::text from page) as events, (select max(id) from page) as last,
+            (select count(*) from page) = (select count(*) from sized) as is_all`,
+    [asked, bytesAtOnce],
+  )
+  const { events, last, is_all: isAll } = rows[0]
+  return { events, upTo: isAll ? asked.at(-1)! : last }
 }
 
 /** Rows of a table as JSON, which keeps every value as Postgres writes it. */
