@@ -1,5 +1,7 @@
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
+import { waiters } from '../support/open-outbox.ts'
 import { openTestPages } from '../support/open-pages.ts'
+import { until } from '../support/wait.ts'
 
 let at: Awaited<ReturnType<typeof openTestPages>>
 beforeAll(async () => {
@@ -156,4 +158,25 @@ test('a webhook moved to another tenant is created there and deleted here; the n
   expect(made).toMatchObject({ action: 'create', secret: expect.stringMatching(/^whsec_/) })
   expect(gone).toMatchObject({ action: 'delete' })
   expect(gone).not.toHaveProperty('secret')
+})
+
+test('an apply of several webhooks and a settlement of one of them end one after the other, in either order', async () => {
+  const wish = (url: string) => ({ A: { ...crm, url }, B: { ...crm, url } })
+  const { webhooks } = (await apply(wish('https://crm.example.com/1'))).json
+  const [, second] = webhooks.map(({ id }: { id: number }) => id)
+  // As a settlement does: first the webhooks whose health may change, then what changes their version.
+  const client = await at.outbox.pool.connect()
+  try {
+    await client.query('begin')
+    await client.query('select from walhook.webhooks where id = $1 for no key update', [second])
+    const applied = apply(wish('https://crm.example.com/2'))
+    await until(async () => (await waiters(at)) > 0, { what: 'the apply to wait' })
+    await client.query(`update walhook.webhooks set held_until = now() + interval '1 s' where id = $1`, [
+      second,
+    ])
+    await client.query('commit')
+    expect((await applied).status).toBe(200)
+  } finally {
+    client.release(true)
+  }
 })

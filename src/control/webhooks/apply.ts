@@ -7,7 +7,7 @@ import { transaction } from '../../outbox/database/database.ts'
 import { lockAllHolders } from '../../outbox/database/fence.ts'
 import { notifyWake } from '../../outbox/log/wake.ts'
 import { recordAudit } from '../../outbox/records/audit.ts'
-import { deleteLeftovers, findNameTaken, lockApplies } from '../../outbox/records/webhooks.ts'
+import { deleteLeftovers, findNameTaken, lockApplies, lockWebhooks } from '../../outbox/records/webhooks.ts'
 import type { Caller, Control } from '../kit/control.ts'
 import { conflict, type Failed, invalid, type Result, unavailable } from '../kit/result.ts'
 import { type ApplyInput, planApply, pointerOf } from './apply-plan.ts'
@@ -87,9 +87,13 @@ async function carryOut(
   const done = new Map<Step, { id: number; secret?: string }>()
   const work = async (cell: Cell, db: Client) => {
     const its = byCell.get(cell) ?? []
-    // The first lock of a cell; then webhooks by ascending id, and new ones last.
+    // The first lock of a cell; then all its webhooks, before a change locks their version: a settlement locks them in this order.
     if (its.some(({ step }) => step.action === 'delete' || step.fields?.batch === null))
       await lockAllHolders(db)
+    await lockWebhooks(
+      db,
+      its.flatMap(({ step }) => step.id ?? []),
+    )
     for (const each of its.toSorted((a, b) => (a.step.id ?? Infinity) - (b.step.id ?? Infinity))) {
       const { step } = each
       const result = await carryOutOne({ ...control, outbox: cell.outbox }, caller, db, each)

@@ -149,6 +149,11 @@ export async function lockWebhook(client: pg.PoolClient, id: number): Promise<We
   return await findWebhook(client, id, 'for update')
 }
 
+/** Locks webhooks in ascending order of id, as settlements do. */
+export async function lockWebhooks(client: pg.PoolClient, ids: readonly number[]): Promise<void> {
+  await client.query('select 1 from walhook.webhooks where id = any($1) order by id for update', [ids])
+}
+
 export async function findWebhook(db: Db, id: number, lock: '' | 'for update' = ''): Promise<Webhook | null> {
   const { rows } = await toQuery(db).query(`select ${columns} from walhook.webhooks where id = $1 ${lock}`, [
     id,
