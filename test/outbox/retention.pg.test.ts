@@ -2,11 +2,13 @@ import { expect, test } from 'vitest'
 import { firstIdAt, timeOf } from '../../src/domain/value/time-id.ts'
 import { replay } from '../../src/outbox/by-hand/replay.ts'
 import { transaction } from '../../src/outbox/database/database.ts'
+import { whoHoldsDay } from '../../src/outbox/days/held-days.ts'
 import { ensurePartitions } from '../../src/outbox/days/partitions.ts'
 import { dropOldDays } from '../../src/outbox/days/retention.ts'
 import { findAttempt, type LoggedAttempt, listAttempts } from '../../src/outbox/reading/attempts.ts'
 import { deleteWebhook, updateWebhook } from '../../src/outbox/records/webhooks.ts'
 import { eventIds, openTestOutbox, type TestOutbox } from '../support/open-outbox.ts'
+import { countRows } from '../support/row-counter.ts'
 import { cancel, claim, resend, retry, settle, settleAll, settlementOf } from '../support/sending.ts'
 import { until } from '../support/wait.ts'
 
@@ -322,4 +324,37 @@ test('two processes that drop together do it once', async () => {
   const dropped = both.flatMap(each => each.dropped)
   expect(new Set(dropped).size).toBe(dropped.length)
   expect(dropped.length).toBeGreaterThan(0)
+})
+
+test('a webhook that was disabled before a day is not compared with its events', async () => {
+  await using at = await openTestOutbox()
+  const [inactive, active] = [await at.webhook(everyUser), await at.webhook(everyUser)]
+  const before = await at.append('user 1 new')
+  // It lagged, and was given up: its position stays.
+  await at.outbox.pool.query(
+    'insert into walhook.streams select $1, share, 0, 0 from walhook.shares; '.replace(
+      '$1',
+      String(inactive),
+    ),
+  )
+  await updateWebhook(at.outbox, inactive, { isActive: false })
+  await at.outbox.pool.query('delete from walhook.events where id = any($1)', [before])
+  await at.fill(20_000)
+  const { rows, outbox } = countRows(at.outbox)
+  const holders = async () =>
+    await outbox.pool.connect().then(async client => {
+      try {
+        return await whoHoldsDay(client, Math.floor(Date.now() / dayMs) * dayMs)
+      } finally {
+        client.release()
+      }
+    })
+  const read = () => rows.get([...rows.keys()].find(name => name.startsWith('with first as'))!)!
+  expect(await holders()).toEqual([active])
+  expect(read()).toBeLessThan(5_000)
+  // What it wanted before is held for it.
+  await updateWebhook(at.outbox, inactive, { isActive: true })
+  await at.append('user 3 new')
+  await updateWebhook(at.outbox, inactive, { isActive: false })
+  expect(await holders()).toEqual([inactive, active])
 })

@@ -18,16 +18,26 @@ where d.event_id >= $1 and d.event_id < $2 limit ${maxNamed}`
  * The webhooks whose position is before an event of a day that they want: $1 to $2, in the table `day`.
  *
  * - positions: each webhook's position per share: its own, or the main stream's
- * - behind: those before the end of the day
+ * - behind: those before the end of the day, of webhooks that were active at its first event or later. Others want nothing of it, and
+ *   would be compared with each of its events
  */
 const behindStatement = (day: string) => `
-with positions as (
+with first as materialized (
+  select webhooks_version as version from walhook.${day} order by id limit 1
+), positions as (
   select w.id as webhook_id, m.share, coalesce(o.settled_up_to, m.settled_up_to) as position
   from walhook.webhooks w
   cross join walhook.shares m
   left join walhook.streams o on o.webhook_id = w.id and o.share = m.share
 ), behind as (
-  select webhook_id, min(position) as position from positions where position < $2 group by webhook_id
+  select webhook_id, min(position) as position from positions p
+  where position < $2 and exists (
+    select 1 from walhook.webhook_states s
+    where s.webhook_id = p.webhook_id and s.is_active and s.disabled_reason is null and s.version >= coalesce(
+      (select max(version) from walhook.webhook_states
+       where webhook_id = p.webhook_id and version <= (select version from first)), 0)
+  )
+  group by webhook_id
 )
 select b.webhook_id
 from behind b
