@@ -551,6 +551,7 @@ create table walhook.holders (
   alive_until timestamp with time zone not null,
   may_send_up_to bigint default 0 not null,
   is_leaving boolean default false not null,
+  timeline text,
   PRIMARY KEY (id)
 ) with (fillfactor=50);
 

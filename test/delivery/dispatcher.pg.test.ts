@@ -7,16 +7,18 @@ import { parseSealKey, seal } from '../../src/domain/webhook/seal.ts'
 import { formatSecret } from '../../src/domain/webhook/signature.ts'
 import { parseTargetList } from '../../src/domain/webhook/target-list.ts'
 import { unboundPurpose } from '../../src/domain/webhook/webhook-secrets.ts'
+import { openClock } from '../../src/outbox/database/clock.ts'
 import { findWebhook, insertWebhook, updateWebhook } from '../../src/outbox/records/webhooks.ts'
 import type { Settlement } from '../../src/outbox/settle/settle.ts'
 import { silentLog } from '../../src/runtime/log.ts'
+import { connect } from '../support/connect.ts'
 import {
   type Entry,
   type FaultyReceiver,
   type Reaction,
   startFaultyReceiver,
 } from '../support/faulty-receiver.ts'
-import { openTestOutbox } from '../support/open-outbox.ts'
+import { openTestOutbox, waiters } from '../support/open-outbox.ts'
 import { until } from '../support/wait.ts'
 
 const sealKey = parseSealKey(Buffer.alloc(32, 1).toString('base64'))!
@@ -39,15 +41,17 @@ async function openDelivery(
     maxResponseBytes: 1_024,
   })
   const settled: Settlement[] = []
+  // As a process has it.
+  const { nowMs } = await openClock(at.outbox)
   const dispatcher = createDispatcher({
     outbox: at.outbox,
-    deliver: createDeliver({ post: sender.post, sealKey, userAgent: 'walhook/0.0.0', nowMs: Date.now }),
+    deliver: createDeliver({ post: sender.post, sealKey, userAgent: 'walhook/0.0.0', nowMs }),
     scheduleMs,
     maxInFlightPerWebhook: max,
     maxInFlight: total,
     deadlineMs,
     drainMs: 0,
-    nowMs: Date.now,
+    nowMs,
     random: Math.random,
     log: silentLog,
     onSettled: settlements => settled.push(...settlements),
@@ -94,6 +98,48 @@ type Delivery = Awaited<ReturnType<typeof openDelivery>>
 
 const came = (receiver: FaultyReceiver, path: string) =>
   receiver.account.filter(entry => entry.path === path).length
+
+/** Sets the clock of this host ahead, until it is disposed. */
+function setHostClock(aheadMs: number): Disposable {
+  const RealDate = Date
+  globalThis.Date = new Proxy(RealDate, {
+    construct: (target, args, self) =>
+      Reflect.construct(target, args.length === 0 ? [RealDate.now() + aheadMs] : args, self),
+    get: (target, name, self) =>
+      name === 'now' ? () => RealDate.now() + aheadMs : Reflect.get(target, name, self),
+  })
+  return {
+    [Symbol.dispose]() {
+      globalThis.Date = RealDate
+    },
+  }
+}
+
+test('a machine that was suspended sends nothing of its memory before the outbox has answered', async () => {
+  let hasAnswered = false
+  const sentAfter: boolean[] = []
+  await using at = await openDelivery(
+    () => {
+      sentAfter.push(hasAnswered)
+      return sentAfter.length === 1 ? { delayMs: 500 } : {}
+    },
+    { most: 1 },
+  )
+  const id = await at.webhookAt('/crm')
+  await at.users(2)
+  at.start()
+  await until(() => sentAfter.length === 1, { what: 'the first request' })
+  await using psql = await connect(at.database.url)
+  await psql.query('begin; select from walhook.holders for update')
+  // The monotonic clock stood still meanwhile.
+  using _clock = setHostClock(60_000)
+  await at.settledCount(id, 1)
+  await until(async () => (await waiters(at)) > 0, { what: 'the renewal to wait' })
+  hasAnswered = true
+  await psql.query('commit')
+  await at.settledCount(id, 2)
+  expect(sentAfter).toEqual([false, true])
+})
 
 test('five hanging webhooks leave capacity to healthy ones', async () => {
   const hanging = ['/h1', '/h2', '/h3', '/h4', '/h5']

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
 import { joinHolders } from '../../src/delivery/turn/membership.ts'
+import { asHolder } from '../../src/outbox/database/fence.ts'
 import { leave } from '../../src/outbox/holders/holders.ts'
 import { openTestOutbox } from '../support/open-outbox.ts'
 
@@ -59,4 +60,41 @@ test('a holder that was taken over learns of it at its next query, and starts no
   await leave(at.outbox, { holderId: at.membership.holderId })
   expect(await at.membership.renew(0n, false)).toBe(null)
   expect(at.membership.mayBegin()).toBe(false)
+})
+
+test('an outbox that was restored to an earlier time ends the life of whoever had beaten since', async () => {
+  await using at = await open()
+  const { holderId } = at.membership
+  await at.membership.renew(0n, false)
+  const setBack = (by: number) =>
+    at.outbox.pool.query('update walhook.holders set beat = beat - $2 where id = $1', [holderId, by])
+  await setBack(0)
+  expect(await at.membership.renew(0n, true)).not.toBe(null)
+  await setBack(1)
+  expect(await at.membership.renew(0n, false)).toBe(null)
+})
+
+test('on a promoted server a holder changes nothing more, and notes up to where it may have sent', async () => {
+  await using at = await open()
+  const { holderId } = at.membership
+  await at.membership.renew(70n, false)
+  const work = () => asHolder(at.outbox, holderId, async () => 'done')
+  expect(await work()).toBe('done')
+  const { rows } = await at.outbox.pool.query('select timeline from walhook.holders where id = $1', [
+    holderId,
+  ])
+  expect(rows[0].timeline).toMatch(/^[0-9A-F]{8}$/)
+  // As the session sees it after a failover: the row is of another timeline, and an earlier beat.
+  await at.outbox.pool.query(
+    `update walhook.holders set timeline = 'FFFFFFFF', may_send_up_to = 5, alive_until = now() where id = $1`,
+    [holderId],
+  )
+  expect(await work()).toBe(null)
+  expect(await at.membership.renew(0n, false)).toBe(null)
+  await at.membership.noteEnd()
+  const { rows: left } = await at.outbox.pool.query(
+    `select may_send_up_to, alive_until > now() + interval '10 s' as counts from walhook.holders where id = $1`,
+    [holderId],
+  )
+  expect(left).toEqual([{ may_send_up_to: 70n, counts: true }])
 })

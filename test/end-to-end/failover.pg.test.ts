@@ -4,6 +4,7 @@ import { createTestDatabase } from '../support/database.ts'
 import { checkAccount, startFaultyReceiver } from '../support/faulty-receiver.ts'
 import { readQueue } from '../support/read-outbox.ts'
 import { openServerPair, type ServerPair } from '../support/server-pair.ts'
+import { startTestReceiver } from '../support/test-receiver.ts'
 import { startVersionsLoad, versionsTables, versionsTriggers } from '../support/versions-load.ts'
 import { until } from '../support/wait.ts'
 import { startWalhook, type WalhookProcess } from '../support/walhook-process.ts'
@@ -139,4 +140,47 @@ test('a standby that lacks changes that walhook has stored is recorded as a gap'
   await pair.promote()
   const { reason } = await walhook.logged('capture.state', { state: 'lost' })
   expect(reason).toContain('other history')
+}, 240_000)
+
+test('a standby that lacks a failed delivery takes over: it is sent again all the same, with its id', async () => {
+  await using outbox = await openServerPair([])
+  await outbox.follows()
+  await using source = await createTestDatabase({ hasOutbox: true })
+  await using psql = await connect(source.url)
+  await psql.query(versionsTables)
+  const failed = Promise.withResolvers<void>()
+  await using receiver = await startTestReceiver(async ({ entityId }) => {
+    if (entityId !== '1' || receiver.arrivals.length > 1) return 204
+    await failed.promise
+    return 500
+  })
+  await using walhook = startWalhook(
+    { url: source.url, name },
+    { OUTBOX_DATABASE_URL: outbox.url, WALHOOK_RETRY_SCHEDULE: Array(10).fill('8s').join(',') },
+  )
+  await walhook.ready()
+  await walhook.api('POST', '/api/webhooks', { name: 'CRM', url: receiver.url, triggers: versionsTriggers })
+  await psql.query('insert into users values (1, 1, now())')
+  await until(() => receiver.arrivals.length === 1, { what: 'the request' })
+  await using primary = await connect(outbox.primary.url)
+  await until(
+    async () => {
+      const { rows } = await primary.query(
+        'select pg_current_wal_lsn() <= replay_lsn as has_all from pg_stat_replication',
+      )
+      return rows[0].has_all
+    },
+    { what: 'the standby to have the event' },
+  )
+  // Nobody waits for it: what comes now it never gets.
+  await outbox.standby.stop()
+  failed.resolve()
+  const waiting = async () => (await primary.query('select from walhook.deliveries')).rowCount
+  await until(async () => (await waiting()) === 1, { what: 'the row that the standby lacks' })
+  await outbox.primary.stop('immediate')
+  await outbox.startStandby()
+  await outbox.promote()
+  await until(() => receiver.arrivals.length > 1, { what: 'it to be sent again', timeoutMs: 90_000 })
+  const [first, second] = receiver.arrivals
+  expect(second!.messageId).toBe(first!.messageId)
 }, 240_000)

@@ -1,8 +1,10 @@
 import type { Socket } from 'node:net'
 import pg from 'pg'
 import { expect, test } from 'vitest'
+import { openOutbox } from '../../src/outbox/database/database.ts'
 import { lockHolder } from '../../src/outbox/database/fence.ts'
-import { beat, claimShares, join, leave, releaseShares } from '../../src/outbox/holders/holders.ts'
+import { beat } from '../../src/outbox/holders/beats.ts'
+import { claimShares, join, leave, releaseShares } from '../../src/outbox/holders/holders.ts'
 import { readStreams, saveProgress } from '../../src/outbox/holders/streams.ts'
 import { takeOver } from '../../src/outbox/settle/takeover.ts'
 import { connect } from '../support/connect.ts'
@@ -189,3 +191,33 @@ test.each([
     expect(await at.count('holders')).toBe(0)
   },
 )
+
+test('a suspended session is ended also where logging in sets another role', async () => {
+  await using at = await openTestOutbox()
+  const name = at.database.name.slice(0, 50)
+  const [owner, login] = [`${name}_owner`, `${name}_login`]
+  const { pool } = at.outbox
+  await pool.query(`
+    create role ${owner}; create role ${login} login password 'walhook' in role ${owner};
+    alter role ${login} set role = ${owner};
+    grant usage on schema walhook to ${owner}; grant all on all tables in schema walhook to ${owner};
+    grant all on all sequences in schema walhook to ${owner}`)
+  const url = new URL(at.database.url)
+  url.username = login
+  url.password = 'walhook'
+  try {
+    await using outbox = openOutbox({ url: url.href, maxConnections: 4, onError() {} })
+    const { holderId: dead } = await join(outbox, { aliveMs })
+    const stopped = await outbox.pool.connect()
+    await stopped.query('begin')
+    await lockHolder(stopped, dead)
+    const { rows } = await stopped.query('select current_user as role')
+    expect(rows[0].role).toBe(owner)
+    await until(async () => (await takeOver(outbox, { deadId: dead, beat: 0n })) !== null, {
+      what: 'the takeover',
+    })
+    stopped.release(true)
+  } finally {
+    await pool.query(`drop owned by ${owner}, ${login}; drop role ${login}, ${owner}`)
+  }
+})

@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest'
-import { beat, claimShares, join } from '../../src/outbox/holders/holders.ts'
+import { beat } from '../../src/outbox/holders/beats.ts'
+import { claimShares, join } from '../../src/outbox/holders/holders.ts'
 import { saveProgress } from '../../src/outbox/holders/streams.ts'
 import { takeOver } from '../../src/outbox/settle/takeover.ts'
 import { asideOf, joined, ofStream, rowsOf, settleAs, streamed } from '../support/holding.ts'

@@ -17,7 +17,7 @@ import { blocked, due } from '../stream/tasks.ts'
 import { joinHolders } from './membership.ts'
 import { createRecoveries } from './recoveries.ts'
 import { createSend } from './send.ts'
-import { openServing, serve } from './serve.ts'
+import { drain, openServing, serve } from './serve.ts'
 import type { Serving } from './serving.ts'
 import { createWaker } from './waker.ts'
 import { wantBeat } from './write-down.ts'
@@ -55,7 +55,7 @@ const forgetPrefix = 'forget:'
 
 /**
  * The service that delivers: becomes a holder and serves its shares (`serve`) until the end, or until another process takes
- * over; then it starts again from scratch. `appended` passes this process' appends; `wake` passes notifications, or null for
+ * over or the outbox has gone back; then it starts again from scratch, while its requests in flight end. `appended` passes this process' appends; `wake` passes notifications, or null for
  * possible changes of any kind.
  */
 export function createDispatcher(options: DispatcherOptions): Service & {
@@ -68,7 +68,8 @@ export function createDispatcher(options: DispatcherOptions): Service & {
 } {
   const { outbox, log, deadlineMs } = options
   const clockMs = () => performance.now()
-  const now = () => ({ monotonicMs: clockMs(), wallMs: options.nowMs() })
+  // The host's own time: the outbox's runs by the monotonic clock, which stands still while a machine is suspended.
+  const now = () => ({ monotonicMs: clockMs(), wallMs: Date.now() })
   const patience = createPatientClock(clockMs)
   const waker = createWaker()
   const tail = createTail()
@@ -118,19 +119,26 @@ export function createDispatcher(options: DispatcherOptions): Service & {
     stall: () => serving && stallOf(serving, clockMs()),
 
     async run(signal) {
+      const draining = new Set<Promise<void>>()
       while (!signal.aborted) {
         try {
           const membership = await joinHolders({ outbox, deadlineMs, now })
+          // An outbox that has gone back has other events.
+          tail.begin(0n)
           const parts = { membership, tail, capacity, waker, send, clockMs, patience }
           const onRecovered = (id: number) => void recoveries.recovered(id)
           serving = openServing({ ...options, ...parts, onRecovered })
           await serve(serving, signal)
-          if (!signal.aborted) log.warn('delivery.taken_over_from', { holder: membership.holderId })
+          if (!serving.isFenced) continue
+          log.warn('delivery.taken_over_from', { holder: membership.holderId })
+          const drained = drain(serving).finally(() => draining.delete(drained))
+          draining.add(drained)
         } catch (error) {
           log.error('delivery.failed', { reason: describeError(error), next_in_ms: afterFailureMs })
           await sleep(afterFailureMs, signal)
         }
       }
+      await Promise.all(draining)
       // Its pending work is for another process.
       await notifyWake(outbox).catch(() => {})
     },

@@ -2,7 +2,9 @@ import { type Dead, noteBeats, type Silences } from '../../domain/delivery/silen
 import { elapsedMs, type Moment } from '../../domain/value/elapsed.ts'
 import type { TimeId } from '../../domain/value/time-id.ts'
 import type { Outbox } from '../../outbox/database/database.ts'
-import { type Beat, beat, hear, holdSession, join } from '../../outbox/holders/holders.ts'
+import { type Beat, beat, hear, noteReach } from '../../outbox/holders/beats.ts'
+import { join } from '../../outbox/holders/holders.ts'
+import { holdSession } from '../../outbox/holders/session.ts'
 
 /** Without seeing its row for this long, a process begins no request. */
 const freshMs = 2_000
@@ -28,6 +30,8 @@ export async function joinHolders(options: { outbox: Outbox; deadlineMs: number;
   let writtenAt = heardAt
   const { holderId } = await join(outbox, { aliveMs: aliveMs(deadlineMs) })
   let maySendUpTo: TimeId = 0n
+  /** Our own beat in the outbox, at least. */
+  let beaten = 0n
   let running: Promise<Beat | null> | null = null
   /** The others' silences at the answer to our last beat, never too short. */
   let silences: Silences = new Map()
@@ -41,20 +45,30 @@ export async function joinHolders(options: { outbox: Outbox; deadlineMs: number;
     if (isIdle && isAlone) return await listenTo(now(), await hear(outbox, { holderId }))
     const at = now()
     const beats = await beat(outbox, { holderId, aliveMs: aliveMs(deadlineMs), maySendUpTo: upTo })
-    if (!beats) return null
+    const heard = listenTo(at, beats)
+    if (!heard) return null
+    beaten++
     writtenAt = at
     if (upTo > maySendUpTo) maySendUpTo = upTo
-    return listenTo(at, beats)
+    return heard
   }
 
   function listenTo(at: Moment, beats: Beat | null): Beat | null {
-    if (!beats) return null
+    if (!beats || isSetBack(beats)) return null
     isAlone = beats.holders.length === 1
     const heardMs = now().monotonicMs
     silences = noteBeats(silences, beats.holders, heardMs - heardAtMs)
     heardAtMs = heardMs
     heardAt = at
     return beats
+  }
+
+  /** Our beat is one of before: the outbox was restored, and may lack what our memory relies on. */
+  function isSetBack({ holders }: Beat): boolean {
+    const own = holders.find(({ id }) => id === holderId)?.beat ?? beaten
+    const isLower = own < beaten
+    if (!isLower) beaten = own
+    return isLower
   }
 
   return {
@@ -86,6 +100,12 @@ export async function joinHolders(options: { outbox: Outbox; deadlineMs: number;
 
     /** Ends its session: it is no longer a holder. */
     endSession: session.end,
+
+    /** It begins nothing more: whoever takes over knows what may still be in flight. */
+    async noteEnd() {
+      session.end()
+      await noteReach(outbox, { holderId, aliveMs: aliveMs(deadlineMs), maySendUpTo })
+    },
 
     /** The holders silent for long enough. */
     dead: () => deadOf(silences).filter(({ id }) => id !== holderId),

@@ -71,7 +71,7 @@ export function openServing(options: ServeOptions & { readonly tail: Tail }): Se
  * One loop does it all; finished queries wake it.
  */
 export async function serve(serving: Serving, signal: AbortSignal): Promise<void> {
-  const { machine, reader, settler, inFlight, membership, waker, clockMs, next } = serving
+  const { machine, reader, settler, waker, clockMs, next } = serving
   await readSettings(reader)
   while (!signal.aborted && !serving.isFenced) {
     const nowMs = clockMs()
@@ -87,15 +87,31 @@ export async function serve(serving: Serving, signal: AbortSignal): Promise<void
     if (serving.isSaveWanted || nowMs >= next.saveMs) save(serving, nowMs)
     await waker.wait(Math.max(0, Math.min(next.beatMs, next.tickMs, dueMs) - clockMs()), signal)
   }
+  if (serving.isFenced) return
   try {
-    // Finished requests learn that they are not settled here any more.
     settler.wanted()
-    await (serving.isFenced ? inFlight.idleWithin(serving.deadlineMs) : stop(serving))
+    await stop(serving)
   } finally {
-    membership.endSession()
-    settler.giveUp()
-    inFlight.over()
+    end(serving)
   }
+}
+
+/** Ends a life that was fenced: what is in flight is logged when it ends, and changes nothing. */
+export async function drain(serving: Serving): Promise<void> {
+  const { membership, settler, inFlight } = serving
+  try {
+    await membership.noteEnd().catch(() => {})
+    settler.wanted()
+    await inFlight.idleWithin(serving.deadlineMs)
+  } finally {
+    end(serving)
+  }
+}
+
+function end({ membership, settler, inFlight }: Serving): void {
+  membership.endSession()
+  settler.giveUp()
+  inFlight.over()
 }
 
 /** The periodic checks. */

@@ -163,7 +163,10 @@ export async function refuseUnsuitable(client: pg.ClientBase, url: string, serve
   if (reason !== null) throw new NoServer([{ name: server?.name ?? 'the server', reason, code: '' }])
 }
 
-/** Runs one query over a connection of its own, within `responseTimeoutMs`. */
+/**
+ * Runs one query over a connection of its own, within `responseTimeoutMs`, as the role that logs in: a role that its sessions are set to
+ * does not see what they wait for.
+ */
 export async function overNewConnection(
   serverUrl: string,
   name: string,
@@ -181,6 +184,7 @@ export async function overNewConnection(
   const timer = setTimeout(destroy, responseTimeoutMs)
   try {
     await client.connect()
+    await client.query('set role none')
     return (await client.query(text, values)).rows
   } finally {
     clearTimeout(timer)

@@ -2,6 +2,7 @@ import pg from 'pg'
 import type { SlowStatement } from '../../domain/capture/backend.ts'
 import type { Problem } from '../../domain/value/problem.ts'
 import { mainSchema } from '../schema/in-schema.ts'
+import { noteTimeline } from './timeline.ts'
 import { type Watch, watchedPool } from './watched-client.ts'
 
 /** A connection pool to walhook's own tables. */
@@ -61,6 +62,7 @@ export function openOutbox(options: {
     pipeline: true,
     async onConnect(client: pg.ClientBase) {
       await watched.onConnect!(client)
+      await noteTimeline(client)
       await options.onSession?.(client)
       if (options.plans === 'by index') await client.query(planByIndex)
     },
@@ -102,6 +104,22 @@ export async function transaction<T>(pool: pg.Pool, work: (client: pg.PoolClient
     await client.query('rollback').catch(() => {})
     // Not returned to the pool: its state may be unknown, or its prepared statements outdated by a migration.
     // https://www.postgresql.org/docs/current/sql-prepare.html
+    client.release(true)
+    throw error
+  }
+}
+
+/** Runs statements on one connection, outside of a transaction. */
+export async function onConnection<T>(
+  pool: pg.Pool,
+  work: (client: pg.PoolClient) => Promise<T>,
+): Promise<T> {
+  const client = await pool.connect()
+  try {
+    const result = await work(client)
+    client.release()
+    return result
+  } catch (error) {
     client.release(true)
     throw error
   }

@@ -1,6 +1,7 @@
 import type pg from 'pg'
 import { lockKey } from '../schema/in-schema.ts'
-import { type Outbox, repeatableTransaction } from './database.ts'
+import { type Outbox, repeatableTransaction, transaction } from './database.ts'
+import { timelineOf } from './timeline.ts'
 
 /**
  * Guards deliveries by an advisory lock per holder:
@@ -60,14 +61,20 @@ export async function lockAllHolders(client: pg.ClientBase): Promise<void> {
 /** A holder's shares, and the newest version of the webhooks. */
 export type Standing = { readonly shares: ReadonlySet<number>; readonly webhooksVersion: number }
 
-/** A holder's state under its lock; null: it is fenced, because another process has taken over. */
+/**
+ * Whether the server is the one that a holder joined, by its timeline and the session's (either may be unknown). Another one may
+ * lack commits that the holder's memory relies on: rows that it has set aside, and attempts.
+ */
+export const isOfTimeline = (timeline: string) => `coalesce(timeline = ${timeline}, true)`
+
+/** A holder's state under its lock; null: it is fenced, because another process has taken over, or the outbox may have gone back. */
 export async function standing(client: pg.ClientBase, holderId: number): Promise<Standing | null> {
   const { rows } = await client.query({
     name: 'standing',
     text: `select array(select share from walhook.shares where holder_id = $1) as shares,
                   (select version from walhook.webhooks_version) as webhooks_version
-           from walhook.holders where id = $1`,
-    values: [holderId],
+           from walhook.holders where id = $1 and ${isOfTimeline('$2::text')}`,
+    values: [holderId, timelineOf(client)],
   })
   const [row] = rows
   return row ? { shares: new Set<number>(row.shares), webhooksVersion: row.webhooks_version } : null
@@ -87,18 +94,22 @@ export async function asHolder<T>(
 
 /**
  * Ends sessions with a holder's lock that have waited for their client for a second: it stopped, or its link was cut, inside
- * a transaction, which would keep the lock for ever.
+ * a transaction, which would keep the lock for ever. As the role that logged in: a role may set another one for its sessions,
+ * which may neither see nor end them.
  */
-export async function endStuckSessions(db: pg.Pool | pg.ClientBase, holderId: number): Promise<number> {
-  const { rows } = await db.query(
-    `select pg_terminate_backend(l.pid)
-     from pg_locks l join pg_stat_activity a using (pid)
-     where l.locktype = 'advisory' and l.database = a.datid and a.datname = current_database()
-       and l.classid = ${holderLocks}::bigint::oid and l.objid = $1::bigint::oid and l.objsubid = 2 and l.granted
-       and a.usename = current_user
-       and (a.state like 'idle in transaction%' or a.wait_event_type = 'Client')
-       and a.state_change < clock_timestamp() - interval '1 second'`,
-    [holderId],
-  )
-  return rows.length
+export async function endStuckSessions(pool: pg.Pool, holderId: number): Promise<number> {
+  return await transaction(pool, async client => {
+    await client.query('set local role none')
+    const { rows } = await client.query(
+      `select pg_terminate_backend(l.pid)
+       from pg_locks l join pg_stat_activity a using (pid)
+       where l.locktype = 'advisory' and l.database = a.datid and a.datname = current_database()
+         and l.classid = ${holderLocks}::bigint::oid and l.objid = $1::bigint::oid and l.objsubid = 2 and l.granted
+         and a.usename = session_user
+         and (a.state like 'idle in transaction%' or a.wait_event_type = 'Client')
+         and a.state_change < clock_timestamp() - interval '1 second'`,
+      [holderId],
+    )
+    return rows.length
+  })
 }

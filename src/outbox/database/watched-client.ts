@@ -237,7 +237,7 @@ async function endBackend(serverUrl: string, pid: number): Promise<void> {
     serverUrl,
     name,
     `select pg_terminate_backend(pid) from pg_stat_activity
-     where pid = $1 and usename = current_user and (state <> 'active' or wait_event_type = 'Client')
+     where pid = $1 and usename = session_user and (state <> 'active' or wait_event_type = 'Client')
        and state_change < clock_timestamp() - interval '2 seconds'`,
     [pid],
   ).catch(() => {})

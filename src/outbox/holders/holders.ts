@@ -1,14 +1,12 @@
 import type pg from 'pg'
-import type { ShareOf } from '../../domain/delivery/share-plan.ts'
 import type { TimeId } from '../../domain/value/time-id.ts'
 import { dissolveBatches } from '../aside/dissolve-batches.ts'
 import { type Outbox, transaction } from '../database/database.ts'
 import { asHolder, lockHolderAlone, lockJoining } from '../database/fence.ts'
 import { fields } from '../database/fields.ts'
 import { oldestOfS } from '../database/row-keys.ts'
-import { moment, now, statement } from '../database/statement.ts'
+import { timelineOf } from '../database/timeline.ts'
 import { wakeChannel } from '../log/append.ts'
-import { lockKey } from '../schema/in-schema.ts'
 
 /**
  * A holder is a process that delivers. Its row lives as long as it does:
@@ -18,6 +16,8 @@ import { lockKey } from '../schema/in-schema.ts'
  * | alive | its beat grows | itself: a beat each second |
  * | silent | the same beat for some seconds of another one's clock, the fewer where its session has ended | its next beat, or a takeover |
  * | gone | no row | nobody: what it still settles is logged, and changes nothing (it is fenced); it joins again |
+ *
+ * One that meets another timeline than its row has is fenced too, and becomes silent: it joins again.
  */
 export type Holder = {
   readonly id: number
@@ -26,18 +26,6 @@ export type Holder = {
   readonly hasSession: boolean
   /** It stops: it gives its shares up one by one, claims none, and finishes its requests in flight. */
   readonly isLeaving: boolean
-}
-
-/** A lock held as long as a holder's session. */
-const sessionLocks = lockKey(0x73657373)
-
-/** A beat's view of the other holders, at one moment. */
-export type Beat = {
-  readonly holders: readonly Holder[]
-  readonly shares: readonly ShareOf[]
-  readonly webhooksVersion: number
-  /** The newest event of the log. */
-  readonly head: TimeId
 }
 
 /** A share and its position: everything up to it is delivered, set aside or unwanted. */
@@ -54,120 +42,13 @@ export async function join(
   return await transaction(outbox.pool, async client => {
     await lockJoining(client)
     const { rows } = await client.query(
-      `insert into walhook.holders (alive_until) values (clock_timestamp() + $1 * interval '1 ms') returning id`,
-      [aliveMs],
+      `insert into walhook.holders (alive_until, timeline) values (clock_timestamp() + $1 * interval '1 ms', $2) returning id`,
+      [aliveMs, timelineOf(client)],
     )
     // The others beat at once: one that was alone may have rested.
     await notifyShares(client)
     return { holderId: rows[0].id }
   })
-}
-
-const everyBeat = `
-select (select json_agg(json_build_object('id', id, 'beat', beat::text, 'isLeaving', is_leaving,
-                                                    'hasSession', id in (select holder_id from sessions)) order by id)
-        from walhook.holders) as holders,
-       (select json_agg(json_build_object('share', share, 'holderId', holder_id) order by share) from walhook.shares)
-         as shares,
-       (select version from walhook.webhooks_version) as webhooks_version,
-       (select coalesce(max(last_event_id), 0) from walhook.positions) as head
-from mine`
-
-const sessions = `
-sessions as materialized (
-  select objid::bigint as holder_id from pg_locks
-  where locktype = 'advisory' and classid = ${sessionLocks}::bigint::oid and objsubid = 2 and granted
-    and database = (select oid from pg_database where datname = current_database())
-)`
-
-/** The others' rows are as of the statement's start; of this holder, the beat before. */
-const beatStatement = statement(
-  'beat',
-  { holderId: 'int', aliveMs: 'float8', maySendUpTo: 'bigint' },
-  p => `
-with ${moment}, ${sessions}, mine as (
-  update walhook.holders
-  set beat = beat + 1, alive_until = ${now} + ${p.aliveMs} * interval '1 ms',
-      may_send_up_to = greatest(may_send_up_to, ${p.maySendUpTo})
-  where id = ${p.holderId}
-  returning id
-)
-${everyBeat}`,
-)
-
-const hearStatement = statement(
-  'hear',
-  { holderId: 'int' },
-  p => `with ${sessions}, mine as (select id from walhook.holders where id = ${p.holderId}) ${everyBeat}`,
-)
-
-/**
- * Extends the life by `aliveMs` from the call, and permits sending up to `maySendUpTo`. Returns the others' beats; null: it
- * is fenced. It waits for no settlement.
- */
-export async function beat(
-  outbox: Outbox,
-  given: { holderId: number; aliveMs: number; maySendUpTo: TimeId },
-): Promise<Beat | null> {
-  return toBeat(await beatStatement(outbox.pool, given))
-}
-
-/** A beat's view without a beat: it writes nothing. */
-export async function hear(outbox: Outbox, given: { holderId: number }): Promise<Beat | null> {
-  return toBeat(await hearStatement(outbox.pool, given))
-}
-
-function toBeat({ rows: [row] }: pg.QueryResult): Beat | null {
-  if (!row) return null
-  const holders = (row.holders as (Omit<Holder, 'beat'> & { beat: string })[]).map(each => ({
-    ...each,
-    beat: BigInt(each.beat),
-  }))
-  return { ...fields<Beat>(row), holders }
-}
-
-/**
- * The server probes an idle session's host each second, and ends the session after four without an answer. The host's system
- * answers even for a stopped process.
- * https://www.postgresql.org/docs/current/runtime-config-connection.html#RUNTIME-CONFIG-TCP-SETTINGS
- */
-const noticeCut = `
-select set_config(name, value, false)
-from (values ('tcp_user_timeout', '4s'), ('tcp_keepalives_idle', '1'), ('tcp_keepalives_interval', '1'),
-             ('tcp_keepalives_count', '3')) as t (name, value)`
-
-/**
- * Keeps a session for a holder, which ends with its process or link: others see a kill or a cut. Behind a session-sharing
- * pooler it shows nothing, and they wait longer. `onLost` is called when it ended by itself.
- */
-export async function holdSession(
-  outbox: Outbox,
-  holderId: number,
-  onLost: () => void,
-): Promise<{ end(): void }> {
-  const client = await outbox.pool.connect()
-  let isEnded = false
-  const lost = () => {
-    if (isEnded) return
-    isEnded = true
-    client.release(true)
-    onLost()
-  }
-  client.on('error', lost)
-  client.on('end', lost)
-  try {
-    await client.query(noticeCut)
-    await client.query(`select pg_advisory_lock(${sessionLocks}, $1)`, [holderId])
-  } catch (error) {
-    lost()
-    throw error
-  }
-  return {
-    end() {
-      isEnded = true
-      client.release(true)
-    },
-  }
 }
 
 const claimSharesStatement = `
