@@ -18,6 +18,7 @@ import {
   type Reaction,
   startFaultyReceiver,
 } from '../support/faulty-receiver.ts'
+import { setHostClock } from '../support/host-clock.ts'
 import { openTestOutbox, waiters } from '../support/open-outbox.ts'
 import { until } from '../support/wait.ts'
 
@@ -98,22 +99,6 @@ type Delivery = Awaited<ReturnType<typeof openDelivery>>
 
 const came = (receiver: FaultyReceiver, path: string) =>
   receiver.account.filter(entry => entry.path === path).length
-
-/** Sets the clock of this host ahead, until it is disposed. */
-function setHostClock(aheadMs: number): Disposable {
-  const RealDate = Date
-  globalThis.Date = new Proxy(RealDate, {
-    construct: (target, args, self) =>
-      Reflect.construct(target, args.length === 0 ? [RealDate.now() + aheadMs] : args, self),
-    get: (target, name, self) =>
-      name === 'now' ? () => RealDate.now() + aheadMs : Reflect.get(target, name, self),
-  })
-  return {
-    [Symbol.dispose]() {
-      globalThis.Date = RealDate
-    },
-  }
-}
 
 test('a machine that was suspended sends nothing of its memory before the outbox has answered', async () => {
   let hasAnswered = false

@@ -1,10 +1,11 @@
 import pg from 'pg'
 import { expect, test, vi } from 'vitest'
 import { parseSealKey } from '../../src/domain/webhook/seal.ts'
+import { resendEvent } from '../../src/outbox/by-hand/resend.ts'
 import { createCells } from '../../src/outbox/cells/cells.ts'
 import { readCellPosition, readToCopy, storeCopied } from '../../src/outbox/cells/copy-log.ts'
 import { moveWebhook, type Step } from '../../src/outbox/cells/move.ts'
-import { type Outbox, openOutbox } from '../../src/outbox/database/database.ts'
+import { type Outbox, openOutbox, transaction } from '../../src/outbox/database/database.ts'
 import { append, PositionMoved } from '../../src/outbox/log/append.ts'
 import { addTestCell } from '../support/cells.ts'
 import { openTestOutbox } from '../support/open-outbox.ts'
@@ -142,4 +143,45 @@ test('events with large bodies are brought a few at a time', async () => {
   ).toEqual([{ n: 20, length: 1_000_002 }])
   expect(longest).toBeGreaterThan(1_000_000)
   expect(longest).toBeLessThan(8_000_000)
+})
+
+test('what has ended is copied before a webhook is held; what changes then is as it was in the old cell', async () => {
+  await using two = await openTwo()
+  const { at, west } = two
+  const id = await at.webhook(['user.new'])
+  const [first, second, third] = await at.append('user 1 new', 'user 2 new', 'user 3 new')
+  const { pool } = at.outbox
+  await pool.query(
+    `insert into walhook.ended_deliveries (webhook_id, event_id, entity_type, entity_id, state, attempts, ended_at)
+     select $1, id, entity_type, entity_id, 'dead', 3, now() - interval '2 h' from walhook.events`,
+    [id],
+  )
+  await pool.query('update walhook.shares set settled_up_to = $1', [third])
+  await two.copy()
+  const ended = async (of: Outbox) =>
+    await rowsIn(
+      of,
+      'select event_id, state, attempts, ended_at from walhook.ended_deliveries order by event_id',
+    )
+  let copied: unknown[] = []
+  let before: unknown[] = []
+  const moved = await two.move(id, 'west', async step => {
+    if (step === 'held') {
+      copied = await ended(west)
+      await pool.query(
+        `update walhook.ended_deliveries set state = 'cancelled', ended_at = now() where event_id = $1`,
+        [first],
+      )
+      const resent = await transaction(pool, client =>
+        resendEvent(client, { webhookId: id, eventId: second! }),
+      )
+      expect(resent.state).toBe('queued')
+    }
+    if (step === 'copied') before = await ended(at.outbox)
+  })
+  expect(moved).toEqual({ ok: true, isMoved: true })
+  expect(copied).toHaveLength(3)
+  expect(before).toMatchObject([{ event_id: first, state: 'cancelled' }, { event_id: third }])
+  expect(await ended(west)).toEqual(before)
+  expect(await rowsIn(west, 'select event_id from walhook.deliveries')).toEqual([{ event_id: second }])
 })

@@ -37,6 +37,7 @@ export async function bringIn(
   for (const table of movedTables) {
     if (table === 'webhooks') await storeWebhook(client, rows.webhooks)
     else if (table === 'skips') await storeSkips(client, rows.skips)
+    else if (table === 'ended_deliveries') await storeEnded(client, webhookId, rows)
     else await store(client, table, rows[table])
   }
   await client.query(
@@ -52,6 +53,21 @@ async function storeWebhook(client: pg.PoolClient, json: string): Promise<void> 
      select r.* from jsonb_populate_record(null::walhook.webhooks, ($1::jsonb -> 0) || '{"moving_to": null}') r`,
     [json],
   )
+}
+
+/** What ended again since it was copied, and what was asked for by hand, which has a row instead. */
+async function storeEnded(
+  client: pg.PoolClient,
+  webhookId: number,
+  { ended_deliveries: ended, deliveries }: MovedRows,
+): Promise<void> {
+  for (const json of [ended, deliveries])
+    await client.query(
+      `delete from walhook.ended_deliveries
+       where webhook_id = $1 and event_id in (select event_id from json_to_recordset($2::json) r (event_id bigint))`,
+      [webhookId, json],
+    )
+  await store(client, 'ended_deliveries', ended)
 }
 
 /** Their ids are of the cell, and nobody sees them. */
@@ -138,6 +154,32 @@ export async function copyAttempts(
     if (rows[0].last === null) return last > hourOfIds ? last - hourOfIds : 0n
     await bringEvents(to, from, [rows[0].shown])
     await store(to, 'attempts', json)
+    last = rows[0].last
+  }
+}
+
+const endedAtOnce = 5_000
+
+/**
+ * Copies what has ended, page by page, with the events that the cell lacks. Returns the moment from which on the rest is: a transaction may
+ * commit later than its time says.
+ */
+export async function copyEnded(
+  { pool: from }: Outbox,
+  { pool: to }: Outbox,
+  webhookId: number,
+): Promise<Date> {
+  const { rows: begun } = await from.query(`select now() - interval '1 hour' as at`)
+  for (let last = 0n; ; ) {
+    const where = 'webhook_id = $1 and event_id > $2 order by event_id limit $3'
+    const json = await rowsOf(from, 'ended_deliveries', where, [webhookId, last, endedAtOnce])
+    await bringEvents(to, from, [json])
+    await store(to, 'ended_deliveries', json)
+    const { rows } = await to.query(
+      'select max(event_id) as last from json_to_recordset($1::json) r (event_id bigint)',
+      [json],
+    )
+    if (rows[0].last === null) return begun[0].at
     last = rows[0].last
   }
 }

@@ -119,13 +119,23 @@ export async function isReplayed(
   return rows[0].yes
 }
 
-/** Makes a held webhook rows only, up to an event, and reads everything of it but the log of its attempts. */
-export async function takeOut(client: pg.ClientBase, webhookId: number, upTo: TimeId): Promise<MovedRows> {
+/**
+ * Makes a held webhook rows only, up to an event, and reads everything of it but the log of its attempts, and what ended before
+ * `endedSince`: both may be long, and are copied before.
+ */
+export async function takeOut(
+  client: pg.ClientBase,
+  { webhookId, upTo, endedSince }: { webhookId: number; upTo: TimeId; endedSince: Date },
+): Promise<MovedRows> {
   await freeRows(client, { webhookId })
   await freeBatches(client, { webhookId })
   await setAsideAll(client, { webhookId, upTo })
   const read: Record<string, string> = {}
-  for (const table of movedTables) read[table] = await rowsOf(client, table, isOf[table], [webhookId])
+  for (const table of movedTables)
+    read[table] =
+      table === 'ended_deliveries'
+        ? await rowsOf(client, table, `${isOf[table]} and ended_at >= $2`, [webhookId, endedSince])
+        : await rowsOf(client, table, isOf[table], [webhookId])
   return read as MovedRows
 }
 

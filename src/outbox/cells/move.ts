@@ -6,7 +6,7 @@ import { lockAllHolders } from '../database/fence.ts'
 import { headOf } from '../log/position.ts'
 import { deleteWebhook } from '../records/webhooks.ts'
 import type { Cell, Cells } from './cells.ts'
-import { bringIn, copyAttempts, makeDays } from './move-in.ts'
+import { bringIn, copyAttempts, copyEnded, makeDays } from './move-in.ts'
 import { countToMove, isReplayed, takeOut } from './move-out.ts'
 import { whileReachable } from './reach.ts'
 import { findPlacement, place } from './registry.ts'
@@ -18,7 +18,7 @@ import { giveBack, settleMove, withMoveLock } from './settle-move.ts'
  * | step | the webhook's row in the old cell | in the new one | placement | after a crash |
  * |---|---|---|---|---|
  * | begun | as ever | – | old, moving to new | given back |
- * | held: what is in flight ends, the log of attempts is copied | `moving_to` | – | the same | given back |
+ * | held: what is in flight ends, the log of attempts and ends is copied | `moving_to` | – | the same | given back |
  * | cut over: one commit there, then one here | `moving_to`, then – | as ever | the same, then new, moving to old | continues |
  * | cleared up | – | as ever | new | – |
  */
@@ -99,6 +99,7 @@ async function move(options: Move): Promise<MoveOutcome> {
   await place(main, { webhookId, tenant, cell: from.name, movingTo: to.name })
   await makeDays(from.outbox, to.outbox, webhookId, Date.now())
   const copied = await copyAttempts(from.outbox, to.outbox, webhookId)
+  const endedSince = await copyEnded(from.outbox, to.outbox, webhookId)
   await from.outbox.pool.query('update walhook.webhooks set moving_to = $2 where id = $1', [
     webhookId,
     to.name,
@@ -111,7 +112,7 @@ async function move(options: Move): Promise<MoveOutcome> {
   if (!(await reaches(from.outbox, await headOf(to.outbox), longestWaitMs))) return refuse('late')
   await copyAttempts(from.outbox, to.outbox, webhookId, copied)
   await onStep('copied')
-  const outcome = await cutOver({ ...options, tenant })
+  const outcome = await cutOver({ ...options, tenant, endedSince })
   return outcome ?? { ok: true, isMoved: true }
 }
 
@@ -125,9 +126,10 @@ async function cutOver({
   to,
   webhookId,
   tenant,
+  endedSince,
   onStep,
   cut,
-}: Move & { readonly tenant: string | null }): Promise<MoveOutcome | null> {
+}: Move & { readonly tenant: string | null; readonly endedSince: Date }): Promise<MoveOutcome | null> {
   return await transaction(from.outbox.pool, async client => {
     await lockAllHolders(client)
     const { rows } = await client.query('select moving_to from walhook.webhooks where id = $1 for update', [
@@ -135,7 +137,7 @@ async function cutOver({
     ])
     if (rows[0]?.moving_to !== to.name) return refuse('no webhook')
     if (await isReplayed(client, webhookId)) return refuse('replayed')
-    const isStored = await whileReachable(to, storeThere({ from, to, webhookId, cut }, client))
+    const isStored = await whileReachable(to, storeThere({ from, to, webhookId, endedSince, cut }, client))
     if (!isStored) return refuse('late')
     await onStep('cut over')
     await place(cells.main.outbox.pool, { webhookId, tenant, cell: to.name, movingTo: from.name })
@@ -146,7 +148,13 @@ async function cutOver({
 
 /** Stores the webhook in its new cell; false: the old one lacks events that the new one has. */
 async function storeThere(
-  { from, to, webhookId, cut }: Pick<Move, 'from' | 'to' | 'webhookId' | 'cut'>,
+  {
+    from,
+    to,
+    webhookId,
+    endedSince,
+    cut,
+  }: Pick<Move, 'from' | 'to' | 'webhookId' | 'cut'> & { readonly endedSince: Date },
   client: pg.PoolClient,
 ): Promise<boolean> {
   return await transaction(to.outbox.pool, async there => {
@@ -155,7 +163,7 @@ async function storeThere(
     const upTo: TimeId = rows[0]?.id ?? 0n
     const bring = async () => {
       if (!(await reaches(from.outbox, upTo, inLockMs))) return false
-      await bringIn(there, client, webhookId, await takeOut(client, webhookId, upTo))
+      await bringIn(there, client, webhookId, await takeOut(client, { webhookId, upTo, endedSince }))
       return true
     }
     const isStored = await whileReachable(from, bring())

@@ -20,18 +20,31 @@ export type Clock = {
   adjust(): Promise<number>
 }
 
-/** Opens a clock; it runs locally between two adjustments. */
+/** The host's own clock is corrected by small amounts all the time. */
+const correctionMs = 1_000
+
+/**
+ * Opens a clock; it runs locally between two adjustments, by the monotonic clock. That stands still while a machine is suspended: if
+ * the host's clock has moved beside it, whoever asks causes an adjustment.
+ */
 export async function openClock(outbox: Pick<Outbox, 'pool'>): Promise<Clock> {
   let offsetMs = 0
+  const hostAhead = () => Date.now() - performance.now()
+  let hostAheadMs = 0
   async function adjust() {
+    hostAheadMs = hostAhead()
     const askedMs = performance.now()
     const databaseMs = await databaseNow(outbox)
     const answeredMs = performance.now()
     // Half of the round trip has passed since.
     offsetMs = databaseMs - (askedMs + answeredMs) / 2
-    return Date.now() - nowMs()
+    return Date.now() - Math.floor(performance.now() + offsetMs)
   }
-  const nowMs = () => Math.floor(performance.now() + offsetMs)
+  function nowMs() {
+    // A failed one is for the next periodic one.
+    if (Math.abs(hostAhead() - hostAheadMs) > correctionMs) adjust().catch(() => {})
+    return Math.floor(performance.now() + offsetMs)
+  }
   await adjust()
   return { nowMs, adjust }
 }
