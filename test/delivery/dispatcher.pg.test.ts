@@ -108,7 +108,7 @@ test('a machine that was suspended sends nothing of its memory before the outbox
       sentAfter.push(hasAnswered)
       return sentAfter.length === 1 ? { delayMs: 500 } : {}
     },
-    { most: 1 },
+    { max: 1 },
   )
   const id = await at.webhookAt('/crm')
   await at.users(2)

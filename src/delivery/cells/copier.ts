@@ -19,8 +19,8 @@ const page = { limit: 1_000, maxBytes: 4_194_304 }
 /** A wake-up may be lost. */
 const pollEveryMs = 1_000
 const noteEveryMs = 1_000
-/** Nor does a cell that is set back tell anybody. */
-const lookEveryMs = 1_000
+/** A cell that is set back while nothing is copied tells nobody. */
+const checkEveryMs = 1_000
 /** Whoever copies is gone, or stands still, if the cell lacks events and has got none for this long. */
 const silentAfterMs = 3_000
 
@@ -46,34 +46,15 @@ export function createCopier({
   const makeDays = dayMaker(outbox)
   let notedUpTo: TimeId = 0n
   let notedAtMs = Number.NEGATIVE_INFINITY
-  let readAtMs = Number.NEGATIVE_INFINITY
+  const positions = createPositions(main, cell, onSetBack)
 
   return {
     name: 'copier',
     wake: waker.wake,
     async run(signal) {
-      let position: CellPosition | null = await readPosition()
-      await lookBack(position)
+      let position: CellPosition | null = await positions.readFirst()
       while (!signal.aborted) position = position ? await copy(position, signal) : await follow(signal)
     },
-  }
-
-  async function readPosition(): Promise<CellPosition> {
-    readAtMs = performance.now()
-    return await readCellPosition(outbox)
-  }
-
-  /** Settles what main and the cell say, if the cell was set back. */
-  async function lookBack({ copiedUpTo }: CellPosition): Promise<void> {
-    const setBack = await settleSetBack({ name: mainCell, outbox: main }, cell, copiedUpTo)
-    if (setBack) onSetBack(setBack)
-  }
-
-  /** The cell's present position, which is lower than `known` if its database was set back meanwhile. */
-  async function readAgain(known: CellPosition): Promise<CellPosition> {
-    const there = await readPosition()
-    if (there.copiedUpTo < known.copiedUpTo) await lookBack(there)
-    return there
   }
 
   /** Copies a page. Null: another process copies. */
@@ -82,15 +63,11 @@ export function createCopier({
     const found = await readToCopy(main, position, page)
     if (found.upTo === position.copiedUpTo) {
       await waker.wait(pollEveryMs, signal)
-      return performance.now() - readAtMs < lookEveryMs ? position : await readAgain(position)
+      return positions.isDue() ? await present(position) : position
     }
     await makeDays(found.events)
     const stored = await storeCopied(outbox, position, found)
-    if (!stored) {
-      const there = await readAgain(position)
-      // The webhooks changed, or somebody moved the fence: the page is read again.
-      return there.copiedUpTo === position.copiedUpTo ? there : null
-    }
+    if (!stored) return await present(position)
     const { webhooksVersion } = position
     onCopied({
       previousEventId: position.copiedUpTo,
@@ -100,13 +77,19 @@ export function createCopier({
     return stored
   }
 
+  /** The webhooks changed, or somebody moved the fence: the page is read again. Null: another process copies. */
+  async function present(position: CellPosition): Promise<CellPosition | null> {
+    const there = await positions.readAgain(position)
+    return there.copiedUpTo === position.copiedUpTo ? there : null
+  }
+
   /** Waits until nobody copies any more. */
   async function follow(signal: AbortSignal): Promise<CellPosition | null> {
-    let position = await readPosition()
+    let position = await positions.readFirst()
     let sinceMs = performance.now()
     while (!signal.aborted) {
       await waker.wait(pollEveryMs, signal)
-      const next = await readAgain(position)
+      const next = await positions.readAgain(position)
       if (next.copiedUpTo !== position.copiedUpTo) sinceMs = performance.now()
       position = next
       if (performance.now() - sinceMs < silentAfterMs) continue
@@ -122,6 +105,37 @@ export function createCopier({
     await noteCopied(main, name, upTo)
     notedUpTo = upTo
     notedAtMs = performance.now()
+  }
+}
+
+/** Reads a cell's position, and settles what main and the cell say about each other if the cell's database was set back. */
+function createPositions(main: Outbox, cell: Cell, onSetBack: (found: SetBack) => void) {
+  let readAtMs = Number.NEGATIVE_INFINITY
+
+  async function read(): Promise<CellPosition> {
+    readAtMs = performance.now()
+    return await readCellPosition(cell.outbox)
+  }
+
+  async function settle({ copiedUpTo }: CellPosition): Promise<void> {
+    const setBack = await settleSetBack({ name: mainCell, outbox: main }, cell, copiedUpTo)
+    if (setBack) onSetBack(setBack)
+  }
+
+  return {
+    isDue: () => performance.now() - readAtMs >= checkEveryMs,
+
+    async readFirst(): Promise<CellPosition> {
+      const position = await read()
+      await settle(position)
+      return position
+    },
+
+    async readAgain(known: CellPosition): Promise<CellPosition> {
+      const position = await read()
+      if (position.copiedUpTo < known.copiedUpTo) await settle(position)
+      return position
+    },
   }
 }
 

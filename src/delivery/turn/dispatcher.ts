@@ -12,7 +12,7 @@ import { type Capacity, createCapacity } from '../sending/capacity.ts'
 import type { Deliver } from '../sending/deliver.ts'
 import { noteHead } from '../stream/reader.ts'
 import { forgetEntity } from '../stream/settings.ts'
-import { createTail } from '../stream/tail.ts'
+import { createTail, type Tail } from '../stream/tail.ts'
 import { blocked, due } from '../stream/tasks.ts'
 import { joinHolders } from './membership.ts'
 import { createRecoveries } from './recoveries.ts'
@@ -92,17 +92,9 @@ export function createDispatcher(options: DispatcherOptions): Service & {
   })
 
   function wake(payload: string | null) {
-    if (payload?.startsWith(forgetPrefix)) return forget(payload.slice(forgetPrefix.length))
+    if (payload?.startsWith(forgetPrefix)) return forget(payload.slice(forgetPrefix.length), tail, serving)
     if (serving) heed(serving, payload || null)
     waker.wake()
-  }
-
-  /** An empty payload: the name is too long for one, and for a key of the table. */
-  function forget(payload: string) {
-    if (payload === '') return
-    const [entityType, entityId] = JSON.parse(payload)
-    tail.forget({ entityType, entityId })
-    if (serving) forgetEntity(serving.machine, { entityType, entityId })
   }
 
   return {
@@ -119,7 +111,7 @@ export function createDispatcher(options: DispatcherOptions): Service & {
     stall: () => serving && stallOf(serving, clockMs()),
 
     async run(signal) {
-      const draining = new Set<Promise<void>>()
+      const drains = createDrains()
       while (!signal.aborted) {
         try {
           const membership = await joinHolders({ outbox, deadlineMs, now })
@@ -131,17 +123,36 @@ export function createDispatcher(options: DispatcherOptions): Service & {
           await serve(serving, signal)
           if (!serving.isFenced) continue
           log.warn('delivery.taken_over_from', { holder: membership.holderId })
-          const drained = drain(serving).finally(() => draining.delete(drained))
-          draining.add(drained)
+          drains.begin(serving)
         } catch (error) {
           log.error('delivery.failed', { reason: describeError(error), next_in_ms: afterFailureMs })
           await sleep(afterFailureMs, signal)
         }
       }
-      await Promise.all(draining)
+      await drains.ended()
       // Its pending work is for another process.
       await notifyWake(outbox).catch(() => {})
     },
+  }
+}
+
+/** An empty payload: the name is too long for one, and for a key of the table. */
+function forget(payload: string, tail: Tail, serving: Serving | null): void {
+  if (payload === '') return
+  const [entityType, entityId] = JSON.parse(payload)
+  tail.forget({ entityType, entityId })
+  if (serving) forgetEntity(serving.machine, { entityType, entityId })
+}
+
+/** The lives that were fenced, until their requests have ended. */
+function createDrains() {
+  const all = new Set<Promise<void>>()
+  return {
+    begin(serving: Serving): void {
+      const drained = drain(serving).finally(() => all.delete(drained))
+      all.add(drained)
+    },
+    ended: () => Promise.all(all),
   }
 }
 

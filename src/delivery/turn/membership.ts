@@ -30,14 +30,13 @@ export async function joinHolders(options: { outbox: Outbox; deadlineMs: number;
   let writtenAt = heardAt
   const { holderId } = await join(outbox, { aliveMs: aliveMs(deadlineMs) })
   let maySendUpTo: TimeId = 0n
-  /** Our own beat in the outbox, at least. */
-  let beaten = 0n
   let running: Promise<Beat | null> | null = null
   /** The others' silences at the answer to our last beat, never too short. */
   let silences: Silences = new Map()
   let heardAtMs = 0
   let isAlone = false
   const session = keepSession(outbox, holderId)
+  const own = ownBeat(holderId)
 
   async function renew(upTo: TimeId, isIdle: boolean): Promise<Beat | null> {
     session.keep()
@@ -47,28 +46,20 @@ export async function joinHolders(options: { outbox: Outbox; deadlineMs: number;
     const beats = await beat(outbox, { holderId, aliveMs: aliveMs(deadlineMs), maySendUpTo: upTo })
     const heard = listenTo(at, beats)
     if (!heard) return null
-    beaten++
+    own.written()
     writtenAt = at
     if (upTo > maySendUpTo) maySendUpTo = upTo
     return heard
   }
 
   function listenTo(at: Moment, beats: Beat | null): Beat | null {
-    if (!beats || isSetBack(beats)) return null
+    if (!beats || own.isSetBack(beats)) return null
     isAlone = beats.holders.length === 1
     const heardMs = now().monotonicMs
     silences = noteBeats(silences, beats.holders, heardMs - heardAtMs)
     heardAtMs = heardMs
     heardAt = at
     return beats
-  }
-
-  /** Our beat is one of before: the outbox was restored, and may lack what our memory relies on. */
-  function isSetBack({ holders }: Beat): boolean {
-    const own = holders.find(({ id }) => id === holderId)?.beat ?? beaten
-    const isLower = own < beaten
-    if (!isLower) beaten = own
-    return isLower
   }
 
   return {
@@ -109,6 +100,23 @@ export async function joinHolders(options: { outbox: Outbox; deadlineMs: number;
 
     /** The holders silent for long enough. */
     dead: () => deadOf(silences).filter(({ id }) => id !== holderId),
+  }
+}
+
+/** A holder's own beat in the outbox, at least. */
+function ownBeat(holderId: number) {
+  let known = 0n
+  return {
+    written(): void {
+      known++
+    },
+    /** It is a beat of before: the outbox was restored, and may lack what our memory relies on. */
+    isSetBack({ holders }: Beat): boolean {
+      const read = holders.find(({ id }) => id === holderId)?.beat ?? known
+      const isLower = read < known
+      if (!isLower) known = read
+      return isLower
+    },
   }
 }
 

@@ -29,10 +29,10 @@ const correctionMs = 1_000
  */
 export async function openClock(outbox: Pick<Outbox, 'pool'>): Promise<Clock> {
   let offsetMs = 0
-  const hostAhead = () => Date.now() - performance.now()
-  let hostAheadMs = 0
+  const hostOffset = () => Date.now() - performance.now()
+  let hostOffsetMs = 0
   async function adjust() {
-    hostAheadMs = hostAhead()
+    hostOffsetMs = hostOffset()
     const askedMs = performance.now()
     const databaseMs = await databaseNow(outbox)
     const answeredMs = performance.now()
@@ -42,7 +42,7 @@ export async function openClock(outbox: Pick<Outbox, 'pool'>): Promise<Clock> {
   }
   function nowMs() {
     // A failed one is for the next periodic one.
-    if (Math.abs(hostAhead() - hostAheadMs) > correctionMs) adjust().catch(() => {})
+    if (Math.abs(hostOffset() - hostOffsetMs) > correctionMs) adjust().catch(() => {})
     return Math.floor(performance.now() + offsetMs)
   }
   await adjust()

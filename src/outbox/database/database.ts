@@ -2,7 +2,7 @@ import pg from 'pg'
 import type { SlowStatement } from '../../domain/capture/backend.ts'
 import type { Problem } from '../../domain/value/problem.ts'
 import { mainSchema } from '../schema/in-schema.ts'
-import { noteTimeline } from './timeline.ts'
+import { noteTimeline } from './session-settings.ts'
 import { type Watch, watchedPool } from './watched-client.ts'
 
 /** A connection pool to walhook's own tables. */

@@ -1,7 +1,7 @@
 import type pg from 'pg'
 import { lockKey } from '../schema/in-schema.ts'
 import { type Outbox, repeatableTransaction, transaction } from './database.ts'
-import { timelineOf } from './timeline.ts'
+import { timelineOf } from './session-settings.ts'
 
 /**
  * Guards deliveries by an advisory lock per holder:

@@ -5,7 +5,7 @@ import { type Outbox, transaction } from '../database/database.ts'
 import { asHolder, lockHolderAlone, lockJoining } from '../database/fence.ts'
 import { fields } from '../database/fields.ts'
 import { oldestOfS } from '../database/row-keys.ts'
-import { timelineOf } from '../database/timeline.ts'
+import { timelineOf } from '../database/session-settings.ts'
 import { wakeChannel } from '../log/append.ts'
 
 /**
