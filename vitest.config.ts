@@ -50,6 +50,16 @@ class LongestFirst extends BaseSequencer {
 /** Files that replace modules have a process each: what is replaced stays in its memory. */
 const replacesModules = (file: string) =>
   readFileSync(join(import.meta.dirname, file), 'utf8').includes('vi.mock(')
+/** Files that keep a core busy, and those with pages, which move under the pointer where a browser gets too little of one. */
+const isBusy = (file: string) =>
+  file.endsWith('.browser.test.ts') ||
+  [
+    'test/capture/kills.test.ts',
+    'test/end-to-end/accounting.pg.test.ts',
+    'test/end-to-end/cell-hosts.pg.test.ts',
+    'test/ops/container.pg.test.ts',
+    'test/ops/systemd.pg.test.ts',
+  ].includes(file)
 const files = globSync('test/**/*.test.ts', { cwd: import.meta.dirname })
 
 const eachProject = {
@@ -61,26 +71,29 @@ const eachProject = {
   hookTimeout: 120_000,
 } satisfies TestProjectInlineConfiguration['test']
 
+/** How many files run at a time; projects of one group run beside each other. Most files wait, for processes and for time-outs that are real. */
+const few = { maxWorkers: 3, sequence: { groupOrder: 0 } }
+const most = { maxWorkers: 4, sequence: { groupOrder: 1 } }
+
 export default defineConfig({
   test: {
     projects: [
-      { test: { ...eachProject, name: 'alone', include: files.filter(replacesModules) } },
+      { test: { ...eachProject, name: 'alone', ...most, include: files.filter(replacesModules) } },
       // A process runs many files, and loads what they share once: more than a second of each file. Without an `exclude`,
       // which would make that of the command line nothing.
       {
         test: {
           ...eachProject,
           name: 'together',
-          include: files.filter(file => !replacesModules(file)),
+          ...most,
+          include: files.filter(file => !replacesModules(file) && !isBusy(file)),
           isolate: false,
         },
       },
+      { test: { ...eachProject, name: 'busy', ...few, include: files.filter(isBusy), isolate: false } },
     ],
     globalSetup: ['test/support/global-setup.ts'],
     reporters: ['default', closingLines()],
     sequence: { sequencer: LongestFirst },
-    // Most tests wait, for processes and for time-outs that are real: a file at a time uses two fifths of a core. With five at a time
-    // pages move under the pointer, and waits end too early.
-    maxWorkers: 3,
   },
 })

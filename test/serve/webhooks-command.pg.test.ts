@@ -12,6 +12,7 @@ import { connect } from '../support/connect.ts'
 import { createTestDatabase } from '../support/database.ts'
 import { compileSchema } from '../support/event-schemas.ts'
 import { needs } from '../support/needs.ts'
+import { programPath } from '../support/program.ts'
 import { runHere } from '../support/run-command.ts'
 import { startTestReceiver } from '../support/test-receiver.ts'
 import { until } from '../support/wait.ts'
@@ -328,9 +329,8 @@ test('on a terminal there is a table, with colours unless NO_COLOR', async ({ sk
   const onTerminal = (env: Record<string, string>, args: string) =>
     spawnSync(
       'script',
-      ['-qec', `stty cols 100; ${process.execPath} src/main.ts webhooks ${args}`, '/dev/null'],
+      ['-qec', `stty cols 100; ${process.execPath} ${programPath()} webhooks ${args}`, '/dev/null'],
       {
-        cwd: join(import.meta.dirname, '..', '..'),
         env: { PATH: process.env.PATH, TERM: 'xterm', WALHOOK_URL: url, WALHOOK_TOKEN: adminToken, ...env },
         encoding: 'utf8',
       },
