@@ -72,14 +72,15 @@ async function open({ isBehind = false } = {}) {
   }
 }
 
-test('only events within a tenth of a second after a death wait for the requests in flight', async () => {
+// They mostly wait, each with an outbox of its own.
+test.concurrent('only events within a tenth of a second after a death wait for the requests in flight', async () => {
   await using the = await open()
   const [holder] = await the.look('select may_send_up_to from walhook.holders')
   const [{ head }] = await the.look('select last_event_id as head from walhook.positions')
   expect(timeOf(holder.may_send_up_to) - timeOf(head)).toBeLessThanOrEqual(100)
 })
 
-test.each([
+test.concurrent.each([
   ['by the main stream', {}],
   ['to a webhook that is behind', { isBehind: true }],
 ])(
@@ -101,7 +102,7 @@ test.each([
   },
 )
 
-test('after a kill, events that may be in flight are sent later, all others at once', async () => {
+test.concurrent('after a kill, events that may be in flight are sent later, all others at once', async () => {
   await using the = await open()
   the.receivers.manners.set(the.webhookId, 'hangs')
   const [event] = await the.capture('user 1 new')
@@ -123,7 +124,7 @@ test('after a kill, events that may be in flight are sent later, all others at o
   expect(the.of(lagging!)[0]!.startedMs).toBeGreaterThan(again!.endedMs)
 })
 
-test('rows are written only up to the committed limit; a successor would send others again', async () => {
+test.concurrent('rows are written only up to the committed limit; a successor would send others again', async () => {
   await using the = await open()
   const batching = await the.at.webhook(everyUser, true, { batch: { maxEvents: 8, maxWaitMs: 1 } })
   await the.look(`

@@ -86,7 +86,7 @@ test('an unknown role is named', async () => {
   expect(lines[0]).toContain('nobody_of_that_name')
 })
 
-test('a silent server is given up, after one try for both databases', async () => {
+test.concurrent('a silent server is given up, after one try for both databases', async () => {
   await using silent = await impostor(() => {})
   expect(await refusal(database, { DATABASE_URL: silent.url })).toEqual([
     expect.stringMatching(/^DATABASE_URL: no connection: .*timeout/),
@@ -94,7 +94,7 @@ test('a silent server is given up, after one try for both databases', async () =
   expect(silent.connections).toHaveLength(1)
 })
 
-test('two silent servers are given up together, each with its name', async () => {
+test.concurrent('two silent servers are given up together, each with its name', async () => {
   await using silent = await impostor(() => {})
   await using other = await impostor(() => {})
   expect(await refusal(database, { DATABASE_URL: silent.url, OUTBOX_DATABASE_URL: other.url })).toEqual([
