@@ -49,7 +49,7 @@ test('lagging webhooks are read one after another: the end of a read starts the 
       tail: createTail(),
       clockMs: () => nowMs,
     },
-    ...{ freeCapacity: () => 1, send() {}, fenced() {}, failed() {} },
+    ...{ freeCapacity: () => 1, isDelivering: () => false, send() {}, fenced() {}, failed() {} },
     wake: () => wakes++,
   })
   noteHead(reader, 1_000n)
@@ -78,7 +78,7 @@ test('lagging webhooks are read one after another: the end of a read starts the 
   expect(asked.length).toBe(50)
 })
 
-test('of many webhooks with due rows, three are picked for at once, each in its turn, whoever is due again', async () => {
+test('of many webhooks with due rows, two that fail and three that deliver are picked for at once, in turns', async () => {
   const machine = openMachine(() => 1_000)
   const webhooks = Array.from({ length: 50 }, (_, i) => settings(i + 1))
   setSettings(machine, { version: 1, webhooks, gone: [] })
@@ -100,7 +100,13 @@ test('of many webhooks with due rows, three are picked for at once, each in its 
   let wakes = 0
   const reader = openReader({
     ...{ outbox: { pool } as unknown as Outbox, holderId: 1, machine, tail: createTail() },
-    ...{ clockMs: () => 1_000, freeCapacity: () => 1, send() {}, fenced() {} },
+    ...{
+      clockMs: () => 1_000,
+      freeCapacity: () => 1,
+      isDelivering: ({ id }) => id > 47,
+      send() {},
+      fenced() {},
+    },
     failed: error => expect.fail(String(error)),
     wake: () => wakes++,
   })
@@ -111,15 +117,25 @@ test('of many webhooks with due rows, three are picked for at once, each in its 
     for (let turn = 0; turn < 10; turn++) await new Promise(setImmediate)
     expect(picks.length).toBe(count)
   }
-  await untilPicked(3)
-  for (let n = 3; n < 50; n++) {
+  await untilPicked(5)
+  expect(picks.map(({ webhookId }) => webhookId)).toEqual([1, 2, 48, 49, 50])
+  const end = async (pick: (typeof picks)[number]) => {
     const before = wakes
-    picks[n - 3]!.end()
+    pick.end()
     while (wakes === before) await new Promise(setImmediate)
     // It has more that is due.
-    due(machine, machine.queues.get(picks[n - 3]!.webhookId)!, 1_000)
+    due(machine, machine.queues.get(pick.webhookId)!, 1_000)
     ask(reader)
-    await untilPicked(n + 1)
   }
-  expect(new Set(picks.map(({ webhookId }) => webhookId)).size).toBe(50)
+  for (let n = 3; n <= 47; n++) {
+    await end(picks.find(({ webhookId }) => webhookId === n - 2)!)
+    await untilPicked(n + 3)
+  }
+  expect(picks.slice(5).map(({ webhookId }) => webhookId)).toEqual(
+    Array.from({ length: 45 }, (_, i) => i + 3),
+  )
+  // One that delivers is picked for again at once.
+  await end(picks[2]!)
+  await untilPicked(51)
+  expect(picks.at(-1)!.webhookId).toBe(48)
 })

@@ -52,7 +52,13 @@ function open() {
   let woken = Promise.withResolvers<void>()
   const reader = openReader({
     ...{ outbox: { pool } as unknown as Outbox, holderId: 1, machine, tail, clockMs: () => 0 },
-    ...{ freeCapacity: () => 1, send() {}, fenced() {}, failed: (error: unknown) => woken.reject(error) },
+    ...{
+      freeCapacity: () => 1,
+      isDelivering: () => false,
+      send() {},
+      fenced() {},
+      failed: (error: unknown) => woken.reject(error),
+    },
     wake: () => woken.resolve(),
   })
   /** Appends an event, as capture in this process does. */
@@ -67,8 +73,8 @@ function open() {
     if (reader.asking.running.size > 0) await woken.promise
     takeIn(reader)
   }
-  const read = () => [...tasksOf(machine.queues.get(7)!)].map(({ delivery }) => delivery.eventId)
-  return { machine, append, turn, read, pages }
+  const read = (id = 7) => [...tasksOf(machine.queues.get(id)!)].map(({ delivery }) => delivery.eventId)
+  return { machine, reader, append, turn, read, pages }
 }
 
 test('a burst is read from memory until that is full, then by pages, and from memory again', async () => {
@@ -100,4 +106,15 @@ test('the log is read again from the position of an acquired share', async () =>
   append(3n)
   await turn()
   expect(read()).toEqual([1n, 2n, 3n])
+})
+
+test('an event that thousands of webhooks want does not end the reading of those behind it', () => {
+  const { machine, reader, read } = open()
+  const ofCompanies = { ...settings, id: 8, states: [{ ...state, triggers: ['company.new'] }] }
+  const others = Array.from({ length: 5_000 }, (_, i) => ({ ...settings, id: 100 + i }))
+  setSettings(machine, { version: 1, webhooks: [ofCompanies, ...others], gone: [] } as never)
+  const small = (id: bigint, entityType: string) => ({ ...event(id), entityType, body: '{}' })
+  reader.tail.push([small(1n, 'user'), small(2n, 'company')], 0n, 2n)
+  takeIn(reader)
+  expect([read(100), read(5_099), read(8)]).toEqual([[1n], [1n], [2n]])
 })

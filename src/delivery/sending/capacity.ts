@@ -87,6 +87,12 @@ function createKnown(max: number) {
       return known.url === receiver.url ? known : { ...known, pace: firstPace(max) }
     },
 
+    /** Whether the last response of a webhook's receiver was a success. */
+    isDelivering(webhookId: number): boolean {
+      const { outage = null, deliveredAtMs = nothingKnown.deliveredAtMs } = webhooks.get(webhookId) ?? {}
+      return outage === null && deliveredAtMs > nothingKnown.deliveredAtMs
+    },
+
     /** Whether the last success of a webhook ended an outage. True once. */
     takeRecovery(webhookId: number): boolean {
       const webhook = webhooks.get(webhookId)
@@ -177,7 +183,7 @@ function noteEnd(webhook: Webhook, ended: { reaction: Reaction; startedAtMs: num
  * delayed, at most three times as many begin.
  */
 export function createCapacity({ max, total, nowMs }: { max: number; total: number; nowMs: () => number }) {
-  const { webhooks, of, at, ...recoveries } = createKnown(max)
+  const { webhooks, of, at, ...others } = createKnown(max)
   const silent = countSilent(total, nowMs)
   let inFlight = 0
   let unsettled = 0
@@ -250,7 +256,7 @@ export function createCapacity({ max, total, nowMs }: { max: number; total: numb
       unsettled--
     },
 
-    ...recoveries,
+    ...others,
 
     /** Requests with an uncommitted settlement. */
     unsettled: () => unsettled,

@@ -14,7 +14,10 @@ import {
   takeOwn as takeOwnPage,
 } from './streams.ts'
 
-/** The maximum tasks of the main streams in memory: a page is read while earlier ones are sent. */
+/**
+ * The maximum tasks of the main streams in memory, besides one of each webhook: a page is read while earlier ones are sent, and while
+ * thousands are sent one event.
+ */
 const maxFromMain = 1_500
 const scannedEvents = 4_000
 /** The lagging webhooks read for at once. */
@@ -46,7 +49,8 @@ export function takeMain(reader: Reader): void {
   const { machine, tail } = reader
   for (;;) {
     const from = mainReadUpTo(machine)
-    const max = maxFromMain - openFromMain(machine)
+    const maxOpen = maxFromMain + machine.queues.size
+    const max = maxOpen - openFromMain(machine)
     if (from === null || max <= 0) return
     // A share was acquired, or unsent events were forgotten.
     if (from < tail.fromId()) beginAgain(reader, from)
@@ -54,7 +58,7 @@ export function takeMain(reader: Reader): void {
     // With one interested webhook as many as fit; with many, the tail keeps the rest.
     const chunk = tail.after(from, max)
     if (!chunk || !isUnderstood(reader, chunk.events)) return
-    takeMainPage(machine, { after: from, events: chunk.events, upTo: chunk.readUpTo }, maxFromMain)
+    takeMainPage(machine, { after: from, events: chunk.events, upTo: chunk.readUpTo }, maxOpen)
   }
 }
 

@@ -12,8 +12,11 @@ import { readUpToOf, takeRows } from './streams.ts'
 import { blocked, due } from './tasks.ts'
 
 const maxPicked = 100
-/** The webhooks that are picked for at once: heartbeats and settlements need connections, too. */
-const maxPicking = 3
+/**
+ * How many webhooks that deliver are picked for at once, and how many others: a turn of thousands that fail takes long. Heartbeats and
+ * settlements need connections, too.
+ */
+const maxPicking = { delivering: 3, other: 2 }
 
 const sharesOf = ({ main, leaving }: Machine) => [...main.keys()].filter(share => !leaving.has(share))
 
@@ -25,10 +28,14 @@ export function pickDueRows(reader: Reader): number {
   const nowMs = reader.clockMs()
   let nextMs = Number.POSITIVE_INFINITY
   for (const queue of machine.dues) {
+    if (readAtMs(queue) > nowMs) {
+      nextMs = Math.min(nextMs, readAtMs(queue))
+      continue
+    }
+    const kind = reader.isDelivering(queue) ? 'delivering' : 'other'
     // The end of one wakes the loop, which begins the next.
-    if (reader.picking >= maxPicking) break
-    if (readAtMs(queue) > nowMs) nextMs = Math.min(nextMs, readAtMs(queue))
-    else if (!queue.busy.has('picking') && mayTake(reader, queue, nowMs)) begin(reader, queue)
+    if (reader.picking[kind] >= maxPicking[kind] || queue.busy.has('picking')) continue
+    if (mayTake(reader, queue, nowMs)) begin(reader, queue, kind)
   }
   return nextMs
 }
@@ -38,12 +45,13 @@ function mayTake({ freeCapacity }: Reader, queue: Queue, nowMs: number): boolean
   return isOpen(queue, nowMs) && freeCapacity(queue) > queue.ready.length && bytesFree(queue.bytes) > 0
 }
 
-function begin(reader: Reader, queue: Queue): void {
+function begin(reader: Reader, queue: Queue, kind: keyof Reader['picking']): void {
+  const { picking } = reader
   reader.machine.dues.delete(queue)
   queue.dueAtMs = Number.POSITIVE_INFINITY
   onceFor(reader.asking, queue, 'picking', () => {
-    reader.picking++
-    return (queue.settings.batch ? pickBatches : pick)(reader, queue).finally(() => reader.picking--)
+    picking[kind]++
+    return (queue.settings.batch ? pickBatches : pick)(reader, queue).finally(() => picking[kind]--)
   })
 }
 

@@ -14,6 +14,8 @@ export type Reader = {
   readonly tail: Tail
   readonly clockMs: () => number
   readonly freeCapacity: (queue: Queue) => number
+  /** Whether its receiver accepts what it is sent. */
+  readonly isDelivering: (queue: Queue) => boolean
   readonly send: (queue: Queue, shipment: Shipment) => void
   /** Another process has taken over. */
   readonly fenced: () => void
@@ -31,9 +33,10 @@ export type Reader = {
   }
   /** The newest known event of the log; null: unknown. */
   headId: TimeId | null
-  /** The number of lagging webhooks being read for, and of webhooks whose due rows are being taken. */
+  /** The number of lagging webhooks being read for. */
   reading: number
-  picking: number
+  /** The number of webhooks whose due rows are being taken: of those that deliver, and of others. */
+  readonly picking: { delivering: number; other: number }
   /** The lagging webhooks whose next page is missing. */
   toRead: Queue[]
   /** Whether the last search found any. */
@@ -47,7 +50,15 @@ export type Reader = {
 export function openReader(
   options: Pick<
     Reader,
-    'outbox' | 'holderId' | 'machine' | 'tail' | 'clockMs' | 'freeCapacity' | 'send' | 'fenced'
+    | 'outbox'
+    | 'holderId'
+    | 'machine'
+    | 'tail'
+    | 'clockMs'
+    | 'freeCapacity'
+    | 'isDelivering'
+    | 'send'
+    | 'fenced'
   > & {
     wake: () => void
     failed: (error: unknown) => void
@@ -69,7 +80,7 @@ export function openReader(
     wanted,
     headId: null,
     reading: 0,
-    picking: 0,
+    picking: { delivering: 0, other: 0 },
     toRead: [],
     isPageMissing: false,
     ownAtMs: 0,

@@ -29,6 +29,7 @@ export function openServing(options: ServeOptions & { readonly tail: Tail }): Se
   const reader = openReader({
     ...{ outbox, holderId, machine, tail, clockMs, wake: waker.wake },
     freeCapacity: queue => (mayBegin(serving) ? capacityOf(serving, queue) : 0),
+    isDelivering: ({ id }) => capacity.isDelivering(id),
     send: (queue, shipment) => begin(serving, queue, shipment, null),
     fenced: () => {
       serving.isFenced = true
