@@ -35,7 +35,7 @@ type Permits = {
 
 /**
  * Limits concurrency. Without a free permit a request waits; waiting keys get permits in turn, so that a busy one does not
- * block others. `most` and `maxWaiting` bound memory.
+ * block others. `max` and `maxWaiting` bound memory.
  */
 export function createLimiter(limits: Limits) {
   const permits: Permits = {

@@ -17,7 +17,7 @@ type Options = {
   readonly mapping: readonly EntityMapping[]
 }
 
-/** That everything is lost from `fromLsn` on, and why. */
+/** The loss of everything from `fromLsn` on, with the reason. */
 export type Loss = { readonly reason: string; readonly detail: string; readonly fromLsn: Lsn }
 
 export type LossFound = {

@@ -1,8 +1,8 @@
 import type { Queryable } from '../source/source.ts'
 
 /**
- * The characters of the bytes from 0x80 on, in a database of one byte per character. Null: the encoding does not define the byte, which
- * Postgres stores all the same.
+ * The characters of the bytes from 0x80 on, in a database of one byte per character. Null: the encoding does not define the byte, but
+ * Postgres stores it.
  */
 export type Charset = readonly (string | null)[]
 
@@ -41,7 +41,7 @@ async function characters(pool: Queryable, bytes: readonly number[]): Promise<st
   }
 }
 
-/** The text of `bytes`; null: they hold an undefined one. */
+/** The text of `bytes`; null: one is undefined. */
 export function textIn(charset: Charset, bytes: Buffer): string | null {
   let isDefined = true
   const text = bytes.toString('latin1').replace(/[\x80-\xff]/g, byte => {

@@ -82,7 +82,7 @@ export async function cancelWaiting(
   }
 }
 
-/** How many deliveries of a webhook are pending or in flight, counted up to `most`. */
+/** How many deliveries of a webhook are pending or in flight, counted up to `max`. */
 export async function countWaiting({ outbox }: Control, webhookId: number, max = maxCounted): Promise<Count> {
   return await queueDepth.countWaiting(outbox, webhookId, max)
 }

@@ -15,7 +15,7 @@ type Listed = Scanned<listing.ListedEvent> & { readonly away: readonly string[] 
 
 /**
  * The newest events of all cells that match, with their states everywhere. Each cell has a copy of the log under the same ids,
- * and alerts of its own. The page ends where the cell ends that has looked least far.
+ * and its own alerts. The page ends where the least advanced cell ends.
  */
 export async function listOverCells(control: Pick<Control, 'cells'>, page: EventPage): Promise<Listed> {
   const { results, away } = await overCells(control, outbox => listing.listEvents(outbox, page))

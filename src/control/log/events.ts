@@ -31,7 +31,7 @@ export const maxExplained = 1_000
 /** An event with deliveries, and the cells whose webhooks are missing because they do not answer. */
 type OfEvent<T> = T & { readonly away: readonly string[] }
 
-/** An event of the log, which main has whole; or an alert, which is where its webhook is. */
+/** An event of the log, which is complete in main; or an alert, which is in its webhook's cell. */
 async function findEvent<E>(
   { cells }: Pick<Control, 'cells'>,
   find: (outbox: Outbox) => Promise<E | null>,

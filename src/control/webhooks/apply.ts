@@ -159,11 +159,11 @@ async function placeNew(control: Control, caller: Caller, todo: readonly Step[])
   return placed
 }
 
-/** Whose the webhook of a step is, or will be. */
+/** The tenant of a step's webhook. */
 const tenantOf = ({ tenant }: Caller, { before, fields }: Step): string | null =>
   before ? before.tenant : (tenant ?? fields?.tenant ?? null)
 
-/** Somebody made a webhook of the name of a new one since the plan. */
+/** Since the plan, another caller created a webhook with the name of a new one. */
 async function refuseTaken(
   { cells }: Control,
   caller: Caller,
@@ -175,7 +175,7 @@ async function refuseTaken(
     .map(step => ({ name: step.name, tenant: tenantOf(caller, step) }))
   // A cell may have become one of the tenant's since.
   for (const cell of (await cells.forTenant(caller.tenant)).all()) {
-    // Not another connection of main: whoever waits for the lock may have the others.
+    // Not over another connection of main: callers that wait for the lock may have them all.
     const taken = await findNameTaken(cell === cells.main ? db : cell.outbox.pool, made)
     if (taken !== null) throw new Undo(meanwhile(taken))
   }

@@ -38,7 +38,7 @@ export async function listWithFigures(
       tenant: tenantAsked(caller, tenant),
       state,
       sort,
-      // What goes before the page may be in any cell.
+      // Webhooks before the page may be in any cell.
       ...(hasOthers ? { limit: first + perPage + 1, offset: 0 } : { limit: perPage + 1, offset: first }),
     })
     return found.map(webhook => ({ webhook, cell }))

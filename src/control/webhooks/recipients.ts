@@ -21,11 +21,11 @@ import { conflict, notFound, type Result } from '../kit/result.ts'
 export type Recipient = {
   readonly address: string
   readonly state: RecipientState
-  /** Why it is not asked yet, where that has a cause. */
+  /** Why it is not asked yet; null: no obstacle. */
   readonly waitsFor: AskWait | null
   /** Why the mail server did not accept the email that asks. */
   readonly reason: string | null
-  /** When walhook tries that again; null: not by itself. */
+  /** When walhook retries; null: only on request. */
   readonly nextAt: Date | null
   /** When the mail server last accepted one. */
   readonly askedAt: Date | null
@@ -75,12 +75,12 @@ export async function recipientsOf(control: WithMain, { tenant, alertTo }: Of): 
 
 const trusted = { state: 'confirmed', waitsFor: null, reason: null, nextAt: null, askedAt: null } as const
 
-/** A process that sends emails knows what they lack; another sees it by what is left undone. */
+/** A process that sends emails knows what they lack; others infer it from unsent ones. */
 function waitOf({ mailProblems }: WithMain, row: addresses.MailAddress | null): AskWait | null {
   return mailProblems ?? row?.waitsFor ?? (row?.isOverdue ? 'smtp_server' : null)
 }
 
-/** Asks a recipient again who has not decided, and whom walhook is not asking anyway. */
+/** Asks an undecided recipient again, unless walhook will ask anyway. */
 export async function askRecipient(
   control: WithMain,
   caller: Caller,
@@ -104,7 +104,7 @@ export async function askRecipient(
     await recordAudit(client, caller, 'recipient.asked', { webhookId: webhook.id, tenant, to })
     return true
   })
-  // One that failed a moment ago is tried again in a moment.
+  // A recent failure is retried soon anyway.
   return isAskedNow || state === 'failed'
     ? { ok: true, value: null }
     : conflict(because('recipient.asked', { minutes: askAgainAfterMs / 60_000 }))

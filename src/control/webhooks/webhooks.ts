@@ -103,7 +103,7 @@ export async function createWebhook(
 
 /**
  * The id of a new webhook in a cell. It is noted before the webhook is stored, so that a webhook in a cell is always found; a
- * note without a webhook does no harm.
+ * note without a webhook is harmless.
  */
 export async function newIdIn(
   { cells }: Pick<Control, 'cells'>,

@@ -24,7 +24,7 @@ export async function askAddresses({
   readonly from: string
   readonly sealKey: SealKey
   readonly publicUrl: string | null
-  /** Of those whose reader's is unknown. */
+  /** For readers whose own is unknown. */
   readonly language: LanguageCode
   readonly log: Log
 }): Promise<void> {

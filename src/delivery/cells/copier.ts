@@ -21,13 +21,13 @@ const pollEveryMs = 1_000
 const noteEveryMs = 1_000
 /** A cell that is set back while nothing is copied tells nobody. */
 const checkEveryMs = 1_000
-/** Whoever copies is gone, or stands still, if the cell lacks events and has got none for this long. */
+/** The copying process is gone or stuck if the cell lacks events and got none for this long. */
 const silentAfterMs = 3_000
 
 /**
- * The service that copies the log into a cell, with the same ids. Every delivering process runs it, and one copies: whoever finds that
- * another one did waits until the cell stands still although it lacks events. Two at once do no harm, because every page is a
- * compare-and-set of the cell's position.
+ * The service that copies the log into a cell, with the same ids. Every delivering process runs it, and one copies: the others
+ * wait until the cell lacks events and gets none. Two at once are safe, because every page is a compare-and-set of the
+ * cell's position.
  */
 export function createCopier({
   main,
@@ -77,13 +77,13 @@ export function createCopier({
     return stored
   }
 
-  /** The webhooks changed, or somebody moved the fence: the page is read again. Null: another process copies. */
+  /** The webhooks changed, or the fence moved: the page is read again. Null: another process copies. */
   async function present(position: CellPosition): Promise<CellPosition | null> {
     const there = await positions.readAgain(position)
     return there.copiedUpTo === position.copiedUpTo ? there : null
   }
 
-  /** Waits until nobody copies any more. */
+  /** Waits until no process copies. */
   async function follow(signal: AbortSignal): Promise<CellPosition | null> {
     let position = await positions.readFirst()
     let sinceMs = performance.now()

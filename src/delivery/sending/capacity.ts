@@ -174,7 +174,7 @@ function noteEnd(webhook: Webhook, ended: { reaction: Reaction; startedAtMs: num
 }
 
 /**
- * Limits the requests in flight of this process: a webhook by its pace (at most `most`), and to half of the free ones of
+ * Limits the requests in flight of this process: a webhook by its pace (at most `max`), and to half of the free ones of
  * `total`, so that something always stays free: one hanging webhook leaves two thirds to the others, five leave a fifth more
  * than each of them has. (Dynamic thresholds, Choudhury and Hahne, IEEE/ACM Transactions on Networking 6(2), 1998.) All
  * silent receivers together get half of `total`, with unknown ones seven eighths: the rest is for those that answer.

@@ -17,7 +17,7 @@ type Asked = {
 }
 
 /**
- * One request over one connection, in progress, and what undici tells of it. A class: a hundred requests begin in a
+ * One request over one connection, in progress, and what undici reports about it. A class: a hundred requests begin in a
  * millisecond, and a function of each would cost more than the request's own memory.
  */
 class Exchange implements Dispatcher.DispatchHandler {
@@ -143,7 +143,7 @@ function hold(one: Exchange): void {
 function watch(those: InFlight, dueMs: number): void {
   clearTimeout(those.timer ?? undefined)
   those.dueMs = dueMs
-  // A deadline may pass while others are looked at: Node.js warns of a negative time on stderr.
+  // A deadline may pass during this loop: Node.js warns of a negative time on stderr.
   const waitMs = Math.max(1, dueMs - performance.now())
   those.timer = setTimeout(() => {
     those.timer = null

@@ -24,7 +24,7 @@ export type Machine = {
   readonly askers: Askers
   /** Webhooks that lag. */
   readonly lagging: Set<Queue>
-  /** Webhooks that may have ready tasks, or unfinished ones of the main stream: the others need no look. */
+  /** Webhooks that may have ready tasks, or unfinished ones of the main stream: the others need no check. */
   readonly working: Set<Queue>
   /** Webhooks with ready tasks, in turns. */
   readonly active: Set<Queue>

@@ -16,7 +16,7 @@ export function setSettings(
   for (const id of read.gone) drop(machine, id)
   for (const settings of read.webhooks) {
     const queue = machine.queues.get(settings.id) ?? openQueue(settings)
-    // One that is moved here comes with rows, and may be known by its events before anybody tells of them.
+    // A webhook that is moved here has rows, and its events may arrive before its settings.
     if (!isStart && !machine.queues.has(settings.id)) {
       blocked(queue)
       due(machine, queue, machine.clockMs())

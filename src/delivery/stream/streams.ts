@@ -42,7 +42,7 @@ export function leave(machine: Machine, queue: Queue): void {
   machine.lagging.add(queue)
 }
 
-/** Adds a page that the main streams continue with, until `most` tasks are open: the rest is for later. */
+/** Adds a page that the main streams continue with, until `max` tasks are open: the rest is for later. */
 export function takeMain(machine: Machine, page: Page, max: number): void {
   const follows = followers(machine.main, machine.leaving, page)
   let left = max - openFromMain(machine)

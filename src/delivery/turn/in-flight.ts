@@ -32,7 +32,7 @@ export function createInFlight(capacity: Capacity) {
       return !isOver
     },
 
-    /** Its settlement ended, either way. Returns what it was of; null: unknown by now. */
+    /** Its settlement ended, with or without success. Returns its shipment; null: unknown by now. */
     settled(settlement: Settlement): Sent | null {
       const sent = sentAs.get(settlement)
       if (!sent) return null

@@ -23,7 +23,7 @@ type ChangedPosition = { readonly stream: OwnStream; readonly position: OwnPosit
  * - all of one that has just left the main stream: its position passes the webhook's open events, so both commit together; a
  *   takeover would otherwise assume that the webhook keeps up
  * - all of one that waits for it
- * - about `most` of the others, in turns, so that hundreds of webhooks do not make saves large. Late positions are safe,
+ * - about `max` of the others, in turns, so that hundreds of webhooks do not make saves large. Late positions are safe,
  *   except while a share is released: its next holder would send again
  */
 export function createChoice() {
@@ -87,7 +87,7 @@ export function createProgress(options: { outbox: Outbox; holderId: number; mach
     /** Requests a save for a webhook. */
     wantReach: (queue: Queue) => void waiting.add(queue),
 
-    /** Saves changed positions; of lagging webhooks without urgency about `most`. */
+    /** Saves changed positions; of lagging webhooks without urgency about `max`. */
     async save(max: number): Promise<'saved' | 'nothing to save' | 'fenced'> {
       const main = [...machine.main]
         .map(([share, window]) => ({ share, settledUpTo: settledUpTo(window) }))

@@ -4,7 +4,7 @@ import { describeError, type Log } from '../../runtime/log.ts'
 import type { Service } from '../../runtime/service.ts'
 import { createWaker } from './waker.ts'
 
-/** The net below the wake-ups: a lease that has ended wakes nobody. */
+/** The poll interval: the end of a lease causes no wake-up. */
 const defaultPollMs = 10_000
 /** Every holder waits while a page is queued. */
 const pageEvents = 1_000

@@ -25,7 +25,7 @@ export function createShareKeeper(options: {
   reader: Reader
   progress: ReturnType<typeof createProgress>
   log: Log
-  /** What was heard came too early, or too late. */
+  /** Requests another heartbeat: the last one was too early or too late. */
   wantBeat: () => void
 }) {
   const { outbox, membership, machine, reader, log, wantBeat } = options
@@ -79,7 +79,7 @@ export function createShareKeeper(options: {
 
   async function keep(heard: Beat): Promise<void> {
     if (isStopping) return
-    // What is heard meanwhile does not know what is being claimed: it is asked for again.
+    // A heartbeat during a claim does not include the claim: another one follows.
     isMissed = isKeeping
     if (isKeeping) return
     isKeeping = true

@@ -1,5 +1,5 @@
 /**
- * Merges sorted lists, at most `most` items: always takes the first item of the list that `goesFirst` names, the earlier list
+ * Merges sorted lists, at most `max` items: always takes the first item of the list that `goesFirst` names, the earlier list
  * where it names none. Each list keeps its own order, so the first n items need the first n of each list, however sorted.
  */
 export function mergeSorted<T>(

@@ -34,7 +34,7 @@ const longestPauseMs = 60_000
 const longestBridgeMs = 2_000
 
 /**
- * The pace of an unknown webhook, or of one that was failing (`isFailing`): one request, as after a pause. `most` is the
+ * The pace of an unknown webhook, or of one that was failing (`isFailing`): one request, as after a pause. `max` is the
  * highest possible limit, at least 1.
  */
 export function firstPace(max: number, isFailing = false): Pace {

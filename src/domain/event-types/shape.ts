@@ -2,7 +2,7 @@ import type { ValueType } from './value-type.ts'
 
 export type Shape =
   | ValueType
-  /** `most`: the maximum number of characters. */
+  /** `max`: the maximum number of characters. */
   | { readonly kind: 'bounded text'; readonly max: number }
   /** The same JSON value for every entity of the type. */
   | { readonly kind: 'fixed'; readonly json: string }

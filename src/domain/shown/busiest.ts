@@ -11,7 +11,7 @@ const lead = 2
 /** The loads kept of others, per name. */
 const keptPerName = 10
 
-/** Counts `pieces` of work of `id`, and returns whether it has one of the `most` names. Free names go to the first who come. */
+/** Counts `pieces` of work of `id`, and returns whether it has one of the `max` names. Free names go to the first who come. */
 export function countWork({ named, others }: Busiest, id: number, max: number, pieces = 1): boolean {
   const load = named.get(id)
   if (load !== undefined || named.size < max) {

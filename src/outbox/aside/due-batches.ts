@@ -59,7 +59,7 @@ set taken_by = case when s.later_at is null then ${p.holderId} end, due_at = coa
 from s where b.webhook_id = ${p.webhookId} and b.id = s.id`,
 )
 
-/** The earliest next look at a blocked batch. */
+/** The earliest next check of a blocked batch. */
 const putOffMs = 1_000
 
 /** A due batch, and how long an older event of one of its entities blocks it, or null. */

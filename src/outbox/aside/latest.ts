@@ -46,7 +46,7 @@ type Run = {
  * The surroundings of some entities' deliveries:
  *
  * - before: the event before the first, if superseded: it shows whether the first replaces a `new`
- * - after: what follows the last one, as rows and in the log, in order, up to `most` of each
+ * - after: what follows the last one, as rows and in the log, in order, up to `max` of each
  */
 const around = statement(
   'around_entities',

@@ -46,7 +46,7 @@ group by entity_type, entity_id
 order by min(due_at) limit ${p.max}
 )`
 
-/** The oldest rows of each due entity, up to `perEntity`, `most` in all, limited to `maxBytes` of bodies. */
+/** The oldest rows of each due entity, up to `perEntity`, `max` in all, limited to `maxBytes` of bodies. */
 const oldestRows = statement(
   'oldest_rows_of_entities',
   {
@@ -141,7 +141,7 @@ export type Made = {
   readonly looked: number
 }
 
-/** Forms up to `most` batches of due rows. */
+/** Forms up to `max` batches of due rows. */
 export async function formBatches(
   client: pg.ClientBase,
   { webhookId, shares, batch, holderId, mode, readUpTo }: BatchInput,

@@ -34,7 +34,7 @@ export async function lockToSend(
   return { ok: true }
 }
 
-/** Makes every delivering process look at the webhook again after the commit. */
+/** Makes every delivering process check the webhook again after the commit. */
 export async function notifyByHand(client: pg.ClientBase, webhookId: number): Promise<void> {
   await client.query(`select pg_notify('${wakeChannel}', $1)`, [`hand:${webhookId}`])
 }

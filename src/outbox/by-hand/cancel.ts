@@ -20,7 +20,7 @@ export type Waiting = {
   readonly webhookId: number
   readonly entity: Entity | null
   readonly eventId: TimeId | null
-  /** The newest event to cancel: later ones are not meant. */
+  /** The newest event to cancel. */
   readonly upTo: TimeId
 }
 

@@ -129,7 +129,7 @@ order by entity_type, entity_id, event_id`
 const maxReadForCount = 50_000
 
 /**
- * How many events the source `failed` has, counted up to `most`; beyond that, or if too many attempts failed, `isExact` is
+ * How many events the source `failed` has, counted up to `max`; beyond that, or if too many attempts failed, `isExact` is
  * false and the count is a lower bound.
  */
 export async function countFailed(

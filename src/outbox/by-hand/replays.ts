@@ -102,7 +102,7 @@ export async function findMissedReplay(
   return { id, isSent, after: entityType === null ? null : { entityType, entityId } }
 }
 
-/** What the oldest replay of missed events that failed did not reach, of a time before the last one off, where events are kept since `keptSince`. */
+/** The rest of the oldest failed replay of missed events, from an earlier inactive time, with events kept since `keptSince`. */
 export type FailedRest = {
   readonly last: MissedReplay
   readonly from: TimeId
@@ -110,7 +110,7 @@ export type FailedRest = {
   readonly versions: Versions
 }
 
-/** `lastOff`: the version in which the last time off began. A stopped continuation counts as sent. */
+/** `lastOff`: the version in which the last inactive time began. A stopped continuation counts as sent. */
 export async function findFailedRest(
   { pool }: Pick<Outbox, 'pool'>,
   webhookId: number,

@@ -3,7 +3,7 @@ import { type Outbox, transaction } from '../database/database.ts'
 import { moveHome } from '../source/home.ts'
 import { logSlot } from './prepare.ts'
 
-/** Makes a cell belong to the main outbox with the id `owner`, and to the database where it is now. Repeatable. */
+/** Makes a cell belong to the main outbox with the id `owner`, and to its present database. Repeatable. */
 export async function adoptCell({ pool }: Pick<Outbox, 'pool'>, owner: string): Promise<void> {
   await transaction(pool, async client => {
     await moveHome(client, { ifElsewhere: true })

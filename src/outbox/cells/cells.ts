@@ -22,7 +22,7 @@ export type Cell = { readonly name: string; readonly outbox: Outbox }
 /** How a cell is at the moment. */
 export type CellState = {
   readonly name: string
-  /** It does not answer: its webhooks wait. */
+  /** It does not respond: its webhooks wait. */
   readonly isAway: boolean
   /** Why it is away, in words; null: it is not. */
   readonly why: string | null
@@ -35,15 +35,15 @@ export type CellState = {
 
 export type Cells = {
   readonly main: Cell
-  /** Whose webhooks are there for whoever asks; null: everybody's. */
+  /** The tenant whose webhooks are visible; null: all. */
   readonly tenant: string | null
-  /** Main first. Cells that were added, removed or have moved elsewhere are so here after the next `refresh`. */
+  /** Main first. `refresh` applies added, removed and moved cells. */
   all(): readonly Cell[]
   /** The cell of a webhook, whether that exists or not. */
   of(webhookId: number): Promise<Cell>
   /**
-   * The cells of `count` new webhooks: by turns the one with the fewest that answers and keeps up. `place` notes each before the webhook
-   * is stored there.
+   * The cells of `count` new webhooks: each time the reachable, current one with the fewest. `place` records each before the
+   * webhook is stored there.
    */
   emptiest(count: number): Promise<readonly Cell[]>
   place(webhook: { readonly id: number; readonly tenant: string | null }, cell: Cell): Promise<void>
@@ -52,7 +52,7 @@ export type Cells = {
   states(): Promise<readonly CellState[]>
   /** Reads the registry again. */
   refresh(): Promise<void>
-  /** The same for one tenant: `all` are main and those with a webhook of it, and webhooks of others are in none. */
+  /** The same for one tenant: `all` is main and the cells with its webhooks; webhooks of others are in none. */
   forTenant(tenant: string | null): Promise<Cells>
 }
 
@@ -136,7 +136,7 @@ export function createCells(options: CellsOptions): Cells {
   return whole
 }
 
-/** Of a cell that is where it was, its connections stay. One whose URL can't be read stays as it was, or is one that never answers. */
+/** An unmoved cell keeps its connections. A cell with an unreadable URL stays as it was, or counts as unreachable. */
 function openCell({ main, sealKey, open }: CellsOptions, cell: Registered, known: Cell | undefined): Cell {
   const { name, schema } = cell
   try {
@@ -148,7 +148,7 @@ function openCell({ main, sealKey, open }: CellsOptions, cell: Registered, known
   }
 }
 
-/** The outbox of a cell that nobody can reach, and why. */
+/** The outbox of an unreachable cell, with the reason. */
 function silentOutbox(schema: string, why: unknown): Outbox {
   const refuse = () => Promise.reject(why)
   const pool = { query: refuse, connect: refuse } as unknown as pg.Pool
@@ -160,8 +160,8 @@ function away(name: string, why: string): CellState {
 }
 
 /**
- * Main, and the cells that have nearly all of the log. A new webhook is sent what its cell copies from then on: in one that is far
- * behind, that would be events of long before.
+ * Main, and the cells that have nearly all of the log. A new webhook gets the events that its cell copies from then on: a cell
+ * far behind would send old ones.
  */
 async function keepingUp(cells: readonly Cell[], main: Cell): Promise<readonly Cell[]> {
   const states = await Promise.all(cells.map(cell => stateOf(cell, main)))

@@ -3,17 +3,17 @@ import type { Problem } from '../../domain/value/problem.ts'
 import type { Outbox } from '../database/database.ts'
 
 /**
- * A notification of a trigger would be sent on the node where the schema is, which nobody listens to, and which could not prepare the
- * transaction then. Holders see a change of webhooks with each beat.
+ * A trigger would notify on the node of the schema, where nobody listens, and where the transaction could not be prepared.
+ * Holders see a change of webhooks with each heartbeat.
  */
 const notifyNobody = `create or replace function walhook.notify_webhooks() returns void language sql as ''`
 
-/** Lets Citus place a cell's schema on one of its nodes. Repeatable. Returns what it lacks. */
+/** Lets Citus distribute a cell's schema to one of its nodes. Repeatable. Returns the missing requirements. */
 export async function placeByCitus(cell: Outbox): Promise<readonly Problem[]> {
   const lacking = (await citusLines(cell)).filter(({ level }) => level === 'error')
   if (lacking.length > 0) return lacking.map(toProblem)
   await cell.pool.query(notifyNobody)
-  // Of a schema that is placed already, it only says so.
+  // For a distributed schema this only raises a notice.
   await cell.pool.query('select citus_schema_distribute($1)', [cell.schema])
   return []
 }
@@ -22,7 +22,7 @@ const maxstCitus = 12
 const unloaded = 'unknown to the server: citus is not loaded'
 const load = 'add citus to shared_preload_libraries, and restart the server'
 
-/** What the coordinator of Citus lacks for placing a cell's schema. Also before the cell is there. */
+/** The missing requirements of the Citus coordinator, also before the cell exists. */
 export async function citusLines(outbox: Pick<Outbox, 'pool'>): Promise<CheckLine[]> {
   const { rows } = await outbox.pool.query(
     `select (select extversion from pg_extension where extname = 'citus') as version,

@@ -8,19 +8,19 @@ import { bytesOf, fromRow, type LogEvent } from '../log/log.ts'
 import { logSlot } from './prepare.ts'
 
 /**
- * Whoever wants to copy the log into a cell reads its position first. Every copy moves the fence, by compare-and-set in the commit that
- * stores the events; so does whoever must not be overtaken by a page that was read before (`moveFence`).
+ * A copier reads the cell's position first. Every copy moves the fence, by compare-and-set in the commit that stores the events;
+ * so does a change that no earlier read page may follow (`moveFence`).
  */
 export type CellPosition = {
   readonly fence: bigint
   /** The cell has the log up to here. */
   readonly copiedUpTo: TimeId
   readonly webhooksVersion: number
-  /** The webhooks of the cell in this version: events for one webhook only are copied to its cell only. */
+  /** The cell's webhooks in this version: an event for one webhook is copied to its cell only. */
   readonly webhookIds: readonly number[]
 }
 
-/** Of a cell that is prepared; one snapshot. */
+/** The position of a prepared cell, in one snapshot. */
 export async function readCellPosition(cell: Pick<Outbox, 'pool'>): Promise<CellPosition> {
   const { rows } = await cell.pool.query({
     name: 'read_cell_position',
@@ -32,12 +32,12 @@ export async function readCellPosition(cell: Pick<Outbox, 'pool'>): Promise<Cell
   return { fence, copiedUpTo, webhooksVersion, webhookIds }
 }
 
-/** An event of the log, whole. */
+/** A complete event of the log. */
 export type CopiedEvent = LogEvent & {
   readonly commitLsn: bigint
   readonly index: number
   readonly committedAt: Date
-  /** As the text of an array of Postgres. */
+  /** A Postgres array, as text. */
   readonly changedText: string | null
   readonly omittedText: string | null
 }
@@ -86,7 +86,7 @@ export async function readToCopy(
 // biome-ignore lint/suspicious/noExplicitAny: as node-postgres gives it
 function toCopied(row: any): CopiedEvent {
   return {
-    // Which version the cell gives it is known when it is stored.
+    // The cell assigns its version when it is stored.
     ...fromRow({ ...row, webhooks_version: 0 }),
     commitLsn: row.commit_lsn,
     index: row.index_in_transaction,
@@ -123,8 +123,8 @@ select e.id, e.share, e.commit_lsn, e.index_in_transaction, e.entity_type, e.ent
 from ${events}`
 
 /**
- * - moved: the compare-and-set. The version too: events for a webhook that came meanwhile are not in the page. A statement that waited for
- *   another's commit sees the row as that left it, and the version as it was; so whoever adds a webhook at a place in the log moves the fence
+ * - moved: the compare-and-set, of the version too: events for a webhook added meanwhile are not in the page. A statement that
+ *   waited for another's commit sees the new row, but the old version; so adding a webhook moves the fence
  */
 const storeStatement = statement(
   'copy_log',
@@ -143,8 +143,8 @@ select slot_name from moved`,
 )
 
 /**
- * Stores a page behind the position that it was read for, in one commit, and then wakes the cell's holders. Returns the position behind
- * it; null: the cell has another position, or other webhooks, and nothing was stored.
+ * Stores a page after its position in one commit, and then notifies the cell's holders. Returns the new position; null: the cell
+ * has another position or other webhooks, and nothing was stored.
  */
 export async function storeCopied(
   cell: Pick<Outbox, 'pool'>,
@@ -159,7 +159,7 @@ export async function storeCopied(
   return { ...position, fence: fence + 1n, copiedUpTo: upTo }
 }
 
-/** Refuses whatever was read to be copied before this commit. */
+/** Refuses every page that was read before this commit. */
 export async function moveFence(client: pg.ClientBase): Promise<void> {
   await client.query(
     `update walhook.positions set commit_lsn = commit_lsn + 1 where slot_name = '${logSlot}'`,

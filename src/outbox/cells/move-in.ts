@@ -13,7 +13,7 @@ const eventColumns = `
 id, share, commit_lsn, index_in_transaction, entity_type, entity_id, action_type, committed_at, body, previous, changed, omitted,
 tenant, tenant_before, only_webhook_id`
 
-/** Stores whole rows; those that are there already stay. */
+/** Stores complete rows; existing ones stay. */
 async function store(db: Db, table: string, json: string): Promise<void> {
   await db.query(
     `insert into walhook.${table} overriding system value
@@ -23,9 +23,8 @@ async function store(db: Db, table: string, json: string): Promise<void> {
 }
 
 /**
- * Stores a webhook that is rows only, in its new cell. It wants the events after this commit: whatever appends to the cell
- * waits for the transaction, which has locked its position, and is refused if it had read the webhooks before. So the events have a version
- * that knows the webhook.
+ * Stores a webhook in its new cell, with rows only. It gets the events after this commit: an append to the cell waits for the
+ * locked position, and is refused if it read the webhooks before. So later events have a version that includes the webhook.
  */
 export async function bringIn(
   client: pg.PoolClient,
@@ -70,7 +69,7 @@ async function storeEnded(
   await store(client, 'ended_deliveries', ended)
 }
 
-/** Their ids are of the cell, and nobody sees them. */
+/** Their ids are internal to the cell. */
 async function storeSkips(client: pg.PoolClient, json: string): Promise<void> {
   const columns = 'webhook_id, entity_type, entity_id, after_id, up_to, at'
   await client.query(
@@ -108,7 +107,7 @@ async function storeEvents(to: Db, json: string): Promise<void> {
   )
 }
 
-/** Makes the days of a webhook's rows, from the oldest to today. */
+/** Creates the days of a webhook's rows, from the oldest to today. */
 export async function makeDays(from: Outbox, to: Outbox, webhookId: number, nowMs: number): Promise<void> {
   const { rows } = await from.pool.query(
     `select least((select min(id) from walhook.attempts where webhook_id = $1),
@@ -117,7 +116,7 @@ export async function makeDays(from: Outbox, to: Outbox, webhookId: number, nowM
     [webhookId],
   )
   const { oldest } = rows[0]
-  // Each call makes nine days.
+  // Each call creates nine days.
   if (oldest !== null)
     for (let atMs = timeOf(oldest); atMs < nowMs + dayMs; atMs += 8 * dayMs) await ensurePartitions(to, atMs)
 }
@@ -127,8 +126,8 @@ const attemptsAtOnce = 1_000
 const hourOfIds = 3_600_000n << 20n
 
 /**
- * Copies the log of a webhook's attempts from `after` on, page by page, with the events that it shows and the cell lacks. Returns the
- * position for a later call.
+ * Copies a webhook's attempts from `after` on, page by page, with the events that the cell lacks. Returns the position for a
+ * later call.
  */
 export async function copyAttempts(
   { pool: from }: Outbox,
@@ -184,7 +183,7 @@ export async function copyEnded(
   }
 }
 
-/** Deletes what a cell still has of a webhook that is in another one. */
+/** Deletes the remains of a webhook that is in another cell. */
 export async function deleteMoved(outbox: Outbox, webhookId: number): Promise<void> {
   const tables = ['deliveries', 'batches', 'ended_deliveries', 'attempts', 'kept_attempts', 'attempt_heads']
   for (const table of tables) await deleteRowsOf(outbox, table, webhookId)

@@ -6,7 +6,7 @@ import { bytesOf } from '../log/log.ts'
 import { positionIn, waitsInLog } from '../log/waits.ts'
 import { formOf, stateAt } from '../log/wanted.ts'
 
-/** The whole of a webhook that a move takes along, as JSON of its tables' rows. */
+/** Everything of a webhook that moves, as JSON of its tables' rows. */
 export type MovedRows = { readonly [table in MovedTable]: string }
 
 /** In the order in which they are stored; each refers to those before it. */
@@ -22,7 +22,7 @@ export const movedTables = [
 ] as const
 type MovedTable = (typeof movedTables)[number]
 
-/** Which rows of a table are a webhook's ($1). */
+/** The condition for a webhook's ($1) rows of a table. */
 const isOf: { readonly [table in MovedTable]: string } = {
   webhooks: 'id = $1',
   deliveries: 'webhook_id = $1',
@@ -35,8 +35,8 @@ const isOf: { readonly [table in MovedTable]: string } = {
 }
 
 /**
- * What a webhook's streams still have to send, up to an event, becomes rows: the webhook is rows only then. In a transaction that has
- * stopped every holder, when nothing of it can be in flight.
+ * Turns a webhook's pending events in the log, up to an event, into rows. In a transaction that has stopped every holder, when
+ * no request of the webhook can be in flight.
  */
 const setAsideAll = statement(
   'set_aside_all',
@@ -67,7 +67,7 @@ select ${p.webhookId}, share, entity_type, entity_id, id, previous, as_new, as_d
 on conflict (webhook_id, entity_type, entity_id, event_id) do nothing`,
 )
 
-/** Rows that a holder has taken and not sent, and will not send any more: the webhook is held. */
+/** Rows that a holder has taken, and will not send because the webhook is held. */
 const freeRows = statement(
   'free_rows_of_webhook',
   { webhookId: 'int' },
@@ -83,7 +83,7 @@ const freeBatches = statement(
     `update walhook.batches set taken_by = null where webhook_id = ${p.webhookId} and taken_by is not null`,
 )
 
-/** How many rows and pending events a webhook has, at most `most` of each. */
+/** How many rows and pending events a webhook has, at most `max` of each. */
 const countStatement = statement(
   'count_to_move',
   { webhookId: 'int', max: 'int' },

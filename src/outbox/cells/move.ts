@@ -17,10 +17,10 @@ import { giveBack, settleMove, withMoveLock } from './settle-move.ts'
  *
  * | step | the webhook's row in the old cell | in the new one | placement | after a crash |
  * |---|---|---|---|---|
- * | begun | as ever | – | old, moving to new | given back |
+ * | started | unchanged | – | old, moving to new | given back |
  * | held: what is in flight ends, the log of attempts and ends is copied | `moving_to` | – | the same | given back |
- * | cut over: one commit there, then one here | `moving_to`, then – | as ever | the same, then new, moving to old | continues |
- * | cleared up | – | as ever | new | – |
+ * | cut over: one commit there, then one here | `moving_to`, then – | unchanged | the same, then new, moving to old | continues |
+ * | cleaned up | – | unchanged | new | – |
  */
 export type Step = 'held' | 'copied' | 'cut over' | 'settled'
 
@@ -31,14 +31,14 @@ export type WhyNot = 'no webhook' | 'being moved' | 'replayed' | 'too much waits
 
 /** More rows would stop the old cell's other webhooks for seconds. */
 export const maxToMove = 100_000
-/** How long the other cell may take to copy what was sent. */
+/** How long the other cell may take to copy the sent events. */
 const longestWaitMs = 60_000
 const inLockMs = 2_000
 const askEveryMs = 50
 
 /**
- * Moves a webhook. `holdMs`: the time after which nothing of it can be in flight, 20 s with attempts of 15 s. Repeatable after a crash at any
- * point. Throws if a cell does not answer; a process then settles it (`settleMoves`).
+ * Moves a webhook. `holdMs`: the time after which nothing of it can be in flight, 20 s with attempts of 15 s. Repeatable after a
+ * crash at any point. Throws if a cell does not respond; a process then ends the move (`settleMoves`).
  */
 export async function moveWebhook(
   cells: Cells,
@@ -77,8 +77,8 @@ export async function moveWebhook(
 const refuse = (why: WhyNot) => ({ ok: false as const, why })
 
 /**
- * Whether the new cell may have stored the webhook: once its commit has begun, only it knows. Whoever gives up before then gives
- * the webhook back, and the transaction there, which may still be waiting, ends without a commit.
+ * Whether the new cell may have stored the webhook: once its commit has begun, only the cell knows. Giving up before that gives
+ * the webhook back, and the waiting transaction there ends without a commit.
  */
 type Cut = { state: 'open' | 'may be there' | 'given up' }
 
@@ -106,7 +106,7 @@ async function move(options: Move): Promise<MoveOutcome> {
   ])
   await onStep('held')
   await sleep(holdMs)
-  // Nothing newer was sent: the new cell must not tell it once more.
+  // Nothing newer was sent: the new cell must not send it again.
   const sentUpTo = await headOf(from.outbox)
   if (!(await reaches(to.outbox, sentUpTo, longestWaitMs))) return refuse('late')
   if (!(await reaches(from.outbox, await headOf(to.outbox), longestWaitMs))) return refuse('late')
@@ -117,8 +117,8 @@ async function move(options: Move): Promise<MoveOutcome> {
 }
 
 /**
- * The only commits that matter: in the new cell the webhook is there, then it is gone from the old one. Each cell is locked, so neither
- * waits for one that does not answer: the old one's other webhooks and the new one's log would stand still with it.
+ * The two deciding commits: the webhook appears in the new cell, then disappears from the old one. Each cell is locked, so neither
+ * waits for an unreachable one: that would stop the old cell's other webhooks and the new cell's log.
  */
 async function cutOver({
   cells,

@@ -15,13 +15,13 @@ export type Placing = 'plain' | 'citus'
 /** The name of a cell's position: it captures the log of main. */
 export const logSlot = 'log'
 
-/** The tables whose ids an admin sees: those of all cells are in one list. */
+/** The tables with visible ids, which must be unique across cells. */
 const shownIds = ['audit', 'incidents', 'alert_mails', 'replays']
 const idsOfOne = 20_000_000
 
 /**
- * Makes a cell's tables, or migrates them, and lets its log begin where the main one begins. Repeatable; concurrent calls are safe.
- * Returns what a person must fix; throws if the cell does not answer.
+ * Creates or migrates a cell's tables, and starts its log where the main one starts. Repeatable; concurrent calls are safe.
+ * Returns problems for a person to fix; throws if the cell does not respond.
  */
 export async function prepareCell(
   main: Outbox,
@@ -49,8 +49,8 @@ export async function prepareCell(
 }
 
 /**
- * A new cell copies the log from its oldest event on, and no webhook of it wants any of them: its streams begin at the newest one. The
- * first of several processes does it.
+ * A new cell copies the log from the oldest event on, but its streams begin at the newest one, since no webhook there wants
+ * earlier events. The first of several processes does it.
  */
 async function beginLog(
   client: pg.PoolClient,

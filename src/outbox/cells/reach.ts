@@ -2,9 +2,9 @@ import { sleep } from '../../runtime/sleep.ts'
 import { within } from '../../runtime/within.ts'
 import type { Outbox } from '../database/database.ts'
 
-/** The time limit of the question, in ms: a dead link gives neither an error nor an answer. */
+/** The time limit of a check, in ms: a dead connection gives neither an error nor a response. */
 const responseTimeoutMs = 2_000
-/** An answer counts this long. One that is older, up to `staleMs`, counts while the next one is pending. */
+/** A result is valid this long; up to `staleMs` while the next check is running. */
 const goodForMs = 1_000
 const staleMs = 10_000
 
@@ -15,8 +15,8 @@ type Asked = { why: string | null; atMs: number; running: Promise<string | null>
 const asked = new WeakMap<Outbox, Asked>()
 
 /**
- * Why a cell does not answer, or null. One question per second at most, however many ask. While a cell is away, callers get
- * that answer at once: only the first one, and the first after ten quiet seconds, wait for it, at most 2 s.
+ * Why a cell does not respond, or null. At most one check per second for all callers. While a cell is away, callers get that
+ * result at once: only the first one, and the first after ten quiet seconds, wait for it, at most 2 s.
  */
 export async function whyAway({ outbox }: Cell, nowMs = () => performance.now()): Promise<string | null> {
   const known = asked.get(outbox) ?? { why: null, atMs: Number.NEGATIVE_INFINITY, running: null }
@@ -35,7 +35,7 @@ export async function whyAway({ outbox }: Cell, nowMs = () => performance.now())
   return known.why !== null && ageMs < staleMs ? known.why : await known.running
 }
 
-/** Makes the next caller ask the cell again: a statement of it has failed. */
+/** Makes the next caller check the cell again, after a failed statement. */
 export function askAgain({ outbox }: Cell): void {
   const known = asked.get(outbox)
   if (known) known.atMs = Number.NEGATIVE_INFINITY
@@ -43,7 +43,7 @@ export function askAgain({ outbox }: Cell): void {
 
 const pollEveryMs = 1_000
 
-/** Resolves like `promise`; rejects if the cell leaves a question beside it, once a second, without an answer. */
+/** Resolves like `promise`; rejects if a check of the cell, once a second, fails meanwhile. */
 export async function whileReachable<T>(
   cell: Cell & { readonly name: string },
   promise: Promise<T>,

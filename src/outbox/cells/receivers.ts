@@ -5,7 +5,7 @@ import { whyAway } from './reach.ts'
 
 const responseTimeoutMs = 5_000
 
-/** The receivers of a backfill. `isComplete`: every cell has answered; one that does not answer has its webhooks' events in the log. */
+/** The receivers of a backfill. `isComplete`: every cell has responded. An unreachable one gets its events by the log. */
 export type Receivers = { readonly receivers: readonly BackfillReceiver[]; readonly isComplete: boolean }
 
 export async function receiversIn(

@@ -27,7 +27,7 @@ export async function listCells({ pool }: Pick<Outbox, 'pool'>): Promise<Registe
   return rows.map(fields<Registered>)
 }
 
-/** What the envelope of a cell's URL is for. */
+/** The purpose of a cell's sealed URL. */
 export const urlPurpose = (name: string) => `cell ${name}`
 
 /** The URL of a cell's database. Throws if its envelope does not open. */
@@ -64,7 +64,7 @@ export async function setCellUrl(
   await pool.query('update walhook.cells set url = $2 where name = $1', [name, url])
 }
 
-/** Encrypts the URLs again that another key has encrypted. Those that `key` does not open stay. */
+/** Re-encrypts the URLs sealed with another key. Those that `key` does not open stay. */
 export async function resealUrls(
   main: Pick<Outbox, 'pool'>,
   key: SealKey,
@@ -77,7 +77,7 @@ export async function resealUrls(
   }
 }
 
-/** Notes how far a cell has the log: late, never early. */
+/** Records a cell's position in the log: late, never early. */
 export async function noteCopied({ pool }: Pick<Outbox, 'pool'>, name: string, upTo: TimeId): Promise<void> {
   await pool.query('update walhook.cells set copied_up_to = $2 where name = $1 and copied_up_to < $2', [
     name,
@@ -94,7 +94,7 @@ export type Placement = {
   readonly movingTo: string | null
 }
 
-/** A webhook without a placement is in main, as is to a tenant what belongs to another. `tenant` null: whosever it is. */
+/** A webhook without a placement is in main; to a tenant, so is one of another tenant. `tenant` null: any. */
 export async function findPlacement(
   db: Db,
   webhookId: number,
@@ -120,8 +120,8 @@ export async function cellsOfTenant({ pool }: Pick<Outbox, 'pool'>, tenant: stri
 }
 
 /**
- * Notes where a webhook is, and where it moves. Before its row is in a cell: a placement without a webhook does no harm. Throws if a cell
- * was removed.
+ * Records where a webhook is, and where it moves, before its row is in a cell: a placement without a webhook is harmless. Throws
+ * if a cell was removed.
  */
 export async function place(db: Db, { webhookId, tenant, cell, movingTo }: Placement): Promise<void> {
   if (cell === mainCell && movingTo === null) {
@@ -139,7 +139,7 @@ export async function place(db: Db, { webhookId, tenant, cell, movingTo }: Place
   if (rowCount === 0) throw new Error(`there is no cell ${others.join(' or ')}`)
 }
 
-/** Webhooks whose move was begun and not ended. */
+/** Webhooks with an unfinished move. */
 export async function listMoves({ pool }: Pick<Outbox, 'pool'>): Promise<Placement[]> {
   const { rows } = await pool.query(
     'select webhook_id, tenant, cell, moving_to from walhook.placements where moving_to is not null order by webhook_id',

@@ -11,12 +11,12 @@ export type Removal =
 type Found = { readonly id: number; readonly name: string }
 
 const responseTimeoutMs = 5_000
-/** Longer than it takes from noting where a new webhook is to its commit there. */
+/** Longer than the time from a new webhook's placement to its commit. */
 const longestCreationMs = 5_000
 
 /**
- * Removes a cell from the registry, unless it has webhooks or one moves in or out. Its tables stay. A webhook can't be placed there at the
- * same time. Throws if the cell does not answer.
+ * Removes a cell from the registry, unless it has webhooks or one moves in or out. Its tables stay. No webhook can be placed there at the
+ * same time. Throws if the cell does not respond.
  */
 export async function removeCell(main: Cell, cell: Cell): Promise<Removal> {
   return await transaction<Removal>(main.outbox.pool, async client => {

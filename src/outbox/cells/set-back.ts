@@ -7,22 +7,22 @@ import { noteLost } from '../source/gaps.ts'
 import type { Cell } from './cells.ts'
 import { clearUp } from './settle-move.ts'
 
-/** A cell whose database was set back to an earlier time, found by main's note of how far it had been. */
+/** A cell whose database was restored to an earlier time, found by its recorded position. */
 export type SetBack = {
   readonly toMs: number
-  /** It had been at least here. */
+  /** Its recorded position. */
   readonly fromMs: number
-  /** Days whose events it can't copy again: main has dropped them. As 2026-01-31. */
+  /** Days that main has dropped, so that the cell can't copy them again. As 2026-01-31. */
   readonly daysLost: readonly string[]
-  /** Webhooks that it had, and does not have. */
+  /** Webhooks that it has lost. */
   readonly webhooksLost: readonly number[]
-  /** Webhooks that had been deleted or moved away, and were there again: deleted. */
+  /** Webhooks that reappeared although deleted or moved away: deleted. */
   readonly webhooksLeft: readonly number[]
 }
 
 /**
- * Settles what main and a cell say about each other, if the cell has less of the log than main has noted; null: it has not. What can't be
- * copied again becomes a gap. Of several processes, one finds it.
+ * Reconciles main and a cell that has less of the log than recorded; null: it has not. Events that can't be copied again become
+ * a gap. One of several processes does it.
  */
 export async function settleSetBack(main: Cell, cell: Cell, copiedUpTo: TimeId): Promise<SetBack | null> {
   return await transaction(main.outbox.pool, async client => {
@@ -42,7 +42,7 @@ export async function settleSetBack(main: Cell, cell: Cell, copiedUpTo: TimeId):
   })
 }
 
-/** The days from one event to another that main has no log for. */
+/** The days between two events that main has dropped. */
 async function daysWithoutLog(client: pg.PoolClient, from: TimeId, to: TimeId): Promise<string[]> {
   const first = Math.floor(timeOf(from) / dayMs)
   const days = Array.from(
@@ -60,7 +60,7 @@ async function daysWithoutLog(client: pg.PoolClient, from: TimeId, to: TimeId): 
     .map(startMs => new Date(startMs).toISOString().slice(0, 10))
 }
 
-/** Main says where each webhook is. One that is being moved is left to its move. */
+/** Main decides where each webhook is. A webhook with an unfinished move is skipped. */
 async function compareWebhooks(
   client: pg.PoolClient,
   { name, outbox }: Cell,
@@ -80,7 +80,7 @@ async function compareWebhooks(
   }
 }
 
-/** As a gap of everything that has ended: a resync sends what was lost. */
+/** Recorded as an ended gap of everything: a resync sends what was lost. */
 async function recordMailProblem(
   client: pg.PoolClient,
   { name, outbox }: Cell,

@@ -9,7 +9,7 @@ import { deleteMoved } from './move-in.ts'
 import { whileReachable, whyAway } from './reach.ts'
 import { findPlacement, listMoves, type Placement, place } from './registry.ts'
 
-/** A unique number of advisory locks: of whoever moves a webhook. */
+/** The advisory lock of a process that moves a webhook. */
 const moveLock = lockKey(0x6d6f7665)
 
 /** Null: another process moves this webhook. */
@@ -31,8 +31,8 @@ export async function withMoveLock<T>(
 }
 
 /**
- * Ends a move that was begun: forward if the webhook is in its new cell, else it is given back. Nothing without one. Throws if one of
- * the two cells does not answer.
+ * Ends a started move: forward if the webhook is in its new cell, otherwise back. Throws if one of the two cells does not
+ * respond.
  */
 export async function settleMove(cells: Cells, placement: Placement): Promise<void> {
   const { webhookId, cell, movingTo } = placement
@@ -51,8 +51,8 @@ export async function settleMove(cells: Cells, placement: Placement): Promise<vo
 const howAway = async (cell: Cell) => ({ name: cell.name, why: await whyAway(cell) })
 
 /**
- * Gives a held webhook back to its old cell, unless it is in the new one; returns whether it is. With the locks of whoever cuts over, and
- * in the same order: its commit may still be in flight to the new cell when its process is gone, and nobody cuts over afterwards.
+ * Gives a held webhook back to its old cell, unless it is in the new one; returns whether it is. It takes the locks of the
+ * cutover in the same order: the commit of a dead process may still be on its way to the new cell.
  */
 async function giveBackUnlessThere(here: Cell, there: Cell, webhookId: number): Promise<boolean> {
   return await transaction(here.outbox.pool, async client => {
@@ -66,7 +66,7 @@ async function giveBackUnlessThere(here: Cell, there: Cell, webhookId: number): 
 async function isActiveIn({ outbox }: Cell, webhookId: number): Promise<boolean> {
   return await transaction(outbox.pool, async client => {
     await client.query('select 1 from walhook.positions for update')
-    // A statement of its own: it sees what the lock has waited for.
+    // A separate statement, which sees the commits that the lock waited for.
     const { rows } = await client.query(
       'select exists (select 1 from walhook.webhooks where id = $1 and moving_to is null) as yes',
       [webhookId],
@@ -81,7 +81,7 @@ export async function giveBack(db: Pick<pg.ClientBase | pg.Pool, 'query'>, webho
   ])
 }
 
-/** Deletes what a cell has of a webhook that is not its own. */
+/** Deletes a webhook of another cell. */
 export async function clearUp(outbox: Outbox, webhookId: number): Promise<void> {
   await transaction(outbox.pool, async client => {
     await lockAllHolders(client)
@@ -97,8 +97,8 @@ export type SettledMoves = {
 }
 
 /**
- * Ends the moves whose mover is gone. One whose cells do not answer waits, and delays the others by three seconds at most: nobody else
- * touches its webhook before its statements have ended.
+ * Ends the moves whose process is gone. A move with an unreachable cell waits, and delays the others by at most three seconds;
+ * its webhook stays locked until the statements have ended.
  */
 export async function settleMoves(cells: Cells): Promise<SettledMoves> {
   const settled: number[] = []

@@ -192,12 +192,12 @@ export async function overNewConnection(
   }
 }
 
-/** Internals of node-postgres: what a session begins with. */
-type Beginnings = { connectionParameters: { options?: string; replication?: unknown } }
+/** Internals of node-postgres: the startup parameters. */
+type Startup = { connectionParameters: { options?: string; replication?: unknown } }
 
 /**
- * A connection that does with its URL what libpq would: node-postgres reads TLS otherwise, and takes from the environment what a URL
- * leaves out. Files are read for each connection, since certificates and passwords are renewed.
+ * A connection that follows its URL like libpq: node-postgres reads TLS differently, and completes a URL from the environment.
+ * Files are read for each connection, since certificates and passwords are renewed.
  */
 export class DatabaseClient extends pg.Client {
   constructor(config: pg.ClientConfig & { readonly replication?: string }) {
@@ -216,7 +216,7 @@ export class DatabaseClient extends pg.Client {
       enableChannelBinding: tls !== null && tls.channelBinding !== 'disable',
     }
     super(secured)
-    const { connectionParameters } = this as unknown as Beginnings
+    const { connectionParameters } = this as unknown as Startup
     connectionParameters.options = params.getAll('options').at(-1) ?? ''
     connectionParameters.replication = config.replication
     const passwordFile = params.getAll('passfile').at(-1) || null

@@ -82,8 +82,8 @@ export function openOutbox(options: {
 }
 
 /**
- * By index for the rest of a transaction, whose few statements are planned for their values: where a table is placed on another node, not
- * every statement has a generic plan.
+ * By index for the rest of a transaction, with plans for the actual values: for a table on another node, not every statement has
+ * a generic plan.
  */
 export async function planTransactionByIndex(client: pg.PoolClient): Promise<void> {
   await client.query(byIndex.map(setting => `set local ${setting}`).join('; '))

@@ -50,9 +50,9 @@ export const lockJoining = (client: pg.ClientBase): Promise<void> => lockHolder(
  */
 export async function lockAllHolders(client: pg.ClientBase): Promise<void> {
   await lockHolderAlone(client, joining)
-  // A separate statement: it sees all who joined before. In order, so that two of them never wait for each other.
+  // A separate statement, which sees all holders that joined before. In order, so that two of them never deadlock.
   const { rows } = await client.query('select id from walhook.holders order by id')
-  // Another one, without a table: where that is placed on another node, its locks would be taken there.
+  // A statement without a table: with a table on another node, the locks would be taken there.
   await client.query(`select pg_advisory_xact_lock(${holderLocks}, id) from unnest($1::int[]) as h (id)`, [
     rows.map(({ id }) => id),
   ])

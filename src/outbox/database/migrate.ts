@@ -15,7 +15,7 @@ async function migrationNames(): Promise<string[]> {
   return files.map(file => file.replace(/\.sql$/, ''))
 }
 
-/** Creates what applies missing migrations. Kysely takes 3 MB of memory: it is loaded where there are any. */
+/** Creates the migrator. Kysely takes 3 MB of memory, and is loaded only if migrations are missing. */
 async function openMigrator({ pool, schema }: Outbox) {
   const [{ Kysely, PostgresDialect, sql }, { Migrator }] = await Promise.all([
     import('kysely'),

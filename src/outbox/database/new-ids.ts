@@ -6,8 +6,8 @@ import { statement } from './statement.ts'
 type Table = 'audit' | 'incidents' | 'alert_mails' | 'skips' | 'replays'
 
 /**
- * `count` new ids of a table, for an insert of a selection: where the table is placed on another node, its default would be computed
- * there, and the sequence counts here.
+ * `count` new ids of a table, for `insert … select`: for a table on another node, the default would be computed there, but the
+ * sequence is here.
  */
 export async function newIds(
   db: Pick<pg.ClientBase | pg.Pool, 'query'>,

@@ -84,8 +84,8 @@ function writeParameter(parameter: Parameter, from: number): string | ((alias: s
 }
 
 /**
- * A part of a statement that writes, and the moment that it is: what is written, or returned of it, calls no function whose result
- * changes. A table that is placed on another node takes no such call (decision 0095).
+ * A CTE with the time of the statement: written and returned values must not call a volatile function, which a table on another
+ * node refuses (decision 0095).
  */
 export const moment = 'moment as materialized (select statement_timestamp() as now)'
 export const now = '(select now from moment)'

@@ -117,7 +117,7 @@ async function dropDays(
   return { dropped, held: [...held.values()] }
 }
 
-/** Whether Citus has placed the tables: it detaches none concurrently. Then appends and settlements wait for `waitForOthersMs` at most. */
+/** Whether the tables are distributed by Citus, which detaches nothing concurrently: appends and settlements wait for at most `waitForOthersMs`. */
 async function isOnOtherNode(client: pg.PoolClient): Promise<boolean> {
   const { rows } = await client.query(`select to_regclass('pg_dist_partition') is not null as has_citus`)
   if (!rows[0].has_citus) return false

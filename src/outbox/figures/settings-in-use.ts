@@ -1,6 +1,6 @@
 import type { Outbox } from '../database/database.ts'
 
-/** What webhooks ask of settings of walhook and of the mapping. */
+/** The settings of webhooks that depend on walhook's configuration and mapping. */
 export type SettingsInUse = {
   /** The number of active webhooks with addresses for alerts. */
   readonly withRecipients: number

@@ -61,7 +61,7 @@ from free f
 where s.share = f.share`
 
 /**
- * Claims up to `most` free shares. Returns all its shares, including those of a claim whose answer was lost; none if it is
+ * Claims up to `max` free shares. Returns all its shares, including those of a claim whose answer was lost; none if it is
  * fenced.
  */
 export async function claimShares(

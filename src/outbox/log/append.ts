@@ -20,8 +20,8 @@ export class PositionMoved extends Error {
  *
  * - current: the version of the webhooks in this snapshot, which determines who wanted the events. It rises along the log,
  *   since appends are sequential.
- * - moved: the compare-and-set that fences off a replaced process. Everything below depends on it. Whoever waited here while a webhook
- *   came at a position in the log (`bringIn`) is refused too, since its version is older
+ * - moved: the compare-and-set that fences off a replaced process. Everything below depends on it. An append that
+ *   waited here while a webhook moved in (`bringIn`) is refused too, because its version is older
  *
  * It notifies listeners of the last event, once that is visible.
  */

@@ -129,7 +129,7 @@ export async function readLogFor(
   outbox: Pick<Outbox, 'pool'>,
   from: {
     readonly webhookId: number
-    /** Null: it belongs to nobody. */
+    /** Null: it has no tenant. */
     readonly tenant: string | null
     readonly shares: readonly number[]
     readonly after: TimeId

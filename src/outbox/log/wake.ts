@@ -19,11 +19,11 @@ const askEveryMs = 10_000
  * - shares that are free: `shares`
  * - a slot that is free: `slot`
  * - a new replay: `replays`
- * - what was done by hand: `hand:` and the webhook's id
- * - else nothing; and null once at the start, since earlier notifications were missed
+ * - a manual action: `hand:` and the webhook's id
+ * - otherwise empty; and null once at the start, since earlier notifications were missed
  *
- * Runs until `signal` ends it; rejects when the connection is lost, which it asks about every few
- * seconds: a link that has died in silence would never bring a wake-up again.
+ * Runs until `signal` ends it; rejects when the connection is lost. It checks that every few
+ * seconds, because a silently dead connection delivers no wake-ups.
  * https://www.postgresql.org/docs/current/sql-listen.html
  */
 export async function listenForWakes(

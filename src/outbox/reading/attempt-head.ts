@@ -6,7 +6,7 @@ import { rows } from '../database/statement.ts'
 
 type Headers = Readonly<Record<string, string>>
 
-/** What attempts of a webhook have in common, its headers as JSON. */
+/** The common part of a webhook's attempts, with headers as JSON. */
 type Head = {
   readonly webhookId: number
   readonly id: bigint
@@ -37,7 +37,7 @@ const serverNames = new Set([
   'x-xss-protection',
 ])
 
-/** An attempt's own part: `messageId` is null where its event says it. */
+/** An attempt's own part; `messageId` null: it follows from the event. */
 type Divided = {
   readonly head: Head
   readonly ownHeaders: string
@@ -46,8 +46,8 @@ type Divided = {
 }
 
 /**
- * A webhook's last attempt, divided. The next one mostly has the same head, and its response
- * within the same second the same headers: to compare costs a tenth of writing them.
+ * A webhook's last attempt, divided. The next one usually has the same head and, within the same second, the same response
+ * headers: comparing costs a tenth of writing them.
  */
 type Last = {
   readonly url: string
@@ -63,7 +63,7 @@ const maxKnown = 30_000
 const longestKnown = 1_000
 const lastOf = new Map<number, Last>()
 
-/** The head of an attempt, and what the attempt has beside it. */
+/** The head of an attempt, and its own part. */
 export function divide(attempt: Attempt): Divided {
   const { webhookId, messageId: id, request, response } = attempt
   const headers = request.headers
@@ -139,7 +139,7 @@ function headOf({ webhookId, request }: Attempt, isIdOwn: boolean, responseHeade
   return { webhookId, id, url, requestHeaders, responseHeaders }
 }
 
-/** The values of a request's own, in their order. */
+/** The request's own values, in order. */
 function ownOf(headers: Headers): string {
   let own = ''
   for (const name of ownNames) {
@@ -189,7 +189,7 @@ export const headRows = rows<Head>({
   response_headers: ['text', head => head.responseHeaders],
 })
 
-/** Notes `given` heads for two days, each on one of them. Where all are noted it locks nothing, and writes nothing. */
+/** Stores the `given` heads, or extends their two days of use once a day. Without anything to do it locks and writes nothing. */
 export const noteHeads = (given: (alias: string) => string) => `
 with s as materialized (
   select s.*, now() + interval '2 days' as used_until

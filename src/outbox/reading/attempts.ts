@@ -173,7 +173,7 @@ async function readAttempts(
 
 const phaseNames = ['dns', 'connect', 'tls', 'first_byte', 'body'] as const satisfies readonly Phase[]
 
-/** `body` is absent where it is to be made of the row's event. */
+/** `body` is absent if it is built from the row's event. */
 function toAttempt(row: AttemptRow, body: string | undefined): LoggedAttempt {
   const { messageId, request, responseHeaders } = unite(row)
   const { status, previous, changed, omitted } = row

@@ -11,7 +11,7 @@ export type Count = { readonly count: number; readonly isExact: boolean }
 const lookedAtPerCounted = 2
 
 /**
- * At most `most` rows of a webhook, as a subquery. Ordered by the primary key so that it is read: otherwise Postgres would
+ * At most `max` rows of a webhook, as a subquery. Ordered by the primary key so that it is read: otherwise Postgres would
  * scan all queues.
  */
 const rowsOf = (webhookId: string, max: string) => `
@@ -59,7 +59,7 @@ export async function readCounts(
 }
 
 /**
- * How many deliveries of each webhook are pending or in flight, counted up to `most`: rows, and wanted events beyond its
+ * How many deliveries of each webhook are pending or in flight, counted up to `max`: rows, and wanted events beyond its
  * position. If unwanted ones exceed the scan, there may be more.
  */
 export async function countWaitingOf(
@@ -77,7 +77,7 @@ export async function countWaitingOf(
   )
 }
 
-/** How many deliveries of a webhook are pending or in flight, counted up to `most`. */
+/** How many deliveries of a webhook are pending or in flight, counted up to `max`. */
 export async function countWaiting(outbox: Outbox, webhookId: number, max: number): Promise<Count> {
   return (await countWaitingOf(outbox, [webhookId], max)).get(webhookId)!
 }

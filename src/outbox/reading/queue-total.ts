@@ -73,7 +73,7 @@ async function countDead(outbox: Outbox): Promise<number> {
   return rows[0]!.dead
 }
 
-/** The dead deliveries of these webhooks, counted up to `most` plus one. */
+/** The dead deliveries of these webhooks, counted up to `max` plus one. */
 export async function countDeadOf({ pool }: Outbox, ids: readonly number[], max: number): Promise<number> {
   const { rows } = await pool.query(
     `select count(*)::int as dead

@@ -6,7 +6,7 @@ import { wantedColumns } from '../log/wanted.ts'
 const maxScanned = 1_000
 const maxBytes = 8_000_000
 
-/** The newest `most` events with one of the triggers, newest first, of the log's or a tenant's newest. */
+/** The newest `max` events with one of the triggers, newest first, of the log's or a tenant's newest. */
 export async function recentEvents(
   outbox: Pick<Outbox, 'pool'>,
   { triggers, max, tenant }: { triggers: readonly string[]; max: number; tenant: string | null },

@@ -84,7 +84,7 @@ export type DueMail = {
   readonly alerts: readonly { readonly alert: AlertTrigger; readonly incident: AlertedIncident }[]
 }
 
-/** What was taken is exclusive for this long, which is more than sending takes. */
+/** A taken mail is exclusive for this long, which is longer than sending takes. */
 const takenForMs = 120_000
 const maxNamed = 50
 /** A unique number of advisory locks: one process takes at a time, so that an address gets one mail. */
@@ -99,7 +99,7 @@ async function isAnyDue(pool: pg.Pool): Promise<boolean> {
   return rows[0].is_due
 }
 
-/** Takes what is due to at most `most` addresses, and counts the attempt: after a crash, it is sent again later. */
+/** Takes the due mails to at most `max` addresses, and counts the attempt: after a crash, it is sent again later. */
 export async function takeMails({ pool }: Pick<Outbox, 'pool'>, max: number): Promise<DueMail[]> {
   if (!(await isAnyDue(pool))) return []
   return await transaction(pool, async client => {
@@ -120,7 +120,7 @@ export async function takeMails({ pool }: Pick<Outbox, 'pool'>, max: number): Pr
   })
 }
 
-/** As a Date has it. */
+/** In ms, the precision of a Date. */
 const moment = `date_trunc('milliseconds', now())`
 const isOf = 'recipient = $1 and tenant is not distinct from $2'
 

@@ -12,7 +12,7 @@ import {
 import { fields } from '../database/fields.ts'
 import { moment, now, rows, statement } from '../database/statement.ts'
 
-/** An attempt's news of its webhook; `url` may no longer be the webhook's. */
+/** An attempt's report about its webhook; `url` may no longer be the webhook's. */
 export type WebhookReport = HealthReport & {
   readonly webhookId: number
   readonly url: string
@@ -187,7 +187,7 @@ function whyDisabled(
   return { code: gone === null ? 'failed_too_long' : 'gone', isOfAlert: causes.every(one => one.isOfAlert) }
 }
 
-/** How long a webhook has failed, including these news; null: it does not. */
+/** How long a webhook has failed, including this report; null: it does not. */
 function failingTimeOf(
   news: readonly WebhookReport[],
   before: { failingTime: FailingTime | null; failingSince: Date | null; now: Date },

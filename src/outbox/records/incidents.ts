@@ -96,7 +96,7 @@ export async function noteIncidents(
   reports: readonly IncidentReport[],
 ): Promise<void> {
   if (reports.length === 0) return
-  // In one order, so that two settlements never deadlock.
+  // In a fixed order, so that two settlements never deadlock.
   const ordered = reports.toSorted((a, b) => (keyOf(a) < keyOf(b) ? -1 : 1))
   const single = ordered.filter(({ kind }) => counted.includes(kind))
   if (single.length > 0) await endRested(db, { happened: single })

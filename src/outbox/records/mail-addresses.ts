@@ -11,7 +11,7 @@ export type MailAddress = {
   readonly tenant: string
   /** In lower case. */
   readonly address: string
-  /** When walhook asks it; null: not by itself. */
+  /** When walhook asks it; null: only on request. */
   readonly askAt: Date | null
   /** It is due for minutes, and no process has taken it. */
   readonly isOverdue: boolean
@@ -25,7 +25,7 @@ export type MailAddress = {
   readonly error: string | null
   readonly confirmedAt: Date | null
   readonly stoppedAt: Date | null
-  /** Its reader's; null: unknown. */
+  /** Its owner's; null: unknown. */
   readonly language: LanguageCode | null
 }
 
@@ -36,7 +36,7 @@ const columns = `m.id, m.tenant, m.address, m.ask_at, ${isOverdue} as is_overdue
 const isOpen = 'm.confirmed_at is null and m.stopped_at is null'
 type Main = Pick<Outbox, 'pool'>
 
-/** Notes addresses of tenants, with the language of who gives them (null: unknown). New ones are asked. */
+/** Notes addresses of tenants, with the language of the user who adds them (null: unknown). New ones are asked. */
 export async function noteAddresses(
   { pool }: Main,
   all: readonly { readonly tenant: string; readonly address: string }[],
@@ -88,8 +88,8 @@ async function isAnyDue(pool: pg.Pool): Promise<boolean> {
 }
 
 /**
- * Takes addresses that are to be asked, and counts the attempt. What a tenant or an address may have in a day is kept to: others wait
- * for an hour, so that thousands of one tenant are not counted at each look.
+ * Takes addresses to ask, and counts the attempt. Those beyond the daily limit of their tenant or address wait for an hour, so
+ * that thousands of them are not counted each time.
  */
 export async function takeToAsk({ pool }: Main, max: number): Promise<MailAddress[]> {
   if (!(await isAnyDue(pool))) return []
@@ -123,7 +123,7 @@ returning ${columns}`,
   })
 }
 
-/** Notes that no email can be sent without walhook's public URL. Looked at again in a minute. */
+/** Records that no email can be sent without walhook's public URL. Checked again in a minute. */
 export async function awaitPublicUrl({ pool }: Main): Promise<void> {
   await pool.query({
     name: 'await_public_url',
@@ -132,7 +132,7 @@ export async function awaitPublicUrl({ pool }: Main): Promise<void> {
   })
 }
 
-/** Records the result of asking; `retryMs` null: it is not asked again by itself. What was not sent does not count for the day. */
+/** Records the result of asking; `retryMs` null: it is not asked again. Unsent mails do not count towards the daily limit. */
 export async function settleAsk(
   { pool }: Main,
   id: number,
@@ -148,7 +148,7 @@ export async function settleAsk(
   )
 }
 
-/** Has an address asked again now; false: an email is being sent, or was sent less than `afterMs` ago. */
+/** Requests another mail to an address; false: an email is being sent, or was sent less than `afterMs` ago. */
 export async function askAgain(client: pg.ClientBase, id: number, afterMs: number): Promise<boolean> {
   const { rowCount } = await client.query(
     `update walhook.mail_addresses m set ask_at = now(), attempts = 0, waits_for = null
@@ -159,7 +159,7 @@ export async function askAgain(client: pg.ClientBase, id: number, afterMs: numbe
   return rowCount === 1
 }
 
-/** What the owner of an address says, in which language. */
+/** The decision and language of an address's owner. */
 export async function decideAddress(
   { pool }: Main,
   id: number,

@@ -4,7 +4,7 @@ export const mainSchema = 'walhook'
 /** A name that needs no quotes; whether it is a reserved word, only Postgres knows. */
 export const isSchemaName = (name: string): boolean => /^[a-z_][a-z0-9_]{0,39}$/.test(name)
 
-/** The keys of advisory locks, which are of a whole database: a cell in another schema of it has keys of its own. */
+/** Advisory locks belong to a whole database, so each schema has its own keys. */
 const lockKeys = new Set<string>()
 
 /** A key of advisory locks as SQL, for this outbox alone: 10 digits, at most 2^31 - 1. */
@@ -16,12 +16,12 @@ export function lockKey(key: number): string {
 const inText =
   /\bwalhook(?=\.)|"walhook"|(?<=regnamespace\()'walhook'|'walhook'(?=::regnamespace)|(?<=nspname = )'walhook'|(?<=create schema )walhook\b|\bwalhook(?=_outbox\b)|\b\d{10}\b/g
 
-/** More texts than walhook has: those of migrations and of pages that admins filter are among them. */
+/** More statements than walhook has, including those of migrations and filters. */
 const maxKnown = 2_000
 
 /**
- * Writes statements for a schema: they, the migrations, the channel of wake-ups and the keys of locks name the main one. Null: the
- * main one, for which nothing is to be done.
+ * Creates the function that rewrites statements, migrations, channels and lock keys, which name the main schema, for another
+ * one. Null: the main schema, without a rewrite.
  */
 export function writeFor(schema: string): Write | null {
   if (schema === mainSchema) return null

@@ -2,7 +2,7 @@ import type pg from 'pg'
 import type { Disabled } from '../records/health.ts'
 import { endIncidents, type IncidentReport, noteIncidents } from '../records/incidents.ts'
 
-/** Opens and ends the incidents of webhooks in a settlement's commit: statements of all, however many fail together. */
+/** Opens and ends the incidents of webhooks in a settlement's commit: one statement for all webhooks. */
 export async function noteHealth(
   client: pg.ClientBase,
   news: {

@@ -196,7 +196,7 @@ export async function settleRows(
     // For retries too: an older row may have been requested by hand meanwhile.
     wakeNext(client, [...itsRows, ...moved]),
   ])
-  // After all of them: where one fails, nothing more is sent to a transaction that rolls back.
+  // After all of them: if one fails, nothing more is sent to the aborted transaction.
   const dead = deadOf(ended, deletedRows?.rows ?? [])
   if (dead.length > 0) await recordDead(client, { dead })
   return {

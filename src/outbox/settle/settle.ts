@@ -93,7 +93,7 @@ async function settleIn(
   ])
   const { left, dead } = await settleRows(client, holderId, settledRows(settlements, membersOf, newIds))
   await dissolveBatches(client, webhooksOfFailedBatches(settlements))
-  // Of webhooks that are well there is nothing to save.
+  // Healthy webhooks need no save.
   const news = health.length === 0 ? [] : settlements.map(each => newsOf(each, readAtMs))
   const saved = await saveHealth(client, health, news)
   await noteHealth(client, { ...saved, dead })
