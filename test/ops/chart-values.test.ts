@@ -1,6 +1,7 @@
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { expect, test } from 'vitest'
+import { parse } from 'yaml'
 import schema from '../../ops/helm/walhook/values.schema.json' with { type: 'json' }
 import { variables } from '../../src/config/variables.ts'
 import { chart, needsHelm, readChart, template, templateJson } from '../support/chart.ts'
@@ -92,4 +93,27 @@ test('a parent chart can disable the chart by a condition', ({ skip }) => {
   expect(
     template('enabled=true', 'global.region=eu', 'podLabels.app\\.kubernetes\\.io/part-of=shop'),
   ).toMatchObject({ status: 0 })
+})
+
+/** Groups of values that every release of the chart has had. */
+const groups = [
+  ...[
+    'image',
+    'splitCapture',
+    'existingSecret',
+    'config',
+    'migration',
+    'service',
+    'ingress',
+    'podDisruptionBudget',
+  ],
+  ...['networkPolicy', 'serviceMonitor', 'serviceAccount'],
+]
+
+test('an upgrade with --reuse-values lacks the values that are newer than the release', async ({ skip }) => {
+  needsHelm(skip)
+  const values = Object.keys(parse(await readChart('values.yaml')))
+  const newer = values.filter(value => !groups.includes(value))
+  expect(newer).toContain('httpRoute')
+  expect(template(...newer.map(value => `${value}=null`))).toMatchObject({ status: 0, stderr: '' })
 })

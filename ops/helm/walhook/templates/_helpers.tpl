@@ -41,7 +41,7 @@ capabilities: { drop: [ALL] }
 
 {{/* The name under which walhook is reached from outside the cluster; empty: none. */}}
 {{- define "walhook.host" -}}
-{{- if .Values.httpRoute.enabled }}{{ .Values.httpRoute.host }}{{ else if .Values.ingress.enabled }}{{ .Values.ingress.host }}{{ end -}}
+{{- if (.Values.httpRoute).enabled }}{{ .Values.httpRoute.host }}{{ else if .Values.ingress.enabled }}{{ .Values.ingress.host }}{{ end -}}
 {{- end }}
 
 {{/* Where walhook is reached behind an Ingress or a Gateway: its host first, then the names of the Service, and a forwarded port. */}}
