@@ -1,5 +1,6 @@
 // The health of a container: `/readyz` of `serve`, the page of `listen`. Red while the database or capture is away.
 import { readFileSync } from 'node:fs'
+import { Agent, get } from 'node:http'
 import { parseArgs } from 'node:util'
 
 const { PORT, HOST, WALHOOK_ROLES } = process.env
@@ -20,7 +21,8 @@ const place = everywhere[host] ?? (host.includes(':') ? `[${host}]` : host)
 const address = receiver
   ? `http://${place}:${receiver.port}/`
   : `http://${place}:${PORT?.trim() || 8080}/readyz`
-fetch(address).then(
-  ({ ok }) => process.exit(ok ? 0 : 1),
+// An agent of its own: the default one may use a proxy (NODE_USE_ENV_PROXY).
+get(address, { agent: new Agent() }, ({ statusCode }) => process.exit(statusCode === 200 ? 0 : 1)).on(
+  'error',
   () => process.exit(1),
 )

@@ -269,7 +269,11 @@ test('walhook.yaml in the working directory is the default mapping file', async 
 
 test('a mapping file that cannot be read is a problem, and a wrong one reports each path', async () => {
   expect(problemsOf({ WALHOOK_CONFIG: folder })).toMatchObject([
-    { what: `mapping file ${folder}`, found: expect.stringContaining('EISDIR') },
+    {
+      what: `mapping file ${folder}`,
+      found: expect.stringContaining('EISDIR'),
+      mend: expect.stringMatching(/^name the file/),
+    },
   ])
   const file = join(folder, 'wrong.yaml')
   await writeFile(file, 'entities: { user: { table: 5 }, company: { table: companies, key: "" } }')

@@ -24,6 +24,13 @@ test('the image has labels, does not run as root, and reports its health', async
 test.for([
   ['everywhere', '0.0.0.0', '127.0.0.1', {}, 0],
   ['at one address', '127.0.0.2', '127.0.0.2', {}, 0],
+  [
+    'here, although requests to others use a proxy',
+    '127.0.0.1',
+    '127.0.0.1',
+    { NODE_USE_ENV_PROXY: '1', HTTP_PROXY: 'http://127.0.0.1:1' },
+    0,
+  ],
   ['at another address than asked', '127.0.0.2', '127.0.0.1', {}, 1],
   ['nowhere, without the role api', '127.0.0.1', null, { WALHOOK_ROLES: ' capture, delivery' }, 0],
   ['nowhere, although it has the role api', '127.0.0.1', null, { WALHOOK_ROLES: 'capture, api' }, 1],
@@ -51,6 +58,8 @@ test('every file that builds or starts the image names the version of the packag
   const { 'x-walhook': service, ...rest } = parse(await read('compose.yaml'), { merge: true })
   // What docker-compose 1.29 of Debian 12 knows.
   expect(Object.keys(rest)).toEqual(['services', 'volumes'])
+  // With `:?`, a terminal without the variables could not even run `logs` and `down`.
+  expect(await read('compose.yaml')).not.toContain(':?')
   expect(service).toMatchObject({
     image: `\${WALHOOK_IMAGE:-walhook:${version}}`,
     build: { args: { VERSION: version } },
