@@ -92,7 +92,7 @@ function openConnections(config: Config, log: Log, opened: Resources): Connectio
   }
 }
 
-export type Databases =
+type Databases =
   | { readonly ok: true; readonly connections: Connections; readonly clock: Clock }
   | { readonly ok: false; readonly problems: readonly Problem[] }
 

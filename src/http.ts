@@ -19,7 +19,7 @@ import { openProvider } from './oidc/provider.ts'
 import { type HttpServer, listenHttp } from './runtime/http-server.ts'
 import type { Log } from './runtime/log.ts'
 
-export type Bound =
+type Bound =
   | { readonly ok: true; readonly server: HttpServer; readonly gate: Gate }
   | { readonly ok: false; readonly problem: Problem }
 

@@ -1,7 +1,7 @@
 import { readdir, readFile } from 'node:fs/promises'
 import { basename, join } from 'node:path'
 import { expect, test } from 'vitest'
-import { identifiersOf, wordsOf } from './support/identifiers.ts'
+import { identifiersOf, titlesOf, wordsOf } from './support/identifiers.ts'
 
 const root = join(import.meta.dirname, '..')
 
@@ -36,6 +36,18 @@ test('comments, texts and documents name the subject first', async () => {
     for (const { 0: words, index } of hiding.flatMap(each => [...text.matchAll(each)]))
       found.push(`${path}:${text.slice(0, index).split('\n').length}: ${words}`)
   }
+  expect(found).toEqual([])
+})
+
+/** Beginnings and words that hide the subject of a title. */
+const hidingInTitles =
+  /^(what|who|whoever|whatever|whose|nor|the same)\b|\b(whoever|told|untold|mend(s|ed)?|anew|goes on|what of)\b/
+
+test('titles of tests name the subject first', async () => {
+  const found: string[] = []
+  for (const path of await filesOf('test', '.test.ts'))
+    for (const title of titlesOf(path, await readFile(join(root, path), 'utf8')))
+      if (hidingInTitles.test(title)) found.push(`${path}: ${title}`)
   expect(found).toEqual([])
 })
 

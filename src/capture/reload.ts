@@ -18,7 +18,7 @@ export type MappingState = {
   readonly refused: { readonly atMs: number; readonly problems: readonly Problem[] } | null
 }
 
-export type Reloaded = 'taken' | 'unchanged' | 'refused'
+type Reloaded = 'taken' | 'unchanged' | 'refused'
 
 /**
  * Capture with a replaceable mapping. `mapping` of the options is the file's; `open` reads the columns that it began with.

@@ -6,7 +6,7 @@ import type { Release } from '../runtime/limiter.ts'
 const maxPerConnection = 8
 
 /** Called when the response is sent, or its connection has ended. */
-export type Ends = Release[]
+type Ends = Release[]
 
 export function end(ends: Ends): void {
   for (const release of ends.splice(0)) release()

@@ -1,6 +1,6 @@
 import type { IncomingMessage } from 'node:http'
 
-export type BodyRead =
+type BodyRead =
   | { readonly ok: true; readonly body: Buffer }
   | { readonly ok: false; readonly reason: 'too large' | 'too slow' | 'gone' }
 

@@ -39,7 +39,7 @@ export function keepHeapSmall(): void {
   setFlagsFromString('--heap-growing-percent=50')
   collectAll()
   boundYoungGeneration()
-  giveBackWhatIsFree()
+  returnUnused()
 }
 
 /** Frees what only the start needed. The function exists only with a flag, in a new context. */
@@ -51,7 +51,7 @@ function collectAll(): void {
 }
 
 /** Checks every second whether memory is high, and collects garbage then. */
-function giveBackWhatIsFree(): void {
+function returnUnused(): void {
   let betweenMs = leastBetweenMs
   let lastMs = performance.now() - betweenMs
   setInterval(() => {

@@ -37,7 +37,7 @@ const serverOptions = {
 /** An idle connection is ended. Live pages send something every 20 s. */
 const idleMs = 60_000
 
-export type Listening =
+type Listening =
   | { readonly ok: true; readonly server: HttpServer }
   | {
       readonly ok: false

@@ -17,7 +17,7 @@ type Span = {
   readonly link?: { readonly traceId: string; readonly spanId: string } | undefined
 }
 
-export type SpanExporter = {
+type SpanExporter = {
   /** Queues a span without waiting; beyond 2,048 queued spans it is dropped. */
   add(span: Span): void
   /** Sends queued spans, for at most two seconds. */

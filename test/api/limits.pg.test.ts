@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest'
 import { adminToken, openTestApi } from '../support/open-api.ts'
 
-test('a token that calls too often is told when to retry; others continue', async () => {
+test('a token that calls too often gets Retry-After; others continue', async () => {
   const clock = { ms: 0 }
   await using at = await openTestApi({ rate: { quota: 3, windowS: 60 }, nowMs: () => clock.ms })
   const other = await at.token('viewer')

@@ -78,7 +78,7 @@ test('lagging webhooks are read one after another: the end of a read starts the 
   expect(asked.length).toBe(50)
 })
 
-test('of many webhooks with due rows, two that fail and three that deliver are picked for at once, in turns', async () => {
+test('rows are picked in turns for two failing and three delivering webhooks at once', async () => {
   const machine = openMachine(() => 1_000)
   const webhooks = Array.from({ length: 50 }, (_, i) => settings(i + 1))
   setSettings(machine, { version: 1, webhooks, gone: [] })

@@ -62,7 +62,7 @@ test('a holder that was taken over learns of it at its next query, and starts no
   expect(at.membership.mayBegin()).toBe(false)
 })
 
-test('an outbox that was restored to an earlier time ends the life of whoever had beaten since', async () => {
+test('an outbox restored to an earlier time ends holders that have sent a heartbeat since', async () => {
   await using at = await open()
   const { holderId } = at.membership
   await at.membership.renew(0n, false)

@@ -3,7 +3,7 @@ import { createRecoveries } from '../../src/delivery/turn/recoveries.ts'
 import type { Outbox } from '../../src/outbox/database/database.ts'
 import { silentLog } from '../../src/runtime/log.ts'
 
-test('of many webhooks that recover together, two at a time get their retries, and each does', async () => {
+test('webhooks that recover together get their retries, two at a time', async () => {
   const asked: { webhookId: number; end: () => void }[] = []
   const pool = {
     async query({ name, values }: { name: string; values: unknown[] }) {

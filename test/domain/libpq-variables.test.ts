@@ -35,7 +35,7 @@ test.each([
   ['PGSSLMODE', 'prefer'],
   ['PGGSSENCMODE', 'require'],
   ['PGTARGETSESSIONATTRS', 'standby'],
-])('what walhook cannot do as libpq is refused, also if %s=%s says so', (name, value) => {
+])('a setting that walhook cannot follow as libpq does is refused, also as %s=%s', (name, value) => {
   const { url, from } = completeDatabaseUrl('postgres://db/app', { [name]: value })
   expect(from).toEqual([name])
   expect(parseDatabaseUrl(url)).toHaveProperty('wrong')

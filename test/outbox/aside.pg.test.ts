@@ -272,7 +272,7 @@ test('under random actions, pending events are sent in order, and no row stays f
   expect(Object.fromEntries(sent)).toEqual(Object.fromEntries(rows.map(row => [row.entity_id, row.ids])))
 })
 
-test('of due rows with large bodies as many are taken as fit into memory, and always one', async () => {
+test('due rows with large bodies are taken as they fit into memory, and always one', async () => {
   await using at = await openTestOutbox()
   const webhook = await at.webhook(everyUser)
   const me = await joined(at)

@@ -145,7 +145,7 @@ test('events with large bodies are brought a few at a time', async () => {
   expect(longest).toBeLessThan(8_000_000)
 })
 
-test('what has ended is copied before a webhook is held; what changes then is as it was in the old cell', async () => {
+test('ended deliveries are copied before a webhook is held, and later changes follow', async () => {
   await using two = await openTwo()
   const { at, west } = two
   const id = await at.webhook(['user.new'])

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest'
 import { firstIdAt, timeOf } from '../../src/domain/value/time-id.ts'
 import { replay } from '../../src/outbox/by-hand/replay.ts'
 import { transaction } from '../../src/outbox/database/database.ts'
-import { whoHoldsDay } from '../../src/outbox/days/held-days.ts'
+import { webhooksNeedingDay } from '../../src/outbox/days/held-days.ts'
 import { ensurePartitions } from '../../src/outbox/days/partitions.ts'
 import { dropOldDays } from '../../src/outbox/days/retention.ts'
 import { findAttempt, type LoggedAttempt, listAttempts } from '../../src/outbox/reading/attempts.ts'
@@ -344,7 +344,7 @@ test('a webhook that was disabled before a day is not compared with its events',
   const holders = async () =>
     await outbox.pool.connect().then(async client => {
       try {
-        return await whoHoldsDay(client, Math.floor(Date.now() / dayMs) * dayMs)
+        return await webhooksNeedingDay(client, Math.floor(Date.now() / dayMs) * dayMs)
       } finally {
         client.release()
       }

@@ -17,6 +17,30 @@ export function identifiersOf(path: string, text: string): Map<string, number> {
   return names
 }
 
+/** The titles of the tests in a file, as texts of the code. */
+export function titlesOf(path: string, text: string): string[] {
+  const titles: string[] = []
+  const visit = (value: unknown): void => {
+    if (typeof value !== 'object' || value === null) return
+    const {
+      type,
+      callee,
+      arguments: given,
+    } = value as {
+      type?: string
+      callee?: { start: number; end: number }
+      arguments?: readonly { type: string; start: number; end: number }[]
+    }
+    const [title] = given ?? []
+    if (type === 'CallExpression' && title && /^(Template)?Literal$/.test(title.type) && callee)
+      if (/^(test|describe|browserTest)\b/.test(text.slice(callee.start, callee.end)))
+        titles.push(text.slice(title.start + 1, title.end - 1))
+    Object.values(value).forEach(visit)
+  }
+  visit(parseAst(text, { lang: 'ts' }, path).body)
+  return titles
+}
+
 /** `select … as sent`, `with sent as (`. */
 const aliases = /\bas ([a-z_]+)\b|\b([a-z_]+) as (?:materialized )?\(/g
 

@@ -12,7 +12,7 @@ import { type Html, html } from '../kit/html.ts'
 import type { Texts } from '../texts/en.ts'
 
 /** One typed field of a filter, a value per line. `was`: the stored values as JSON, or empty. */
-export type TypedFilterRow = { readonly field: string; readonly values: string; readonly was: string }
+type TypedFilterRow = { readonly field: string; readonly values: string; readonly was: string }
 
 export type TypedFilter = Pick<Filter, 'entering' | 'leaving'> & { readonly rows: readonly TypedFilterRow[] }
 

@@ -19,7 +19,7 @@ import {
 } from './filter-field.ts'
 
 /** A typed header. A stored value is never shown: left empty, it stays. */
-export type TypedHeader = { readonly name: string; readonly value: string; readonly isStored: boolean }
+type TypedHeader = { readonly name: string; readonly value: string; readonly isStored: boolean }
 
 /** The typed form of a webhook, valid or not. */
 export type Typed = {

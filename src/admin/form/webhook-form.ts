@@ -19,7 +19,7 @@ import { blankFilter, filterField, filterPreviewPart } from './filter-field.ts'
 import type { ShownProblem, Typed } from './input.ts'
 
 /** The inputs of the form besides the typed values. */
-export type FormAt = {
+type FormAt = {
   readonly t: Texts
   /** Null for a new webhook. */
   readonly id: number | null

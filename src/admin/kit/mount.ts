@@ -17,7 +17,7 @@ import type { Page, PageResponse, Section } from './page.ts'
 import type { AdminEnv } from './session.ts'
 import type { Snippet } from './snippets.ts'
 
-export type Mounted = {
+type Mounted = {
   readonly pages: readonly Page[]
   readonly control: Control
   readonly snippets: readonly Snippet[]

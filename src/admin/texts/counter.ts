@@ -1,5 +1,5 @@
 /** The plural forms of a language, with # for the number. */
-export type PluralForms = Partial<Record<Intl.LDMLPluralRule, string>> & { readonly other: string }
+type PluralForms = Partial<Record<Intl.LDMLPluralRule, string>> & { readonly other: string }
 
 /** Writes counts: `1 second`, `2,500 seconds`. https://cldr.unicode.org/index/cldr-spec/plural-rules */
 export function counter(language: string, forms: PluralForms): (count: number) => string {

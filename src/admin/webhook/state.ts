@@ -87,7 +87,7 @@ const tabs = [
   { name: 'backfill', path: '/backfill' },
   { name: 'secret', path: '/secret' },
 ] as const
-export type WebhookTab = (typeof tabs)[number]['name']
+type WebhookTab = (typeof tabs)[number]['name']
 
 export function webhookTabs(t: Texts, id: number, here: WebhookTab, shown: readonly WebhookTab[]): Html {
   return html`<nav class="tabs" aria-label="${t.couplings.tabsLabel}"><ul>${tabs

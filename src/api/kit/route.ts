@@ -9,7 +9,7 @@ import type { Read, ToWrite } from './names.ts'
 export type ApiEnv = { Variables: { caller: Caller } }
 
 /** A successful response; failures follow from the input (`document.ts`). */
-export type Success<Schema extends z.ZodType | null> = {
+type Success<Schema extends z.ZodType | null> = {
   readonly status: 200 | 201 | 202 | 204
   readonly what: string
   /** Null: no body. */

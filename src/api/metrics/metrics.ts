@@ -36,7 +36,7 @@ export type Gauges = {
 
 /** The states of capture, one series each. */
 const captureStates = ['starting', 'standing by', 'streaming', 'lagging', 'blocked', 'gap', 'lost'] as const
-export type CaptureStateName = (typeof captureStates)[number]
+type CaptureStateName = (typeof captureStates)[number]
 const reading: readonly (CaptureStateName | null)[] = ['streaming', 'lagging', 'gap']
 
 const webhookStates = ['active', 'failing', 'disabled', 'inactive'] as const

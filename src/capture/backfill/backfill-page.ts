@@ -8,7 +8,7 @@ import {
 } from '../../domain/mapping/mapping.ts'
 import { readRows } from '../map/read-back.ts'
 import type { ShapedRow } from '../map/result.ts'
-import { isOfData, notOfTheKeysType } from '../related/what-is-there.ts'
+import { isOfData, notOfTheKeysType } from '../related/read-existing.ts'
 import type { Queryable, Source } from '../source/source.ts'
 import type { Catalogue } from '../verdict/catalogue.ts'
 import { readAlone, type ShownRows, showRows } from './read-entity.ts'

@@ -13,7 +13,7 @@ import { describeError } from '../../runtime/log.ts'
 export class PageRefused extends Error {}
 
 /** The meaning of a page's failure, together with earlier ones. */
-export type ClassifiedFailure = {
+type ClassifiedFailure = {
   readonly failures: PageFailures
   readonly reason: string
   readonly code: PageCode | null

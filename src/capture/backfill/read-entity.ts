@@ -5,7 +5,7 @@ import { createRowFilters, isShown } from '../map/row-filters.ts'
 import { tenantIn } from '../map/tenants.ts'
 import { tryTwice } from '../map/try-twice.ts'
 import { writeEntityId } from '../map/write-event.ts'
-import { notOfTheKeysType, readWhatIsThere } from '../related/what-is-there.ts'
+import { notOfTheKeysType, readExisting } from '../related/read-existing.ts'
 import type { Queryable, Source } from '../source/source.ts'
 import type { Catalogue } from '../verdict/catalogue.ts'
 
@@ -93,7 +93,7 @@ export async function readAlone(
   entityId: string,
 ): Promise<ShownRows | null> {
   let reason = ''
-  const rows = await readWhatIsThere(
+  const rows = await readExisting(
     [entityId],
     keys => readRows(pool, catalogue, entity, keys),
     (_key, because) => {
@@ -104,7 +104,7 @@ export async function readAlone(
   if (!rows || rows.size === 0) return null
   return await showRows(pool, catalogue, entity, rows, async (related, owners) => {
     const broken = new Map<string, null>()
-    const read = await readWhatIsThere(
+    const read = await readExisting(
       owners,
       some => readRelated(pool, catalogue, related, some),
       owner => broken.set(owner, null),

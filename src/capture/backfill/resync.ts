@@ -21,14 +21,14 @@ import { slotLock } from '../start/setup.ts'
 import type { Catalogue } from '../verdict/catalogue.ts'
 import { checkPublication } from '../verdict/publication-verdict.ts'
 
-export type ResyncOptions = {
+type ResyncOptions = {
   slotName: string
   publicationName: string
   mapping: readonly EntityMapping[]
   onWaiting: (forWhat: string) => void
 }
 
-export type ResyncResult =
+type ResyncResult =
   | { readonly ok: true; readonly fromLsn: Lsn }
   | { readonly ok: false; readonly problems: readonly Problem[] }
 

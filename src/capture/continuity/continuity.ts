@@ -1,7 +1,7 @@
 import { formatLsn, type Lsn } from '../../domain/value/lsn.ts'
 
 /** Why changes were lost: the reasons of `walhook.gaps`. */
-export type GapReason =
+type GapReason =
   | 'slot missing'
   | 'slot invalidated'
   | 'slot moved'

@@ -13,7 +13,7 @@ import { type Interruptions, recordInterruptions } from './interruptions.ts'
 import { type CapturedNow, readCaptured } from './read-captured.ts'
 
 /** The result of an inspection: whether capture may continue, and whether the tables changed since the last one. */
-export type Inspection =
+type Inspection =
   | { readonly kind: 'well'; readonly isNews: boolean }
   | { readonly kind: 'blocked'; readonly problems: readonly Problem[] }
   | { readonly kind: 'lost'; readonly reason: string; readonly detail: string }

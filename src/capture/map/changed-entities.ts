@@ -81,7 +81,7 @@ function openChangedEntities(part: TransactionPart) {
  * Folds a transaction's changes by entity, in order of their first change. A TRUNCATE deletes entities that came before it;
  * the WAL names no others. `onTruncate` gets each table with its entities.
  */
-export function foldPart(
+function foldPart(
   part: TransactionPart,
   planOf: (relation: Relation) => Plan,
   onTruncate: (table: string, entities: readonly EntityMapping[]) => void,
@@ -153,7 +153,7 @@ export function foldPart(
 const notKnown: Replaced = { columns: null, isKnown: false, gone: new Map(), come: new Map() }
 
 /** The same; changes that can't be folded are parked one by one. Throws if even that fails. */
-export function foldWhatCanBe(
+export function foldReadable(
   ...[part, planOf, onTruncate, arrivals, reach]: Parameters<typeof foldPart>
 ): ChangedEntity[] {
   const silent = () => {}

@@ -12,7 +12,7 @@ import type { Source } from '../source/source.ts'
 import type { TransactionPart } from '../stream/batch.ts'
 import { untilSeen } from '../stream/visibility.ts'
 import type { Catalogue } from '../verdict/catalogue.ts'
-import { type ChangedEntity, foldWhatCanBe } from './changed-entities.ts'
+import { type ChangedEntity, foldReadable } from './changed-entities.ts'
 import { withoutEarlyUpdates } from './early-updates.ts'
 import { createFactsFinder } from './facts.ts'
 import { createMissingReader, type Missing } from './missing.ts'
@@ -117,7 +117,7 @@ export function createMapper(options: {
     const { onTruncate, ...emptiedTables } = noteTruncations(catalogue)
     const reach = await reachOf(parts)
     const named = parts.flatMap(part =>
-      foldWhatCanBe(part, planOf, onTruncate, arrivals.of(part.commitLsn, isWhole), reach),
+      foldReadable(part, planOf, onTruncate, arrivals.of(part.commitLsn, isWhole), reach),
     )
     const isToSend = (item: Compared) => item.entity.sendsUnchanged || !isKnownUnchanged(item)
     const compared = named.map(item => compare(item, reading))

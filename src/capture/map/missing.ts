@@ -2,7 +2,7 @@ import { unchanged, type Value } from '../../domain/capture/change.ts'
 import { type EntityMapping, isRead, type RelatedList } from '../../domain/mapping/mapping.ts'
 import { type Lsn, parseLsn } from '../../domain/value/lsn.ts'
 import { sleep } from '../../runtime/sleep.ts'
-import { readWhatIsThere } from '../related/what-is-there.ts'
+import { readExisting } from '../related/read-existing.ts'
 import type { Source } from '../source/source.ts'
 import type { TransactionPart } from '../stream/batch.ts'
 import { createReceived, StreamOver } from '../stream/visibility.ts'
@@ -165,7 +165,7 @@ async function readRowsOf(wanted: ReadonlyMap<ChangedEntity, Wanted>, { pool, ca
   const broken = new Map<EntityMapping, Map<string, string>>()
   const rows = new Map<EntityMapping, ReadonlyMap<string, ShapedRow>>()
   for (const [entity, items] of Map.groupBy(wanted.keys(), item => item.entity)) {
-    const read = await readWhatIsThere(
+    const read = await readExisting(
       keysOf(items),
       keys => readRows(pool, catalogue, entity, keys, maxBytes),
       (key, because) => broken.set(entity, (broken.get(entity) ?? new Map()).set(key, because)),
@@ -188,7 +188,7 @@ async function readListsOf(
   const lists = new Map<RelatedList, ReadonlyMap<string, RelatedValue | null> | null>()
   for (const [entity, ofEntity] of Map.groupBy(items, item => item.entity))
     for (const list of entity.related) {
-      const read = await readWhatIsThere(
+      const read = await readExisting(
         keysOf(ofEntity),
         owners => readRelated(pool, catalogue, list, owners, maxBytes),
         owner => broken.set(list, (broken.get(list) ?? new Set()).add(owner)),

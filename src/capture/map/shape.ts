@@ -4,7 +4,7 @@ import type { Catalogue } from '../verdict/catalogue.ts'
 import type { Shape } from './result.ts'
 
 /** The columns of a relation's complete rows, and their positions in the stream's row. */
-export type FullShape = {
+type FullShape = {
   readonly shape: Shape
   /** Each column's position in the row, or null: not in the WAL. */
   readonly indexes: readonly (number | null)[]

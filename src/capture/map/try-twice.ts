@@ -1,9 +1,7 @@
 import { describeError } from '../../runtime/log.ts'
 
 /** The result of work that may fail. */
-export type Tried<T> =
-  | { readonly ok: true; readonly value: T }
-  | { readonly ok: false; readonly because: string }
+type Tried<T> = { readonly ok: true; readonly value: T } | { readonly ok: false; readonly because: string }
 
 /** Runs computation again if it fails: a second failure is permanent, and so is excess length. */
 export function tryTwice<T>(work: () => T): Tried<T> {

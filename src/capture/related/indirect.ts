@@ -6,8 +6,8 @@ import type { TransactionPart } from '../stream/batch.ts'
 import type { Catalogue } from '../verdict/catalogue.ts'
 import { type Found, findOwners, many } from './found-owners.ts'
 import { type OwnerPlan, ownersOf, rowAfter } from './owners.ts'
+import { readExisting } from './read-existing.ts'
 import type { ReceivedRows } from './received-rows.ts'
-import { readWhatIsThere } from './what-is-there.ts'
 
 type Planned = { readonly isFull: boolean; readonly indirect: readonly OwnerPlan[] }
 type PlanOf = (relation: Relation) => Planned
@@ -54,7 +54,7 @@ export async function findReach(
   for (const [name, each] of asked) {
     const values = [...each.values]
     const broken = new Map<string, Found>()
-    const read = await readWhatIsThere(
+    const read = await readExisting(
       values,
       some => findOwners(db, catalogue, each, some, receivedRows.isReceived),
       value => broken.set(value, many),

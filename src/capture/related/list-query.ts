@@ -8,7 +8,7 @@ import { hasKeyOf } from './column-type.ts'
 import type { FoundFilters } from './match-rows.ts'
 
 /** The query of a related field for the keys $1 (or $1, $2 and so on), and its deciding columns. */
-export type ListQuery = {
+type ListQuery = {
   /** The owner's key columns, the shown ones, then the deciding ones. */
   readonly select: readonly string[]
   readonly from: string

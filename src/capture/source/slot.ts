@@ -1,7 +1,7 @@
 import type { Queryable } from './source.ts'
 
 /** The properties of a slot that a replacement keeps. */
-export type SlotFlags = { readonly twoPhase: boolean; readonly failover: boolean }
+type SlotFlags = { readonly twoPhase: boolean; readonly failover: boolean }
 
 const plain: SlotFlags = { twoPhase: false, failover: false }
 /** The default flags of a slot. */

@@ -15,7 +15,7 @@ import type { Source } from '../source/source.ts'
 import type { SourceFacts } from '../verdict/preflight-verdict.ts'
 import { publish } from './publish.ts'
 
-export type SetupResult =
+type SetupResult =
   | {
       readonly kind: 'ready'
       readonly remembered: Remembered

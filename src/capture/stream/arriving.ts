@@ -13,7 +13,7 @@ export type Waiting = {
   messages: number
   bytes: number
 }
-export type Complete = Waiting & { readonly endLsn: Lsn; probe: string | null }
+type Complete = Waiting & { readonly endLsn: Lsn; probe: string | null }
 
 /** The cost of a message beyond its bytes: even a narrow row becomes an event. */
 export const messageBytes = 100

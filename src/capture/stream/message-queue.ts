@@ -4,7 +4,7 @@ const blockBytes = 262_144
 type Block = { readonly bytes: Buffer; used: number }
 
 /** The stream's messages in order, as bytes. */
-export type MessageQueue = {
+type MessageQueue = {
   /** Copies a message to the end. */
   push(message: Buffer): void
   /** Removes the first message and returns a view, valid until the next `push`. Throws if empty. */

@@ -6,7 +6,7 @@ import { setUpSession } from '../../outbox/database/session-settings.ts'
 import { openReports } from './reports.ts'
 
 /** The receiver of the stream's messages, in the server's order. A throw ends the stream. */
-export type StreamHandler = {
+type StreamHandler = {
   /** `bytes`: a pgoutput message, to be read or copied before this returns. */
   onMessage(bytes: Buffer): void
   /** All WAL up to `walEnd` that concerns the publication was sent before this. */
@@ -29,7 +29,7 @@ export type Stream = {
   close(): Promise<void>
 }
 
-export type StreamOptions = {
+type StreamOptions = {
   readonly url: string
   readonly slotName: string
   readonly publicationName: string

@@ -83,7 +83,7 @@ export type Table = {
 }
 
 /** A foreign key: `columns` refer to `referenced` of `table`. */
-export type Reference = {
+type Reference = {
   readonly columns: readonly string[]
   readonly table: TableName
   readonly referenced: readonly string[]

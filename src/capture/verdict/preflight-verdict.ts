@@ -60,7 +60,7 @@ export type PublicationFacts = {
   readonly tables: readonly PublishedTable[]
 }
 
-export type PublishedTable = TableName & {
+type PublishedTable = TableName & {
   readonly hasFilter: boolean
   readonly hasColumnList: boolean
   /** Published tables whose UPDATE and DELETE fail because of that. */

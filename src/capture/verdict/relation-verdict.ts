@@ -11,7 +11,7 @@ import type { Catalogue, Table } from './catalogue.ts'
 import type { SourceFacts } from './preflight-verdict.ts'
 
 /** Whether the owner column of a related list contains the entity's key. */
-export type RelationVerdict =
+type RelationVerdict =
   | { readonly level: 'ok'; readonly found: string }
   | { readonly level: 'warning' | 'error'; readonly found: string; readonly mend: string }
 

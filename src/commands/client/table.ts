@@ -1,5 +1,5 @@
 /** The abilities of a terminal. */
-export type Terminal = {
+type Terminal = {
   /** Characters per line; null: no terminal, and no table. */
   readonly columns: number | null
   readonly hasColours: boolean

@@ -2,7 +2,7 @@ import { isMap, isScalar } from 'yaml'
 import { readYaml } from '../../domain/input/yaml.ts'
 
 /** The webhooks of a file, for the API; or every problem of the file itself, in lines. */
-export type WebhooksFile =
+type WebhooksFile =
   | {
       readonly ok: true
       readonly webhooks: Readonly<Record<string, unknown>>

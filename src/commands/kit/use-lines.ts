@@ -25,7 +25,7 @@ const awayLine = (cell: string): CheckLine =>
     'walhook cell list says why',
   )
 
-export function checkUse(
+function checkUse(
   { withRecipients, ofTenants, triggers }: SettingsInUse,
   asking: AskTrouble,
   { mail, mapping }: Pick<Config, 'mail' | 'mapping'>,

@@ -45,7 +45,7 @@ export async function newCredential(
   return writeCredential(prefix, randomBytes(randomBytesOfCredential), await readChecksumKey(outbox))
 }
 
-export type KnownCredentials = {
+type KnownCredentials = {
   /** What the text shows: possibly one of ours, and its last known holder. */
   readonly classify: (text: string) => Claim
   /** Stores that a text belongs to a holder: from now on it counts as theirs. */

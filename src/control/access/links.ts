@@ -13,7 +13,7 @@ import { hashOf, newCredential } from './credentials.ts'
 export const defaultLinkMinutes = 5
 export const maxLinkMinutes = 60
 
-export type LinkInput = {
+type LinkInput = {
   /** Absent: the caller's own. */
   readonly tenant: string | null | undefined
   readonly role: Role

@@ -26,11 +26,11 @@ export type SignInFailure = {
   readonly name: string | null
 }
 
-export type Begun =
+type Begun =
   | { readonly ok: true; readonly url: URL; readonly kept: Kept; readonly keptMs: number }
   | SignInFailure
 
-export type SignedIn =
+type SignedIn =
   | {
       readonly ok: true
       readonly caller: Caller

@@ -17,7 +17,7 @@ import { conflict, type Failed } from './result.ts'
 const cutOffAfterMs = 60_000
 const pollEveryMs = 100
 
-export type Once =
+type Once =
   /** The answer of this call, or (`isReplay`) of the first one. */
   | { readonly state: 'done'; readonly response: string; readonly isReplay: boolean }
   /** The key belongs to another request. */

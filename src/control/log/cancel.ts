@@ -17,7 +17,7 @@ export type Waiting =
   | { readonly of: 'event'; readonly eventId: TimeId }
 
 /** `isComplete` is false if one call can't take all, or could not tell whether something was in flight: call again. */
-export type Cancelled = { readonly cancelled: number; readonly isComplete: boolean }
+type Cancelled = { readonly cancelled: number; readonly isComplete: boolean }
 
 export type Count = queueDepth.Count
 /** A confirmation needs no exact number beyond this. */

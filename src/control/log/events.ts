@@ -23,7 +23,7 @@ export type LabelledLine = ListedEvent & WithLabel
 export type LabelledEvent = events.ShownEvent & WithLabel
 type WithLabel = { readonly label: string | null }
 
-export type ExplainedDelivery = Explanation & { readonly webhookId: number; readonly webhookName: string }
+type ExplainedDelivery = Explanation & { readonly webhookId: number; readonly webhookName: string }
 
 /** This many webhooks of an event are explained at once. */
 export const maxExplained = 1_000

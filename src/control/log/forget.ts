@@ -25,7 +25,7 @@ const longestInCellMs = 8_000
 const pollEveryMs = 100
 
 /** What was deleted, everywhere; `events`: of the log, not of its copies. `away`: cells that did not answer. */
-export type ForgottenEverywhere = Forgotten & {
+type ForgottenEverywhere = Forgotten & {
   readonly answers: number
   readonly isComplete: boolean
   readonly away: readonly string[]

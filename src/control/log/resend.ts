@@ -8,7 +8,7 @@ import type { Caller, Control } from '../kit/control.ts'
 import { conflict, type Failed, forbidden, notFound, type Result } from '../kit/result.ts'
 
 /** A queued repetition of an event. */
-export type Resend = {
+type Resend = {
   readonly webhookId: number
   readonly eventId: TimeId
   readonly messageId: string

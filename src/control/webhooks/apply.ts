@@ -24,7 +24,7 @@ import {
 } from './webhooks.ts'
 
 /** The actual or planned change of a webhook. */
-export type AppliedWebhook = {
+type AppliedWebhook = {
   readonly name: string
   /** Null: it would be created. */
   readonly id: number | null

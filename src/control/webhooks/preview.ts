@@ -9,7 +9,7 @@ import type { Caller, Control } from '../kit/control.ts'
 import { readWithoutPrevious } from './warnings.ts'
 
 /** The settings that decide what deliveries look like. */
-export type PreviewSettings = {
+type PreviewSettings = {
   readonly triggers: readonly string[]
   readonly previous: boolean
   readonly isBatch: boolean

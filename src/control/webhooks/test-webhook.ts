@@ -62,7 +62,7 @@ export async function testWebhook(
 const isOfUser = (trigger: string) => trigger.startsWith(`${entityType}.`)
 
 /** The unsaved settings of a test's destination. */
-export type Unsaved = {
+type Unsaved = {
   readonly url: string
   readonly headers: HeaderChange
   readonly isBatch: boolean

@@ -21,7 +21,7 @@ const betweenMs = 200
 const mailsAtOnce = 5
 const tidyEveryMs = 60_000
 
-export type AlertOptions = {
+type AlertOptions = {
   readonly outbox: Outbox
   /** Main's outbox, which may be the same. */
   readonly main: Outbox

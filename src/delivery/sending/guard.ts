@@ -14,7 +14,7 @@ import { emptyList, type TargetList } from '../../domain/webhook/target-list.ts'
 import { readOwnNetworks } from './own-networks.ts'
 
 /** `addresses`: the host's checked addresses (at least one): connect to no others. */
-export type GuardVerdict =
+type GuardVerdict =
   | { ok: true; url: URL; addresses: string[] }
   | { ok: false; code: 'blocked_target' | 'dns_error'; reason: string; why: Reason }
 
@@ -34,7 +34,7 @@ export class TargetBlocked extends Error {
 const maxChecked = 100_000
 
 /** A URL that may be sent to, in the parts that a request needs: `URL` computes each part again whenever it is read. */
-export type CheckedTarget = { readonly ok: true; readonly origin: string; readonly path: string } | Refused
+type CheckedTarget = { readonly ok: true; readonly origin: string; readonly path: string } | Refused
 
 export type Guard = ReturnType<typeof createGuard>
 

@@ -14,7 +14,7 @@ export type OpeningOptions = {
 }
 
 /** Scheme, host and port of a checked URL; IPv6 without brackets. */
-export type Peer = {
+type Peer = {
   readonly protocol: string
   readonly hostname: string
   readonly port: number

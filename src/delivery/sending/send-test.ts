@@ -6,7 +6,7 @@ import { insertAttempt } from '../../outbox/settle/insert-attempts.ts'
 import type { Deliver, Target } from './deliver.ts'
 
 /** The content of a test: an entity's present state. */
-export type TestMessage = { entityType: string; entityId: string; body: string }
+type TestMessage = { entityType: string; entityId: string; body: string }
 
 /**
  * Sends a test like any delivery, without queue and consequences: it is only logged. Returns the attempt, whatever its

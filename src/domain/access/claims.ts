@@ -31,7 +31,7 @@ export type SignedInUser = {
 export const claimRefusals = ['no_role', 'no_tenant', 'unclear_tenant'] as const
 export type ClaimRefusal = (typeof claimRefusals)[number]
 
-export type MappedClaims =
+type MappedClaims =
   | { readonly ok: true; readonly user: SignedInUser }
   | { readonly ok: false; readonly refusal: ClaimRefusal; readonly subject: string; readonly name: string }
 

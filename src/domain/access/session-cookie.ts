@@ -4,7 +4,7 @@ const sessionCookies = { tab: 'walhook_session', frame: 'walhook_frame' } as con
 export type Shown = keyof typeof sessionCookies
 
 /** What a request says of where its page is shown. The browser says it of a navigation, our script of all else. */
-export type ShownWhere = {
+type ShownWhere = {
   /** https://developer.mozilla.org/docs/Web/HTTP/Headers/Sec-Fetch-Dest */
   readonly secFetchDest: string | undefined
   /** The header of `frameHeader`. */

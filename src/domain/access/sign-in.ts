@@ -62,7 +62,7 @@ export type Provider = {
   logOutUrl(): Promise<URL | null>
 }
 
-export type Finished = {
+type Finished = {
   readonly ok: true
   readonly claims: Claims & { readonly sub: string }
   readonly idToken: string

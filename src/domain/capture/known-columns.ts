@@ -19,7 +19,7 @@ export type KnownColumn = {
 type Today = { readonly oid: number; readonly attributes: readonly (string | null)[] }
 
 /** The mapped tables in the source's catalogue, by their keys, and the dropped ones. */
-export type TablesToday = {
+type TablesToday = {
   readonly tables: ReadonlyMap<string, Today>
   readonly dropped: ReadonlySet<string>
 }

@@ -32,11 +32,11 @@ const parameterOf = {
   PGTARGETSESSIONATTRS: 'target_session_attrs',
 } as const
 
-export type LibpqVariable = keyof typeof parameterOf
-export const libpqVariables = Object.keys(parameterOf) as LibpqVariable[]
+type LibpqVariable = keyof typeof parameterOf
+const libpqVariables = Object.keys(parameterOf) as LibpqVariable[]
 
 /** A URL with what it left out, and the variables that said it. */
-export type Completed = { readonly url: string; readonly from: readonly LibpqVariable[] }
+type Completed = { readonly url: string; readonly from: readonly LibpqVariable[] }
 
 /**
  * Writes into a database URL what libpq would take from the environment: every parameter that the URL leaves out. A text that is no

@@ -18,7 +18,7 @@ export type ErrorClass =
   | 'invalid_response'
 
 /** A failure in a plain sentence, with advice. */
-export type Failure = {
+type Failure = {
   readonly errorClass: ErrorClass
   readonly message: string
   /** It failed inside the own network, and shows nothing about the receiver. */

@@ -2,7 +2,7 @@
 export type ShareOf = { readonly share: number; readonly holderId: number | null }
 
 /** How many free shares a holder claims, and which of its own it releases. */
-export type SharePlan = { readonly claim: number; readonly release: readonly number[] }
+type SharePlan = { readonly claim: number; readonly release: readonly number[] }
 
 /**
  * Divides the shares evenly over the live holders; the oldest have one more if necessary. Every holder computes the same

@@ -99,7 +99,7 @@ const byKind: Readonly<Record<Kind, Written>> = {
 }
 
 /** The schema of a shape's values. `name`: the name for a type of its own. */
-export function shapeSchema(shape: Shape, name: string, definitions: Definitions): JsonSchema {
+function shapeSchema(shape: Shape, name: string, definitions: Definitions): JsonSchema {
   switch (shape.kind) {
     case 'enum':
       return { type: 'string', ...(shape.labels.length > 0 && { enum: shape.labels }) }

@@ -29,7 +29,7 @@ export type Filter = {
 }
 
 /** The parts of an event that a filter reads. */
-export type Filtered = Pick<EventFacts, 'previous' | 'changed' | 'omitted'> & {
+type Filtered = Pick<EventFacts, 'previous' | 'changed' | 'omitted'> & {
   readonly entityType: string
   readonly body: string
 }
@@ -41,7 +41,7 @@ export type Filtered = Pick<EventFacts, 'previous' | 'changed' | 'omitted'> & {
  * - All fields of the filter for the event's entity must match.
  * - A field missing from `result` does not match, now and before; one named in `omitted` is unknown, and counts as a match.
  */
-export type Match = { readonly is: boolean; readonly was: boolean | null }
+type Match = { readonly is: boolean; readonly was: boolean | null }
 
 /** Whether the filter has fields of an entity type. */
 export function concerns(filter: Filter, entityType: string): boolean {

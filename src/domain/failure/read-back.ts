@@ -1,4 +1,4 @@
-export type ReadBack = { readonly code: string; readonly facts: Readonly<Record<string, string>> }
+type ReadBack = { readonly code: string; readonly facts: Readonly<Record<string, string>> }
 
 type Text = (facts: never, nested: never) => string
 

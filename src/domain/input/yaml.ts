@@ -2,7 +2,7 @@ import { type Document, isScalar, LineCounter, parseDocument, visit } from 'yaml
 import { impossibleName, membersOf, pathTo, unseenIn } from './members.ts'
 
 /** The content of a YAML file, or every problem of its form, each with its line and column. */
-export type YamlResult =
+type YamlResult =
   | { readonly ok: true; readonly content: unknown; readonly document: Document }
   | { readonly ok: false; readonly problems: readonly string[] }
 

@@ -44,7 +44,7 @@ export function comparedBy({ baseTypeOf, labelsOf }: Types, typeOid: number): Co
 }
 
 /** A value that orders and compares like its type. Text is ordered by its bytes. */
-export type Comparable =
+type Comparable =
   | { readonly text: string }
   | { readonly rank: -1 | 0 | 1 | 2; readonly digits: bigint; readonly exponent: number }
 

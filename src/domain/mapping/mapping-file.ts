@@ -116,7 +116,7 @@ const mappingFile = words({
 
 const defaultNewColumns = ({ version }: { version?: 2 | undefined }) => (version === 2 ? 'ignore' : 'send')
 
-export type MappingFileResult =
+type MappingFileResult =
   | { readonly ok: true; readonly mapping: readonly EntityMapping[] }
   | { readonly ok: false; readonly problems: readonly { readonly at: string; readonly message: string }[] }
 

@@ -140,7 +140,7 @@ export type FieldChoice = {
 }
 
 /** Why a column that the mapping does not name is withheld. */
-export type Withheld =
+type Withheld =
   | Suspicion
   | 'it came later, and the mapping ignores new columns'
   | 'the mapping has a field of this name'
@@ -156,7 +156,7 @@ function namedColumns({ include, rename, format }: FieldRules): ReadonlySet<stri
 }
 
 /** The parts of a mapping that choose an entity's fields. */
-export type Choosing = Pick<EntityMapping, 'fields' | 'related' | 'key' | 'last'>
+type Choosing = Pick<EntityMapping, 'fields' | 'related' | 'key' | 'last'>
 
 /** The field names that the mapping defines: a column of the same name is something else. */
 function givenNames({ fields, related }: Choosing): ReadonlySet<string> {

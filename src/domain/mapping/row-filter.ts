@@ -30,7 +30,7 @@ export function actionOf(was: Verdict, is: Verdict): 'new' | 'update' | 'delete'
   return was === 'no' ? 'new' : 'update'
 }
 
-export type Matcher = (read: (column: string) => string | null | undefined) => Verdict
+type Matcher = (read: (column: string) => string | null | undefined) => Verdict
 
 /** Creates a matcher for rows with columns of these types; `read` returns undefined for an unknown value. */
 export function createMatcher(

@@ -1,6 +1,6 @@
 import { type Inner, reasonTexts } from './reason-texts.ts'
 
-export type ReasonCode = keyof typeof reasonTexts
+type ReasonCode = keyof typeof reasonTexts
 
 type Nothing = Record<never, never>
 type FactsOf<Code extends ReasonCode> =

@@ -9,7 +9,7 @@ export type TargetList = {
   readonly names: ReadonlySet<string>
 }
 
-export type ListedRange = AddressRange & { readonly port?: number }
+type ListedRange = AddressRange & { readonly port?: number }
 
 export const emptyList: TargetList = { ranges: [], names: new Set() }
 

@@ -14,9 +14,9 @@ export type TargetRules = TargetList & {
 
 export type Refused = { ok: false; reason: string; why: Reason }
 
-export type AddressVerdict = { ok: true } | Refused
+type AddressVerdict = { ok: true } | Refused
 
-export type UrlVerdict = { ok: true; url: URL } | Refused
+type UrlVerdict = { ok: true; url: URL } | Refused
 
 const maxUrlCharacters = 2048
 

@@ -8,7 +8,7 @@ import { type BatchInput, dueEntities, formBatches, maxEvents, remainingMs } fro
 import { waitForStreamMs, waitingForStream } from './pulled.ts'
 import type { Shipment } from './shipment.ts'
 
-export type ClaimedBatches = {
+type ClaimedBatches = {
   /** Another process has taken over: nothing was claimed. */
   readonly isFenced: boolean
   readonly shipments: readonly Shipment[]

@@ -108,7 +108,7 @@ cross join lateral (
 )
 
 /** The taken rows, and when the next one is due; null: none. */
-export type Picked = { readonly deliveries: readonly Delivery[]; readonly nextDueInMs: number | null }
+type Picked = { readonly deliveries: readonly Delivery[]; readonly nextDueInMs: number | null }
 
 /**
  * Takes up to `limit` due rows of a webhook, or `maxBytes` and at least one, only the oldest of each entity: this holder sends

@@ -12,13 +12,13 @@ export const isTaken = (d: string) => `(
     select 1 from walhook.batches where webhook_id = ${d}.webhook_id and id = ${d}.batch_id and taken_by is not null
   ))`
 
-export type TakenRow = {
+type TakenRow = {
   readonly webhookId: number
   readonly entityType: string
   readonly entityId: string
   readonly eventId: TimeId
 }
-export type TakenBatch = { readonly webhookId: number; readonly batchId: TimeId }
+type TakenBatch = { readonly webhookId: number; readonly batchId: TimeId }
 
 /** The rows of a holder by the tables, which has more than its memory if the answer to a commit was lost. */
 export async function readTaken(

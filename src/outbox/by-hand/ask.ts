@@ -20,9 +20,9 @@ import { makeDue, notifyByHand } from './by-hand.ts'
  * - in_log: not reached by its stream
  * - nowhere: delivered, ended, or never wanted
  */
-export type AskedState = 'waits' | 'failed' | 'in_flight' | 'in_log' | 'nowhere'
+type AskedState = 'waits' | 'failed' | 'in_flight' | 'in_log' | 'nowhere'
 
-export type AskedEvent = Entity & {
+type AskedEvent = Entity & {
   readonly eventId: TimeId
   readonly share: number
   readonly state: AskedState
@@ -151,7 +151,7 @@ export async function askedPositions(
 }
 
 /** Which of the events are sent, by state. */
-export type Purpose = 'resend' | 'replay' | 'failed'
+type Purpose = 'resend' | 'replay' | 'failed'
 
 function isSent({ state, isDead }: AskedEvent, purpose: Purpose): boolean {
   switch (purpose) {

@@ -98,7 +98,7 @@ async function estimate({ pool }: Pick<Outbox, 'pool'>, { from, to }: Range, ten
 }
 
 /** The last inactive time of a webhook, with its versions; `until` null: it is still inactive. */
-export type TimeOff = { readonly since: Date; readonly until: Date | null; readonly versions: Versions }
+type TimeOff = { readonly since: Date; readonly until: Date | null; readonly versions: Versions }
 
 /** When a webhook was last inactive or disabled; null: never, as far as known. */
 export async function lastTimeOff(

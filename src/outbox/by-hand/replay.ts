@@ -27,7 +27,7 @@ export type ReplaySource =
 /** From the version in which a webhook became inactive, up to the one in which it was active again; null: it is not. */
 export type Versions = { readonly from: number; readonly to: number | null }
 
-export type Replayed =
+type Replayed =
   | NotSending
   /** `onPage` returned false: the last page was rolled back. */
   | { readonly state: 'stopped' }
@@ -186,7 +186,7 @@ type Callbacks = {
   /** At the end of each page, in its transaction; false rolls it back. */
   onPage?: (client: pg.PoolClient, page: PageQueued) => Promise<boolean>
 }
-export type PageQueued = { readonly lookedAt: number; readonly queued: number; readonly after: Entity }
+type PageQueued = { readonly lookedAt: number; readonly queued: number; readonly after: Entity }
 
 async function replayOn(client: pg.PoolClient, input: Input, on: Callbacks): Promise<Replayed> {
   const { webhookId, source } = input

@@ -9,7 +9,7 @@ import { moment, now } from '../database/statement.ts'
 import { wakeChannel } from '../log/append.ts'
 import { replay, type Versions } from './replay.ts'
 
-export type NewReplay = {
+type NewReplay = {
   readonly webhookId: number
   readonly from: TimeId
   readonly to: TimeId
@@ -103,7 +103,7 @@ export async function findMissedReplay(
 }
 
 /** The rest of the oldest failed replay of missed events, from an earlier inactive time, with events kept since `keptSince`. */
-export type FailedRest = {
+type FailedRest = {
   readonly last: MissedReplay
   readonly from: TimeId
   readonly to: TimeId

@@ -9,7 +9,7 @@ import { concernsFilter, isMeantFor, isOfTenant } from '../log/wanted.ts'
 import { askFor } from './ask.ts'
 import { lockToSend, type NotSending } from './by-hand.ts'
 
-export type Resent =
+type Resent =
   | NotSending
   | { readonly state: 'no_event' | 'in_flight' }
   /** The webhook lacks the event's trigger. */

@@ -13,7 +13,7 @@ import { type Incident, incidentColumns, toIncident } from '../records/incidents
 import { newAlertIds } from './alert-ids.ts'
 import { makeDue, notifyByHand } from './by-hand.ts'
 
-export type SentAlert = {
+type SentAlert = {
   readonly alert: AlertTrigger
   readonly incidentId: number
   readonly webhookId: number | null

@@ -66,7 +66,7 @@ order by e.id`,
 )
 
 /** Events to copy, and where the log has been read up to then. */
-export type CopiedPage = { readonly events: readonly CopiedEvent[]; readonly upTo: TimeId }
+type CopiedPage = { readonly events: readonly CopiedEvent[]; readonly upTo: TimeId }
 
 /** Reads the main log behind a cell's position: at most `limit` events, and `maxBytes` bytes or one event. */
 export async function readToCopy(

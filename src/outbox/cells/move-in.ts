@@ -26,13 +26,13 @@ async function store(db: Db, table: string, json: string): Promise<void> {
  * Stores a webhook in its new cell, with rows only. It gets the events after this commit: an append to the cell waits for the
  * locked position, and is refused if it read the webhooks before. So later events have a version that includes the webhook.
  */
-export async function bringIn(
+export async function moveIn(
   client: pg.PoolClient,
   from: Db,
   webhookId: number,
   rows: MovedRows,
 ): Promise<void> {
-  await bringEvents(client, from, [rows.deliveries, rows.ended_deliveries])
+  await moveEvents(client, from, [rows.deliveries, rows.ended_deliveries])
   for (const table of movedTables) {
     if (table === 'webhooks') await storeWebhook(client, rows.webhooks)
     else if (table === 'skips') await storeSkips(client, rows.skips)
@@ -83,7 +83,7 @@ async function storeSkips(client: pg.PoolClient, json: string): Promise<void> {
  * Of the events that rows refer to, those that the cell lacks, in pages: a batch has a thousand of them. No stream wants them: they are
  * older than every webhook of it.
  */
-async function bringEvents(to: Db, from: Db, rows: readonly string[]): Promise<void> {
+async function moveEvents(to: Db, from: Db, rows: readonly string[]): Promise<void> {
   for (const json of rows) {
     const { rows: lacking } = await to.query(
       `select coalesce(array_agg(distinct r.event_id order by r.event_id), '{}') as ids
@@ -151,7 +151,7 @@ export async function copyAttempts(
       [json],
     )
     if (rows[0].last === null) return last > hourOfIds ? last - hourOfIds : 0n
-    await bringEvents(to, from, [rows[0].shown])
+    await moveEvents(to, from, [rows[0].shown])
     await store(to, 'attempts', json)
     last = rows[0].last
   }
@@ -172,7 +172,7 @@ export async function copyEnded(
   for (let last = 0n; ; ) {
     const where = 'webhook_id = $1 and event_id > $2 order by event_id limit $3'
     const json = await rowsOf(from, 'ended_deliveries', where, [webhookId, last, endedAtOnce])
-    await bringEvents(to, from, [json])
+    await moveEvents(to, from, [json])
     await store(to, 'ended_deliveries', json)
     const { rows } = await to.query(
       'select max(event_id) as last from json_to_recordset($1::json) r (event_id bigint)',

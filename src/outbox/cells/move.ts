@@ -6,7 +6,7 @@ import { lockAllHolders } from '../database/fence.ts'
 import { headOf } from '../log/position.ts'
 import { deleteWebhook } from '../records/webhooks.ts'
 import type { Cell, Cells } from './cells.ts'
-import { bringIn, copyAttempts, copyEnded, makeDays } from './move-in.ts'
+import { copyAttempts, copyEnded, makeDays, moveIn } from './move-in.ts'
 import { countToMove, isReplayed, takeOut } from './move-out.ts'
 import { whileReachable } from './reach.ts'
 import { findPlacement, place } from './registry.ts'
@@ -30,7 +30,7 @@ export type MoveOutcome =
 export type WhyNot = 'no webhook' | 'being moved' | 'replayed' | 'too much waits' | 'late'
 
 /** More rows would stop the old cell's other webhooks for seconds. */
-export const maxToMove = 100_000
+const maxToMove = 100_000
 /** How long the other cell may take to copy the sent events. */
 const longestWaitMs = 60_000
 const inLockMs = 2_000
@@ -163,7 +163,7 @@ async function storeThere(
     const upTo: TimeId = rows[0]?.id ?? 0n
     const bring = async () => {
       if (!(await reaches(from.outbox, upTo, inLockMs))) return false
-      await bringIn(there, client, webhookId, await takeOut(client, { webhookId, upTo, endedSince }))
+      await moveIn(there, client, webhookId, await takeOut(client, { webhookId, upTo, endedSince }))
       return true
     }
     const isStored = await whileReachable(from, bring())

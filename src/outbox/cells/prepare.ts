@@ -10,7 +10,7 @@ import { placeByCitus } from './citus.ts'
 import type { Registered } from './registry.ts'
 
 /** Where a cell's tables are: on the server that the URL names, or where Citus places its schema. */
-export type Placing = 'plain' | 'citus'
+type Placing = 'plain' | 'citus'
 
 /** The name of a cell's position: it captures the log of main. */
 export const logSlot = 'log'

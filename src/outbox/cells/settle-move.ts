@@ -91,7 +91,7 @@ export async function clearUp(outbox: Outbox, webhookId: number): Promise<void> 
 }
 
 /** The webhooks whose moves were ended, and those that wait, each with why. */
-export type SettledMoves = {
+type SettledMoves = {
   readonly settled: readonly number[]
   readonly waiting: readonly { readonly webhookId: number; readonly why: string }[]
 }

@@ -33,7 +33,7 @@ const othersMs = 300
 const startingOrStopping = /^57P0[123]$/
 
 /** Thrown if no server of a URL is suitable. The code is that of an unreachable host, or of a starting or stopping server. */
-export class NoServer extends Error {
+class NoServer extends Error {
   readonly code: string
   constructor(whyNot: readonly { readonly name: string; readonly reason: string; readonly code: string }[]) {
     super(`no server to use: ${whyNot.map(({ name, reason }) => `${name}: ${reason}`).join('; ')}`)

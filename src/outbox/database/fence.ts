@@ -59,7 +59,7 @@ export async function lockAllHolders(client: pg.ClientBase): Promise<void> {
 }
 
 /** A holder's shares, and the newest version of the webhooks. */
-export type Standing = { readonly shares: ReadonlySet<number>; readonly webhooksVersion: number }
+type Standing = { readonly shares: ReadonlySet<number>; readonly webhooksVersion: number }
 
 /**
  * Whether the server is the one that a holder joined, by its timeline and the session's (either may be unknown). Another one may

@@ -48,7 +48,7 @@ async function openMigrator({ pool, schema }: Outbox) {
   })
 }
 
-export type MigrationResult =
+type MigrationResult =
   | { readonly ok: true; readonly applied: readonly string[] }
   | { readonly ok: false; readonly reason: 'newer'; readonly unknown: readonly string[] }
   | { readonly ok: false; readonly reason: 'failed'; readonly migration: string; readonly error: unknown }

@@ -51,7 +51,7 @@ where exists (
 order by 1 limit ${maxNamed}`
 
 /** The webhooks that still need events of a day, at most about ten. The day may be detached or gone. */
-export async function whoHoldsDay(client: Client, startMs: number): Promise<number[]> {
+export async function webhooksNeedingDay(client: Client, startMs: number): Promise<number[]> {
   const range = [firstIdAt(startMs), firstIdAt(startMs + dayMs)]
   const day = partitionName('events', startMs)
   const { rows: aside } = await client.query(setAsideStatement, range)

@@ -5,7 +5,7 @@ import { pruneStates } from '../holders/prune-states.ts'
 import { pruneHeads } from '../reading/attempt-head.ts'
 import { keepLastAttempts, pruneKeptAttempts } from '../reading/kept-attempts.ts'
 import { lockKey } from '../schema/in-schema.ts'
-import { cellsWithoutDay, isShownByLog, oldestEventInBatch, whoHoldsDay } from './held-days.ts'
+import { cellsWithoutDay, isShownByLog, oldestEventInBatch, webhooksNeedingDay } from './held-days.ts'
 import { type DayOf, dayMs, partitionName, startOfDay } from './partitions.ts'
 
 /** The retention of finished work, in days. */
@@ -105,7 +105,7 @@ async function dropDays(
   const held = new Map<number, HeldDay>()
   for (const day of ofEvents) {
     const isNeeded = async () => {
-      const webhookIds = await whoHoldsDay(client, day.startMs)
+      const webhookIds = await webhooksNeedingDay(client, day.startMs)
       const cells = await cellsWithoutDay(client, day.startMs)
       const isHeld = webhookIds.length > 0 || cells.length > 0
       if (isHeld) held.set(day.startMs, { startMs: day.startMs, webhookIds, cells })

@@ -26,7 +26,7 @@ cross join lateral (
 ) log`
 
 /** The oldest pending event of a webhook; `isExact` false: there may be an older one, or any at all. */
-export type OldestPending = { readonly eventId: TimeId | null; readonly isExact: boolean }
+type OldestPending = { readonly eventId: TimeId | null; readonly isExact: boolean }
 
 export async function readOldestPending({ pool }: Outbox, webhookId: number): Promise<OldestPending> {
   const { rows } = await pool.query(oldestStatement, [webhookId, maxRows, maxEvents])

@@ -29,7 +29,7 @@ export type Holder = {
 }
 
 /** A share and its position: everything up to it is delivered, set aside or unwanted. */
-export type HeldShare = {
+type HeldShare = {
   readonly share: number
   readonly settledUpTo: TimeId
 }

@@ -91,7 +91,7 @@ with gone as materialized (
 delete from walhook.streams t using gone where t.ctid = gone.ctid`,
 )
 
-export type Progress = {
+type Progress = {
   readonly holderId: number
   /** The positions of its main streams. */
   readonly main: readonly Share[]

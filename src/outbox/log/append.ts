@@ -21,7 +21,7 @@ export class PositionMoved extends Error {
  * - current: the version of the webhooks in this snapshot, which determines who wanted the events. It rises along the log,
  *   since appends are sequential.
  * - moved: the compare-and-set that fences off a replaced process. Everything below depends on it. An append that
- *   waited here while a webhook moved in (`bringIn`) is refused too, because its version is older
+ *   waited here while a webhook moved in (`moveIn`) is refused too, because its version is older
  *
  * It notifies listeners of the last event, once that is visible.
  */

@@ -27,7 +27,7 @@ export type WebhookReport = HealthReport & {
 }
 
 /** A locked webhook whose health may change. */
-export type LockedHealth = Health & {
+type LockedHealth = Health & {
   readonly webhookId: number
   readonly url: string
   readonly hasDead: boolean
@@ -125,7 +125,7 @@ export type Disabled = {
 }
 
 /** The changes of webhook health. */
-export type SavedHealth = {
+type SavedHealth = {
   readonly disabled: readonly Disabled[]
   /** Webhooks that had failed for a while and work again. */
   readonly recovered: readonly number[]

@@ -25,7 +25,7 @@ on conflict (holder, key) do update
   return rowCount === 1
 }
 
-export type KeyState = {
+type KeyState = {
   readonly requestHash: Buffer
   /** Sealed; null: the call has not ended. */
   readonly answer: string | null

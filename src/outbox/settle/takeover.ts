@@ -11,7 +11,7 @@ import { isEnded, isSetAside, isSkipped } from '../log/waits.ts'
 import { formOf, stateAt, wants } from '../log/wanted.ts'
 
 /** A taken-over holder: how many events may be in flight, and its freed shares. */
-export type TakenOver = { readonly setAside: number; readonly shares: readonly number[] }
+type TakenOver = { readonly setAside: number; readonly shares: readonly number[] }
 
 /**
  * Takes over from a holder whose heartbeat stopped at `beat`. In one commit: events that it may have sent become rows, due

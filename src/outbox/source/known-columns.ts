@@ -1,7 +1,7 @@
 import type { Outbox } from '../database/database.ts'
 
 /** The entity and table of the columns. A table is named as in SQL. */
-export type TableOfEntity = { readonly slotName: string; readonly entityType: string; readonly table: string }
+type TableOfEntity = { readonly slotName: string; readonly entityType: string; readonly table: string }
 
 /** The known columns of a table, or null: never looked at. */
 export async function readKnownColumns(

@@ -25,7 +25,7 @@ type Broken = { count: number; because: string }
  * Reads for keys; those not of the key's type have no rows. `onBroken` gets each unreadable key; after fifty in a row the
  * others are not tried. Null: the table or a needed column is gone.
  */
-export async function readWhatIsThere<T>(
+export async function readExisting<T>(
   keys: readonly string[],
   read: (keys: readonly string[]) => Promise<Map<string, T>>,
   onBroken: (key: string, because: string) => void,
@@ -52,8 +52,8 @@ export async function readWhatIsThere<T>(
       return new Map()
     }
     const middle = Math.ceil(keys.length / 2)
-    const first = await readWhatIsThere(keys.slice(0, middle), read, onBroken, inARow)
-    const second = await readWhatIsThere(keys.slice(middle), read, onBroken, inARow)
+    const first = await readExisting(keys.slice(0, middle), read, onBroken, inARow)
+    const second = await readExisting(keys.slice(middle), read, onBroken, inARow)
     return first && second && new Map([...first, ...second])
   }
 }
