@@ -1,6 +1,7 @@
 import pg from 'pg'
 import { expect, test, vi } from 'vitest'
 import { parseSealKey } from '../../src/domain/webhook/seal.ts'
+import { findMissedReplay } from '../../src/outbox/by-hand/replays.ts'
 import { resendEvent } from '../../src/outbox/by-hand/resend.ts'
 import { createCells } from '../../src/outbox/cells/cells.ts'
 import { readCellPosition, readToCopy, storeCopied } from '../../src/outbox/cells/copy-log.ts'
@@ -184,4 +185,22 @@ test('ended deliveries are copied before a webhook is held, and later changes fo
   expect(before).toMatchObject([{ event_id: first, state: 'cancelled' }, { event_id: third }])
   expect(await ended(west)).toEqual(before)
   expect(await rowsIn(west, 'select event_id from walhook.deliveries')).toEqual([{ event_id: second }])
+})
+
+test('an ended replay of missed events says nothing about a later time off in the new cell', async () => {
+  await using two = await openTwo()
+  const { at, west } = two
+  const id = await at.webhook(['user.new'])
+  await at.outbox.pool.query(
+    `insert into walhook.replays (webhook_id, from_id, to_id, from_version, to_version, counted, is_exact, state, ended_at, actor)
+     values ($1, 1, 2, 3, 4, 0, true, 'done', now(), 'x'), ($1, 1, 2, 5, 6, 0, true, 'failed', now(), 'x')`,
+    [id],
+  )
+  expect(await findMissedReplay(at.outbox.pool, id, 3)).not.toBe(null)
+  expect(await two.move(id, 'west')).toMatchObject({ ok: true })
+  expect(await rowsIn(west, 'select state from walhook.replays order by id')).toEqual([
+    { state: 'done' },
+    { state: 'failed' },
+  ])
+  expect(await findMissedReplay(west.pool, id, 3)).toBe(null)
 })

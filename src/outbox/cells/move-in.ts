@@ -37,6 +37,7 @@ export async function moveIn(
     if (table === 'webhooks') await storeWebhook(client, rows.webhooks)
     else if (table === 'skips') await storeSkips(client, rows.skips)
     else if (table === 'ended_deliveries') await storeEnded(client, webhookId, rows)
+    else if (table === 'replays') await storeReplays(client, rows.replays)
     else await store(client, table, rows[table])
   }
   await client.query(
@@ -67,6 +68,17 @@ async function storeEnded(
       [webhookId, json],
     )
   await store(client, 'ended_deliveries', ended)
+}
+
+/** Without versions: those of the old cell would name other events here, or another time off. */
+async function storeReplays(client: pg.PoolClient, json: string): Promise<void> {
+  await client.query(
+    `insert into walhook.replays overriding system value
+     select r.* from jsonb_array_elements($1::jsonb) each (row)
+     cross join lateral jsonb_populate_record(null::walhook.replays, row || '{"from_version": null, "to_version": null}') r
+     on conflict do nothing`,
+    [json],
+  )
 }
 
 /** Their ids are internal to the cell. */
