@@ -39,7 +39,7 @@ async function takeNow(
   at: At,
   webhookId: number,
   batch: Batching,
-  { limit = 10, mode = 'every' as Mode } = {},
+  { limit = 10, mode = 'every' as Mode, maxBytes }: { limit?: number; mode?: Mode; maxBytes?: number } = {},
 ) {
   await pull(at, webhookId)
   const { rows } = await at.outbox.pool.query(
@@ -48,7 +48,10 @@ async function takeNow(
   )
   const readUpTo = () => rows[0].place
   const holderId = await holderOf(at)
-  const claimed = await claimBatches(at.outbox, { holderId, webhookId, shares, batch, limit, mode, readUpTo })
+  const claimed = await claimBatches(at.outbox, {
+    ...{ holderId, webhookId, shares, batch, limit, mode, readUpTo },
+    ...(maxBytes !== undefined && { maxBytes }),
+  })
   expect(claimed.isFenced).toBe(false)
   return claimed
 }
@@ -580,4 +583,23 @@ test('an event that a claim queues behind a batch is due once that batch is sett
   await letGo()
   await Promise.all([claiming, settling])
   expect(await at.count('deliveries', `due_at < 'infinity'`)).toBe(2)
+})
+
+test('of due batches with large bodies as many are taken as fit into memory, and always one', async () => {
+  await using at = await openTestOutbox()
+  const batch = { maxEvents: 2, maxWaitMs: 0 }
+  const webhookId = await open(at, batch)
+  await at.append(...Array.from({ length: 6 }, (_, i) => `user ${i} new`))
+  await at.outbox.pool.query(`update walhook.events set body = to_json(repeat('x', 1000000))`)
+  const { shipments } = await take(at, webhookId, batch)
+  expect(shipments.map(shown)).toHaveLength(6)
+  for (const shipment of shipments) await settle(at, answered(shipment, 503))
+  await makeAllDue(at)
+  const next = async (maxBytes: number) => {
+    const { shipments, checkAgainInMs } = await take(at, webhookId, batch, { maxBytes })
+    return { count: shipments.length, checkAgainInMs }
+  }
+  expect(await next(2_500_000)).toEqual({ count: 3, checkAgainInMs: 0 })
+  expect(await next(1)).toEqual({ count: 1, checkAgainInMs: 0 })
+  expect(await next(9_000_000)).toMatchObject({ count: 2 })
 })

@@ -66,7 +66,7 @@ export type Queue = {
   /** The tasks among them. */
   readonly sent: Set<Task>
   tasks: number
-  /** The size of their bodies, in characters. */
+  /** The size of their bodies, and of those of batches in flight, in characters. */
   bytes: number
   /** Since when it can't be sent to; null: it can. */
   stuckSinceMs: number | null

@@ -40,9 +40,11 @@ export function pickDueRows(reader: Reader): number {
   return nextMs
 }
 
+const bytesFreeOf = ({ bytes, settings }: Queue) => bytesFree(bytes, settings.batch !== null)
+
 /** Whether it can be sent more than is ready, and there is memory for it. */
 function mayTake({ freeCapacity }: Reader, queue: Queue, nowMs: number): boolean {
-  return isOpen(queue, nowMs) && freeCapacity(queue) > queue.ready.length && bytesFree(queue.bytes) > 0
+  return isOpen(queue, nowMs) && freeCapacity(queue) > queue.ready.length && bytesFreeOf(queue) > 0
 }
 
 function begin(reader: Reader, queue: Queue, kind: keyof Reader['picking']): void {
@@ -65,7 +67,7 @@ async function pick(
     webhookId: queue.id,
     shares: sharesOf(machine),
     limit,
-    maxBytes: bytesFree(queue.bytes),
+    maxBytes: bytesFreeOf(queue),
   }
   const { deliveries, nextDueInMs } = await pickDue(outbox, webhook)
   if (nextDueInMs !== null) due(machine, queue, clockMs() + Math.max(0, nextDueInMs))
@@ -76,7 +78,8 @@ async function pickBatches(reader: Reader, queue: Queue): Promise<void> {
   const { outbox, holderId, machine, clockMs, freeCapacity } = reader
   const { batch, mode } = queue.settings
   const limit = freeCapacity(queue)
-  const webhook = { webhookId: queue.id, batch: batch!, mode, readUpTo: readUpToOf(machine, queue) }
+  const maxBytes = bytesFreeOf(queue)
+  const webhook = { webhookId: queue.id, batch: batch!, mode, readUpTo: readUpToOf(machine, queue), maxBytes }
   const beganMs = clockMs()
   const claimed = await claimBatches(outbox, { holderId, shares: sharesOf(machine), limit, ...webhook })
   if (claimed.isFenced) return reader.fenced()

@@ -7,6 +7,8 @@ import type { Queue, Task } from '../stream/queue.ts'
 /** A request, from its beginning to the commit that settles it. */
 export type Sent = { readonly queue: Queue; readonly shipment: Shipment; readonly task: Task | null }
 
+const bytesOf = ({ deliveries }: Shipment) => deliveries.reduce((sum, { body }) => sum + body.length, 0)
+
 /** A holder's requests in flight. Their capacity belongs to the process: its next holder has all of it again. */
 export function createInFlight(capacity: Capacity) {
   const sentAs = new Map<Settlement, Sent>()
@@ -23,6 +25,7 @@ export function createInFlight(capacity: Capacity) {
       count++
       for (const id of idsOf(shipment)) queue.inFlight.add(id)
       if (task) queue.sent.add(task)
+      else queue.bytes += bytesOf(shipment)
     },
 
     /** The request has ended, and is to be settled. False: nobody settles it. */
@@ -43,6 +46,7 @@ export function createInFlight(capacity: Capacity) {
       count--
       for (const id of idsOf(settlement.shipment)) queue.inFlight.delete(id)
       if (task) queue.sent.delete(task)
+      else queue.bytes -= bytesOf(settlement.shipment)
       if (count === 0) onIdle()
       return sent
     },

@@ -6,8 +6,11 @@ export const nothing: Portion = { events: 0, bytes: 0 }
 
 /** The limit in memory for one webhook that lags, or has rows: a page is read while earlier ones are sent. */
 const maxOfOne: Portion = { events: 1_500, bytes: 4_000_000 }
+/** The same for its batches in flight. */
+const maxBytesOfBatches = 16_000_000
 /** How many more bytes of rows a webhook may have in memory. */
-export const bytesFree = (bytes: number): number => Math.max(0, maxOfOne.bytes - bytes)
+export const bytesFree = (bytes: number, isBatched = false): number =>
+  Math.max(0, (isBatched ? maxBytesOfBatches : maxOfOne.bytes) - bytes)
 
 /** The limit for all of them together, */
 const maxOfAll: Portion = { events: 30_000, bytes: 40_000_000 }

@@ -1,18 +1,20 @@
 import type pg from 'pg'
+import { bytesFree } from '../../domain/delivery/portion.ts'
 import type { TimeId } from '../../domain/value/time-id.ts'
 import { moment, now, rows, statement } from '../database/statement.ts'
+import { bytesOf } from '../log/log.ts'
 import { endEmptyBatches } from './dissolve-batches.ts'
 import { type Delivery, deliveryColumns, fromRow, itsEvent, type Shipment } from './shipment.ts'
 
 /**
- * The due batches of a webhook in some shares, the longest due first, with their members (nulls if empty). `is_behind`: an
- * older event of a member's entity is outside; `older_in_ms`: when that is due.
+ * The due batches of a webhook in some shares, the longest due first, as many as fit, with their members (nulls if empty); `is_more`:
+ * others do not fit. `is_behind`: an older event of a member's entity is outside; `older_in_ms`: when that is due.
  */
 const dueBatches = statement(
   'due_batches',
-  { webhookId: 'int', shares: 'smallint[]', max: 'int' },
+  { webhookId: 'int', shares: 'smallint[]', max: 'int', maxBytes: 'bigint' },
   p => `
-with due as materialized (
+with found as materialized (
   select b.*
   from unnest(${p.shares}) as s (share)
   cross join lateral (
@@ -21,8 +23,21 @@ with due as materialized (
     order by due_at limit ${p.max}
   ) b
   order by b.due_at limit ${p.max}
+), sized as materialized (
+  select found.*, coalesce((
+    select sum(e.bytes)
+    from walhook.deliveries d
+    cross join lateral (select ${bytesOf} as bytes from walhook.events e where e.id = d.event_id limit 1) e
+    where d.webhook_id = ${p.webhookId} and d.batch_id = found.id
+  ), 0) as bytes
+  from found
+), due as materialized (
+  select id, due_at from (
+    select id, due_at, sum(bytes) over (order by due_at, id) - bytes as bytes_before from sized
+  ) each
+  where bytes_before < ${p.maxBytes}
 )
-select due.id as due_batch, m.*
+select due.id as due_batch, (select count(*) from found) > (select count(*) from due) as is_more, m.*
 from due left join lateral (
   select ${deliveryColumns}, older.event_id is not null as is_behind, older.in_ms as older_in_ms
   from walhook.deliveries d
@@ -71,10 +86,16 @@ type DueBatch = Moved & { readonly deliveries: readonly Delivery[] }
  */
 export async function pickDueBatches(
   client: pg.ClientBase,
-  input: { holderId: number; webhookId: number; shares: readonly number[]; limit: number },
+  input: {
+    holderId: number
+    webhookId: number
+    shares: readonly number[]
+    limit: number
+    maxBytes?: number
+  },
 ): Promise<{ shipments: Shipment[]; isMoreDue: boolean }> {
   const { holderId, webhookId, limit } = input
-  const due = await readDueBatches(client, input)
+  const { due, isMore } = await readDueBatches(client, input)
   const shipments = due.flatMap(({ id, deliveries: [first, ...rest], laterMs }) =>
     first && laterMs === null
       ? [{ webhookId, batchId: id, isAside: true, deliveries: [first, ...rest] as const }]
@@ -86,18 +107,19 @@ export async function pickDueBatches(
     due.map(({ id }) => id),
   )
   if (due.length > 0) await moveBatches(client, { webhookId, holderId, batches: due })
-  return { shipments, isMoreDue: due.length >= limit }
+  return { shipments, isMoreDue: isMore || due.length >= limit }
 }
 
 async function readDueBatches(
   client: pg.ClientBase,
-  { webhookId, shares, limit }: { webhookId: number; shares: readonly number[]; limit: number },
-): Promise<DueBatch[]> {
-  const due = await dueBatches(client, { webhookId, shares, max: limit })
-  return [...Map.groupBy(due.rows, row => row.due_batch as TimeId)].map(([id, all]) => {
+  { webhookId, shares, limit, maxBytes = bytesFree(0, true) }: Parameters<typeof pickDueBatches>[1],
+): Promise<{ readonly due: DueBatch[]; readonly isMore: boolean }> {
+  const found = await dueBatches(client, { webhookId, shares, max: limit, maxBytes: BigInt(maxBytes) })
+  const due = [...Map.groupBy(found.rows, row => row.due_batch as TimeId)].map(([id, all]) => {
     const members = all.filter(row => row.event_id !== null)
     const behind = members.filter(row => row.is_behind)
     const laterMs = Math.max(putOffMs, ...behind.map(row => row.older_in_ms ?? 0))
     return { id, deliveries: members.map(fromRow), laterMs: behind.length > 0 ? laterMs : null }
   })
+  return { due, isMore: found.rows[0]?.is_more ?? false }
 }

@@ -1,4 +1,5 @@
 import type pg from 'pg'
+import { bytesFree } from '../../domain/delivery/portion.ts'
 import { maxBatchBytes, pack } from '../../domain/delivery/shipment.ts'
 import { type Entity, entityKey } from '../../domain/event/entity.ts'
 import { type TimeId, timeOf } from '../../domain/value/time-id.ts'
@@ -21,11 +22,12 @@ export type BatchInput = {
   /** Of the webhook's stream: see `latestOf`. */
   readonly readUpTo: (share: number) => TimeId
   readonly limit: number
+  /** How many bytes of bodies fit into memory; absent: all that a webhook may have. */
+  readonly maxBytes?: number
 }
 
-/** The limits of bodies read by one claim, in events and approximate bytes. */
+/** The limit of bodies read by one claim. */
 export const maxEvents = 2_000
-const maxBytes = 16 * maxBatchBytes
 const clocksDifferMs = 5_000
 
 /** CTEs ending with `due`: entities whose oldest row may join a new batch, the longest due first. */
@@ -144,7 +146,7 @@ export type Made = {
 /** Forms up to `max` batches of due rows. */
 export async function formBatches(
   client: pg.ClientBase,
-  { webhookId, shares, batch, holderId, mode, readUpTo }: BatchInput,
+  { webhookId, shares, batch, holderId, mode, readUpTo, maxBytes = bytesFree(0, true) }: BatchInput,
   { max, nowMs }: { max: number; nowMs: () => number },
 ): Promise<Made> {
   if (max <= 0) return { shipments: [], isMoreDue: true, waitMs: null, looked: 0 }
