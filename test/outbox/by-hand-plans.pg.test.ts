@@ -9,6 +9,7 @@ import { type Outbox, transaction } from '../../src/outbox/database/database.ts'
 import { openTestOutbox, type TestOutbox } from '../support/open-outbox.ts'
 import { countRows } from '../support/row-counter.ts'
 import { claim, holderOf } from '../support/sending.ts'
+import { keepStatistics } from '../support/statistics.ts'
 import { leaveBehind, setAsideMany } from '../support/waiting.ts'
 
 const waiting = 20_000
@@ -66,8 +67,7 @@ test.each(Object.keys(ages))('manual actions read little of a long queue, with s
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(['user.new'])
   await holderOf(at)
-  for (const table of ['deliveries', 'streams'])
-    await at.outbox.pool.query(`alter table walhook.${table} set (autovacuum_enabled = off)`)
+  await keepStatistics(at)
   await ages[age]!(at, webhookId)
   const rows = await setAsideMany(at, webhookId, waiting, { fromEntity: 10_000 })
   const log = await leaveBehind(at, webhookId, waiting, { fromEntity: 100_000 })
@@ -92,7 +92,7 @@ test.each(Object.keys(ages))(
     await using at = await openTestOutbox()
     const webhookId = await at.webhook(['user.new'], true, { mode: 'latest' })
     const holderId = await holderOf(at)
-    await at.outbox.pool.query('alter table walhook.deliveries set (autovacuum_enabled = off)')
+    await keepStatistics(at)
     await ages[age]!(at, webhookId)
     const first = await setAsideMany(at, webhookId, waiting, { fromEntity: 10_000 })
     const deliveries = await claim(at, webhookId, 60)

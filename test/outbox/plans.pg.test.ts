@@ -10,6 +10,7 @@ import { dayMs } from '../../src/outbox/days/partitions.ts'
 import { settle } from '../../src/outbox/settle/settle.ts'
 import { openTestOutbox, type TestOutbox } from '../support/open-outbox.ts'
 import { allShares, holderOf, retry, settlementOf } from '../support/sending.ts'
+import { keepStatistics } from '../support/statistics.ts'
 import { until } from '../support/wait.ts'
 
 const waiting = 10_000
@@ -217,13 +218,7 @@ test.each(Object.keys(ages))('plans made for a queue of %s stay cheap for a long
     const webhookId = operation.includes('batch') ? webhooks.batching : webhooks.plain
     return { queue, webhookId, holderId, name, count }
   }
-  // A vacuum in the background reads pages of indexes too.
-  const { rows: ofTables } = await at.outbox.pool.query(
-    `select relname from pg_class where relnamespace = 'walhook'::regnamespace and relkind = 'r' and relname ~ $1`,
-    [`^(${tables.join('|')})(_[0-9]+)?$`],
-  )
-  for (const { relname } of ofTables)
-    await at.outbox.pool.query(`alter table walhook.${relname} set (autovacuum_enabled = off)`)
+  await keepStatistics(at)
   await both(first, { name: 'early ' })
   if (known === 'rested') {
     await both(800, { name: 'done ' })

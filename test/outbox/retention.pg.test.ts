@@ -351,7 +351,8 @@ test('a webhook that was disabled before a day is not compared with its events',
     })
   const read = () => rows.get([...rows.keys()].find(name => name.startsWith('with first as'))!)!
   expect(await holders()).toEqual([active])
-  expect(read()).toBeLessThan(5_000)
+  // With some statistics, the index of the day is read once; compared with each event, it would be 28 times.
+  expect(read()).toBeLessThan(50_000)
   // What it wanted before is held for it.
   await updateWebhook(at.outbox, inactive, { isActive: true })
   await at.append('user 3 new')

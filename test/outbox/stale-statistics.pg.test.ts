@@ -10,6 +10,7 @@ import { settle } from '../../src/outbox/settle/settle.ts'
 import { openTestOutbox } from '../support/open-outbox.ts'
 import { countRows } from '../support/row-counter.ts'
 import { allShares, holderOf, settlementOf } from '../support/sending.ts'
+import { keepStatistics } from '../support/statistics.ts'
 
 const many = 20_000
 const some = 100
@@ -23,7 +24,7 @@ test('no statement reads the whole queue, however wrong the statistics are', asy
   const { pool } = at.outbox
   const [quiet, burst] = [await at.webhook(['user.new']), await at.webhook(['user.new'])]
   const holderId = await holderOf(at)
-  await pool.query(`alter table walhook.deliveries set (autovacuum_enabled = off)`)
+  await keepStatistics(at)
   const { last } = await at.fill(many)
   const setAside = (webhookId: number) =>
     pool.query(
