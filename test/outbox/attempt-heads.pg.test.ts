@@ -1,8 +1,8 @@
 import { expect, test } from 'vitest'
 import type { Attempt } from '../../src/domain/delivery/attempt.ts'
 import { pruneHeads } from '../../src/outbox/reading/attempt-head.ts'
-import { listAttempts } from '../../src/outbox/reading/attempts.ts'
 import { openTestOutbox, type TestOutbox } from '../support/open-outbox.ts'
+import { attemptsOf } from '../support/read-outbox.ts'
 import { claim, settle, settlementOf } from '../support/sending.ts'
 
 const everyUser = ['user.new', 'user.update', 'user.delete']
@@ -50,7 +50,7 @@ async function send(at: TestOutbox, webhookId: number, changes: readonly Partial
 }
 
 const logOf = (at: TestOutbox, webhookId: number) =>
-  listAttempts(at.outbox, { webhookId, limit: 100, before: null })
+  attemptsOf(at.outbox, { webhookId, limit: 100, before: null })
 
 const readHeads = async (at: TestOutbox) =>
   (await at.outbox.pool.query('select *, xmin::text from walhook.attempt_heads order by url')).rows

@@ -9,10 +9,10 @@ import { pickDue } from '../../src/outbox/aside/pick-due.ts'
 import type { Shipment } from '../../src/outbox/aside/shipment.ts'
 import { transaction } from '../../src/outbox/database/database.ts'
 import { claimShares, join } from '../../src/outbox/holders/holders.ts'
-import { listAttempts } from '../../src/outbox/reading/attempts.ts'
 import { takeOver } from '../../src/outbox/settle/takeover.ts'
 import { eventIds, openTestOutbox, waiters } from '../support/open-outbox.ts'
 import { holdUp, untilWaiting } from '../support/outbox-traffic.ts'
+import { attemptsOf } from '../support/read-outbox.ts'
 import { cancel, holderOf, pull, resend, settle, settlementOf } from '../support/sending.ts'
 import { until } from '../support/wait.ts'
 
@@ -185,10 +185,10 @@ test("the log shows a batch's body as sent, and finds the request by each of its
   const { body, messageId, eventIds } = messageOf(shipments[0]!)
   expect(JSON.parse(body)).toMatchObject([{ entity_id: 1 }, { entity_id: 2 }])
   await settle(at, ...shipments.map(shipment => answered(shipment, 204)))
-  const log = await listAttempts(at.outbox, { webhookId, limit: 10, before: null })
+  const log = await attemptsOf(at.outbox, { webhookId, limit: 10, before: null })
   expect(log).toMatchObject([{ messageId, eventId: null, eventIds, entityType: null, request: { body } }])
   const about = async (eventId: bigint) =>
-    (await listAttempts(at.outbox, { webhookId, limit: 10, before: null, filter: { eventId } })).length
+    (await attemptsOf(at.outbox, { webhookId, limit: 10, before: null, filter: { eventId } })).length
   for (const { eventId } of shipments[0]!.deliveries) expect(await about(eventId)).toBe(1)
   expect(await about(shipments[0]!.deliveries[0].eventId - 1n)).toBe(0)
 })

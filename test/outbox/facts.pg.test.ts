@@ -1,9 +1,9 @@
 import { expect, test } from 'vitest'
 import type { EventFacts } from '../../src/domain/event/event.ts'
 import { append } from '../../src/outbox/log/append.ts'
-import { listAttempts } from '../../src/outbox/reading/attempts.ts'
 import { updateWebhook } from '../../src/outbox/records/webhooks.ts'
 import { openTestOutbox, type TestOutbox } from '../support/open-outbox.ts'
+import { attemptsOf } from '../support/read-outbox.ts'
 import { claim, settle, settlementOf } from '../support/sending.ts'
 
 const nothing: EventFacts = { previous: null, changed: null, omitted: null }
@@ -69,7 +69,7 @@ test("a retry sends and logs the same bytes, although the webhook's settings cha
   await appendWith(at, [['user 1 update', { previous: '{"name":"b"}', changed: ['name'], omitted: ['bio'] }]])
   const [third] = await claim(at, id)
   await settle(at, settlementOf(third!))
-  const log = await listAttempts(at.outbox, { webhookId: id, limit: 10, before: null })
+  const log = await attemptsOf(at.outbox, { webhookId: id, limit: 10, before: null })
   expect(log.map(({ request }) => request.body)).toEqual(
     [third, second, first].map(delivery => delivery?.body),
   )

@@ -3,10 +3,10 @@ import { latestOf } from '../../src/outbox/aside/latest.ts'
 import { type Delivery, toDelivery } from '../../src/outbox/aside/shipment.ts'
 import { append } from '../../src/outbox/log/append.ts'
 import { readLogFor } from '../../src/outbox/log/log.ts'
-import { listAttempts } from '../../src/outbox/reading/attempts.ts'
 import { updateWebhook } from '../../src/outbox/records/webhooks.ts'
 import { openTestOutbox, type TestOutbox } from '../support/open-outbox.ts'
 import { everyUser, randomBelow } from '../support/outbox-traffic.ts'
+import { attemptsOf } from '../support/read-outbox.ts'
 import { allShares, claim, holderOf, retry, settle, settlementOf } from '../support/sending.ts'
 
 const latest = (at: TestOutbox, options = {}) => at.webhook(everyUser, true, { mode: 'latest', ...options })
@@ -151,7 +151,7 @@ test('the log shows an update that was sent as new as new', async () => {
   // A receiver that has heard of nothing has no use for the values before.
   expect(sent!.body).toBe('{"entity_id":1,"entity_type":"user","action_type":"new","omitted":["bio"]}')
   await settle(at, settlementOf(sent!))
-  const [logged] = await listAttempts(at.outbox, { webhookId: webhook, limit: 1, before: null })
+  const [logged] = await attemptsOf(at.outbox, { webhookId: webhook, limit: 1, before: null })
   expect(logged).toMatchObject({
     actionType: 'new',
     eventId: input.events[0]!.id,

@@ -5,9 +5,10 @@ import { transaction } from '../../src/outbox/database/database.ts'
 import { webhooksNeedingDay } from '../../src/outbox/days/held-days.ts'
 import { ensurePartitions } from '../../src/outbox/days/partitions.ts'
 import { dropOldDays } from '../../src/outbox/days/retention.ts'
-import { findAttempt, type LoggedAttempt, listAttempts } from '../../src/outbox/reading/attempts.ts'
+import { findAttempt, type LoggedAttempt } from '../../src/outbox/reading/attempts.ts'
 import { deleteWebhook, updateWebhook } from '../../src/outbox/records/webhooks.ts'
 import { eventIds, openTestOutbox, type TestOutbox } from '../support/open-outbox.ts'
+import { attemptsOf } from '../support/read-outbox.ts'
 import { countRows } from '../support/row-counter.ts'
 import { cancel, claim, resend, retry, settle, settleAll, settlementOf } from '../support/sending.ts'
 import { until } from '../support/wait.ts'
@@ -64,7 +65,7 @@ test('an undelivered event is never dropped, nor one that the log still shows', 
   const dropped = await dropAfter(at, 40, { logDays: 60, eventsDays: 10 })
   expect(dropped).toContain(`events_${yesterday()}`)
   expect(dropped).not.toContain(`events_${today()}`)
-  expect((await listAttempts(at.outbox, { webhookId, limit: 1, before: null }))[0]!.request.body).toContain(
+  expect((await attemptsOf(at.outbox, { webhookId, limit: 1, before: null }))[0]!.request.body).toContain(
     '"new"',
   )
   // The log has gone, and one event still waits.
@@ -170,8 +171,8 @@ test('the last ten requests of each webhook are kept without bodies, until newer
   for (let i = 0; i < 13; i++)
     await settle(at, ...(await claim(at, webhookId, 1)).map(delivery => settlementOf(delivery)))
   await settleAll(at, other, { next: { state: 'dead' } })
-  const before = await listAttempts(at.outbox, { webhookId, limit: 100, before: null })
-  const ofOther = await listAttempts(at.outbox, { webhookId: other, limit: 100, before: null })
+  const before = await attemptsOf(at.outbox, { webhookId, limit: 100, before: null })
+  const ofOther = await attemptsOf(at.outbox, { webhookId: other, limit: 100, before: null })
   expect(before[0]!.request.body).toContain('entity_id')
 
   await dropAfter(at, 40)
@@ -185,18 +186,18 @@ test('the last ten requests of each webhook are kept without bodies, until newer
     response: one.response && { ...one.response, headers: {}, body: '' },
   })
   const withoutFacts = before.slice(0, 10).map(kept)
-  expect(await listAttempts(at.outbox, { webhookId, limit: 100, before: null })).toEqual(withoutFacts)
-  expect(await listAttempts(at.outbox, { webhookId: other, limit: 100, before: null })).toEqual([
+  expect(await attemptsOf(at.outbox, { webhookId, limit: 100, before: null })).toEqual(withoutFacts)
+  expect(await attemptsOf(at.outbox, { webhookId: other, limit: 100, before: null })).toEqual([
     kept(ofOther[0]!),
   ])
   expect(await findAttempt(at.outbox, webhookId, before[3]!.id)).toEqual(withoutFacts[3])
   const filter = { eventId: before[3]!.eventId! }
-  expect(await listAttempts(at.outbox, { webhookId, limit: 9, before: null, filter })).toHaveLength(1)
+  expect(await attemptsOf(at.outbox, { webhookId, limit: 9, before: null, filter })).toHaveLength(1)
 
   await ensurePartitions(at.outbox, Date.now())
   await at.append('user 1 update', 'user 2 update')
   for (let i = 0; i < 2; i++) await settleAll(at, webhookId)
-  const log = await listAttempts(at.outbox, { webhookId, limit: 10, before: null })
+  const log = await attemptsOf(at.outbox, { webhookId, limit: 10, before: null })
   expect(log.slice(2)).toEqual(withoutFacts.slice(0, 8))
   await dropOldDays(at.outbox, Date.now(), keep)
   expect(await at.count('kept_attempts', `webhook_id = ${webhookId}`)).toBe(8)

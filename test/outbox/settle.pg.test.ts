@@ -1,12 +1,12 @@
 import { expect, test } from 'vitest'
 import { openOutbox } from '../../src/outbox/database/database.ts'
 import { releaseShares } from '../../src/outbox/holders/holders.ts'
-import { listAttempts } from '../../src/outbox/reading/attempts.ts'
 import { settle as settleInOutbox } from '../../src/outbox/settle/settle.ts'
 import { takeOver } from '../../src/outbox/settle/takeover.ts'
 import { asideOf, busyHolder, joined, ofStream, rowsOf, settleAs, streamed } from '../support/holding.ts'
 import { openTestOutbox } from '../support/open-outbox.ts'
 import { dead, everyUser, untilWaiting } from '../support/outbox-traffic.ts'
+import { attemptsOf } from '../support/read-outbox.ts'
 import { claim, holderOf, retry, settle, settleAll, settlementOf } from '../support/sending.ts'
 
 const later = retry(60_000)
@@ -39,7 +39,7 @@ test('a failed row keeps its order and counts its attempt; a request cut off by 
   expect(left.length).toBe(1)
   expect(left[0]!.dueInMs).toBeLessThan(1)
   expect(await rowsOf(at)).toEqual(['1 new: later, tried 1', '2 new: due', '1 update: behind'])
-  const log = await listAttempts(at.outbox, { webhookId: webhook, limit: 10, before: null })
+  const log = await attemptsOf(at.outbox, { webhookId: webhook, limit: 10, before: null })
   expect(Math.max(...log.map(each => each.nextAttemptAt!.getTime() - Date.now()))).toBeGreaterThan(50_000)
 })
 

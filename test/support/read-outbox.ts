@@ -1,4 +1,6 @@
 import type { Client, Pool } from 'pg'
+import type { Outbox } from '../../src/outbox/database/database.ts'
+import { listAttempts } from '../../src/outbox/reading/attempts.ts'
 import { readCounts } from '../../src/outbox/reading/queue-depth.ts'
 
 /** Every event in the outbox in its order, as `user 7 update`, with a field of its result where one is named. */
@@ -28,3 +30,7 @@ export async function headOfLog({ pool }: { pool: Pool }): Promise<bigint> {
   const { rows } = await pool.query('select coalesce(max(last_event_id), 0) as head from walhook.positions')
   return rows[0].head
 }
+
+/** A page of a webhook's attempts, of any size. */
+export const attemptsOf = async (outbox: Outbox, page: Parameters<typeof listAttempts>[1]) =>
+  (await listAttempts(outbox, page, Number.POSITIVE_INFINITY)).items

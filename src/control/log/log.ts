@@ -12,7 +12,7 @@ import {
   findAttempt,
   type LoggedAttempt,
   type LogPage,
-  listAttemptsWithin,
+  listAttempts,
 } from '../../outbox/reading/attempts.ts'
 import type { LogFilter } from '../../outbox/reading/attempts-about.ts'
 import { findWebhook } from '../../outbox/records/webhooks.ts'
@@ -42,7 +42,7 @@ export async function listLog(
   page: Wanted,
 ): Promise<Result<Page<LoggedAttempt, TimeId>>> {
   return await pageOfLog(control, webhookId, page, (outbox, page) =>
-    listAttemptsWithin(outbox, page, maxPageBytes),
+    listAttempts(outbox, page, maxPageBytes),
   )
 }
 

@@ -31,18 +31,11 @@ export type LogPage = {
 const longestLoggingMs = 3_600_000
 
 /**
- * A webhook's attempts, newest first, at most `limit`, before the attempt `before`, including those kept beyond retention. Of
- * an entity: the last 10,000 about its last 1,000 events.
+ * A webhook's attempts, newest first, at most `limit` and `maxBytes` (but at least one), before the attempt `before`, including
+ * those kept beyond retention; `isCut`: there are more. Of an entity: the last 10,000 about its last 1,000 events. Sizes are
+ * read before bodies.
  */
-export async function listAttempts(outbox: Outbox, page: LogPage): Promise<LoggedAttempt[]> {
-  return (await listAttemptsWithin(outbox, page, Number.POSITIVE_INFINITY)).items
-}
-
-/**
- * As `listAttempts`, limited to `maxBytes` except for a single first one; `isCut`: there are more. Sizes are read before
- * bodies.
- */
-export async function listAttemptsWithin(
+export async function listAttempts(
   outbox: Outbox,
   page: LogPage,
   maxBytes: number,
