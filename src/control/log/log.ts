@@ -8,12 +8,7 @@ import {
   readEventAttempts,
   stillWaiting,
 } from '../../outbox/reading/attempt-lines.ts'
-import {
-  findAttempt,
-  type LoggedAttempt,
-  type LogPage,
-  listAttempts,
-} from '../../outbox/reading/attempts.ts'
+import { findAttempt, type LoggedAttempt, type LogPage, listAttempts } from '../../outbox/reading/attempts.ts'
 import type { LogFilter } from '../../outbox/reading/attempts-about.ts'
 import { findWebhook } from '../../outbox/records/webhooks.ts'
 import type { Control } from '../kit/control.ts'
@@ -41,9 +36,7 @@ export async function listLog(
   webhookId: number,
   page: Wanted,
 ): Promise<Result<Page<LoggedAttempt, TimeId>>> {
-  return await pageOfLog(control, webhookId, page, (outbox, page) =>
-    listAttempts(outbox, page, maxPageBytes),
-  )
+  return await pageOfLog(control, webhookId, page, (outbox, page) => listAttempts(outbox, page, maxPageBytes))
 }
 
 /** `isNext`: the announced retry is still to come, without another request in between. `label`: the entity's. */
