@@ -25,6 +25,7 @@ test('comments, texts and documents name the subject first', async () => {
     ...(await filesOf('src', '.ts')),
     ...(await filesOf('playground', '.ts')),
     ...(await filesOf('.', '.md', false)),
+    ...(await filesOf('test', '.md', false)),
     ...(await filesOf('docs/guide', '.md')),
     ...(await filesOf('docs/explain', '.md')),
     ...(await filesOf('docs/reference', '.md')),
