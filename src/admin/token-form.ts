@@ -1,6 +1,6 @@
 import type { createToken } from '../control/access/tokens.ts'
 import { type Role, roles } from '../domain/access/role.ts'
-import { longestTenant } from '../domain/event/tenant.ts'
+import { longestTenant, tenantIn } from '../domain/event/tenant.ts'
 import { nameIn } from '../domain/input/name.ts'
 import { parseExpiry } from '../domain/value/expiry.ts'
 import { needed, tenantField } from './form/webhook-form.ts'
@@ -39,7 +39,7 @@ export function readToken(form: URLSearchParams): TypedToken {
     name: nameIn(form.get('name') ?? ''),
     role: text('role'),
     userId: text('user_id'),
-    tenant: text('tenant'),
+    tenant: tenantIn(form),
     expires: text('expires'),
     day: text('day'),
   }

@@ -76,6 +76,41 @@ browserTest(
   },
 )
 
+browserTest(
+  'nothing moves under the pointer when a URL is checked while its next field is used',
+  async () => {
+    const { context, page } = await browser.open({ viewport: { width: 1280, height: 800 } })
+    await logIn(page)
+    await page.goto(`${site.url}/couplings/new`)
+    const box = page.locator('[name=trigger]').first()
+    const before = (await box.boundingBox())!.y
+    await page.locator('#url').fill(site.receiver.url)
+    await page.locator('#name').focus()
+    await page.getByText('walhook can send requests to this address.').waitFor()
+    expect((await box.boundingBox())!.y).toBeCloseTo(before, 0)
+    await context.close()
+  },
+)
+
+browserTest('dates are written as in the country of the reader', async () => {
+  const day = new Intl.DateTimeFormat('en-GB', { month: 'short', timeZone: 'Europe/Amsterdam' }).format(
+    new Date(),
+  )
+  for (const [locale, date] of [
+    ['en-GB', new RegExp(`^\\d{1,2} ${day} \\d{4}`)],
+    ['en-US', new RegExp(`^${day} \\d{1,2}, \\d{4}`)],
+    ['fr-FR', new RegExp(`^${day} \\d{1,2}, \\d{4}`)],
+  ] as const) {
+    const { context, page } = await browser.open({ locale })
+    await logIn(page)
+    await page.goto(`${site.url}/audit`)
+    const time = page.locator('td time[datetime], th time[datetime]').first()
+    await time.waitFor()
+    expect({ locale, text: await time.textContent() }).toEqual({ locale, text: expect.stringMatching(date) })
+    await context.close()
+  }
+})
+
 /** 1280 pixels at a zoom of 200 %, and a telephone. */
 const windows = [
   { width: 360, height: 740 },

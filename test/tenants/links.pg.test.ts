@@ -239,3 +239,20 @@ test.each([
   expect(status).toBe(422)
   expect(json.errors).toMatchObject([{ pointer, ...(code && { code }) }])
 })
+
+test('a tenant with blanks around its name, as of a column char(8), works on the pages', async () => {
+  const tenant = 'carol   '
+  const cookie = cookiesOf((await enter((await link({ tenant })).json.url)).headers)
+  const webhook = { name: 'CRM', url: 'https://1.1.1.1/hook', is_active: 'true', trigger: 'user.new' }
+  const token = { name: 'CRM', role: 'viewer', expires: 'never' }
+  for (const [path, form] of Object.entries({ '/couplings/new': webhook, '/tokens/new': token })) {
+    const page = await at.send(path, { headers: { cookie } })
+    const shown = /name="tenant" value="([^"]*)"/.exec(page.text)![1]!
+    expect((await at.post(path, { ...form, tenant: shown }, null, { ...ours, cookie })).status).toBe(201)
+    expect((await at.post(path, { ...form, tenant: 'carol' }, null, { ...ours, cookie })).status).toBe(422)
+  }
+  const { rows } = await at.outbox.pool.query(
+    `select tenant from walhook.webhooks where tenant like 'carol%' union all select tenant from walhook.tokens where tenant like 'carol%'`,
+  )
+  expect(rows).toEqual([{ tenant }, { tenant }])
+})

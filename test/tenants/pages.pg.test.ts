@@ -240,3 +240,11 @@ test("only the tenant that got an entity's label can read it", async () => {
     expect((await at.get(path)).text).toContain('Anna')
   }
 })
+
+test('the page of a backfill names only triggers that the tenant of the webhook can get', async () => {
+  const { json } = await at.call('POST', '/api/webhooks', {
+    ...{ name: 'Updates', url: 'https://crm.example.com/', triggers: ['user.update'], tenant: 'acme' },
+  })
+  const { text } = await at.get(`/couplings/${json.id}/backfill`)
+  expect(text).toContain('A backfill sends rows as user.new, and')
+})

@@ -118,7 +118,7 @@ ${(done === 'started' || done === 'stopped') && html`<p class="notice good" role
 ${optionsForm(call, webhook, asked)}
 ${asked.options && (await previewCard(call, webhook, asked.options))}
 <h2>${t.bulk.backfills}</h2>
-<div id="backfills"${live}>${list}</div>`,
+<div id="backfills" class="bulk-list"${live}>${list}</div>`,
   }
 }
 
@@ -131,7 +131,10 @@ function optionsForm(call: PageCall, webhook: Webhook, { typed, problems }: Aske
   const types = control.entityTypes.filter(type => isReceived(call, webhook, type))
   const errors = errorsOf(problems)
   if (types.length === 0) {
-    const wanted = control.entityTypes.map(type => triggerOf(type, control.backfillAs(type)))
+    const isOfTenant = (type: string) => webhook.tenant === null || control.tenantTypes.includes(type)
+    const wanted = control.entityTypes
+      .filter(isOfTenant)
+      .map(type => triggerOf(type, control.backfillAs(type)))
     const list = new Intl.ListFormat(t.language.code, { type: 'disjunction' }).format(wanted)
     return html`<p class="notice warn">${t.bulk.noTrigger(list)} <a href="/couplings/${webhook.id}">${t.couplings.tabs.settings}</a></p>`
   }

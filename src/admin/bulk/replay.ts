@@ -134,7 +134,7 @@ ${(done === 'started' || done === 'stopped') && html`<p class="notice good" role
 ${rangeForm(call, webhook, asked)}
 ${asked.meant && previewCard(call, webhook, asked, asked.meant)}
 <h2>${t.bulk.replays}</h2><p class="hint">${t.bulk.replaysKept}</p>
-<div id="replays"${live}>${list}</div>`,
+<div id="replays" class="bulk-list"${live}>${list}</div>`,
   }
 }
 

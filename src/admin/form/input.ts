@@ -3,6 +3,7 @@ import type { WebhookFields } from '../../control/webhooks/webhooks.ts'
 import { alertTriggers } from '../../domain/event/alert.ts'
 import { actionTypes } from '../../domain/event/event.ts'
 import { enteringForms, leavingForms } from '../../domain/event/filter.ts'
+import { tenantIn } from '../../domain/event/tenant.ts'
 import { triggersFor } from '../../domain/event/trigger.ts'
 import { nameIn } from '../../domain/input/name.ts'
 import { redacted } from '../../domain/shown/redact.ts'
@@ -125,7 +126,7 @@ export function readTyped(
     .map(header => ({ ...header, isStored: stored.includes(header.name.toLowerCase()) }))
   return {
     name: nameIn(form.get('name') ?? ''),
-    tenant: text(form, 'tenant'),
+    tenant: tenantIn(form),
     url: text(form, 'url'),
     isActive: form.get('is_active') === 'true',
     triggers,

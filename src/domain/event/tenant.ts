@@ -12,6 +12,12 @@ export function tenantOf(value: string | null | undefined): string | null | unde
   return value === null || value === '' || value.length > longestTenant ? null : value
 }
 
+/** The tenant as a form has it, exactly: a column of type char pads its values with blanks. Blanks alone are none. */
+export const tenantIn = (form: URLSearchParams): string => {
+  const text = form.get('tenant') ?? ''
+  return text.trim() === '' ? '' : text
+}
+
 /** The tenants of an event; `before`, of an update: the earlier one, undefined if unknown. */
 export function moved(now: string | null, before: string | null | undefined): OfTenant {
   const isMoved = before !== undefined && before !== now

@@ -19,7 +19,7 @@ export const bulk = {
       `At the rate of the last minute (${rate} events per second): about ${time}.`,
     startReplay: 'Start replay',
     replays: 'Replays',
-    replaysKept: 'The last 100 replays. The audit log has who started each one.',
+    replaysKept: 'The last 100 replays. The audit log shows all.',
     noReplays: 'No replays yet.',
     replayDone: {
       started: 'Replay started. It continues when you leave this page.',

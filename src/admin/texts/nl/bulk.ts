@@ -20,7 +20,7 @@ export const bulk: typeof english = {
       `In het tempo van de afgelopen minuut (${rate} events per seconde): ongeveer ${time}.`,
     startReplay: 'Herhaling starten',
     replays: 'Herhalingen',
-    replaysKept: 'De laatste 100 herhalingen. In het logboek staat wie ze heeft gestart.',
+    replaysKept: 'De laatste 100 herhalingen. In het logboek staan ze allemaal.',
     noReplays: 'Nog geen herhalingen.',
     replayDone: {
       started: 'Herhaling gestart. Ze gaat door als je deze pagina verlaat.',
