@@ -12,7 +12,9 @@ async function open(count: number, bytes: number) {
     `update walhook.events set body = body || repeat(' ', $1) where entity_id::int > 5`,
     [bytes],
   )
-  for (const lane of await claim(at, id)) await settle(at, ...[settlementOf(lane)])
+  // At most 4 MB are claimed at once.
+  for (let lanes = await claim(at, id); lanes.length > 0; lanes = await claim(at, id))
+    for (const lane of lanes) await settle(at, settlementOf(lane))
   return { at, id }
 }
 
