@@ -64,7 +64,7 @@ test('a backfill with updates also sends new entities, because a webhook may lac
   }
 })
 
-test('rows read around a TRUNCATE are not sent, because it names no rows', () => {
+test('a TRUNCATE during the reading spoils the page, because it names no rows', () => {
   for (const isFirst of [true, false]) {
     const at = open()
     if (isFirst) at.window.observe({ events: [], truncated: ['"public"."users"'] })

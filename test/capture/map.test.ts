@@ -146,7 +146,7 @@ test('a renamed table stays mapped by its OID; another table of that name is map
   expect(texts.map(text => /"entity_id":(\d)/.exec(text)![1])).toEqual(['1', '3'])
 })
 
-test('a key renamed since is the only column of the identity; with several columns the row is parked', async () => {
+test('a renamed key is recognised as the only identity column; with several, the row is parked', async () => {
   const renamed = relation('users', { uid: 'integer' })
   const { texts } = await openMapper().map([insert(renamed, '1')])
   expect(texts).toEqual([expect.stringMatching(/"entity_id":1,/)])

@@ -44,7 +44,7 @@ test.each([
   },
 )
 
-test('the membership is counted from before the query', async () => {
+test('the time that the database takes to respond counts against the membership', async () => {
   await using at = await open()
   at.pass(1_000, 1_000)
   const renewing = at.membership.renew(0n, false)

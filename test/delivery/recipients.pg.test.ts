@@ -329,7 +329,7 @@ test('several addresses are taken together within the daily limit, also for a te
   expect(asked).toHaveLength(5)
 })
 
-test('a webhook without recipients, and one without a tenant, cause no confirmation mail', async () => {
+test('a webhook without addresses, and one without a tenant, cause no query', async () => {
   const none = { trustedDomains: [], mailProblems: null }
   const cells = { main: { outbox: null } } as never
   expect(await recipientsOf({ cells, ...none }, { tenant: 'acme', alertTo: [] })).toEqual([])

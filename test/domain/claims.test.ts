@@ -46,7 +46,7 @@ test.each([
   [7, '7'],
   // As it is, since the tenant of an entity is the text of its column.
   [' acme', ' acme'],
-])('the claim %j maps to the tenant %j, also for a role without a tenant', (org, tenant) => {
+])('the claim %j maps to the tenant %j, also for a role that may see all tenants', (org, tenant) => {
   for (const value of ['support', 'staff'])
     expect(mapClaims(withTenants, { ...roles(value), org })).toMatchObject({ ok: true, user: { tenant } })
 })

@@ -181,7 +181,7 @@ test('the sent action must be a trigger; entering and leaving ignore update_fiel
   expect(told(narrow, eventOf(now(5), other))).toBe(null)
 })
 
-test('the previous values of a field that two columns share are unknown', () => {
+test('the previous values of a list field count as unknown', () => {
   const filter = filterOf({ 'user.companies': 5 }, { leaving: 'delete' })
   const changedLists = { previous: null, changed: ['companies'] }
   const state = { version: 1, isActive: true, triggers, updateFields: ['user.name'], filter }

@@ -43,7 +43,7 @@ test.each([
   expect([of('user'), of('company')]).toEqual([user, company])
 })
 
-test('a join table is not an entity, and a table needs a key', () => {
+test('a join table is not an entity, nor is a table without a key of one column', () => {
   const { entities } = draftMapping([
     table('company_user', 'id, user_id -> people, company_id -> firms, created_at'),
     table('people', 'id, name'),

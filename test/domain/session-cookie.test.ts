@@ -27,6 +27,6 @@ test.each([
   ['over http, none with it', '__Host-walhook_session=safe', 'tab', false, null],
   ['of two with one name the first', 'walhook_session=one; walhook_session=two', 'tab', false, 'one'],
   ['none of another name', 'x-walhook_session=one; walhook_session_2=two', 'tab', false, null],
-] as const)('the request counts as shown in a %s', (_, cookies, shown, isHttps, session) => {
+] as const)('the chosen session is %s', (_, cookies, shown, isHttps, session) => {
   expect(sessionIn(cookies, { shown, isHttps })?.session ?? null).toBe(session)
 })

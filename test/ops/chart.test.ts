@@ -126,7 +126,7 @@ test('on OpenShift, the namespace chooses the user', ({ skip }) => {
   expect(metadata.labels).toMatchObject({ team: 'data', 'app.kubernetes.io/component': 'server' })
 })
 
-test('a mapping reaches its pods unchanged, and a later one restarts them', ({ skip }) => {
+test('a mapping reaches its pods unchanged, and a later one reaches new pods only', ({ skip }) => {
   needsHelm(skip)
   const mapping =
     '  # Indented, "quoted" <b>, and without an end of its last line.\n  entities:\n    user: { table: users }'

@@ -70,7 +70,7 @@ test('a leaving holder frees its shares, and its rows are due once nothing can b
   expect(await beat(at.outbox, { holderId: me, aliveMs, maySendUpTo: 0n })).toBe(null)
 })
 
-test('only freed shares and new holders cause notifications', async () => {
+test('freed shares and new holders cause notifications: a sole holder rests between its heartbeats', async () => {
   await using at = await openTestOutbox()
   const [releasing, leaving, dead] = [await joined(at, 1), await joined(at, 1), await joined(at, 1)]
   await using listener = await connect(at.database.url)

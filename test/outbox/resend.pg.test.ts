@@ -261,7 +261,7 @@ test('an event pending in the log is resent before its stream reaches it, after 
   ])
 })
 
-test('a resend refuses an event that a stream may have in flight', async () => {
+test('a resend leaves an event alone that a stream may have in flight', async () => {
   await using at = await openTestOutbox()
   const webhookId = await at.webhook(everyUser)
   const holderId = await holderOf(at)

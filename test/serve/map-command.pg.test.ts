@@ -146,7 +146,7 @@ test('without tables like users or companies, map lists the tables and exits wit
   expect(stderr).toContain('no table with a primary or unique key')
 })
 
-test('check and the guide agree', async () => {
+test('check refuses --map together with --sql', async () => {
   const { code, stderr } = await runWalhook(null, ['check', '--map', '--sql'])
   expect([code, stderr]).toEqual([2, expect.stringContaining('--map and --sql exclude each other')])
 })
