@@ -307,6 +307,7 @@ test('a foreign server gets the token at most once, and is reported', async () =
   const server = createServer((request, response) => {
     asked.push(request.url)
     if (request.url === '/moved') response.writeHead(302, { location: '/elsewhere' }).end()
+    else if (request.url === '/named') response.writeHead(421).end('{"detail":"another host"}')
     else response.end('<html>hello</html>')
   })
   await new Promise<void>(resolve => server.listen(0, '127.0.0.1', resolve))
@@ -317,6 +318,10 @@ test('a foreign server gets the token at most once, and is reported', async () =
   })
   expect(await told('/other')).toMatchObject({ lines: [expect.stringContaining('but is not walhook')] })
   expect(asked).toEqual(['/moved', '/other'])
+  // fetch repeats such a request once, as its specification says.
+  expect(await told('/named')).toMatchObject({
+    lines: [expect.stringContaining('not available under this name. Fix: set WALHOOK_URL')],
+  })
   await new Promise(resolve => server.close(resolve))
   expect(await told('/gone')).toMatchObject({
     lines: [expect.stringMatching(/nothing answers \(.+\)\. Fix: start/)],

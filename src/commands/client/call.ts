@@ -49,6 +49,11 @@ export function openCall({ url, token }: ClientConfig): Call {
     if (response.ok && parsed !== undefined) return { ok: true, value: parsed }
     if (!isProblem(parsed))
       return refuse(`answers ${status}, but is not walhook`, 'set WALHOOK_URL to where walhook runs')
+    if (status === 421)
+      return refuse(
+        'walhook is there, but not available under this name',
+        'set WALHOOK_URL as the running walhook has it, or add this URL to it there',
+      )
     if (status === 401)
       return refuse(
         'unknown, expired or revoked',
