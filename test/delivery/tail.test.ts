@@ -63,7 +63,7 @@ test('events that the main streams have passed stay for others until the space i
   expect([tail.after(0n, 10), idsOf(tail.after(1n, 10))]).toEqual([null, [2n, 3n]])
 })
 
-test('an empty tail accepts an event of any size, and always a page', () => {
+test('an empty tail accepts an event of any size; a page is always accepted', () => {
   const tail = createTail()
   const huge = 'x'.repeat(9_000_000)
   expect(tail.push([event(1n, huge)], 0n, 1n)).toBe(true)
