@@ -19,7 +19,7 @@ const page = { limit: 1_000, maxBytes: 4_194_304 }
 /** A wake-up may be lost. */
 const pollEveryMs = 1_000
 const noteEveryMs = 1_000
-/** A cell that is set back while nothing is copied tells nobody. */
+/** A cell restored while nothing is copied causes no notification. */
 const checkEveryMs = 1_000
 /** The copying process is gone or stuck if the cell lacks events and got none for this long. */
 const silentAfterMs = 3_000

@@ -92,7 +92,7 @@ export async function joinHolders(options: { outbox: Outbox; deadlineMs: number;
     /** Ends its session: it is no longer a holder. */
     endSession: session.end,
 
-    /** It begins nothing more: whoever takes over knows what may still be in flight. */
+    /** It starts nothing more, so a successor knows the requests that may be in flight. */
     async noteEnd() {
       session.end()
       await noteReach(outbox, { holderId, aliveMs: aliveMs(deadlineMs), maySendUpTo })

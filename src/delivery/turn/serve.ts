@@ -97,7 +97,7 @@ export async function serve(serving: Serving, signal: AbortSignal): Promise<void
   }
 }
 
-/** Ends a life that was fenced: what is in flight is logged when it ends, and changes nothing. */
+/** Ends a fenced life: requests in flight are logged when they end, and change nothing. */
 export async function drain(serving: Serving): Promise<void> {
   const { membership, settler, inFlight } = serving
   try {

@@ -55,7 +55,7 @@ async function storeWebhook(client: pg.PoolClient, json: string): Promise<void> 
   )
 }
 
-/** What ended again since it was copied, and what was asked for by hand, which has a row instead. */
+/** Deliveries that ended again since they were copied, and those requested by hand, which have a row instead. */
 async function storeEnded(
   client: pg.PoolClient,
   webhookId: number,
@@ -172,8 +172,8 @@ export async function copyAttempts(
 const endedAtOnce = 5_000
 
 /**
- * Copies what has ended, page by page, with the events that the cell lacks. Returns the moment from which on the rest is: a transaction may
- * commit later than its time says.
+ * Copies ended deliveries page by page, with the events that the cell lacks. Returns the time from which the rest must be copied:
+ * a transaction may commit later than its timestamp.
  */
 export async function copyEnded(
   { pool: from }: Outbox,

@@ -120,7 +120,7 @@ export async function isReplayed(
 }
 
 /**
- * Makes a held webhook rows only, up to an event, and reads everything of it but the log of its attempts, and what ended before
+ * Turns a held webhook's pending events up to an event into rows, and reads everything except its attempts, and what ended before
  * `endedSince`: both may be long, and are copied before.
  */
 export async function takeOut(

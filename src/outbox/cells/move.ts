@@ -18,7 +18,7 @@ import { giveBack, settleMove, withMoveLock } from './settle-move.ts'
  * | step | the webhook's row in the old cell | in the new one | placement | after a crash |
  * |---|---|---|---|---|
  * | started | unchanged | – | old, moving to new | given back |
- * | held: what is in flight ends, the log of attempts and ends is copied | `moving_to` | – | the same | given back |
+ * | held: requests in flight end, attempts and ends are copied | `moving_to` | – | the same | given back |
  * | cut over: one commit there, then one here | `moving_to`, then – | unchanged | the same, then new, moving to old | continues |
  * | cleaned up | – | unchanged | new | – |
  */

@@ -25,7 +25,7 @@ const correctionMs = 1_000
 
 /**
  * Opens a clock; it runs locally between two adjustments, by the monotonic clock. That stands still while a machine is suspended: if
- * the host's clock has moved beside it, whoever asks causes an adjustment.
+ * the host's clock has moved meanwhile, the next query adjusts it.
  */
 export async function openClock(outbox: Pick<Outbox, 'pool'>): Promise<Clock> {
   let offsetMs = 0

@@ -152,7 +152,7 @@ async function setPrivileged(client: pg.ClientBase, name: string, found: string)
   }
 }
 
-/** A session's server does not change its timeline: what is promoted had no session of ours before. */
+/** A session's server does not change its timeline: a promoted server had no session of walhook before. */
 const timelines = new WeakMap<object, string>()
 
 const timelineStatement = `

@@ -95,7 +95,7 @@ set alive_until = greatest(alive_until, ${now} + ${p.aliveMs} * interval '1 ms')
 where id = ${p.holderId}`,
 )
 
-/** What a holder that ends had in flight, for whoever takes over. It counts in an outbox that has gone back, too. */
+/** The requests in flight of an ending holder, for its successor. They count in a restored outbox, too. */
 export async function noteReach(
   outbox: Outbox,
   given: { holderId: number; aliveMs: number; maySendUpTo: TimeId },

@@ -125,7 +125,7 @@ select id, state, count(*)::int as count from settled group by id, state`,
 const settledStates = statesOfEvents('states_of_events', { with: '', found: '' })
 const allStates = statesOfEvents('states_of_events_in_log', { with: inLog, found: foundInLog })
 
-/** Whether a webhook's position, or what was cancelled in the log, may decide the state of an event in a range. */
+/** Whether a webhook's position, or a cancellation in the log, may decide the state of an event in a range. */
 const mayBeInLog = statement(
   'may_be_in_log',
   { tenant: 'text', least: 'bigint', max: 'bigint' },
