@@ -177,3 +177,27 @@ browserTest('at 360 pixels in Dutch nothing overflows its card on any page, with
   expect(found).toEqual([])
   await context.close()
 })
+
+browserTest('a distance in words fits its figure, and leaves room for the label', async () => {
+  const { context, page } = await browser.open({ locale: 'nl-NL' })
+  await page.goto(site.url)
+  await page.locator('input[name=token]').fill(adminToken)
+  await page.getByRole('button', { name: 'Inloggen' }).click()
+  await page.waitForURL('**/couplings')
+  for (const width of [360, 1280])
+    for (const path of ['/health', `/couplings/${ids[':id']}/overview`]) {
+      await page.setViewportSize({ width, height: 800 })
+      await page.goto(site.url + path)
+      // In one turn: the script of the pages writes the times again after it.
+      const wrong = await page.evaluate(`(() => {
+        for (const time of document.querySelectorAll('.figures time')) time.textContent = '52 seconden geleden'
+        return [...document.querySelectorAll('.figures > div')].flatMap(figure => {
+          const [label, value] = figure.children
+          const isNarrow = label.getBoundingClientRect().width < 100
+          return isNarrow || value.scrollWidth > value.clientWidth + 1 ? [figure.textContent] : []
+        })
+      })()`)
+      expect({ width, path, wrong }).toEqual({ width, path, wrong: [] })
+    }
+  await context.close()
+})
