@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import type { Attempt } from '../../src/domain/delivery/attempt.ts'
 import { bringForward } from '../../src/outbox/aside/early-retries.ts'
+import { setHostClock } from '../support/host-clock.ts'
 import { openTestOutbox } from '../support/open-outbox.ts'
 import { everyUser } from '../support/outbox-traffic.ts'
 import { claim, retry, settle, settleAll, settlementOf } from '../support/sending.ts'
@@ -40,7 +41,10 @@ test('an early retry makes the first retries due at once, and no others', async 
   expect(await bringForward(at.outbox, other, { count: 0, longestMs: 0 })).toBe(0)
 })
 
-test('an early retry respects Retry-After', async () => {
+test.each([
+  ['', 0],
+  [', also where the clock of this host is a day ahead', 86_400_000],
+])('an early retry respects Retry-After%s', async (_, offsetMs) => {
   await using at = await openTestOutbox()
   const webhook = await at.webhook(everyUser)
   await at.append('user 1 new', 'user 2 new', 'user 3 new')
@@ -61,6 +65,7 @@ test('an early retry respects Retry-After', async () => {
     return { ...settlement, attempt: { ...settlement.attempt, ...answers[Number(delivery.entityId) - 1] } }
   })
   await settle(at, ...settlements)
+  using _clock = setHostClock(offsetMs)
   expect(await bringForward(at.outbox, webhook, early)).toBe(2)
   expect(await due(at)).toBe('2 3')
 })

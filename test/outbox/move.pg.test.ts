@@ -1,5 +1,6 @@
 import pg from 'pg'
 import { expect, test, vi } from 'vitest'
+import { firstIdAt } from '../../src/domain/value/time-id.ts'
 import { parseSealKey } from '../../src/domain/webhook/seal.ts'
 import { findMissedReplay } from '../../src/outbox/by-hand/replays.ts'
 import { resendEvent } from '../../src/outbox/by-hand/resend.ts'
@@ -7,8 +8,10 @@ import { createCells } from '../../src/outbox/cells/cells.ts'
 import { readCellPosition, readToCopy, storeCopied } from '../../src/outbox/cells/copy-log.ts'
 import { moveWebhook, type Step } from '../../src/outbox/cells/move.ts'
 import { type Outbox, openOutbox, transaction } from '../../src/outbox/database/database.ts'
+import { dayMs, ensurePartitions } from '../../src/outbox/days/partitions.ts'
 import { append, PositionMoved } from '../../src/outbox/log/append.ts'
 import { addTestCell } from '../support/cells.ts'
+import { setHostClock } from '../support/host-clock.ts'
 import { openTestOutbox } from '../support/open-outbox.ts'
 import { until } from '../support/wait.ts'
 
@@ -203,4 +206,24 @@ test('an ended replay of missed events says nothing about a later time off in th
     { state: 'failed' },
   ])
   expect(await findMissedReplay(west.pool, id, 3)).toBe(null)
+})
+
+test('the log of a webhook moves also where the clock of the mover is weeks behind', async () => {
+  await using two = await openTwo()
+  const { at, west } = two
+  const id = await at.webhook(['user.new'])
+  const [event] = await at.append('user 1 new')
+  await at.deliver(id, event!)
+  const oldest = Date.now() - 20 * dayMs
+  for (const days of [0, 8, 16]) await ensurePartitions(at.outbox, oldest + days * dayMs)
+  for (const days of [0, 3, 6, 9, 12, 15])
+    await at.outbox.pool.query(
+      `insert into walhook.attempts select (jsonb_populate_record(a, jsonb_build_object('id', $1::bigint))).*
+       from walhook.attempts a order by id desc limit 1`,
+      [firstIdAt(Math.floor(oldest + days * dayMs))],
+    )
+  await two.copy()
+  using _clock = setHostClock(-19 * dayMs)
+  expect(await two.move(id, 'west')).toMatchObject({ ok: true })
+  expect(await rowsIn(west, 'select count(*)::int as n from walhook.attempts')).toEqual([{ n: 7 }])
 })

@@ -1,6 +1,5 @@
 import { overloadStatuses } from '../../domain/delivery/pace.ts'
 import { shareCount } from '../../domain/delivery/share.ts'
-import { firstIdAt } from '../../domain/value/time-id.ts'
 import type { Outbox } from '../database/database.ts'
 import { moment, now, statement } from '../database/statement.ts'
 
@@ -11,7 +10,6 @@ const given = {
   count: 'smallint',
   after: 'timestamptz',
   withinMs: 'float8',
-  since: 'bigint',
   overloaded: 'smallint[]',
 } as const
 
@@ -30,11 +28,15 @@ cross join lateral (
 ) x
 order by x.due_at limit ${pageSize}`
 
+/** Below the id of any attempt that scheduled one of these rows, by the clock of the ids. */
+const since = (p: Given) =>
+  `(greatest(extract(epoch from now()) * 1000 - 2 * ${p.withinMs}, 0)::bigint << 20)`
+
 /** Whether the receiver's response to these attempts `a` asked for the wait; a Retry-After for the whole webhook is its hold. */
 const isAskedToWait = (p: Given, about: string) => `
 exists (
   select 1 from walhook.attempts a
-  where a.webhook_id = ${p.webhookId} and a.id >= ${p.since} and ${about} and a.next_attempt_at > now()
+  where a.webhook_id = ${p.webhookId} and a.id >= ${since(p)} and ${about} and a.next_attempt_at > now()
     and a.response_headers ? 'retry-after' and a.status <> all (${p.overloaded})
 )`
 
@@ -92,8 +94,7 @@ export async function bringForward(
   if (early.count === 0) return 0
   // Waits vary by a tenth; the retry was scheduled after an attempt.
   const withinMs = early.longestMs * 1.2
-  const since = firstIdAt(Math.max(0, Math.floor(Date.now() - 2 * withinMs)))
-  const values = { webhookId, count: early.count, withinMs, since, overloaded: overloadStatuses }
+  const values = { webhookId, count: early.count, withinMs, overloaded: overloadStatuses }
   let moved = 0
   for (const bring of [bringRowsForward, bringBatchesForward]) {
     for (let after: Date | null = new Date(0); after !== null; ) {

@@ -120,14 +120,15 @@ async function storeEvents(to: Db, json: string): Promise<void> {
 }
 
 /** Creates the days of a webhook's rows, from the oldest to today. */
-export async function makeDays(from: Outbox, to: Outbox, webhookId: number, nowMs: number): Promise<void> {
+export async function makeDays(from: Outbox, to: Outbox, webhookId: number): Promise<void> {
   const { rows } = await from.pool.query(
     `select least((select min(id) from walhook.attempts where webhook_id = $1),
                   (select min(event_id) from walhook.ended_deliveries where webhook_id = $1),
-                  (select min(event_id) from walhook.deliveries where webhook_id = $1)) as oldest`,
+                  (select min(event_id) from walhook.deliveries where webhook_id = $1)) as oldest,
+            (extract(epoch from clock_timestamp()) * 1000)::float8 as now_ms`,
     [webhookId],
   )
-  const { oldest } = rows[0]
+  const { oldest, now_ms: nowMs } = rows[0]
   // Each call creates nine days.
   if (oldest !== null)
     for (let atMs = timeOf(oldest); atMs < nowMs + dayMs; atMs += 8 * dayMs) await ensurePartitions(to, atMs)

@@ -97,7 +97,7 @@ async function move(options: Move): Promise<MoveOutcome> {
   const { pool: main } = cells.main.outbox
   const tenant = await tenantIn(from.outbox, webhookId)
   await place(main, { webhookId, tenant, cell: from.name, movingTo: to.name })
-  await makeDays(from.outbox, to.outbox, webhookId, Date.now())
+  await makeDays(from.outbox, to.outbox, webhookId)
   const copied = await copyAttempts(from.outbox, to.outbox, webhookId)
   const endedSince = await copyEnded(from.outbox, to.outbox, webhookId)
   await from.outbox.pool.query('update walhook.webhooks set moving_to = $2 where id = $1', [
