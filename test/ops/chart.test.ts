@@ -40,6 +40,7 @@ test('by default every process has all roles', ({ skip }) => {
     })
   expect(pod.spec).toMatchObject({
     automountServiceAccountToken: false,
+    enableServiceLinks: false,
     securityContext: { runAsNonRoot: true, seccompProfile: { type: 'RuntimeDefault' } },
   })
   expect(JSON.stringify(template('migration.enabled=false').manifests)).not.toContain('"migrate"')

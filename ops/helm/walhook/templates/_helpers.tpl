@@ -142,6 +142,8 @@ spec:
     spec:
       serviceAccountName: {{ include "walhook.fullname" $root }}
       automountServiceAccountToken: false
+      # Otherwise each Service of the namespace adds variables, those of Services named walhook-… among walhook's own.
+      enableServiceLinks: false
       # 5 s until no Service routes here, and at most 15 s for requests in flight.
       terminationGracePeriodSeconds: 30
       {{- with $root.Values.imagePullSecrets }}
