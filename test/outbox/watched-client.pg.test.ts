@@ -24,6 +24,28 @@ test("a dead connection's locks are released, because the server ends its side t
   })
 })
 
+test("a dead connection's locks are released once the server can be reached again", async () => {
+  await using database = await createTestDatabase()
+  await using psql = await connect(database.url)
+  await psql.query('create table things (id integer primary key); insert into things values (1)')
+  await using link = await openTestLink(database.url)
+  const watch = createWatch({ url: link.url, askAfterMs: 2_500 })
+  await using outbox = openOutbox({ url: link.url, maxConnections: 2, onError() {}, watch })
+  const client = await outbox.pool.connect()
+  await client.query('begin; select from things for update')
+  // The link never passes on the end of this connection, as a proxy that keeps the server's side.
+  link.stallThese()
+  link.stall()
+  await expect(client.query('select')).rejects.toThrow('the link to the database is dead')
+  client.release(true)
+  // Longer than an attempt to end the server's side takes.
+  await expect(outbox.pool.query('select')).rejects.toThrow()
+  link.heal()
+  await until(async () => (await psql.query('select from things for update skip locked')).rowCount === 1, {
+    what: 'the row to be free',
+  })
+})
+
 test("a statement that waits for a lock continues, and the log names the lock's holder", async () => {
   await using database = await createTestDatabase()
   await using psql = await connect(database.url)

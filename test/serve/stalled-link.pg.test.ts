@@ -1,6 +1,6 @@
-import { expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test } from 'vitest'
 import { connect } from '../support/connect.ts'
-import { createTestDatabase } from '../support/database.ts'
+import { type OwnServer, openOwnServer } from '../support/own-database.ts'
 import { openTestLink } from '../support/test-link.ts'
 import { startTestReceiver } from '../support/test-receiver.ts'
 import { until } from '../support/wait.ts'
@@ -10,8 +10,15 @@ import { adminToken, startWalhook } from '../support/walhook-process.ts'
  * A link that dies in silence: unlike a server that stops, it brings no error to anybody who waits for it. Each test has
  * one of its own, and mostly waits: they run side by side.
  */
+let server: OwnServer
+beforeAll(async () => {
+  // A transaction that stalls keeps others from creating slots, in all databases of a server.
+  server = await openOwnServer()
+})
+afterAll(() => server[Symbol.asyncDispose]())
+
 async function open(maxConnections?: number) {
-  const database = await createTestDatabase({ hasOutbox: true })
+  const database = await server.database({ hasOutbox: true })
   const sql = async (statement: string) => {
     await using psql = await connect(database.url)
     await psql.query(statement)

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import pg from 'pg'
 import { type Backend, isLost, type SlowStatement } from '../../domain/capture/backend.ts'
 import type { DatabaseServer } from '../../domain/database/database-url.ts'
@@ -174,7 +175,6 @@ export class WatchedClient extends DatabaseClient {
   /** Ends it, and checks the other idle ones. */
   #give(reason: string) {
     this.#destroy(reason)
-    if (this.#backendPid !== null) void endBackend(this.serverUrl, this.#backendPid)
     for (const other of this.#watch.clients) if (other !== this) other.#prove()
   }
 
@@ -192,6 +192,7 @@ export class WatchedClient extends DatabaseClient {
   #destroy(reason: string) {
     const { connection } = this as unknown as { connection: { stream: { destroy(error: Error): void } } }
     connection.stream.destroy(new Error(`the link to the database is dead: ${reason}`))
+    if (this.#backendPid !== null) endBackend(this.serverUrl, this.#backendPid)
   }
 }
 
@@ -231,16 +232,36 @@ async function ask(watch: Watch, serverUrl: string): Promise<Answer> {
   }
 }
 
-/** Ends the server's side of a dead link, unless it is working; the process id may have been reused. */
-async function endBackend(serverUrl: string, pid: number): Promise<void> {
-  await overNewConnection(
-    serverUrl,
-    name,
-    `select pg_terminate_backend(pid) from pg_stat_activity
-     where pid = $1 and usename = session_user and (state <> 'active' or wait_event_type = 'Client')
-       and state_change < clock_timestamp() - interval '2 seconds'`,
-    [pid],
-  ).catch(() => {})
+/** Backends to end, by their server's URL: when the connection of each was given up. */
+const toEnd = new Map<string, Map<number, number>>()
+const endAgainMs = 1_000
+const longestToEndS = 600
+
+/** Ends the server's side of a dead link once it is reachable, and not working. The server itself may not notice, behind a proxy. */
+function endBackend(serverUrl: string, pid: number): void {
+  if (toEnd.get(serverUrl)?.set(pid, performance.now())) return
+  const pids = new Map([[pid, performance.now()]])
+  toEnd.set(serverUrl, pids)
+  void endBackends(serverUrl, pids).finally(() => toEnd.delete(serverUrl))
+}
+
+/** A backend that is younger than the end of the connection has its process id by chance. */
+const endStatement = `
+select pid, case when (state <> 'active' or wait_event_type = 'Client')
+                      and state_change < clock_timestamp() - interval '2 seconds' then pg_terminate_backend(pid) end as is_ended
+from unnest($1::int[], $2::float8[]) as given_up (pid, seconds) join pg_stat_activity using (pid)
+where usename = session_user and backend_start < clock_timestamp() - make_interval(secs => seconds)`
+
+async function endBackends(serverUrl: string, pids: Map<number, number>): Promise<void> {
+  while (pids.size > 0) {
+    const given = [...pids].map(([pid, sinceMs]) => ({ pid, seconds: (performance.now() - sinceMs) / 1_000 }))
+    const values = [given.map(({ pid }) => pid), given.map(({ seconds }) => seconds)]
+    const rows = await overNewConnection(serverUrl, name, endStatement, values).catch(() => null)
+    const left = rows && new Set(rows.filter(row => !row.is_ended).map(row => Number(row.pid)))
+    for (const { pid, seconds } of given)
+      if (left?.has(pid) === false || seconds > longestToEndS) pids.delete(pid)
+    if (pids.size > 0) await sleep(endAgainMs, undefined, { ref: false })
+  }
 }
 
 function toBackend(row: Record<string, string | null>): Backend {
