@@ -42,9 +42,7 @@ const longestUnknownMs = 60_000
  * would also end long ones (a migration, a slot, a lock). So the server is asked about a slow statement over a new
  * connection: if it is working, `onSlow` gets what it waits for. If the server has nothing to do for it, or is unreachable,
  * the connection is destroyed: waiting code gets an error, and the pool replaces it. The server is also asked to end its side,
- * which may hold locks.
- *
- * It connects to a suitable server of its URL.
+ * which may hold locks. It connects to a suitable server of its URL.
  */
 export class WatchedClient extends DatabaseClient {
   readonly #watch: Watch
@@ -242,7 +240,7 @@ function endBackend(serverUrl: string, pid: number): void {
   if (toEnd.get(serverUrl)?.set(pid, performance.now())) return
   const pids = new Map([[pid, performance.now()]])
   toEnd.set(serverUrl, pids)
-  void endBackends(serverUrl, pids).finally(() => toEnd.delete(serverUrl))
+  void endBackends(serverUrl, pids)
 }
 
 /** A backend that is younger than the end of the connection has its process id by chance. */
@@ -262,6 +260,7 @@ async function endBackends(serverUrl: string, pids: Map<number, number>): Promis
       if (left?.has(pid) === false || seconds > longestToEndS) pids.delete(pid)
     if (pids.size > 0) await sleep(endAgainMs, undefined, { ref: false })
   }
+  toEnd.delete(serverUrl)
 }
 
 function toBackend(row: Record<string, string | null>): Backend {
