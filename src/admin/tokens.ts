@@ -1,10 +1,8 @@
 import { z } from 'zod'
 import { createToken, listTokens, revokeToken, type Token } from '../control/access/tokens.ts'
-import { once } from '../control/kit/once.ts'
-import type { Failed } from '../control/kit/result.ts'
 import { errorsPart } from './kit/errors.ts'
 import { failedPage } from './kit/failed.ts'
-import { formKey } from './kit/given.ts'
+import { onceOfForm } from './kit/given.ts'
 import { type Html, html, moment } from './kit/html.ts'
 import { idParam } from './kit/ids.ts'
 import { notFound } from './kit/mount.ts'
@@ -69,14 +67,11 @@ export const tokenPages = [
       const typed = readToken(form)
       const validated = validateToken(t, typed, nowMs)
       if (!validated.ok) return formPage(call, typed, validated.problems)
-      let failure: Failed | null = null
-      const made = await once(control, caller, formKey('new token', form), async () => {
+      const made = await onceOfForm(call, 'new token', async () => {
         const created = await createToken(control, caller, validated.token)
-        if (!created.ok) failure = created
-        return created.ok ? created.value.text : null
+        return created.ok ? { ok: true, value: created.value.text } : created
       })
-      if (made.state === 'done') return createdPage(call, typed.name, made.response)
-      return failedPage(t, made.state === 'failed' ? made.failure : failure!)
+      return made.ok ? createdPage(call, typed.name, made.value) : failedPage(t, made)
     },
   }),
   page({

@@ -145,7 +145,7 @@ test('a key is free after a day, and older responses are deleted', async () => {
 
 test('if the stored response cannot be decrypted, the call is refused, not repeated', async () => {
   const hash = Buffer.alloc(32, 1)
-  const work = async () => '{"secret":"whsec_x"}'
+  const work = async () => ({ ok: true, value: '{"secret":"whsec_x"}' }) as const
   const request = { key: 'j', hash }
   expect(await once(at.control, configured(null), request, work)).toMatchObject({
     state: 'done',

@@ -1,6 +1,4 @@
 import { z } from 'zod'
-import { once } from '../../control/kit/once.ts'
-import type { Failed } from '../../control/kit/result.ts'
 import { cancelBackfill, getBackfill, startBackfill } from '../../control/status/backfills.ts'
 import { defaultRowsPerSecond, maxRowsPerSecond } from '../../domain/capture/backfill.ts'
 import { triggerOf } from '../../domain/event/trigger.ts'
@@ -8,7 +6,7 @@ import { because } from '../../domain/shown/reason.ts'
 import type { Webhook } from '../../domain/webhook/webhook.ts'
 import { errorAttributes, errorSummary, errorsOf, errorText } from '../kit/errors.ts'
 import { failedPage } from '../kit/failed.ts'
-import { formKey, given, wrong, wrongField } from '../kit/given.ts'
+import { given, onceOfForm, wrong, wrongField } from '../kit/given.ts'
 import { type Html, html } from '../kit/html.ts'
 import { idParam } from '../kit/ids.ts'
 import { entityName } from '../kit/names.ts'
@@ -50,14 +48,11 @@ export const backfillPages = [
       const asked = readAsked(call, form)
       if (!asked.options) return await backfillPage({ ...call, query: form }, webhook)
       const { options } = asked
-      let failure: Failed | null = null
-      const done = await once(control, caller, formKey(`backfill ${webhook.id}`, form), async () => {
+      const done = await onceOfForm(call, `backfill ${webhook.id}`, async () => {
         const started = await startBackfill(control, caller, { ...options, webhookId: webhook.id })
-        if (!started.ok) failure = started
-        return started.ok ? '' : null
+        return started.ok ? { ok: true, value: '' } : started
       })
-      if (done.state === 'failed') return failedPage(t, done.failure)
-      if (failure) return failedPage(t, failure)
+      if (!done.ok) return failedPage(t, done)
       return { show: 'redirect', to: `/couplings/${webhook.id}/backfill?done=started` }
     },
   }),

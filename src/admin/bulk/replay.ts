@@ -1,6 +1,4 @@
 import { z } from 'zod'
-import { once } from '../../control/kit/once.ts'
-import type { Failed } from '../../control/kit/result.ts'
 import {
   cancelReplay,
   missedEvents,
@@ -12,7 +10,7 @@ import {
 import type { Webhook } from '../../domain/webhook/webhook.ts'
 import { errorAttributes, errorSummary, errorsOf, errorText } from '../kit/errors.ts'
 import { failedPage } from '../kit/failed.ts'
-import { formKey, given, wrong, wrongField } from '../kit/given.ts'
+import { given, onceOfForm, wrong, wrongField } from '../kit/given.ts'
 import { type Html, html, moment } from '../kit/html.ts'
 import { idParam, momentParam } from '../kit/ids.ts'
 import type { PageCall, PageResponse } from '../kit/page.ts'
@@ -52,14 +50,11 @@ export const replayPages = [
       const range = rangeIn(form)
       if (typeof range === 'string') return wrongField(t, range)
       if (given(form, 'key', z.string().regex(/^[0-9a-f]{32}$/)) === wrong) return wrongField(t, 'key')
-      let failure: Failed | null = null
-      const done = await once(control, caller, formKey(`replay ${webhook.id}`, form), async () => {
+      const done = await onceOfForm(call, `replay ${webhook.id}`, async () => {
         const started = await startReplay(control, caller, webhook.id, range)
-        if (!started.ok) failure = started
-        return started.ok ? '' : null
+        return started.ok ? { ok: true, value: '' } : started
       })
-      if (done.state === 'failed') return failedPage(t, done.failure)
-      if (failure) return failedPage(t, failure)
+      if (!done.ok) return failedPage(t, done)
       return { show: 'redirect', to: `/couplings/${webhook.id}/replay?done=started` }
     },
   }),

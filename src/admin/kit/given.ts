@@ -1,8 +1,10 @@
 import { createHash } from 'node:crypto'
 import type { z } from 'zod'
+import { once } from '../../control/kit/once.ts'
+import type { Result } from '../../control/kit/result.ts'
 import type { Texts } from '../texts/en.ts'
 import { html } from './html.ts'
-import type { PageResponse } from './page.ts'
+import type { PageCall, PageResponse } from './page.ts'
 
 /** A field that is present but invalid, as opposed to absent. */
 export const wrong: unique symbol = Symbol('wrong')
@@ -30,10 +32,18 @@ export function wrongField(t: Texts, name: string): PageResponse {
 const secondClickWaitsMs = 15_000
 
 /**
- * The idempotency key of a form, against double clicks and reloads. The hidden field `key` is new each time the form is
- * shown; `what` names the operation.
+ * Does the work of a form once, against double clicks and reloads: a repetition gets the first answer. The hidden field `key` is
+ * new each time the form is shown; `what` names the operation.
  */
-export function formKey(what: string, form: URLSearchParams) {
+export async function onceOfForm(
+  { control, caller, form }: Pick<PageCall, 'control' | 'caller' | 'form'>,
+  what: string,
+  work: () => Promise<Result<string>>,
+): Promise<Result<string>> {
   const hash = createHash('sha256').update(`${what}\n${form}`).digest()
-  return { key: `form ${hash.toString('hex')}`, hash, waitMs: secondClickWaitsMs }
+  const request = { key: `form ${hash.toString('hex')}`, hash, waitMs: secondClickWaitsMs }
+  const done = await once(control, caller, request, work)
+  if (done.state === 'done') return { ok: true, value: done.response }
+  if (done.state === 'failed') return done.failure
+  throw new Error('two forms have one key')
 }

@@ -1,13 +1,12 @@
 import { z } from 'zod'
 import type { LoggedAttempt } from '../../control/kit/control.ts'
-import { once } from '../../control/kit/once.ts'
 import type { Failed } from '../../control/kit/result.ts'
 import { getAttempt } from '../../control/log/log.ts'
 import { replayEvents } from '../../control/log/replay.ts'
 import { resendEvent } from '../../control/log/resend.ts'
 import type { Webhook } from '../../domain/webhook/webhook.ts'
 import { failedPage } from '../kit/failed.ts'
-import { formKey, given, wrong, wrongField } from '../kit/given.ts'
+import { given, onceOfForm, wrong, wrongField } from '../kit/given.ts'
 import { html, momentText } from '../kit/html.ts'
 import { bigIdParam, idParam } from '../kit/ids.ts'
 import { type PageCall, type PageResponse, page } from '../kit/page.ts'
@@ -40,27 +39,19 @@ export const webhookAttemptPages = [
     tenants: 'webhook',
     params: z.object({ id: idParam }),
     async handle(call) {
-      const { control, caller, params, form, t } = call
+      const { params, form, t } = call
       const eventId = given(form, 'event_id', bigIdParam)
       if (eventId === wrong) return wrongField(t, 'event_id')
       const attemptId = given(form, 'attempt_id', bigIdParam)
       if (attemptId === wrong) return wrongField(t, 'attempt_id')
       const beyond = given(form, 'beyond_triggers', z.literal('true'))
       if (beyond === wrong) return wrongField(t, 'beyond_triggers')
-      let failure: Failed = { ok: false, kind: 'not_found', detail: '' }
-      const done = await once(control, caller, formKey(`resend ${params.id}`, form), async () => {
-        const result =
-          eventId === undefined
-            ? attemptId === undefined
-              ? failure
-              : await resendBatch(call, attemptId)
-            : await resendOne(call, eventId, beyond !== undefined)
-        if (result.ok) return result.value
-        failure = result
-        return null
+      const done = await onceOfForm(call, `resend ${params.id}`, async () => {
+        if (eventId !== undefined) return await resendOne(call, eventId, beyond !== undefined)
+        if (attemptId !== undefined) return await resendBatch(call, attemptId)
+        return { ok: false, kind: 'not_found', detail: '' }
       })
-      if (done.state === 'done') return { show: 'redirect', to: done.response }
-      return failedPage(t, done.state === 'failed' ? done.failure : failure)
+      return done.ok ? { show: 'redirect', to: done.value } : failedPage(t, done)
     },
   }),
 ]

@@ -1,22 +1,12 @@
 import { z } from 'zod'
-import { once } from '../../control/kit/once.ts'
-import type { Failed } from '../../control/kit/result.ts'
 import { changeWebhook, createWebhook, deleteWebhook } from '../../control/webhooks/webhooks.ts'
 import { shownUrl } from '../../domain/shown/shown.ts'
 import type { Webhook } from '../../domain/webhook/webhook.ts'
 import { filterPreviewPart } from '../form/filter-field.ts'
-import {
-  blank,
-  chosen,
-  type ShownProblem,
-  shownProblems,
-  typedOf,
-  validateTyped,
-  wrongFieldOf,
-} from '../form/input.ts'
+import { blank, chosen, shownProblems, typedOf, validateTyped, wrongFieldOf } from '../form/input.ts'
 import { previewParts } from '../form/webhook-form.ts'
 import { failedPage } from '../kit/failed.ts'
-import { formKey, wrongField } from '../kit/given.ts'
+import { onceOfForm, wrongField } from '../kit/given.ts'
 import { html } from '../kit/html.ts'
 import { idParam } from '../kit/ids.ts'
 import { page } from '../kit/page.ts'
@@ -51,22 +41,18 @@ export const webhookEditPages = [
         return await formPage(call, null, typed, { problems: await allProblems(call, typed, null) })
       // A repeated form, by a double click or reload, gives the same webhook and shows its secret again. Another form has
       // another `key`.
-      let problems: readonly ShownProblem[] = []
-      let failure: Failed | null = null
-      const made = await once(control, caller, formKey('new webhook', form), async () => {
+      const made = await onceOfForm(call, 'new webhook', async () => {
         const created = await createWebhook(control, caller, {
           ...chosen(typed, []),
           ...tenantOf(typed),
         })
-        if (created.ok) return JSON.stringify({ id: created.value.webhook.id, secret: created.value.secret })
-        if (created.kind !== 'invalid') failure = created
-        else problems = shownProblems(t, created.problems)
-        return null
+        if (!created.ok) return created
+        const { webhook, secret } = created.value
+        return { ok: true, value: JSON.stringify({ id: webhook.id, secret }) }
       })
-      if (made.state === 'done') return createdPage(call, JSON.parse(made.response), typed)
-      if (made.state === 'failed') return failedPage(t, made.failure)
-      if (failure) return failedPage(t, failure)
-      return await formPage(call, null, typed, { problems })
+      if (made.ok) return createdPage(call, JSON.parse(made.value), typed)
+      if (made.kind !== 'invalid') return failedPage(t, made)
+      return await formPage(call, null, typed, { problems: shownProblems(t, made.problems) })
     },
   }),
   page({

@@ -1,10 +1,8 @@
-import { once } from '../../control/kit/once.ts'
-import type { Failed } from '../../control/kit/result.ts'
 import { revealSecret, rotateSecret } from '../../control/webhooks/secrets.ts'
 import type { Webhook } from '../../domain/webhook/webhook.ts'
 import { errorAttributes, errorSummary, errorsOf, errorText } from '../kit/errors.ts'
 import { failedPage } from '../kit/failed.ts'
-import { formKey } from '../kit/given.ts'
+import { onceOfForm } from '../kit/given.ts'
 import { type Html, html, moment } from '../kit/html.ts'
 import type { PageCall, PageResponse } from '../kit/page.ts'
 import { snippetParts } from '../kit/snippets.ts'
@@ -47,19 +45,16 @@ export const webhookSecretPages = [
       if (!/^\d{1,3}$/.test(hours) || Number(hours) > 168)
         return rotatePage(call, webhook, hours, t.secret.wrongHours)
       // A second rotation would end the secret that receivers still have.
-      let rotated: { webhook: Webhook; secret: string } | null = null
-      let failure: Failed | null = null
-      const done = await once(control, caller, formKey(`rotate ${params.id}`, form), async () => {
-        const result = await rotateSecret(control, caller, params.id, Number(hours))
-        if (!result.ok) failure = result
-        else rotated = result.value
-        return result.ok ? '' : null
+      const shown: PageResponse[] = []
+      const done = await onceOfForm(call, `rotate ${params.id}`, async () => {
+        const rotated = await rotateSecret(control, caller, params.id, Number(hours))
+        if (!rotated.ok) return rotated
+        const { webhook: after, secret } = rotated.value
+        shown.push(secretPage(call, after, secret, rotatedNotice(call, after)))
+        return { ok: true, value: '' }
       })
-      if (done.state === 'failed') return failedPage(t, done.failure)
-      if (failure) return failedPage(t, failure)
-      if (!rotated) return { show: 'redirect', to: `/couplings/${params.id}/secret?done=rotated` }
-      const { webhook: after, secret } = rotated as { webhook: Webhook; secret: string }
-      return secretPage(call, after, secret, rotatedNotice(call, after))
+      if (!done.ok) return failedPage(t, done)
+      return shown[0] ?? { show: 'redirect', to: `/couplings/${params.id}/secret?done=rotated` }
     },
   }),
 ]

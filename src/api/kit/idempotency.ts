@@ -40,12 +40,9 @@ export async function idempotent(
   const hash = createHash('sha256')
     .update(JSON.stringify([pathname, search, await c.req.text()]))
     .digest()
-  let failure: Failed | null = null
   const result = await once(control, c.get('caller'), { key, hash }, async () => {
     const done = await work()
-    if (done.ok) return JSON.stringify(done.written)
-    failure = done
-    return null
+    return done.ok ? { ok: true, value: JSON.stringify(done.written) } : done
   })
   switch (result.state) {
     case 'done':
@@ -60,8 +57,6 @@ export async function idempotent(
     case 'failed':
       if (result.mayEnd) c.header('retry-after', '1')
       return failed(c, result.failure)
-    case 'changed_nothing':
-      return failed(c, failure!)
     default:
       return result satisfies never
   }

@@ -59,33 +59,22 @@ type AttemptMeasured = {
 export function createMetrics(readGauges: () => Promise<Gauges>) {
   const registry = new Registry()
   const registers = [registry]
-  const changes = new Counter({
-    name: 'walhook_changes_total',
-    help: 'Row changes read from the write-ahead log and stored',
-    registers,
-  })
-  const events = new Counter({
-    name: 'walhook_events_total',
-    help: 'Events appended to the outbox',
-    registers,
-  })
-  const parked = new Counter({
-    name: 'walhook_parked_changes_total',
-    help: 'Changes that could not become an event: see walhook.parked_changes',
-    registers,
-  })
-  const truncated = new Counter({
-    name: 'walhook_truncated_tables_total',
-    help: 'Tables emptied by TRUNCATE, for which no deletes could be sent',
-    labelNames: ['table'],
-    registers,
-  })
-  const attempts = new Counter({
-    name: 'walhook_attempts_total',
-    help: 'HTTP attempts by outcome, without tests',
-    labelNames: ['outcome'],
-    registers,
-  })
+  const counter = (name: string, help: string, labelNames: readonly string[] = []) =>
+    new Counter({ name, help, labelNames, registers })
+  const gauge = (name: string, help: string, labelNames: readonly string[] = []) =>
+    new Gauge({ name, help, labelNames, registers })
+  const changes = counter('walhook_changes_total', 'Row changes read from the write-ahead log and stored')
+  const events = counter('walhook_events_total', 'Events appended to the outbox')
+  const parked = counter(
+    'walhook_parked_changes_total',
+    'Changes that could not become an event: see walhook.parked_changes',
+  )
+  const truncated = counter(
+    'walhook_truncated_tables_total',
+    'Tables emptied by TRUNCATE, for which no deletes could be sent',
+    ['table'],
+  )
+  const attempts = counter('walhook_attempts_total', 'HTTP attempts by outcome, without tests', ['outcome'])
   const duration = new Histogram({
     name: 'walhook_attempt_duration_seconds',
     help: 'Duration of attempts, from DNS to the end of the response',
@@ -105,12 +94,10 @@ export function createMetrics(readGauges: () => Promise<Gauges>) {
     registers,
   })
   const ofWebhooks = countByWebhook(registry, () => performance.now())
-  const lag = new Gauge({
-    name: 'walhook_capture_lag_seconds',
-    help: 'From the commit of the last stored change in the source to its commit in the outbox',
-    registers,
-  })
-  const gauge = (name: string, help: string) => new Gauge({ name, help, registers })
+  const lag = gauge(
+    'walhook_capture_lag_seconds',
+    'From the commit of the last stored change in the source to its commit in the outbox',
+  )
   const waiting = gauge(
     'walhook_deliveries_waiting',
     'Pending deliveries, set aside or in the log; an estimate if there are many',
@@ -124,12 +111,11 @@ export function createMetrics(readGauges: () => Promise<Gauges>) {
     'Entities of a webhook with deliveries set aside; an estimate above 10,000',
   )
   const behind = gauge('walhook_webhooks_behind', 'Webhooks with a backlog in the event log')
-  const webhooks = new Gauge({
-    name: 'walhook_webhooks',
-    help: 'Webhooks by state: `active`; `failing`: active, but the last requests failed; `disabled` by walhook; `inactive`: set by an admin',
-    labelNames: ['state'],
-    registers,
-  })
+  const webhooks = gauge(
+    'walhook_webhooks',
+    'Webhooks by state: `active`; `failing`: active, but the last requests failed; `disabled` by walhook; `inactive`: set by an admin',
+    ['state'],
+  )
   const oldest = gauge(
     'walhook_oldest_pending_seconds',
     'Age of the oldest pending event of an active webhook; 0: none is pending',
@@ -144,48 +130,41 @@ export function createMetrics(readGauges: () => Promise<Gauges>) {
   )
   const capturing = gauge('walhook_capturing', '1 if this process reads the replication slot')
 
-  const ready = new Gauge({
-    name: 'walhook_ready',
-    help: '1 if `/readyz` finds the part healthy. Parts that this process does not run are absent',
-    labelNames: ['part'],
-    registers,
-  })
-  const cellsAway = new Gauge({
-    name: 'walhook_cell_away',
-    help: '1 if a cell does not respond: its webhooks wait. No series without cells besides main',
-    labelNames: ['cell'],
-    registers,
-  })
-  const cellsBehind = new Gauge({
-    name: 'walhook_cell_events_behind',
-    help: 'Events of the log that a cell lacks, up to 10,000. No series without cells besides main',
-    labelNames: ['cell'],
-    registers,
-  })
-  const stateOfCapture = new Gauge({
-    name: 'walhook_capture_state',
-    help: '1 for the present state of capture. blocked, gap and lost need an operator. Absent if this process does not capture',
-    labelNames: ['state'],
-    registers,
-  })
-  const gaps = new Gauge({
-    name: 'walhook_gaps_open',
-    help: 'Ranges of lost changes that still need a resync, of everything or of single tables',
-    labelNames: ['of'],
-    registers,
-  })
+  const ready = gauge(
+    'walhook_ready',
+    '1 if `/readyz` finds the part healthy. Parts that this process does not run are absent',
+    ['part'],
+  )
+  const cellsAway = gauge(
+    'walhook_cell_away',
+    '1 if a cell does not respond: its webhooks wait. No series without cells besides main',
+    ['cell'],
+  )
+  const cellsBehind = gauge(
+    'walhook_cell_events_behind',
+    'Events of the log that a cell lacks, up to 10,000. No series without cells besides main',
+    ['cell'],
+  )
+  const stateOfCapture = gauge(
+    'walhook_capture_state',
+    '1 for the present state of capture. blocked, gap and lost need an operator. Absent if this process does not capture',
+    ['state'],
+  )
+  const gaps = gauge(
+    'walhook_gaps_open',
+    'Ranges of lost changes that still need a resync, of everything or of single tables',
+    ['of'],
+  )
 
   const mappingLost = gauge(
     'walhook_mapping_lost',
     'Mapped tables and columns that were dropped in the source',
   )
 
-  new Gauge({
-    name: 'walhook_build_info',
-    help: 'Always 1; the labels name the versions',
-    labelNames: ['version', 'node'],
-    registers,
-  }).set({ version: packageJson.version, node: process.version }, 1)
+  gauge('walhook_build_info', 'Always 1; the labels name the versions', ['version', 'node']).set(
+    { version: packageJson.version, node: process.version },
+    1,
+  )
   // Of the process: CPU, memory, open files, and event loop lag. Each of its samples wakes the process: at 50 a second they took half of
   // the CPU of an idle one. In ms; also what an idle process shows as its lag.
   collectDefaultMetrics({ register: registry, eventLoopMonitoringPrecision: 100 })

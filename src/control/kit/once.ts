@@ -11,7 +11,7 @@ import {
 } from '../../outbox/records/idempotency.ts'
 import { sleep } from '../../runtime/sleep.ts'
 import type { Caller, Control } from './control.ts'
-import { conflict, type Failed } from './result.ts'
+import { conflict, type Failed, type Result } from './result.ts'
 
 /** Longer than any call takes: an unfinished one was cut off. */
 const cutOffAfterMs = 60_000
@@ -22,15 +22,13 @@ type Once =
   | { readonly state: 'done'; readonly response: string; readonly isReplay: boolean }
   /** The key belongs to another request. */
   | { readonly state: 'other_request' }
-  /** The first call is running, or its result is unknown. */
+  /** The work failed without a change; or the first call is running (`mayEnd`), or its result is unknown. */
   | { readonly state: 'failed'; readonly failure: Failed; readonly mayEnd: boolean }
-  /** The work failed without a change; the key is free. */
-  | { readonly state: 'changed_nothing' }
 
 /**
  * Does work once per key of a caller within 24 hours, and repeats the first answer.
  *
- * - free: until a call takes the key, after 24 hours, and at once if the call changed nothing (`work` returns null)
+ * - free: until a call takes the key, after 24 hours, and at once if the call failed, which changed nothing
  * - taken: while the call runs. A call that was cut off leaves it taken: its effect is unknown, so the caller must check the
  *   state
  * - done: from the end of the call
@@ -42,7 +40,7 @@ export async function once(
   control: Pick<Control, 'cells' | 'sealKey' | 'randomBytes'>,
   caller: Caller,
   request: { readonly key: string; readonly hash: Buffer; readonly waitMs?: number },
-  work: () => Promise<string | null>,
+  work: () => Promise<Result<string>>,
 ): Promise<Once> {
   const { outbox } = control.cells.main
   const key: CallKey = { holder: caller.tokenId ?? 0, key: keyOf(caller, request.key) }
@@ -64,13 +62,13 @@ export async function once(
   }
 
   await pruneKeys(outbox)
-  const response = await work()
-  if (response === null) {
+  const done = await work()
+  if (!done.ok) {
     await freeKey(outbox, key)
-    return { state: 'changed_nothing' }
+    return { state: 'failed', failure: done, mayEnd: false }
   }
-  await storeResponse(outbox, key, sealResponse(control, key, response))
-  return { state: 'done', response, isReplay: false }
+  await storeResponse(outbox, key, sealResponse(control, key, done.value))
+  return { state: 'done', response: done.value, isReplay: false }
 }
 
 /** Callers from a link or a provider have keys with a blank, which no other key has. */
