@@ -56,14 +56,14 @@ const setAsideStatement = statement(
   {
     aside: rows<AsideRow & { readonly isFirst: boolean }>({
       ...ofRow,
-      share: ['smallint', row => row.share],
-      attempts: ['smallint', row => row.attempts],
-      with_previous: ['boolean', row => row.withPrevious],
-      as_new: ['boolean', row => row.asNew],
-      as_delete: ['boolean', row => row.asDelete],
-      due_in_ms: ['float8', row => row.dueInMs],
-      taken_by: ['int', row => row.takenBy],
-      is_first: ['boolean', row => row.isFirst],
+      share: 'smallint',
+      attempts: 'smallint',
+      withPrevious: 'boolean',
+      asNew: 'boolean',
+      asDelete: 'boolean',
+      dueInMs: 'float8',
+      takenBy: 'int',
+      isFirst: 'boolean',
     }),
   },
   p => `

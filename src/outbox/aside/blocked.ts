@@ -7,10 +7,7 @@ import { dueInMs, type RowEntity } from './aside.ts'
 const blockedStatement = statement(
   'blocked_entities',
   {
-    asked: rows<RowEntity & { readonly index: number }>({
-      ...ofRowEntity,
-      index: ['int', of => of.index],
-    }),
+    asked: rows<RowEntity & { readonly index: number }>({ ...ofRowEntity, index: 'int' }),
     webhookIds: 'int[]',
   },
   p => `

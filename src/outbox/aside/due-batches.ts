@@ -60,11 +60,7 @@ type Moved = { readonly id: TimeId; readonly laterMs: number | null }
 
 const moveBatches = statement(
   'take_or_put_off_batches',
-  {
-    webhookId: 'int',
-    holderId: 'int',
-    batches: rows<Moved>({ id: ['bigint', b => b.id], later_ms: ['float8', b => b.laterMs] }),
-  },
+  { webhookId: 'int', holderId: 'int', batches: rows<Moved>({ id: 'bigint', laterMs: 'float8' }) },
   p => `
 with ${moment}, s as materialized (
   select id, ${now} + later_ms * interval '1 ms' as later_at from ${p.batches('s')}

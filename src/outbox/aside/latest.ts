@@ -53,15 +53,17 @@ const around = statement(
   {
     webhookId: 'int',
     max: 'int',
-    runs: rows<Run>({
-      entity_type: ['text', run => run.first.entityType],
-      entity_id: ['text', run => run.first.entityId],
-      first_id: ['bigint', run => run.first.eventId],
-      checks_earlier: ['boolean', run => takesForm(run.first)],
-      last_id: ['bigint', run => run.last.eventId],
-      checks_later: ['boolean', run => run.last.actionType !== 'delete'],
-      read_up_to: ['bigint', run => run.readUpTo],
-    }),
+    runs: rows<Run>(
+      { readUpTo: 'bigint' },
+      {
+        entity_type: ['text', run => run.first.entityType],
+        entity_id: ['text', run => run.first.entityId],
+        first_id: ['bigint', run => run.first.eventId],
+        checks_earlier: ['boolean', run => takesForm(run.first)],
+        last_id: ['bigint', run => run.last.eventId],
+        checks_later: ['boolean', run => run.last.actionType !== 'delete'],
+      },
+    ),
   },
   p => `
 select k.entity_type, k.entity_id, coalesce(before.as_new, false) as was_new, after.*
@@ -131,12 +133,10 @@ const recordSuperseded = statement(
   'record_superseded',
   {
     webhookId: 'int',
-    superseded: rows<Ended>({
-      ...ofEvent,
-      attempts: ['smallint', s => s.attempts],
-      superseded_by: ['bigint', s => s.supersededBy],
-      as_new: ['boolean', s => s.isNew],
-    }),
+    superseded: rows<Ended>(
+      { ...ofEvent, attempts: 'smallint', supersededBy: 'bigint' },
+      { as_new: ['boolean', ended => ended.isNew] },
+    ),
   },
   p => `
 insert into walhook.ended_deliveries (webhook_id, event_id, entity_type, entity_id, state, superseded_by, attempts, as_new)

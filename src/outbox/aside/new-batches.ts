@@ -5,7 +5,7 @@ import { type Entity, entityKey } from '../../domain/event/entity.ts'
 import { type TimeId, timeOf } from '../../domain/value/time-id.ts'
 import type { Batching, Mode } from '../../domain/webhook/webhook.ts'
 import { newTimeIds } from '../database/new-ids.ts'
-import { ofBatch, ofEntity, ofEvent, oldestOfS, rowOfS, rowsOfS } from '../database/row-keys.ts'
+import { ofEntity, ofEvent, oldestOfS, rowOfS, rowsOfS } from '../database/row-keys.ts'
 import { rows, statement } from '../database/statement.ts'
 import { keepLatestOf } from './latest.ts'
 import { lockRows } from './lock-rows.ts'
@@ -102,11 +102,7 @@ type Batch = { readonly id: TimeId; readonly share: number }
 
 const insertBatches = statement(
   'insert_batches',
-  {
-    webhookId: 'int',
-    holderId: 'int',
-    batches: rows<Batch>({ id: ['bigint', b => b.id], share: ['smallint', b => b.share] }),
-  },
+  { webhookId: 'int', holderId: 'int', batches: rows<Batch>({ id: 'bigint', share: 'smallint' }) },
   p => `
 insert into walhook.batches (webhook_id, id, share, due_at, taken_by)
 select ${p.webhookId}, id, share, now(), ${p.holderId} from ${p.batches('b')}`,
@@ -116,14 +112,7 @@ type Member = Delivery & { readonly batchId: TimeId }
 
 const joinBatches = statement(
   'join_batches',
-  {
-    webhookId: 'int',
-    members: rows<Member>({
-      ...ofEvent,
-      ...ofBatch,
-      as_new: ['boolean', of => of.asNew],
-    }),
-  },
+  { webhookId: 'int', members: rows<Member>({ ...ofEvent, batchId: 'bigint', asNew: 'boolean' }) },
   p => `
 with member as materialized (
   select d.ctid, s.batch_id, s.as_new

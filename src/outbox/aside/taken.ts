@@ -45,10 +45,7 @@ export async function readTaken(
 
 const giveBackRows = statement(
   'give_back',
-  {
-    holderId: 'int',
-    taken: rows<TakenRow>(ofRow),
-  },
+  { holderId: 'int', taken: rows<TakenRow>(ofRow) },
   p => `
 with given as materialized (
   select d.ctid
@@ -61,10 +58,7 @@ update walhook.deliveries d set taken_by = null from given where d.ctid = given.
 
 const giveBackBatches = statement(
   'give_back_batches',
-  {
-    holderId: 'int',
-    batches: rows<TakenBatch>({ webhook_id: ['int', of => of.webhookId], ...ofBatch }),
-  },
+  { holderId: 'int', batches: rows<TakenBatch>(ofBatch) },
   p => `
 with s as materialized (
   select b.ctid as row

@@ -65,11 +65,7 @@ order by e.id`,
 
 type UpTo = Entity & { readonly share: number; readonly upTo: TimeId }
 
-const ofUpTo = {
-  ...ofEntity,
-  share: ['smallint', (each: UpTo) => each.share],
-  up_to: ['bigint', (each: UpTo) => each.upTo],
-} as const
+const ofUpTo = { ...ofEntity, share: 'smallint', upTo: 'bigint' } as const
 const upTos = rows<UpTo>(ofUpTo)
 
 /** `k`: entities, each with an event up to which its stream may send. */
@@ -109,7 +105,7 @@ const passOver = statement(
   'pass_over',
   {
     webhookId: 'int',
-    entities: rows<UpTo & { readonly skipId: bigint }>({ ...ofUpTo, id: ['bigint', each => each.skipId] }),
+    entities: rows<UpTo & { readonly id: bigint }>({ ...ofUpTo, id: 'bigint' }),
   },
   p => `
 with ${pulledFrom(p)}
@@ -212,6 +208,6 @@ async function pullFromLog(
     pull(client, { webhookId, entities }),
     newIds(client, 'skips', entities.length),
   ])
-  await passOver(client, { webhookId, entities: entities.map((each, i) => ({ ...each, skipId: ids[i]! })) })
+  await passOver(client, { webhookId, entities: entities.map((each, i) => ({ ...each, id: ids[i]! })) })
   return rows.map(row => row.event_id)
 }

@@ -81,10 +81,7 @@ type Changed = Entity & { readonly oldest: TimeId }
 /** Entities whose oldest row was cancelled. */
 const movedOn = statement(
   'moved_on',
-  {
-    webhookId: 'int',
-    entities: rows<Changed>({ ...ofEntity, oldest: ['bigint', each => each.oldest] }),
-  },
+  { webhookId: 'int', entities: rows<Changed>({ ...ofEntity, oldest: 'bigint' }) },
   p => `
 select s.entity_type, s.entity_id
 from ${p.entities('s')}

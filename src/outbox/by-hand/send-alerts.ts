@@ -128,18 +128,19 @@ async function lockUnsent(client: pg.ClientBase, ids: readonly number[]): Promis
   })
 }
 
-const alertRows = rows<UnsentAlert>({
-  id: ['bigint', ({ event }) => event.id],
-  share: ['smallint', ({ event }) => shareOf(event.entityType, event.entityId)],
-  entity_type: ['text', ({ event }) => event.entityType],
-  entity_id: ['text', ({ event }) => event.entityId],
-  action_type: ['text', ({ event }) => event.actionType],
-  body: ['text', ({ event }) => event.body],
-  tenant: ['text', ({ tenant }) => tenant],
-  alert: ['text', ({ alert }) => alert],
-  about_id: ['int', ({ incident }) => incident.webhookId],
-  at: ['timestamptz', ({ event }) => event.at],
-})
+const alertRows = rows<UnsentAlert>(
+  { tenant: 'text', alert: 'text' },
+  {
+    id: ['bigint', ({ event }) => event.id],
+    share: ['smallint', ({ event }) => shareOf(event.entityType, event.entityId)],
+    entity_type: ['text', ({ event }) => event.entityType],
+    entity_id: ['text', ({ event }) => event.entityId],
+    action_type: ['text', ({ event }) => event.actionType],
+    body: ['text', ({ event }) => event.body],
+    about_id: ['int', ({ incident }) => incident.webhookId],
+    at: ['timestamptz', ({ event }) => event.at],
+  },
+)
 
 /**
  * For each active webhook with the trigger that may know of the subject, except the subject itself. An event is for the nonexistent

@@ -2,6 +2,7 @@ import type pg from 'pg'
 import { formatLsn } from '../../domain/value/lsn.ts'
 import type { TimeId } from '../../domain/value/time-id.ts'
 import type { Outbox } from '../database/database.ts'
+import { ofEntity } from '../database/row-keys.ts'
 import { moment, now, rows, statement } from '../database/statement.ts'
 import { wakeChannel } from '../log/append.ts'
 import { bytesOf, fromRow, type LogEvent } from '../log/log.ts'
@@ -96,23 +97,26 @@ function toCopied(row: any): CopiedEvent {
   }
 }
 
-const eventRows = rows<CopiedEvent>({
-  id: ['bigint', e => e.id],
-  share: ['smallint', e => e.share],
-  commit_lsn: ['pg_lsn', e => e.commitLsn],
-  index_in_transaction: ['int', e => e.index],
-  entity_type: ['text', e => e.entityType],
-  entity_id: ['text', e => e.entityId],
-  action_type: ['text', e => e.actionType],
-  committed_at: ['timestamptz', e => e.committedAt],
-  body: ['text', e => e.body],
-  previous: ['text', e => e.previous],
-  changed: ['text', e => e.changedText],
-  omitted: ['text', e => e.omittedText],
-  tenant: ['text', e => e.tenant],
-  tenant_before: ['text', e => e.tenantBefore],
-  only_webhook_id: ['int', e => e.onlyWebhookId],
-})
+const eventRows = rows<CopiedEvent>(
+  {
+    ...ofEntity,
+    id: 'bigint',
+    share: 'smallint',
+    commitLsn: 'pg_lsn',
+    actionType: 'text',
+    committedAt: 'timestamptz',
+    body: 'text',
+    previous: 'text',
+    tenant: 'text',
+    tenantBefore: 'text',
+    onlyWebhookId: 'int',
+  },
+  {
+    index_in_transaction: ['int', event => event.index],
+    changed: ['text', event => event.changedText],
+    omitted: ['text', event => event.omittedText],
+  },
+)
 
 const insertFrom = (events: string, version: string) => `
 insert into walhook.events

@@ -10,6 +10,9 @@ function toName(column: string): string {
   return name
 }
 
+/** The column of a field: `settledUpTo` is in `settled_up_to`. */
+export const toColumn = (name: string): string => name.replace(/[A-Z]/g, letter => `_${letter.toLowerCase()}`)
+
 /** A row with camel-case names: `settled_up_to` becomes `settledUpTo`. Values stay. */
 export function fields<T>(row: pg.QueryResultRow): T {
   const named: Record<string, unknown> = {}

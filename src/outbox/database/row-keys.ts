@@ -1,19 +1,9 @@
-import type { Entity } from '../../domain/event/entity.ts'
-import type { TimeId } from '../../domain/value/time-id.ts'
-
 /** The parameters that identify entities and delivery rows. */
-export const ofEntity = {
-  entity_type: ['text', (of: Entity) => of.entityType],
-  entity_id: ['text', (of: Entity) => of.entityId],
-} as const
-export const ofEvent = {
-  ...ofEntity,
-  event_id: ['bigint', (of: { readonly eventId: TimeId }) => of.eventId],
-} as const
-const ofWebhook = { webhook_id: ['int', (of: { readonly webhookId: number }) => of.webhookId] } as const
-export const ofBatch = { batch_id: ['bigint', (of: { readonly batchId: TimeId }) => of.batchId] } as const
-export const ofRowEntity = { ...ofWebhook, ...ofEntity } as const
-export const ofRow = { ...ofWebhook, ...ofEvent } as const
+export const ofEntity = { entityType: 'text', entityId: 'text' } as const
+export const ofEvent = { ...ofEntity, eventId: 'bigint' } as const
+export const ofRowEntity = { webhookId: 'int', ...ofEntity } as const
+export const ofRow = { webhookId: 'int', ...ofEvent } as const
+export const ofBatch = { webhookId: 'int', batchId: 'bigint' } as const
 
 /** `w`: the webhooks with rows in a table, by a walk along its key, one entry each. */
 export const webhooksOf = (table: string) => `

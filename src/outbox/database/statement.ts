@@ -1,12 +1,13 @@
 import type pg from 'pg'
 import { type ColumnType, column, type ItemOf } from './binary-array.ts'
+import { toColumn } from './fields.ts'
 
 /**
  * SQL with named parameters. A statement declares its parameters, its text uses their names, and callers pass values by name:
  *
  *     const cancelEntities = statement(
  *       'cancel_entities',
- *       { webhookId: 'int', entities: rows<Entity>({ entity_type: ['text', e => e.entityType], entity_id: ['text', e => e.entityId] }) },
+ *       { webhookId: 'int', entities: rows<Entity>({ entityType: 'text', entityId: 'text' }) },
  *       p => `delete from walhook.deliveries d using ${p.entities('s')} where d.webhook_id = ${p.webhookId} and …`,
  *     )
  *     await cancelEntities(client, { webhookId: 7, entities })
@@ -90,19 +91,34 @@ function writeParameter(parameter: Parameter, from: number): string | ((alias: s
 export const moment = 'moment as materialized (select statement_timestamp() as now)'
 export const now = '(select now from moment)'
 
-/** Describes rows by column: Postgres' type, and the value of an item. */
+/** The types of a column for values of a field. */
+type TypeFor<Value> = {
+  [Type in ColumnType]: [Value] extends [ItemOf<Type>] ? Type : never
+}[ColumnType]
+
+/** Columns with a value of their own: Postgres' type, and how it follows from an item. */
+type Computed<Item> = {
+  readonly [Name in string]: {
+    [Type in ColumnType]: readonly [Type, (item: Item) => ItemOf<Type>]
+  }[ColumnType]
+}
+
+/**
+ * Describes rows by column: fields of the item by Postgres' type (`settledUpTo` becomes `settled_up_to`, as `fields` reads it),
+ * and computed ones by their names in SQL.
+ */
 export function rows<Item>(
-  columns: {
-    readonly [Name in string]: {
-      [Type in ColumnType]: readonly [Type, (item: Item) => ItemOf<Type>]
-    }[ColumnType]
-  },
+  fields: { readonly [Field in keyof Item & string]?: TypeFor<Item[Field]> },
+  computed: Computed<Item> = {},
 ): Rows<readonly Item[]> {
-  const all = Object.values(columns)
+  const ofFields = Object.entries<ColumnType>(fields as Record<string, ColumnType>).map(
+    ([field, type]) => [toColumn(field), [type, (item: Item) => item[field as keyof Item]]] as const,
+  )
+  const all = [...ofFields, ...Object.entries(computed)]
   return {
-    names: Object.keys(columns),
-    types: all.map(([type]) => type),
-    columnsOf: items => all.map(([type, pick]) => column(type, items, pick as never)),
+    names: all.map(([name]) => name),
+    types: all.map(([, [type]]) => type),
+    columnsOf: items => all.map(([, [type, pick]]) => column(type, items, pick as never)),
   }
 }
 

@@ -26,17 +26,12 @@ export async function readStreams(outbox: Outbox, shares: readonly number[]): Pr
 }
 
 type Share = { readonly share: number; readonly settledUpTo: TimeId }
+const ofStream = { webhookId: 'int', share: 'smallint' } as const
 type ChangedPosition = { readonly webhookId: number; readonly share: number }
 
 const saveMain = statement(
   'save_main',
-  {
-    holderId: 'int',
-    positions: rows<Share>({
-      share: ['smallint', of => of.share],
-      settled_up_to: ['bigint', of => of.settledUpTo],
-    }),
-  },
+  { holderId: 'int', positions: rows<Share>({ share: 'smallint', settledUpTo: 'bigint' }) },
   p => `
 update walhook.shares s
 set settled_up_to = greatest(s.settled_up_to, p.settled_up_to)
@@ -49,12 +44,7 @@ const saveStreams = statement(
   'save_streams',
   {
     holderId: 'int',
-    streams: rows<OwnPosition>({
-      webhook_id: ['int', of => of.webhookId],
-      share: ['smallint', of => of.share],
-      settled_up_to: ['bigint', of => of.settledUpTo],
-      may_send_up_to: ['bigint', of => of.maySendUpTo],
-    }),
+    streams: rows<OwnPosition>({ ...ofStream, settledUpTo: 'bigint', maySendUpTo: 'bigint' }),
   },
   p => `
 with p as materialized (
@@ -72,13 +62,7 @@ on conflict (webhook_id, share) do update
 
 const endStreams = statement(
   'end_streams',
-  {
-    holderId: 'int',
-    gone: rows<ChangedPosition>({
-      webhook_id: ['int', of => of.webhookId],
-      share: ['smallint', of => of.share],
-    }),
-  },
+  { holderId: 'int', gone: rows<ChangedPosition>(ofStream) },
   p => `
 with gone as materialized (
   select t.ctid

@@ -2,6 +2,7 @@ import type pg from 'pg'
 import type { ParkedChange, StoredEvent } from '../../domain/event/event.ts'
 import { formatLsn, type Lsn } from '../../domain/value/lsn.ts'
 import type { TimeId } from '../../domain/value/time-id.ts'
+import { ofEntity } from '../database/row-keys.ts'
 import { arrays, rows, statement } from '../database/statement.ts'
 import { type EventColumns, eventColumns, eventColumnsOf } from './event-columns.ts'
 
@@ -37,14 +38,10 @@ const appendStatement = statement(
     onlyWebhookId: 'int',
     notifies: 'boolean',
     events: arrays(eventColumns),
-    parked: rows<ParkedChange>({
-      commit_lsn: ['pg_lsn', change => change.commitLsn],
-      index_in_transaction: ['int', change => change.index],
-      entity_type: ['text', change => change.entityType],
-      entity_id: ['text', change => change.entityId],
-      action_type: ['text', change => change.actionType],
-      reason: ['text', change => change.reason],
-    }),
+    parked: rows<ParkedChange>(
+      { commitLsn: 'pg_lsn', ...ofEntity, actionType: 'text', reason: 'text' },
+      { index_in_transaction: ['int', change => change.index] },
+    ),
   },
   p => `
 with current as (
@@ -65,7 +62,8 @@ with current as (
   from moved, ${p.events('e')}
 ), parked as (
   insert into walhook.parked_changes (commit_lsn, index_in_transaction, entity_type, entity_id, action_type, reason)
-  select p.* from moved, ${p.parked('p')}
+  select p.commit_lsn, p.index_in_transaction, p.entity_type, p.entity_id, p.action_type, p.reason
+  from moved, ${p.parked('p')}
 )
 select webhooks_version, case when ${p.notifies} then pg_notify('${wakeChannel}', ${p.lastEventId}::text) end from moved`,
 )

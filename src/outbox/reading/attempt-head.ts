@@ -182,11 +182,11 @@ export function headsOf(divided: readonly { readonly head: Head }[]): Head[] {
 }
 
 export const headRows = rows<Head>({
-  webhook_id: ['int', head => head.webhookId],
-  id: ['bigint', head => head.id],
-  url: ['text', head => head.url],
-  request_headers: ['text', head => head.requestHeaders],
-  response_headers: ['text', head => head.responseHeaders],
+  webhookId: 'int',
+  id: 'bigint',
+  url: 'text',
+  requestHeaders: 'text',
+  responseHeaders: 'text',
 })
 
 /** Stores the `given` heads, or extends their two days of use once a day. Without anything to do it locks and writes nothing. */

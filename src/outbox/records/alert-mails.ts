@@ -21,11 +21,13 @@ type Mail = {
 const mailsOf = statement(
   'mails_of_alerts',
   {
-    alerts: rows<Alert>({
-      incident_id: ['int', ({ incident }) => incident.id],
-      alert: ['text', ({ alert }) => alert],
-      webhook_id: ['int', ({ incident }) => incident.webhookId],
-    }),
+    alerts: rows<Alert>(
+      { alert: 'text' },
+      {
+        incident_id: ['int', ({ incident }) => incident.id],
+        webhook_id: ['int', ({ incident }) => incident.webhookId],
+      },
+    ),
     toCapture: 'text[]',
   },
   p => `
@@ -38,11 +40,11 @@ const insertMails = statement(
   'insert_mails',
   {
     mails: rows<Mail & { readonly id: bigint }>({
-      id: ['bigint', ({ id }) => id],
-      incident_id: ['int', ({ incidentId }) => incidentId],
-      alert: ['text', ({ alert }) => alert],
-      tenant: ['text', ({ tenant }) => tenant],
-      recipient: ['text', ({ recipient }) => recipient],
+      id: 'bigint',
+      incidentId: 'int',
+      alert: 'text',
+      tenant: 'text',
+      recipient: 'text',
     }),
   },
   p => `

@@ -92,15 +92,14 @@ type Saved = Health & {
 const saveAll = statement(
   'save_health',
   {
-    saved: rows<Saved>({
-      id: ['int', one => one.webhookId],
-      failing_since: ['timestamptz', one => one.failingSince],
-      held_until: ['timestamptz', one => one.heldUntil],
-      disable: ['text', one => one.disable],
-      failed_for_ms: ['bigint', one => one.time && BigInt(Math.round(one.time.failedForMs))],
-      failed_at: ['timestamptz', one => one.time?.failedAt ?? null],
-      next_try_at: ['timestamptz', one => one.time?.nextTryAt ?? null],
-    }),
+    saved: rows<Saved>(
+      { webhookId: 'int', failingSince: 'timestamptz', heldUntil: 'timestamptz', disable: 'text' },
+      {
+        failed_for_ms: ['bigint', one => one.time && BigInt(Math.round(one.time.failedForMs))],
+        failed_at: ['timestamptz', one => one.time?.failedAt ?? null],
+        next_try_at: ['timestamptz', one => one.time?.nextTryAt ?? null],
+      },
+    ),
   },
   p => `
 with ${moment}
@@ -109,7 +108,7 @@ set failing_since = s.failing_since, held_until = s.held_until, failed_for_ms = 
     next_try_at = s.next_try_at,
     disabled_at = coalesce(w.disabled_at, case when s.disable is not null then ${now} end),
     disabled_reason = coalesce(w.disabled_reason, s.disable)
-from ${p.saved('s')} where w.id = s.id`,
+from ${p.saved('s')} where w.id = s.webhook_id`,
 )
 
 /** An earlier success after the first failure may be another entity's. */

@@ -30,7 +30,6 @@ export type IncidentReport = {
 }
 
 const reportColumns = {
-  kind: ['text', ({ kind }: IncidentReport) => kind],
   subject: ['text', ({ of }: IncidentReport) => String(of)],
   webhook_id: ['int', ({ of }: IncidentReport) => (typeof of === 'number' ? of : null)],
   count: ['int', ({ count = 1 }: IncidentReport) => count],
@@ -39,7 +38,7 @@ const reportColumns = {
   rest_ms: ['float8', ({ kind }: IncidentReport) => incidentPaces[kind].restMs],
   max_ms: ['float8', ({ kind }: IncidentReport) => incidentPaces[kind].maxMs],
 } as const
-const happened = rows<IncidentReport>(reportColumns)
+const happened = rows<IncidentReport>({ kind: 'text' }, reportColumns)
 
 /** Ends incidents of single occurrences without a recent one, or after a day. */
 const endRested = statement(
@@ -64,10 +63,7 @@ const counted = Object.entries(incidentPaces).flatMap(([kind, { restMs }]) => (r
 const openOrAdd = statement(
   'open_incidents',
   {
-    happened: rows<IncidentReport & { readonly id: bigint }>({
-      ...reportColumns,
-      id: ['bigint', ({ id }) => id],
-    }),
+    happened: rows<IncidentReport & { readonly id: bigint }>({ id: 'bigint', kind: 'text' }, reportColumns),
   },
   p => `
 with h as materialized (

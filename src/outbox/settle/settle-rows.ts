@@ -19,11 +19,7 @@ const itsRow = `left join ${rowOfS('ctid, taken_by, batch_id, attempts as tried'
 const isStillIts = (holderId: string) => `
 case when s.from_batch is null then d.taken_by = ${holderId} else d.batch_id = s.from_batch end and d.tried = s.tried`
 
-const ofAttempt = {
-  attempts: ['smallint', (row: EndedRow | MovedRow) => row.attempts],
-  tried: ['smallint', (row: EndedRow | MovedRow) => row.tried],
-  from_batch: ['bigint', (row: EndedRow | MovedRow) => row.fromBatch],
-} as const
+const ofAttempt = { ...ofRow, attempts: 'smallint', tried: 'smallint', fromBatch: 'bigint' } as const
 
 type Member = Delivery & { readonly batchId: TimeId }
 
@@ -69,7 +65,7 @@ export async function readHeldBatches(
 
 const deleteStatement = statement(
   'delete_rows',
-  { holderId: 'int', ended: rows<EndedRow>({ ...ofRow, ...ofAttempt }) },
+  { holderId: 'int', ended: rows<EndedRow>(ofAttempt) },
   p => `
 with s as materialized (
   select d.ctid as row
@@ -81,10 +77,8 @@ delete from walhook.deliveries d using s where d.ctid = s.row
 returning d.webhook_id, d.event_id`,
 )
 
-const recordDead = statement(
-  'record_dead',
-  { dead: rows<EndedRow>({ ...ofRow, attempts: ['smallint', row => row.attempts] }) },
-  p => recordEnded('dead', p.dead('s')),
+const recordDead = statement('record_dead', { dead: rows<EndedRow>({ ...ofRow, attempts: 'smallint' }) }, p =>
+  recordEnded('dead', p.dead('s')),
 )
 
 /** Those that are dead: without a row, or with one that was still the holder's, and is deleted. */
@@ -103,13 +97,7 @@ const moveStatement = statement(
   'move_rows',
   {
     holderId: 'int',
-    moved: rows<MovedRow>({
-      ...ofRow,
-      ...ofAttempt,
-      as_new: ['boolean', row => row.asNew],
-      to_batch: ['bigint', row => row.batchId],
-      due_in_ms: ['float8', row => row.dueInMs],
-    }),
+    moved: rows<MovedRow>({ ...ofAttempt, asNew: 'boolean', batchId: 'bigint', dueInMs: 'float8' }),
   },
   p => `
 with ${moment}, s as materialized (
@@ -119,17 +107,15 @@ with ${moment}, s as materialized (
   where ${isStillIts(p.holderId)}
 )
 update walhook.deliveries d
-set attempts = s.attempts, as_new = s.as_new, batch_id = s.to_batch, taken_by = null, due_at = s.due_at
+set attempts = s.attempts, as_new = s.as_new, batch_id = s.batch_id, taken_by = null, due_at = s.due_at
 from s
 where d.ctid = s.row
 returning d.webhook_id, ${dueInMs('d.due_at', now)} as due_in_ms`,
 )
 
-const ofMovedBatch = { ...ofBatch, webhook_id: ['int', (of: MovedBatch) => of.webhookId] } as const
-
 const endBatchesStatement = statement(
   'end_batches',
-  { batches: rows<MovedBatch>(ofMovedBatch) },
+  { batches: rows<MovedBatch>(ofBatch) },
   p => `
 with s as materialized (
   select b.ctid as row
@@ -144,13 +130,7 @@ delete from walhook.batches b using s where b.ctid = s.row`,
 /** New batches are inserted, failed ones released. */
 const releaseBatchesStatement = statement(
   'release_batches',
-  {
-    batches: rows<MovedBatch>({
-      ...ofMovedBatch,
-      share: ['smallint', of => of.share],
-      due_in_ms: ['float8', of => of.dueInMs],
-    }),
-  },
+  { batches: rows<MovedBatch>({ ...ofBatch, share: 'smallint', dueInMs: 'float8' }) },
   p => `
 with ${moment}, s as materialized (
   select s.*, ${now} + s.due_in_ms * interval '1 ms' as due_at from ${p.batches('s')}
