@@ -79,7 +79,7 @@ export function createAlerts(options: AlertOptions): Service[] {
 
   async function sendAll(incidentIds: readonly number[]): Promise<void> {
     // An old newest event has no partition any more: its day is created again.
-    await ensurePartitions(outbox, await timeOfNewAlert(outbox))
+    await ensurePartitions(outbox, await timeOfNewAlert(outbox.pool))
     for (const sent of await sendAlerts(outbox, incidentIds, options.toCapture))
       log.warn('alert.sent', {
         alert: sent.alert,

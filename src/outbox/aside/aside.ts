@@ -1,6 +1,5 @@
 import type pg from 'pg'
-import type { TimeId } from '../../domain/value/time-id.ts'
-import { ofRow, ofRowEntity, oldestOfS } from '../database/row-keys.ts'
+import { ofRow, ofRowEntity, oldestOfS, type RowEntity, type RowKey } from '../database/row-keys.ts'
 import { moment, now, rows, statement } from '../database/statement.ts'
 import { isSkipped } from '../log/waits.ts'
 
@@ -20,12 +19,8 @@ import { isSkipped } from '../log/waits.ts'
  * Statements look rows up by key. `offset 0` keeps an `exists` from becoming a join, which would read the whole table if its
  * statistics are from when it was empty.
  */
-export type AsideRow = {
-  readonly webhookId: number
+export type AsideRow = RowKey & {
   readonly share: number
-  readonly entityType: string
-  readonly entityId: string
-  readonly eventId: TimeId
   readonly attempts: number
   readonly withPrevious: boolean
   readonly asNew: boolean
@@ -37,8 +32,7 @@ export type AsideRow = {
 }
 
 /** The map key of a row's entity at its webhook. */
-const entityKey = (of: Pick<AsideRow, 'webhookId' | 'entityType' | 'entityId'>) =>
-  JSON.stringify([of.webhookId, of.entityType, of.entityId])
+const entityKey = (of: RowEntity) => JSON.stringify([of.webhookId, of.entityType, of.entityId])
 
 /** In how many ms something is due; null: never. Before PostgreSQL 17, infinity can't be subtracted from. */
 export const dueInMs = (dueAt: string, from: string) =>
@@ -121,12 +115,6 @@ export function dues(rows: readonly { webhook_id: number; due_in_ms: number | nu
   )
 }
 
-/** An entity at a webhook. */
-export type RowEntity = {
-  readonly webhookId: number
-  readonly entityType: string
-  readonly entityId: string
-}
 const entities = rows<RowEntity>(ofRowEntity)
 
 /** Waits for concurrent picks, which may put a row back as behind. */

@@ -1,8 +1,8 @@
 import type { Outbox } from '../database/database.ts'
 import { fields } from '../database/fields.ts'
-import { ofRowEntity, webhooksOf } from '../database/row-keys.ts'
+import { ofRowEntity, type RowEntity, webhooksOf } from '../database/row-keys.ts'
 import { rows, statement } from '../database/statement.ts'
-import { dueInMs, type RowEntity } from './aside.ts'
+import { dueInMs } from './aside.ts'
 
 const blockedStatement = statement(
   'blocked_entities',

@@ -1,14 +1,10 @@
 import type pg from 'pg'
-import type { Entity } from '../../domain/event/entity.ts'
-import type { TimeId } from '../../domain/value/time-id.ts'
-import { ofEvent, rowOfS } from '../database/row-keys.ts'
+import { type EventKey, ofEvent, rowOfS } from '../database/row-keys.ts'
 import { rows, statement } from '../database/statement.ts'
-
-type Key = Entity & { readonly eventId: TimeId }
 
 const lockStatement = statement(
   'lock_rows',
-  { webhookId: 'int', keys: rows<Key>(ofEvent) },
+  { webhookId: 'int', keys: rows<EventKey>(ofEvent) },
   p => `select 1 from ${p.keys('s')} cross join ${rowOfS('1', p.webhookId, 'for no key update')} d`,
 )
 
@@ -18,7 +14,7 @@ const lockStatement = statement(
  */
 export async function lockRows(
   client: pg.ClientBase,
-  locked: { webhookId: number; keys: readonly Key[] },
+  locked: { webhookId: number; keys: readonly EventKey[] },
 ): Promise<void> {
   if (locked.keys.length > 0) await lockStatement(client, locked)
 }

@@ -1,9 +1,8 @@
 import { bytesFree } from '../../domain/delivery/portion.ts'
-import type { TimeId } from '../../domain/value/time-id.ts'
 import type { Outbox } from '../database/database.ts'
 import { asHolder } from '../database/fence.ts'
 import { fields } from '../database/fields.ts'
-import { ofEvent, rowOfS } from '../database/row-keys.ts'
+import { type EventKey, ofEvent, rowOfS } from '../database/row-keys.ts'
 import { rows, statement } from '../database/statement.ts'
 import { bytesOf } from '../log/log.ts'
 import { dueInMs } from './aside.ts'
@@ -48,8 +47,7 @@ where d.ctid = locked.ctid
 returning d.entity_type, d.entity_id, d.event_id`,
 )
 
-type Key = { readonly entityType: string; readonly entityId: string; readonly eventId: TimeId }
-const keys = rows<Key>(ofEvent)
+const keys = rows<EventKey>(ofEvent)
 
 /**
  * Puts back rows that an older row or one in flight blocks: the stream sent an event meanwhile, which has a row with its
@@ -130,7 +128,7 @@ export async function pickDue(
     if (shares.length === 0) return null
     const max = Math.max(0, limit)
     const due = await takeDue(client, { holderId, webhookId, shares, max, maxBytes: BigInt(maxBytes) })
-    const taken = due.rows.map(fields<Key>)
+    const taken = due.rows.map(fields<EventKey>)
     const [, read, left] = await Promise.all([
       taken.length > 0 && blockTaken(client, { webhookId, keys: taken }),
       taken.length > 0 && readTaken(client, { webhookId, holderId, keys: taken }),

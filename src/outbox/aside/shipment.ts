@@ -2,14 +2,11 @@ import type pg from 'pg'
 import { type ActionType, bodySent, type EventFacts, type SentForm } from '../../domain/event/event.ts'
 import type { TimeId } from '../../domain/value/time-id.ts'
 import { fields } from '../database/fields.ts'
+import type { RowKey } from '../database/row-keys.ts'
 
 /** An event to send to a webhook, with its body. */
-export type Delivery = {
-  readonly webhookId: number
+export type Delivery = RowKey & {
   readonly share: number
-  readonly entityType: string
-  readonly entityId: string
-  readonly eventId: TimeId
   /** The attempts so far. */
   readonly attempts: number
   /** Requested by hand, not caused by the change itself. */

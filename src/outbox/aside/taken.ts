@@ -2,7 +2,7 @@ import type { TimeId } from '../../domain/value/time-id.ts'
 import type { Outbox } from '../database/database.ts'
 import { asHolder } from '../database/fence.ts'
 import { fields } from '../database/fields.ts'
-import { ofBatch, ofRow, rowOfS } from '../database/row-keys.ts'
+import { ofBatch, ofRow, type RowKey, rowOfS } from '../database/row-keys.ts'
 import { rows, statement } from '../database/statement.ts'
 import { wakeNext } from './aside.ts'
 
@@ -12,19 +12,13 @@ export const isTaken = (d: string) => `(
     select 1 from walhook.batches where webhook_id = ${d}.webhook_id and id = ${d}.batch_id and taken_by is not null
   ))`
 
-type TakenRow = {
-  readonly webhookId: number
-  readonly entityType: string
-  readonly entityId: string
-  readonly eventId: TimeId
-}
 type TakenBatch = { readonly webhookId: number; readonly batchId: TimeId }
 
 /** The rows of a holder by the tables, which has more than its memory if the answer to a commit was lost. */
 export async function readTaken(
   outbox: Outbox,
   holderId: number,
-): Promise<{ readonly taken: readonly TakenRow[]; readonly batches: readonly TakenBatch[] }> {
+): Promise<{ readonly taken: readonly RowKey[]; readonly batches: readonly TakenBatch[] }> {
   const [ofRows, ofBatches] = await Promise.all([
     outbox.pool.query({
       name: 'taken_rows',
@@ -38,14 +32,14 @@ export async function readTaken(
     }),
   ])
   return {
-    taken: ofRows.rows.map(fields<TakenRow>),
+    taken: ofRows.rows.map(fields<RowKey>),
     batches: ofBatches.rows.map(fields<TakenBatch>),
   }
 }
 
 const giveBackRows = statement(
   'give_back',
-  { holderId: 'int', taken: rows<TakenRow>(ofRow) },
+  { holderId: 'int', taken: rows<RowKey>(ofRow) },
   p => `
 with given as materialized (
   select d.ctid
@@ -74,7 +68,7 @@ update walhook.batches b set taken_by = null from s where b.ctid = s.row`,
 /** Returns taken rows without sending them: they are due as before. */
 export async function giveBack(
   outbox: Outbox,
-  taken: { holderId: number; deliveries: readonly TakenRow[]; batches?: readonly TakenBatch[] },
+  taken: { holderId: number; deliveries: readonly RowKey[]; batches?: readonly TakenBatch[] },
 ): Promise<void> {
   const { holderId, deliveries, batches = [] } = taken
   if (deliveries.length + batches.length === 0) return

@@ -1,6 +1,5 @@
 import type pg from 'pg'
 import { firstIdAt, type TimeId, timeOf } from '../../domain/value/time-id.ts'
-import type { Outbox } from '../database/database.ts'
 import { lockKey } from '../schema/in-schema.ts'
 
 const dayMs = 86_400_000
@@ -9,20 +8,15 @@ const dayMs = 86_400_000
 const halfMs = 1n << 19n
 
 /**
- * The millisecond of alert ids: just before the newest event, whose append has committed. Capture only assigns higher ids, so
- * nothing below can become visible later. Without events, a day ago.
+ * The millisecond of the next alert's id, whose day must exist: just before the newest event, whose append has committed. Capture
+ * only assigns higher ids, so nothing below can become visible later. Without events, a day ago.
  */
-async function newestMs(db: pg.Pool | pg.ClientBase): Promise<number> {
+export async function timeOfNewAlert(db: pg.Pool | pg.ClientBase): Promise<number> {
   const { rows } = await db.query(
     `select coalesce(max(last_event_id), 0) as id, (extract(epoch from now()) * 1000)::float8 as now_ms from walhook.positions`,
   )
   const { id, now_ms: nowMs } = rows[0]
   return id > 0n ? timeOf(id) - 1 : Math.floor(nowMs) - dayMs
-}
-
-/** The time of the next alert's id: its day must exist. */
-export async function timeOfNewAlert({ pool }: Pick<Outbox, 'pool'>): Promise<number> {
-  return await newestMs(pool)
 }
 
 /** A unique number of advisory locks: "walh", plus two. */
@@ -31,7 +25,7 @@ const advisoryLock = lockKey(0x77616c6a)
 /** `count` new alert ids, above earlier alerts and not above the newest event; exclusive until the transaction ends. */
 export async function newAlertIds(client: pg.ClientBase, count: number): Promise<TimeId[]> {
   await client.query(`select pg_advisory_xact_lock(${advisoryLock})`)
-  const from = firstIdAt(await newestMs(client)) + halfMs
+  const from = firstIdAt(await timeOfNewAlert(client)) + halfMs
   const { rows } = await client.query(
     `select coalesce(max(id), $1::bigint - 1) + 1 as id from walhook.events where id >= $1::bigint and id < $2::bigint`,
     [from, from + halfMs],

@@ -1,4 +1,12 @@
-/** The parameters that identify entities and delivery rows. */
+import type { Entity } from '../../domain/event/entity.ts'
+import type { TimeId } from '../../domain/value/time-id.ts'
+
+/** An event of an entity, an entity at a webhook, and an event at a webhook: a delivery row. */
+export type EventKey = Entity & { readonly eventId: TimeId }
+export type RowEntity = Entity & { readonly webhookId: number }
+export type RowKey = RowEntity & EventKey
+
+/** The parameters that identify them. */
 export const ofEntity = { entityType: 'text', entityId: 'text' } as const
 export const ofEvent = { ...ofEntity, eventId: 'bigint' } as const
 export const ofRowEntity = { webhookId: 'int', ...ofEntity } as const
