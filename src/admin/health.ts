@@ -1,6 +1,7 @@
 import type { Caller, Control } from '../control/kit/control.ts'
 import { type Health, readHealth } from '../control/status/health.ts'
 import { lagBytes, maxBehind, type Status } from '../control/status/status.ts'
+import { lostSentence } from '../domain/capture/lost-texts.ts'
 import { describePageReason } from '../domain/capture/page-failures.ts'
 import { type Finding, findings } from '../domain/shown/findings.ts'
 import { formatProblem } from '../domain/value/problem.ts'
@@ -108,7 +109,8 @@ function reasonsOf(
     return capture.reason === null ? [] : [original(t, capture.reason, captureText(t, capture.code))]
   if (finding === 'cell_away')
     return cells.flatMap(({ name, why }) => (why === null ? [] : [original(t, `${name}: ${why}`, null)]))
-  if (finding === 'mapping_lost') return (mappingLost ?? []).map(lost => original(t, lost, lostText(t, lost)))
+  if (finding === 'mapping_lost')
+    return (mappingLost ?? []).map(lost => original(t, lostSentence(lost), lostText(t, lost)))
   if (finding === 'mapping_refused')
     return (mapping?.refused?.problems ?? []).map(problem =>
       original(t, formatProblem(problem), refusalText(t, problem)),

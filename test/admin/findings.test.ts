@@ -1,28 +1,25 @@
 import { expect, test } from 'vitest'
 import { en } from '../../src/admin/texts/en.ts'
-import { lostNl } from '../../src/admin/texts/nl/capture.ts'
 import { nl } from '../../src/admin/texts/nl.ts'
 import { lostText, refusalText } from '../../src/admin/texts/texts.ts'
 import { isOfTables } from '../../src/capture/verdict/preflight-verdict.ts'
-import { type LostTexts, lostTexts } from '../../src/domain/capture/lost-texts.ts'
+import { type Lost, lostSentence } from '../../src/domain/capture/lost-texts.ts'
 import { type ProblemCode, problemCodes } from '../../src/domain/value/problem-codes.ts'
 
 const table = '"public"."companies"'
-const lost: { [Code in keyof LostTexts]: Parameters<LostTexts[Code]>[0] } = {
-  table: { entity: 'company', table },
-  'related.table': { entity: 'user', field: 'tags', table },
-  'related.column': { entity: 'user', field: 'tags', column: 'owner, name', table },
-  'related.item': { entity: 'user', field: 'tags', columns: 'name' },
-}
+const lost: readonly Lost[] = [
+  { code: 'table', facts: { entity: 'company', table } },
+  { code: 'related.table', facts: { entity: 'user', field: 'tags', table } },
+  { code: 'related.column', facts: { entity: 'user', field: 'tags', column: 'owner, name', table } },
+  { code: 'related.item', facts: { entity: 'user', field: 'tags', columns: 'name' } },
+]
 
-test.each(Object.entries(lost))(
-  'a dropped object (%s) is reported in Dutch, with its names',
-  (code, facts) => {
-    const text = (texts: object) => (texts as Record<string, (facts: object) => string>)[code]!(facts)
-    expect(lostText(nl, text(lostTexts))).toBe(text(lostNl))
-    expect(lostText(en, text(lostTexts))).toBe(null)
-  },
-)
+test.each(lost)('a dropped object ($code) is reported in Dutch, with its names', dropped => {
+  const inDutch = lostText(nl, dropped)!
+  for (const name of Object.values(dropped.facts)) expect(inDutch).toContain(name)
+  expect(inDutch).not.toBe(lostSentence(dropped))
+  expect(lostText(en, dropped)).toBe(null)
+})
 
 const problem = (code: ProblemCode) => ({ code, what: `table ${table}`, found: 'found', mend: 'mend' })
 const ofFile: ProblemCode[] = ['variable', 'mapping_file', 'no_connection', 'locked', 'setting_refused']

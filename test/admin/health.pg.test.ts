@@ -2,6 +2,7 @@ import { afterAll, beforeAll, beforeEach, expect, onTestFinished, test } from 'v
 import { en } from '../../src/admin/texts/en.ts'
 import { lostNl, pageCodesNl, refusalsNl } from '../../src/admin/texts/nl/capture.ts'
 import type { CaptureStatus } from '../../src/control/kit/control.ts'
+import type { Lost } from '../../src/domain/capture/lost-texts.ts'
 import { openTestPages } from '../support/open-pages.ts'
 import { until } from '../support/wait.ts'
 
@@ -57,8 +58,9 @@ test.each<[string, Partial<CaptureStatus>, string, string]>([
 })
 
 test('dropped mapped tables and columns are shown, with the fix', async () => {
+  const dropped: Lost = { code: 'table', facts: { entity: 'company', table: '"public"."companies"' } }
   const lost = 'entity company: table "public"."companies" was dropped'
-  Object.assign(at.control, { readMappingLost: async () => [lost] })
+  Object.assign(at.control, { readMappingLost: async () => [dropped] })
   onTestFinished(() => void Object.assign(at.control, { readMappingLost: undefined }))
   const { text } = await at.get('/health', 'viewer')
   expect(text).toContain(lost.replaceAll('"', '&quot;'))
@@ -70,7 +72,7 @@ test('a dropped table, a refused mapping and a waiting fan-out are shown in Dutc
   const table = '"public"."companies"'
   const problem = { code: 'table_missing', what: `table ${table}`, found: 'is not there', mend: 'create it' }
   Object.assign(at.control, {
-    readMappingLost: async () => [`entity company: table ${table} was dropped`],
+    readMappingLost: async () => [{ code: 'table', facts: { entity: 'company', table } } satisfies Lost],
     mappingState: () => ({ loadedAtMs: 0, refused: { atMs: 0, problems: [problem] } }),
   })
   onTestFinished(

@@ -52,7 +52,7 @@ test.each<[string, (socket: Socket) => void]>([
   },
 )
 
-test('a receiver with Keep-Alive, or that has kept a connection, is trusted at once', async () => {
+test('twenty requests, one after another, use one connection if the receiver keeps it open', async () => {
   await using receiver = await startRawReceiver({ onRequest: socket => answer(socket) })
   await using sender = openTestSender()
   for (let i = 0; i < 20; i++) await sender.post(requestTo(receiver.port), never)

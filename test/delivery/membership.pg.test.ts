@@ -34,7 +34,7 @@ test.each([
   ['the clock of the day is corrected by a little', 100, -500, true],
   ['the clock of the day was set back: nobody knows', 100, -3_600_000, false],
 ])(
-  'if %s, requests stop until the database confirms the membership',
+  'if %s, after %i ms by the one and %i ms by the other, requests may begin: %s; they may once the database confirms the membership',
   async (_what, monotonicMs, wallMs, mayBegin) => {
     await using at = await open()
     at.pass(monotonicMs, wallMs)

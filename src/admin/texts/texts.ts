@@ -3,10 +3,9 @@ import { type DetectorOptions, detectFromCookie, detectFromHeader } from 'hono/l
 import type { Gap } from '../../control/status/status.ts'
 import type { LanguageCode } from '../../domain/access/language.ts'
 import type { CaptureCode } from '../../domain/capture/capture-code.ts'
-import { lostTexts } from '../../domain/capture/lost-texts.ts'
+import { type Lost, lostSentence } from '../../domain/capture/lost-texts.ts'
 import type { PageCode } from '../../domain/capture/page-failures.ts'
 import { type ExplainTexts, explainTexts } from '../../domain/failure/explain-texts.ts'
-import { readerOf } from '../../domain/failure/read-back.ts'
 import { type Reason, type ReasonTexts, sentenceOf } from '../../domain/shown/reason.ts'
 import { reasonTexts } from '../../domain/shown/reason-texts.ts'
 import type { Problem } from '../../domain/value/problem.ts'
@@ -73,12 +72,9 @@ export function pageText(t: Texts, code: PageCode | null): string | null {
   return t.language.code === 'nl' && code !== null ? pageCodesNl[code] : null
 }
 
-const readLost = readerOf(lostTexts)
-
 /** The same for an object that the source has dropped. */
-export function lostText(t: Texts, english: string): string | null {
-  const lost = t.language.code === 'nl' ? readLost(english) : null
-  return lost && (lostNl as Record<string, (facts: object) => string>)[lost.code]!(lost.facts)
+export function lostText(t: Texts, lost: Lost): string | null {
+  return t.language.code === 'nl' ? lostSentence(lost, lostNl) : null
 }
 
 /** The same for a problem by which a mapping file was refused. */

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import type { Gap } from '../../control/status/status.ts'
 import { lagBytes, readStatus, type Status } from '../../control/status/status.ts'
 import { mendOf } from '../../domain/capture/capture-code.ts'
+import { lostSentence } from '../../domain/capture/lost-texts.ts'
 import { pageMendOf } from '../../domain/capture/page-failures.ts'
 import { formatLsn, type Lsn } from '../../domain/value/lsn.ts'
 import { bigId, time } from '../kit/fields.ts'
@@ -193,7 +194,11 @@ function shown(status: Status) {
       mend: resync.code && pageMendOf(resync.code),
     })),
     mappingLost:
-      mappingLost?.map(what => ({ what, code: mappingLostCode, mend: mendOf(mappingLostCode) })) ?? null,
+      mappingLost?.map(lost => ({
+        what: lostSentence(lost),
+        code: mappingLostCode,
+        mend: mendOf(mappingLostCode),
+      })) ?? null,
     mapping: mapping ? shownMapping(mapping) : undefined,
     queue: {
       deliveriesWaiting: queue.deliveries,

@@ -1,4 +1,5 @@
 import { type CheckLine, failure, ok, warning } from '../../domain/capture/check-line.ts'
+import { type Lost, lostSentence } from '../../domain/capture/lost-texts.ts'
 import {
   type EntityMapping,
   publishedTables,
@@ -35,7 +36,7 @@ export function checkLines(
     /** The columns of earlier looks, by entity type. */
     known?: ReadonlyMap<string, ReadonlySet<string>>
     /** The mapping's objects that the source has dropped, in words. */
-    lost?: readonly string[]
+    lost?: readonly Lost[]
     /** The present names of renamed or moved tables. */
     moved?: ReadonlyMap<string, TableName>
   },
@@ -71,10 +72,10 @@ export function checkLines(
 }
 
 /** A dropped table stops nothing, and has no more events. */
-function lostLine(lost: string): CheckLine {
+function lostLine(lost: Lost): CheckLine {
   return warning(
     'mapping_lost',
-    lost,
+    lostSentence(lost),
     'walhook continues with everything else, and takes no sent event back',
     'remove it from the mapping (WALHOOK_CONFIG) once all earlier events are sent, and restart walhook',
   )

@@ -1,3 +1,4 @@
+import type { Lost } from '../../domain/capture/lost-texts.ts'
 import type { EntityMapping } from '../../domain/mapping/mapping.ts'
 import type { Outbox } from '../../outbox/database/database.ts'
 import { knownColumns } from '../../outbox/source/source-columns.ts'
@@ -11,7 +12,7 @@ const goodForMs = 1_000
 const responseTimeoutMs = 3_000
 
 /**
- * Creates the function that lists the mapping's dropped objects, in words; null: no answer in time. The source is asked once
+ * Creates the function that lists the mapping's dropped objects; null: no answer in time. The source is asked once
  * a second at most.
  */
 export function openMappingLost(options: {
@@ -19,7 +20,7 @@ export function openMappingLost(options: {
   outbox: Outbox
   slotName: string
   mapping: () => readonly EntityMapping[]
-}): () => Promise<readonly string[] | null> {
+}): () => Promise<readonly Lost[] | null> {
   const { source, outbox, slotName } = options
   const read = shared(
     goodForMs,

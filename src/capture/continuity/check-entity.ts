@@ -1,3 +1,4 @@
+import { lostSentence } from '../../domain/capture/lost-texts.ts'
 import { Unfit } from '../../domain/capture/page-failures.ts'
 import type { EntityMapping } from '../../domain/mapping/mapping.ts'
 import { formatProblem } from '../../domain/value/problem.ts'
@@ -34,7 +35,7 @@ export function createEntityCheck(options: {
     const found = await preflight(source, { ...options, mapping: [mapped] })
     const { problems, facts, catalogue, living } = found
     const [entity] = living.mapping
-    if (!entity) return { kind: 'gone', reason: living.lost.join('; ') }
+    if (!entity) return { kind: 'gone', reason: living.lost.map(lost => lostSentence(lost)).join('; ') }
     const ofTables = problems.filter(isOfTables).map(formatProblem)
     if (facts.publication === null)
       ofTables.push(`publication ${options.publicationName}: missing. Fix: walhook resync`)

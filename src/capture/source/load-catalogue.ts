@@ -1,4 +1,5 @@
 import { type KnownColumn, livingMapping } from '../../domain/capture/known-columns.ts'
+import { lostSentence } from '../../domain/capture/lost-texts.ts'
 import {
   type EntityMapping,
   publishedTables,
@@ -30,7 +31,8 @@ export function createCatalogueLoader(options: {
   async function learn(db: Queryable = source.pool): Promise<Catalogue> {
     const catalogue = await readCatalogue({ pool: db }, mapping)
     const known = await noteColumns(outbox, slotName, columnsOf(catalogue, mapping))
-    const { lost } = await readLivingMapping(db, { ...catalogue, known }, mapping)
+    const living = await readLivingMapping(db, { ...catalogue, known }, mapping)
+    const lost = living.lost.map(each => lostSentence(each))
     const because = 'the source has dropped it; everything else continues'
     for (const what of lost.filter(each => !logged.has(each)))
       log.error('capture.mapping_lost', { what, because })

@@ -2,6 +2,7 @@ import type { Actor } from '../../domain/access/audit.ts'
 import type { LanguageCode } from '../../domain/access/language.ts'
 import type { Role } from '../../domain/access/role.ts'
 import type { MailProblem } from '../../domain/alert/recipient.ts'
+import type { Lost } from '../../domain/capture/lost-texts.ts'
 import type { Attempt } from '../../domain/delivery/attempt.ts'
 import type { ShownPace } from '../../domain/delivery/pace.ts'
 import type { AlertTrigger } from '../../domain/event/alert.ts'
@@ -68,8 +69,8 @@ export type Control = {
   readonly backfillAs: (entityType: string) => BackfillAction
   /** The entity types whose tables do not record the values before an update. */
   readonly readWithoutPrevious?: () => Promise<WithoutPrevious>
-  /** The objects of the mapping that the source has dropped, in words; null: it is unavailable. */
-  readonly readMappingLost?: () => Promise<readonly string[] | null>
+  /** The objects of the mapping that the source has dropped; null: it is unavailable. */
+  readonly readMappingLost?: () => Promise<readonly Lost[] | null>
   readonly mappingState?: () => MappingState
   /** The field names of each entity type, by the source's present tables. */
   readonly readFields: () => Promise<ReadonlyMap<string, readonly string[]>>

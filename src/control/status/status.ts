@@ -1,4 +1,5 @@
 import type { Backfill } from '../../domain/capture/backfill.ts'
+import type { Lost } from '../../domain/capture/lost-texts.ts'
 import type { Resync } from '../../domain/capture/resync.ts'
 import { timeOf } from '../../domain/value/time-id.ts'
 import type { CellState } from '../../outbox/cells/cells.ts'
@@ -23,8 +24,8 @@ export type Status = {
   readonly resyncs: readonly Resync[]
   /** Recently failed backfills without a restart. */
   readonly failedBackfills: readonly Backfill[]
-  /** The objects of the mapping that the source has dropped, in words; null: it is unavailable. */
-  readonly mappingLost: readonly string[] | null
+  /** The objects of the mapping that the source has dropped; null: it is unavailable. */
+  readonly mappingLost: readonly Lost[] | null
   /** Null: unknown. */
   readonly mapping: MappingState | null
   /** Of the cells that answer. */

@@ -3,7 +3,7 @@ import { stopsOf } from '../mapping/hops.ts'
 import type { EntityMapping, FieldRules, RelatedList, RowOrder, TableName } from '../mapping/mapping.ts'
 import { tableKey } from '../mapping/mapping.ts'
 import { filterColumns } from '../mapping/row-filter.ts'
-import { lostTexts } from './lost-texts.ts'
+import type { Lost } from './lost-texts.ts'
 
 /** A present or past name of a column of a captured table. `attnum`: the column's number, which no DDL changes. */
 export type KnownColumn = {
@@ -32,8 +32,8 @@ export function livingMapping(
   mapping: readonly EntityMapping[],
   known: readonly KnownColumn[],
   { tables, dropped }: TablesToday,
-): { mapping: EntityMapping[]; lost: string[] } {
-  const lost: string[] = []
+): { mapping: EntityMapping[]; lost: Lost[] } {
+  const lost: Lost[] = []
   const isDropped = findsDropped(known, tables)
 
   function livingRules(entity: EntityMapping): FieldRules {
@@ -65,31 +65,31 @@ export function livingMapping(
       }),
     }
     const of = { entity: entity.entityType, field: list.field }
-    const gone = (what: string) => {
+    const gone = (what: Lost) => {
       lost.push(what)
       return []
     }
     for (const { table, owner, to, rows } of stopsOf(list)) {
       const key = tableKey(table)
-      if (dropped.has(key)) return gone(lostTexts['related.table']({ ...of, table: key }))
+      if (dropped.has(key)) return gone({ code: 'related.table', facts: { ...of, table: key } })
       // Without a column of the filter, excluded rows would be sent.
       const needed = [...columnsOfKey(owner), ...(to === null ? [] : [to]), ...filterColumns(rows)]
       if (to === null && list.key !== undefined) needed.push(list.key)
       const column = needed.find(column => isDropped(table, column))
-      if (column !== undefined) return gone(lostTexts['related.column']({ ...of, column, table: key }))
+      if (column !== undefined) return gone({ code: 'related.column', facts: { ...of, column, table: key } })
     }
     const columns = list.columns.filter(column => !isDropped(list.table, column))
     if (columns.length === list.columns.length) return [list]
     const names = list.columns.filter(column => !columns.includes(column)).join(', ')
     if (columns.length === 0)
-      return gone(lostTexts['related.column']({ ...of, column: names, table: tableKey(list.table) }))
-    lost.push(lostTexts['related.item']({ ...of, columns: names }))
+      return gone({ code: 'related.column', facts: { ...of, column: names, table: tableKey(list.table) } })
+    lost.push({ code: 'related.item', facts: { ...of, columns: names } })
     return [{ ...list, columns }]
   }
 
   const living = mapping.flatMap(entity => {
     if (dropped.has(tableKey(entity.table))) {
-      lost.push(lostTexts.table({ entity: entity.entityType, table: tableKey(entity.table) }))
+      lost.push({ code: 'table', facts: { entity: entity.entityType, table: tableKey(entity.table) } })
       return []
     }
     const related = entity.related.flatMap(list => livingList(entity, list))
