@@ -3,7 +3,7 @@ import { openSource, type Source } from './capture/source/source.ts'
 import { isOfTables } from './capture/verdict/preflight-verdict.ts'
 import type { Config } from './config/config.ts'
 import { describeSlow, type SlowStatement } from './domain/capture/backend.ts'
-import { isCutOff, isStartingOrStopping } from './domain/capture/capture-failures.ts'
+import { isCutOff, isUnavailable } from './domain/capture/capture-failures.ts'
 import type { Problem } from './domain/value/problem.ts'
 import type { SealKey } from './domain/webhook/seal.ts'
 import { type Clock, openClock } from './outbox/database/clock.ts'
@@ -116,7 +116,7 @@ export async function openDatabases(config: Config, log: Log, opened: Resources)
   }
   const ofOutbox = await checkOutbox(upkeep)
   if (ofOutbox.length > 0) return { ok: false, problems: ofOutbox }
-  const migrated = describeMigration(await migrate(upkeep))
+  const migrated = describeMigration(await migrate(upkeep, () => problemOfKey(upkeep, config.sealKey)))
   if (!migrated.ok) return { ok: false, problems: [migrated.problem] }
   if (migrated.applied.length > 0) log.info('outbox.migrated', { applied: migrated.applied })
   const copied = await settleHome(upkeep.pool, { isSource: config.outboxUrl === config.databaseUrl })
@@ -124,10 +124,15 @@ export async function openDatabases(config: Config, log: Log, opened: Resources)
   await normalizeUrls(upkeep, log)
   const clock = await openClock(upkeep)
   await ensureDays(upkeep, clock.nowMs())
-  const { sealKey } = config
-  const unreadable = await webhooksOfOtherKeys(upkeep, [sealKey!.id, sealKey!.older?.id ?? ''])
-  if (unreadable.length > 0) return { ok: false, problems: [unreadableProblem(unreadable, sealKey!)] }
-  return { ok: true, connections, clock }
+  const ofKey = await problemOfKey(upkeep, config.sealKey)
+  return ofKey ? { ok: false, problems: [ofKey] } : { ok: true, connections, clock }
+}
+
+/** Why the key is the wrong one for the secrets in the outbox, or null. Without a key, nothing is known. */
+export async function problemOfKey(outbox: Outbox, sealKey: SealKey | null): Promise<Problem | null> {
+  if (!sealKey) return null
+  const unreadable = await webhooksOfOtherKeys(outbox, [sealKey.id, sealKey.older?.id ?? ''])
+  return unreadable.length > 0 ? unreadableProblem(unreadable, sealKey) : null
 }
 
 const maxNamed = 10
@@ -149,7 +154,7 @@ export function unreadableProblem(
 
 /**
  * Why a database can't be used, or null. `variable` is the source of its URL. Detects a pooler that shares sessions before
- * setting anything in one. Throws if the connection is lost, or the server is starting or stopping.
+ * setting anything in one. Throws if the connection is lost, or the server is unavailable.
  */
 export async function problemOfConnecting(
   variable: string,
@@ -166,7 +171,7 @@ export async function problemOfConnecting(
       return { ...error.problem, what: `${variable}: ${error.problem.what}` }
     // A temporary outage: the caller may retry. A first connection that ends without a message of Postgres may be to another
     // program.
-    if (isReached ? isCutOff(error as Error) : isStartingOrStopping(error as Error)) throw error
+    if (isReached ? isCutOff(error as Error) : isUnavailable(error as Error)) throw error
     const reason = describeError(error)
     if (reason.includes('client password must be a'))
       return {

@@ -17,7 +17,7 @@ import { preflight } from '../capture/source/preflight.ts'
 import { openSource, type Source } from '../capture/source/source.ts'
 import { isOfTables } from '../capture/verdict/preflight-verdict.ts'
 import { type Config, readConfig } from '../config/config.ts'
-import { problemOfConnecting } from '../databases.ts'
+import { problemOfConnecting, problemOfKey } from '../databases.ts'
 import { describeProgress } from '../domain/capture/resync.ts'
 import { formatLsn } from '../domain/value/lsn.ts'
 import type { Problem } from '../domain/value/problem.ts'
@@ -85,7 +85,7 @@ async function resyncSource(config: Config, flags: Flags): Promise<Result> {
     (await problemOfConnecting('DATABASE_URL', source)) ??
     (await problemOfConnecting('OUTBOX_DATABASE_URL', outbox))
   if (problem) return { ok: false, problems: [problem] }
-  const migrated = describeMigration(await migrate(outbox))
+  const migrated = describeMigration(await migrate(outbox, () => problemOfKey(outbox, config.sealKey)))
   if (!migrated.ok) return { ok: false, problems: [migrated.problem] }
   const occasion = await occasionNow(source, outbox, config, flags)
   if (!occasion) return await resyncTables(source, outbox, config, flags)

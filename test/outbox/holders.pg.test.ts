@@ -137,13 +137,13 @@ test('after a takeover, the former holder can change nothing', async () => {
   const webhook = await at.webhook(everyUser)
   const [old, other] = [await joined(at, 6), await joined(at)]
   await at.append('user 1 new')
-  expect(await takeOver(at.outbox, { deadId: old, beat: 0n })).not.toBe(null)
+  expect(await takeOver(at.outbox, { deadId: old, beat: 0n })).toMatchObject({ kind: 'taken' })
   const main = [{ share: 0, settledUpTo: 2n ** 61n }]
   const streams = [{ webhookId: webhook, share: 0, settledUpTo: 1n, maySendUpTo: 1n }]
   expect(await saveProgress(at.outbox, { holderId: old, main, streams, gone: [] })).toBe(false)
   expect(await beat(at.outbox, { holderId: old, aliveMs, maySendUpTo: 9n })).toBe(null)
   expect(await claimShares(at.outbox, { holderId: old, max: 12 })).toEqual([])
-  expect(await takeOver(at.outbox, { deadId: old, beat: 0n })).toBe(null)
+  expect(await takeOver(at.outbox, { deadId: old, beat: 0n })).toEqual({ kind: 'needless' })
   await releaseShares(at.outbox, { holderId: old, shares: [6, 7] })
   await leave(at.outbox, { holderId: old })
   expect(await at.count('shares', `holder_id = ${other}`)).toBe(6)
@@ -179,9 +179,13 @@ test.each([
     await until(async () => (await stopped()).wait_event_type === 'Client', { what: 'the session to wait' })
     expect((await stopped()).state).toBe(state)
     // What has just begun to wait may go on.
-    expect(await takeOver(at.outbox, { deadId: dead, beat: 0n })).toBe(null)
+    expect(await takeOver(at.outbox, { deadId: dead, beat: 0n })).toEqual({
+      kind: 'blocked',
+      ended: [],
+      waitedFor: [rows[0].pid],
+    })
     expect(await at.count('holders')).toBe(1)
-    await until(async () => (await takeOver(at.outbox, { deadId: dead, beat: 0n })) !== null, {
+    await until(async () => (await takeOver(at.outbox, { deadId: dead, beat: 0n })).kind === 'taken', {
       what: 'the takeover',
     })
     expect(await stopped()).toBe(undefined)
@@ -213,7 +217,7 @@ test('a suspended session is ended also where logging in sets another role', asy
     await lockHolder(stopped, dead)
     const { rows } = await stopped.query('select current_user as role')
     expect(rows[0].role).toBe(owner)
-    await until(async () => (await takeOver(outbox, { deadId: dead, beat: 0n })) !== null, {
+    await until(async () => (await takeOver(outbox, { deadId: dead, beat: 0n })).kind === 'taken', {
       what: 'the takeover',
     })
     stopped.release(true)

@@ -168,6 +168,7 @@ test("a takeover covers the dead holder's shares only, and no position beyond th
   const deliveries = await streamed(at, webhook, ids)
   for (const holderId of [dead, other]) await beat(at.outbox, { holderId, aliveMs, maySendUpTo: 2n ** 62n })
   expect(await takeOver(at.outbox, { deadId: dead, beat: 1n })).toEqual({
+    kind: 'taken',
     setAside: deliveries.filter(({ share }) => share < 5).length,
     shares: [0, 1, 2, 3, 4],
   })
@@ -255,9 +256,9 @@ test('of two simultaneous takeovers one succeeds, and an earlier heartbeat keeps
   const { holderId: me } = await join(at.outbox, { aliveMs })
   await claimShares(at.outbox, { holderId: me, max: 12 })
   await beat(at.outbox, { holderId: me, aliveMs, maySendUpTo: 0n })
-  expect(await takeOver(at.outbox, { deadId: me, beat: 0n })).toBe(null)
+  expect(await takeOver(at.outbox, { deadId: me, beat: 0n })).toEqual({ kind: 'needless' })
   const both = await Promise.all([1, 2, 3].map(() => takeOver(at.outbox, { deadId: me, beat: 1n })))
-  expect(both.filter(each => each !== null).length).toBe(1)
+  expect(both.filter(({ kind }) => kind === 'taken').length).toBe(1)
   expect(await rowsOf(at)).toEqual([])
 })
 

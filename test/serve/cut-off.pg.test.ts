@@ -1,6 +1,7 @@
 import { expect, test } from 'vitest'
 import { connect } from '../support/connect.ts'
 import { createTestDatabase } from '../support/database.ts'
+import { openLimitedRole } from '../support/limited-role.ts'
 import { openTestLink } from '../support/test-link.ts'
 import { until } from '../support/wait.ts'
 import { runWalhook, startWalhook } from '../support/walhook-process.ts'
@@ -8,12 +9,12 @@ import { runWalhook, startWalhook } from '../support/walhook-process.ts'
 const endAll = `select count(pg_terminate_backend(pid))::int as ended from pg_stat_activity
   where application_name like 'walhook%' and datname = current_database()`
 
+const tables = 'create table companies (id integer primary key); create table users (id integer primary key)'
+
 async function open() {
   const database = await createTestDatabase()
   const psql = await connect(database.url)
-  await psql.query(
-    'create table companies (id integer primary key); create table users (id integer primary key)',
-  )
+  await psql.query(tables)
   return {
     database,
     psql,
@@ -54,6 +55,23 @@ test('a start whose database connection is cut in any step is logged and retried
     expect(walhook.stderr()).toBe('')
     if (n === 0) await walhook.ready()
   }
+})
+
+test('a start that finds no free connection waits for one, and a command says so', async () => {
+  await using at = await openLimitedRole(tables, 'users, companies')
+  await at.admin.query(`alter role ${at.role} connection limit 0`)
+  const refused = await runWalhook(at.database, ['migrate'])
+  expect(refused).toMatchObject({ code: 1, stdout: '' })
+  expect(refused.stderr).toMatch(
+    /^database: cut off: too many connections for role .*Fix: .*free connections/,
+  )
+  await using walhook = startWalhook(at.database)
+  await until(() => walhook.hasEnded() || walhook.log.some(({ msg }) => msg === 'walhook.start_cut_off'), {
+    what: 'the start to be refused',
+  })
+  expect(walhook.stderr()).toBe('')
+  await at.admin.query(`alter role ${at.role} connection limit -1`)
+  await walhook.ready()
 })
 
 test('a command that the database cuts off says that it may be run again', async () => {

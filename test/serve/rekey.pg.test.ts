@@ -41,3 +41,26 @@ test('walhook needs the old key beside the new one until rekey', {
     're-encrypted webhooks: 0',
   )
 })
+
+test('a wrong key is refused before the schema is migrated', async () => {
+  const database = await createTestDatabase({ hasOutbox: true })
+  await using psql = await connect(database.url)
+  await psql.query(
+    'create table users (id integer primary key); create table companies (id integer primary key)',
+  )
+  const name = 'insert into walhook.webhooks (name, url, triggers, secret)'
+  await psql.query(`${name} values ('CRM', 'https://8.8.8.8/', '{user.new}', 'v1:0123abcd:AAAA')`)
+  // As an older version left it.
+  const { rows } = await psql.query(
+    'delete from walhook.migrations where name = (select max(name) from walhook.migrations) returning name',
+  )
+  await psql.query('alter table walhook.holders drop column timeline')
+  for (const command of ['migrate', 'serve', 'token']) {
+    const args = command === 'token' ? ['token', 'CI'] : [command]
+    const refused = await runWalhook(database, args, { WALHOOK_SECRET_KEY: key(2) })
+    expect(refused).toMatchObject({ code: 1, stdout: '' })
+    expect(refused.stderr).toMatch(/^WALHOOK_SECRET_KEY: .*these webhooks: 1 "CRM"/)
+  }
+  const pending = await psql.query('select from walhook.migrations where name = $1', [rows[0].name])
+  expect(pending.rows).toEqual([])
+})

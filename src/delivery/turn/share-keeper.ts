@@ -33,6 +33,7 @@ export function createShareKeeper(options: {
   let isKeeping = false
   let isMissed = false
   let isStopping = false
+  const reportBlocked = createBlockedNotice(log)
 
   async function balance({ holders, shares }: Beat): Promise<void> {
     const living = holders.filter(({ isLeaving }) => !isLeaving).map(({ id }) => id)
@@ -84,7 +85,7 @@ export function createShareKeeper(options: {
     if (isKeeping) return
     isKeeping = true
     try {
-      for (const dead of membership.dead()) await takeOverDead(outbox, dead, log)
+      for (const dead of membership.dead()) await takeOverDead(outbox, dead, log, reportBlocked)
       await balance(heard)
     } catch (error) {
       reader.wanted.taken = true
@@ -100,9 +101,11 @@ async function takeOverDead(
   outbox: Outbox,
   { id, beat, silentMs, hasSession }: ReturnType<Membership['dead']>[number],
   log: Log,
+  reportBlocked: ReturnType<typeof createBlockedNotice>,
 ): Promise<void> {
   const taken = await takeOver(outbox, { deadId: id, beat })
-  if (!taken) return
+  if (taken.kind === 'needless') return
+  if (taken.kind === 'blocked') return reportBlocked({ holder: id, silentMs, ...taken })
   log.warn('delivery.taken_over', {
     holder: id,
     shares: taken.shares,
@@ -110,6 +113,27 @@ async function takeOverDead(
     silent_ms: Math.round(silentMs),
     has_session: hasSession,
   })
+}
+
+/** Another process' takeover is over by then. */
+const reportBlockedAfterMs = 15_000
+const reportBlockedEveryMs = 30_000
+
+/** Logs sessions that were ended for a takeover, and repeatedly those that it still waits for. */
+export function createBlockedNotice(log: Log) {
+  const nextMs = new Map<number, number>()
+  return (blocked: {
+    holder: number
+    silentMs: number
+    ended: readonly number[]
+    waitedFor: readonly number[]
+  }): void => {
+    const { holder, silentMs, ended, waitedFor } = blocked
+    if (ended.length === 0 && silentMs < (nextMs.get(holder) ?? reportBlockedAfterMs)) return
+    nextMs.set(holder, silentMs + reportBlockedEveryMs)
+    const pids = { ended_pids: ended, waits_for_pids: waitedFor }
+    log.warn('delivery.takeover_blocked', { holder, ...pids, silent_ms: Math.round(silentMs) })
+  }
 }
 
 /**

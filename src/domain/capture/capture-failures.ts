@@ -64,16 +64,19 @@ export function kindOfError(error: {
   return code === '' && lostMessages.test(error.message ?? '') ? 'lost' : null
 }
 
-/** Whether the connection was lost, or the server is starting or stopping. node-postgres has no code for these messages. */
+/** Whether the connection was lost, or the server is unavailable. node-postgres has no code for these messages. */
 export function isCutOff(error: Error & { code?: string }): boolean {
   return (
-    isStartingOrStopping(error) ||
+    isUnavailable(error) ||
     /^(ECONNRESET|EPIPE)$/.test(error.code ?? '') ||
     /is not queryable|^Connection terminated( unexpectedly)?$/.test(error.message)
   )
 }
 
-/** Whether Postgres is starting or stopping. https://www.postgresql.org/docs/current/errcodes-appendix.html, 57P01 to 57P03 */
-export function isStartingOrStopping({ code = '' }: Error & { code?: string }): boolean {
-  return /^57P0[123]$/.test(code)
+/**
+ * Whether Postgres is starting or stopping, or has no free connection: for the server, the database or the role.
+ * https://www.postgresql.org/docs/current/errcodes-appendix.html, 57P01 to 57P03 and 53300
+ */
+export function isUnavailable({ code = '' }: Error & { code?: string }): boolean {
+  return /^(57P0[123]|53300)$/.test(code)
 }

@@ -95,21 +95,26 @@ export async function asHolder<T>(
 /**
  * Ends sessions with a holder's lock that have waited for their client for a second: it stopped, or its link was cut, inside
  * a transaction, which would keep the lock for ever. As the role that logged in: a role may set another one for its sessions,
- * which may neither see nor end them.
+ * which may neither see nor end them. Returns the process ids in Postgres of all that have the lock.
  */
-export async function endStuckSessions(pool: pg.Pool, holderId: number): Promise<number> {
+export async function endStuckSessions(
+  pool: pg.Pool,
+  holderId: number,
+): Promise<{ readonly ended: readonly number[]; readonly waitedFor: readonly number[] }> {
   return await transaction(pool, async client => {
     await client.query('set local role none')
     const { rows } = await client.query(
-      `select pg_terminate_backend(l.pid)
+      `select l.pid,
+              case when a.usename = session_user
+                and (a.state like 'idle in transaction%' or a.wait_event_type = 'Client')
+                and a.state_change < clock_timestamp() - interval '1 second'
+                then pg_terminate_backend(l.pid) else false end as is_ended
        from pg_locks l join pg_stat_activity a using (pid)
        where l.locktype = 'advisory' and l.database = a.datid and a.datname = current_database()
-         and l.classid = ${holderLocks}::bigint::oid and l.objid = $1::bigint::oid and l.objsubid = 2 and l.granted
-         and a.usename = session_user
-         and (a.state like 'idle in transaction%' or a.wait_event_type = 'Client')
-         and a.state_change < clock_timestamp() - interval '1 second'`,
+         and l.classid = ${holderLocks}::bigint::oid and l.objid = $1::bigint::oid and l.objsubid = 2 and l.granted`,
       [holderId],
     )
-    return rows.length
+    const pids = (isEnded: boolean) => rows.filter(row => row.is_ended === isEnded).map(({ pid }) => pid)
+    return { ended: pids(true), waitedFor: pids(false) }
   })
 }

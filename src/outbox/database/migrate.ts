@@ -51,24 +51,32 @@ async function openMigrator({ pool, schema }: Outbox) {
 type MigrationResult =
   | { readonly ok: true; readonly applied: readonly string[] }
   | { readonly ok: false; readonly reason: 'newer'; readonly unknown: readonly string[] }
+  | { readonly ok: false; readonly reason: 'refused'; readonly problem: Problem }
   | { readonly ok: false; readonly reason: 'failed'; readonly migration: string; readonly error: unknown }
 
 /**
  * Migrates the schema `walhook` to this version: applies missing files of `migrations/` in one transaction, under a lock.
  * Concurrent calls are safe. A schema with unknown migrations is from a newer walhook, and stays unchanged. Throws if the
- * connection is lost, which shows nothing about a migration.
+ * connection is lost, which shows nothing about a migration. `findProblem` is asked before a change: afterwards, the version
+ * before does not start any more.
  */
-export async function migrate(outbox: Outbox): Promise<MigrationResult> {
+export async function migrate(
+  outbox: Outbox,
+  findProblem: () => Promise<Problem | null> = async () => null,
+): Promise<MigrationResult> {
   let unknown: string[]
   let pending: string[]
+  let problem: Problem | null
   try {
     unknown = await unknownMigrations(outbox)
     pending = await pendingMigrations(outbox)
+    problem = unknown.length > 0 || pending.length === 0 ? null : await findProblem()
   } catch (error) {
     throwIfCutOff(error)
     return { ok: false, reason: 'failed', migration: 'the list of migrations', error }
   }
   if (unknown.length > 0) return { ok: false, reason: 'newer', unknown }
+  if (problem) return { ok: false, reason: 'refused', problem }
   if (pending.length === 0) return { ok: true, applied: [] }
   const migrator = await openMigrator(outbox)
   let outcome = await migrator.migrateToLatest()
@@ -117,6 +125,7 @@ export function describeMigration(
   | { readonly ok: true; readonly applied: readonly string[] }
   | { readonly ok: false; readonly problem: Problem } {
   if (result.ok) return result
+  if (result.reason === 'refused') return result
   const what = `schema ${schema}`
   if (result.reason === 'newer')
     return {

@@ -73,17 +73,24 @@ export async function replaceSealed(client: pg.PoolClient, id: number, sealed: S
   )
 }
 
-/** Active webhooks with an envelope of a key outside `keyIds`, with that key's id. */
+/**
+ * Active webhooks with an envelope of a key outside `keyIds`, with that key's id. Asked before a migration too: older schemas
+ * lack some of the columns, and an empty database the table.
+ */
 export async function webhooksOfOtherKeys(
-  outbox: Outbox,
+  outbox: Pick<Outbox, 'pool'>,
   keyIds: readonly string[],
 ): Promise<{ id: number; name: string; keyId: string }[]> {
+  const exists = await outbox.pool.query(`select to_regclass('walhook.webhooks') is not null as exists`)
+  if (!exists.rows[0].exists) return []
   const { rows } = await outbox.pool.query(
     `select distinct on (w.id) w.id, w.name, split_part(envelope, ':', 2) as "keyId"
      from walhook.webhooks w
+     cross join lateral to_jsonb(w) as row
      cross join lateral unnest(array[
-       w.secret, w.headers, w.client_identity,
-       case when w.previous_secret_expires_at > now() then w.previous_secret end]) as envelope
+       row ->> 'secret', row ->> 'headers', row ->> 'client_identity',
+       case when (row ->> 'previous_secret_expires_at')::timestamptz > now() then row ->> 'previous_secret' end
+     ]) as envelope
      where w.is_active and w.disabled_at is null and split_part(envelope, ':', 2) <> all($1)
      order by w.id`,
     [keyIds],

@@ -10,26 +10,33 @@ import { freeTaken, notifyShares } from '../holders/holders.ts'
 import { isEnded, isSetAside, isSkipped } from '../log/waits.ts'
 import { formOf, stateAt, wants } from '../log/wanted.ts'
 
-/** A taken-over holder: how many events may be in flight, and its freed shares. */
-type TakenOver = { readonly setAside: number; readonly shares: readonly number[] }
+/**
+ * - taken: how many events may be in flight, and the freed shares
+ * - blocked: sessions have the holder's lock; those that were stuck are ended, and the next try may succeed
+ * - needless: it lives, or another process takes over
+ */
+type Takeover =
+  | { readonly kind: 'taken'; readonly setAside: number; readonly shares: readonly number[] }
+  | ({ readonly kind: 'blocked' } & Awaited<ReturnType<typeof endStuckSessions>>)
+  | { readonly kind: 'needless' }
 
 /**
  * Takes over from a holder whose heartbeat stopped at `beat`. In one commit: events that it may have sent become rows, due
  * when no request can be in flight; its positions move past them; its shares are freed; and it is removed, so that its later
- * settlements change nothing. Null: it lives, or another process takes over.
+ * settlements change nothing.
  */
 export async function takeOver(
   outbox: Outbox,
   { deadId, beat }: { deadId: number; beat: bigint },
-): Promise<TakenOver | null> {
-  const taken = await transaction(outbox.pool, async client => {
-    if (!(await tryLockHolderAlone(client, deadId))) return 'busy'
+): Promise<Takeover> {
+  const taken = await transaction<Takeover | null>(outbox.pool, async client => {
+    if (!(await tryLockHolderAlone(client, deadId))) return null
     // Few statements over many rows.
     await client.query(
       'set local enable_hashjoin = on; set local enable_sort = on; set local plan_cache_mode = auto',
     )
     const { rows: found } = await findDead(client, { deadId, beat })
-    if (!found[0]) return null
+    if (!found[0]) return { kind: 'needless' }
     const dead = fields<Dead>(found[0])
     const { rows: set } = await setAsideUnknown(client, { deadId, ...dead })
     const entities = onceEach(set.map(fields<RowEntity>))
@@ -38,11 +45,9 @@ export async function takeOver(
     await passOn(client, dead)
     await client.query('delete from walhook.holders where id = $1', [deadId])
     await notifyShares(client)
-    return { setAside: set.length, shares: dead.shares }
+    return { kind: 'taken', setAside: set.length, shares: dead.shares }
   })
-  if (taken !== 'busy') return taken
-  await endStuckSessions(outbox.pool, deadId)
-  return null
+  return taken ?? { kind: 'blocked', ...(await endStuckSessions(outbox.pool, deadId)) }
 }
 
 type Dead = {
