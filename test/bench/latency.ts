@@ -6,7 +6,7 @@ import type { Contender } from './contenders/contender.ts'
 import { msText, quantile, sharedClockMs, table } from './figures.ts'
 import { startNodeReceiver } from './receiver.ts'
 import type { Stage } from './stage.ts'
-import { insertUsers } from './users.ts'
+import { insertUser } from './users.ts'
 
 const secondsPerRate = 8
 const writers = 4
@@ -87,7 +87,7 @@ export async function writeAtRate(
         if (dueInMs > 0) await sleep(dueInMs)
         const id = load.first + n + 1
         const fromMs = performance.now()
-        await client.query({ name: 'insert_user', text: insertUsers('$1::int', '$1::int'), values: [id] })
+        await client.query({ name: 'insert_user', text: insertUser('$1::int'), values: [id] })
         committedAt.set(id, sharedClockMs())
         onInserted(performance.now() - fromMs)
       }

@@ -29,9 +29,16 @@ export function createUsersLike(name: string): string {
 /** The brief's tables, empty. */
 export const createTables = `create table companies (id integer primary key); ${createUsersLike('users')}`
 
+const values = columns.map(([, , value]) => value).join(', ')
+
 /** The statement that inserts the users from `from` to `to`, both SQL expressions. */
 export function insertUsers(from: string, to: string, table = 'users'): string {
-  return `insert into ${table} select ${columns.map(([, , value]) => value).join(', ')} from generate_series(${from}, ${to}) n`
+  return `insert into ${table} select ${values} from generate_series(${from}, ${to}) n`
+}
+
+/** The statement that inserts one user, whose id is an SQL expression: 12 µs of Postgres, and 57 by generate_series. */
+export function insertUser(id: string): string {
+  return `insert into users select ${values} from (values (${id})) v (n)`
 }
 
 /**
@@ -44,12 +51,16 @@ export async function writeUsers(
   load: { first: number; rows: number; perTransaction: number },
 ): Promise<void> {
   const { first, rows, perTransaction } = load
+  const insert =
+    perTransaction === 1
+      ? insertUser(`${first} + i + 1`)
+      : insertUsers(
+          `${first} + i * ${perTransaction} + 1`,
+          `${first} + least((i + 1) * ${perTransaction}, ${rows})`,
+        )
   await psql.query(`set synchronous_commit = off`)
   await psql.query(`do $$ begin
-    for i in 0..${Math.ceil(rows / perTransaction) - 1} loop
-      ${insertUsers(`${first} + i * ${perTransaction} + 1`, `${first} + least((i + 1) * ${perTransaction}, ${rows})`)};
-      commit;
-    end loop; end $$`)
+    for i in 0..${Math.ceil(rows / perTransaction) - 1} loop ${insert}; commit; end loop; end $$`)
 }
 
 /** A body as walhook sends it for such a user. */
