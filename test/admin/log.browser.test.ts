@@ -1,7 +1,7 @@
 import type { Page } from 'playwright-core'
 import { afterAll, beforeAll, beforeEach, expect } from 'vitest'
 import { findBarriers, isTooWide } from '../support/axe.ts'
-import { browserTest, hasBrowser, useBrowser } from '../support/browser.ts'
+import { browserTest, hasBrowser, reloadUntil, useBrowser } from '../support/browser.ts'
 import { adminToken, startSampleSite } from '../support/sample-site.ts'
 import { until } from '../support/wait.ts'
 
@@ -42,17 +42,6 @@ async function change(userId: number): Promise<void> {
   const before = site.receiver.arrivals.length
   await site.sql(`update users set company_role = company_role || '.' where id = ${userId}`)
   await until(() => site.receiver.arrivals.length > before, { what: 'the change to arrive' })
-}
-
-/** Without a script a page follows nothing: whoever looks loads it again. */
-async function reloadUntil(page: Page, isThere: () => Promise<boolean>, what: string): Promise<void> {
-  await until(
-    async () => {
-      await page.reload()
-      return await isThere()
-    },
-    { what },
-  )
 }
 
 browserTest(

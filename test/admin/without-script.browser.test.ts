@@ -2,7 +2,7 @@ import { afterAll, beforeAll, expect } from 'vitest'
 import { en } from '../../src/admin/texts/en.ts'
 import { nl } from '../../src/admin/texts/nl.ts'
 import { isTooWide } from '../support/axe.ts'
-import { browserTest, hasBrowser, useBrowser } from '../support/browser.ts'
+import { browserTest, hasBrowser, reloadUntil, useBrowser } from '../support/browser.ts'
 import { adminToken, startSampleSite } from '../support/sample-site.ts'
 import { until } from '../support/wait.ts'
 
@@ -58,7 +58,10 @@ for (const { t, locale, width } of ways) {
     await site.sql(`update users set company_role = '${name}' where id = 1`)
     await until(() => arrived('update') > updates, { what: 'the change to arrive' })
     await page.goto(`${site.url}/couplings/${id}/log`)
-    await page.locator('.log tbody tr a').first().click()
+    // The receiver has the request before the log has the attempt.
+    const attempt = page.locator('.log tbody tr a').first()
+    await reloadUntil(page, async () => (await attempt.count()) > 0, 'the attempt to be in the log')
+    await attempt.click()
     expect(await page.textContent('body')).toContain(name)
     await page.goto(`${site.url}/couplings`)
     await row.getByRole('switch').click()

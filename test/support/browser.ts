@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { type Browser, type BrowserContext, chromium, type Page } from 'playwright-core'
 import { afterAll, test } from 'vitest'
+import { until } from './wait.ts'
 
 const paths = ['/usr/bin/chromium', '/usr/bin/chromium-browser']
 const found = paths.find(path => existsSync(path))
@@ -65,4 +66,15 @@ export function useBrowser(): {
       return { context, page }
     },
   }
+}
+
+/** Without a script a page follows nothing: whoever looks loads it again. */
+export async function reloadUntil(page: Page, isThere: () => Promise<boolean>, what: string): Promise<void> {
+  await until(
+    async () => {
+      await page.reload()
+      return await isThere()
+    },
+    { what },
+  )
 }
