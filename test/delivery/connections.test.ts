@@ -25,7 +25,7 @@ const requestTo = (port: number) => ({
   body: '{}',
 })
 
-test('at most five hundred idle connections to one receiver are kept, for a short time', async () => {
+test('at most five hundred idle connections to one receiver are kept, and all of them are closed later', async () => {
   const wanted = 505
   await using receiver = await startRawReceiver({
     onRequest: (_, count) => count % wanted === 0 && receiver.sockets.forEach(socket => void answer(socket)),

@@ -81,7 +81,7 @@ test('without the right key an attempt is blocked, and names the missing key', a
   })
 })
 
-test('a decrypted secret is cached, and not confused with another', async () => {
+test('after a webhook gets another secret, its requests are signed with that one', async () => {
   const other = formatSecret(Buffer.alloc(32, 9))
   const at = open()
   await at.deliver()

@@ -27,7 +27,7 @@ test('a tail accepts only gapless events, up to its size', () => {
   expect(idsOf(tail.after(5n, 9))).toEqual([6n, 7n, 8n, 19n])
 })
 
-test('events that all have passed are dropped once they are the larger part', () => {
+test('events that every stream has passed are dropped once they are more than half', () => {
   const tail = createTail()
   tail.push([event(1n), event(2n), event(3n), event(4n)], 0n, 9n)
   tail.pass(2n, true)

@@ -18,7 +18,7 @@ export async function placeByCitus(cell: Outbox): Promise<readonly Problem[]> {
   return []
 }
 
-const maxstCitus = 12
+const oldestCitus = 12
 const unloaded = 'unknown to the server: citus is not loaded'
 const load = 'add citus to shared_preload_libraries, and restart the server'
 
@@ -33,7 +33,7 @@ export async function citusLines(outbox: Pick<Outbox, 'pool'>): Promise<CheckLin
   )
   const { version, can_place: canPlace, places_new: placesNew, triggers, database } = rows[0]
   const what = 'cells, Citus'
-  if (!canPlace || (version !== null && Number.parseInt(version, 10) < maxstCitus))
+  if (!canPlace || (version !== null && Number.parseInt(version, 10) < oldestCitus))
     return [
       failure({
         code: 'citus',
@@ -42,7 +42,7 @@ export async function citusLines(outbox: Pick<Outbox, 'pool'>): Promise<CheckLin
           version === null
             ? 'the database has no extension citus, which WALHOOK_CELLS=citus needs'
             : `version ${version}, which cannot place schemas`,
-        mend: `install Citus ${maxstCitus} or newer on the coordinator and its workers, then: create extension citus;`,
+        mend: `install Citus ${oldestCitus} or newer on the coordinator and its workers, then: create extension citus;`,
       }),
     ]
   const lines = [ok('citus', what, `version ${version ?? 'unknown'} can place schemas`)]
