@@ -209,6 +209,8 @@ test('a filtered event is equal as a single event, in batches, in the log, in a 
     await walhook.api('POST', `/api/webhooks/${single}/replay`, { from, to })
     await until(() => bodies.get('/single')!.length >= 4, { what: 'the replay' })
     expect(bodies.get('/single')!.toSorted()).toEqual(expected)
+    // What is in flight is not resent.
+    await until(async () => (await logged(single)).length === 8, { what: 'the replay in the log' })
 
     bodies.set('/single', [])
     const resend = `/api/webhooks/${single}/resend`
