@@ -137,7 +137,7 @@ test.each<[string, (at: Opened) => Promise<unknown>]>([
   expect(reason).toContain('slot moved')
 })
 
-test('an outbox that falls back to an older state, as to an asynchronous standby, is a gap', async () => {
+test('an outbox that falls back to an older state, as to an asynchronous standby, is lost: slot moved', async () => {
   await using at = await open()
   await at.psql.query('create table before as table walhook.positions')
   const next = startWalhook(at.database, captureOnly)

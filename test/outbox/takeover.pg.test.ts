@@ -99,7 +99,7 @@ test('a takeover handles each state of an event', async () => {
   expect(await at.count('holders')).toBe(0)
 })
 
-test('a takeover sets nothing aside for webhooks that did not want it: by triggers, inactive, created later, or of another', async () => {
+test('a takeover sets nothing aside for webhooks that did not want the event: by triggers, inactive, created later, or because it is for another one', async () => {
   await using at = await openTestOutbox()
   const [wants, creates, inactive] = [
     await at.webhook(everyUser),

@@ -80,6 +80,8 @@ test('events missed by an inactive webhook are counted, sent once and followed',
   ])
   const stop = await webhooks('replays', `${id}`, '--stop', `${started.id}`)
   expect(stop.code).toBe(1)
+  const unknown = await webhooks('replays', `${id}`, '--stop', `${started.id + 1}`)
+  expect(unknown.stderr).toContain(`Fix: walhook webhooks replays ${id} shows the newest`)
   await until(() => receiver.arrivals.some(({ entityId }) => entityId === '902'), {
     what: 'the missed event',
   })

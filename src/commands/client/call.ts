@@ -94,8 +94,9 @@ function linesOf(
     return [`${detail} Fix: walhook webhooks types shows all triggers`]
   if (status === 404 && path.startsWith('/api/events/'))
     return [`${detail} Fix: walhook events list shows the newest`]
-  const [, webhook] = /^\/api\/webhooks\/(\d+)\/log\//.exec(path) ?? []
-  if (status === 404 && webhook) return [`${detail} Fix: walhook webhooks log ${webhook} shows the newest`]
+  const [, webhook, list] = /^\/api\/webhooks\/(\d+)\/(log|replays)\//.exec(path) ?? []
+  if (status === 404 && webhook)
+    return [`${detail} Fix: walhook webhooks ${list} ${webhook} shows the newest`]
   if (status === 404) return [`${detail} Fix: walhook webhooks list shows all webhooks`]
   if (retryAfter !== null) return [`${detail} Fix: try again in ${retryAfter} s`]
   return [detail]
