@@ -37,6 +37,8 @@ test.each([
   [{ code: '57P01', message: 'terminating connection due to administrator command' }, 'lost'],
   [{ code: 'ECONNREFUSED', message: '' }, 'lost'],
   [{ code: '53300', message: 'too many clients' }, 'lost'],
+  [{ code: '28P01', message: 'password authentication failed for user "walhook"' }, 'lost'],
+  [{ code: '28000', message: 'role "walhook" is not permitted to log in' }, 'lost'],
   [{ code: '25006', message: 'cannot execute INSERT in a read-only transaction' }, 'lost'],
   [{ message: 'Connection terminated unexpectedly' }, 'lost'],
   [{ code: 'XX000', message: 'invalid memory alloc request size 1073741824' }, null],

@@ -4,7 +4,7 @@ import { createTestDatabase } from '../support/database.ts'
 import { openLimitedRole } from '../support/limited-role.ts'
 import { openTestLink } from '../support/test-link.ts'
 import { until } from '../support/wait.ts'
-import { runWalhook, startWalhook } from '../support/walhook-process.ts'
+import { adminToken, runWalhook, startWalhook } from '../support/walhook-process.ts'
 
 const endAll = `select count(pg_terminate_backend(pid))::int as ended from pg_stat_activity
   where application_name like 'walhook%' and datname = current_database()`
@@ -71,6 +71,26 @@ test('a start that finds no free connection waits for one, and a command says so
   })
   expect(walhook.stderr()).toBe('')
   await at.admin.query(`alter role ${at.role} connection limit -1`)
+  await walhook.ready()
+})
+
+test('a password that is rotated is an outage, and never a reason to skip changes', async () => {
+  await using at = await openLimitedRole(tables, 'users, companies')
+  await using walhook = startWalhook(at.database)
+  await walhook.ready()
+  await at.admin.query(`alter role ${at.role} password 'another'`)
+  await at.admin.query(endAll)
+  const refusals = () =>
+    walhook.log.filter(({ msg, reason }) => msg === 'capture.failed' && String(reason).includes('28P01'))
+  await until(() => refusals().length > 4, {
+    what: 'capture to be refused again and again',
+    timeoutMs: 60_000,
+  })
+  const readyz = await fetch(`${await walhook.url()}/readyz`, {
+    headers: { authorization: `Bearer ${adminToken}` },
+  })
+  expect(await readyz.text()).not.toMatch(/blocked|resync/)
+  await at.admin.query(`alter role ${at.role} password 'walhook'`)
   await walhook.ready()
 })
 

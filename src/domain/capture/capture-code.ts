@@ -2,11 +2,11 @@
 export const captureCodes = {
   'capture.source_unavailable': {
     sees: 'The source database does not respond, refuses the connection or closes it.',
-    mend: 'check that the server of DATABASE_URL runs, can be reached and has free connections: walhook check',
+    mend: 'check that the server of DATABASE_URL runs, can be reached, has free connections and accepts the role and its password: walhook check',
   },
   'capture.outbox_unavailable': {
     sees: 'The outbox database does not respond, refuses the connection or closes it.',
-    mend: 'check that the server of OUTBOX_DATABASE_URL (or else DATABASE_URL) runs, can be reached and has free connections',
+    mend: 'check that the server of OUTBOX_DATABASE_URL (or else DATABASE_URL) runs, can be reached, has free connections and accepts the role and its password',
   },
   'capture.timed_out': {
     sees: 'A timeout or an operator keeps ending the work of walhook in a database.',

@@ -47,7 +47,9 @@ export function classifyFailures(
 const timeouts = new Set(['57014', '25P03', '25P04', '57P05', '55P03'])
 /** The server has become a standby: another one is the primary. */
 const readOnlyTransaction = '25006'
-const lostClasses = new Set(['08', '53', '57', '55'])
+/** A role's password is being rotated, or it may not log in: no change is the cause, and none may be skipped. */
+const noLogin = '28'
+const lostClasses = new Set(['08', '53', '57', '55', noLogin])
 const lostCodes = /^(E(CONN|PIPE|TIMEDOUT|NOTFOUND|AI_AGAIN|HOST|NET)|CERT_|DEPTH_)/
 const lostMessages =
   /connection terminated|connection timeout|timeout exceeded when trying to connect|client was closed|socket|server has ended the stream|link is dead|not queryable/i
