@@ -1,6 +1,8 @@
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import type { Page } from '../../src/admin/kit/page.ts'
 import { pages } from '../../src/admin/pages.ts'
+import { en } from '../../src/admin/texts/en.ts'
+import { timeOf } from '../../src/domain/value/time-id.ts'
 import { openTestPages, ours } from '../support/open-pages.ts'
 import { statementsOf } from '../support/statements-sent.ts'
 import { type Filled, fillTenant } from '../support/two-tenants.ts'
@@ -8,6 +10,7 @@ import { type Filled, fillTenant } from '../support/two-tenants.ts'
 let at: Awaited<ReturnType<typeof openTestPages>>
 let acme: Filled
 let bravo: Filled
+let nowMs: number
 const cookies = new Map<string, string>()
 const before = new Map<string, string>()
 const roles = ['viewer', 'admin'] as const
@@ -25,7 +28,7 @@ const nowhere: Filled = {
 
 beforeAll(async () => {
   // A minute that ends between two looks would show one more request in a plot.
-  const nowMs = Date.now()
+  nowMs = Date.now()
   at = await openTestPages({ hasTenants: true, nowMs: () => nowMs, resolve: async () => ['127.0.0.1'] })
   acme = await fillTenant(at, 'acme', '7')
   for (const role of roles)
@@ -247,4 +250,11 @@ test('the page of a backfill names only triggers that the tenant of the webhook 
   })
   const { text } = await at.get(`/couplings/${json.id}/backfill`)
   expect(text).toContain('A backfill sends rows as user.new, and')
+})
+
+test("a tenant's Health shows what was sent in the current minute", async () => {
+  nowMs = timeOf(BigInt(acme.attemptId))
+  const { text } = await get('/health', 'admin')
+  const shown = text.split(`<p class="hint">${en.health.plotLabel('1', '0')}</p>`).length - 1
+  expect(shown).toBe(2)
 })

@@ -1,4 +1,4 @@
-import { spanUntil, type Traffic } from '../../domain/shown/traffic.ts'
+import { spanWithNow, type Traffic } from '../../domain/shown/traffic.ts'
 import { minuteMs } from '../../domain/value/duration.ts'
 import type { Webhook } from '../../domain/webhook/webhook.ts'
 import { type Count, countWaitingOf } from '../../outbox/reading/queue-depth.ts'
@@ -15,6 +15,7 @@ export type TenantHealth = {
   readonly failing: readonly Webhook[]
   readonly waiting: Count
   readonly dead: Count
+  /** The last hour by minute, and the last day by quarter of an hour, both with the current minute. */
   readonly hour: Traffic
   readonly day: Traffic
 }
@@ -40,8 +41,8 @@ export async function readTenantHealth(
       ])
       return { webhooks, waiting: [...waiting.values()], dead }
     }),
-    readTrafficOf(control, spanUntil(nowMs, minuteMs, 60), tenant),
-    readTrafficOf(control, spanUntil(nowMs, 15 * minuteMs, 96), tenant),
+    readTrafficOf(control, spanWithNow(nowMs, minuteMs, 60), tenant),
+    readTrafficOf(control, spanWithNow(nowMs, 15 * minuteMs, 96), tenant),
   ])
   const found = results.map(({ value }) => value)
   const webhooks = found.flatMap(({ webhooks }) => webhooks)
