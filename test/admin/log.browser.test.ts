@@ -2,7 +2,7 @@ import type { Page } from 'playwright-core'
 import { afterAll, beforeAll, beforeEach, expect } from 'vitest'
 import { findBarriers, isTooWide } from '../support/axe.ts'
 import { browserTest, hasBrowser, reloadUntil, useBrowser } from '../support/browser.ts'
-import { adminToken, startSampleSite } from '../support/sample-site.ts'
+import { adminToken, startSampleSite, untilLogged } from '../support/sample-site.ts'
 import { until } from '../support/wait.ts'
 
 /** What an admin does with the log, in a real browser, on a real walhook. */
@@ -112,14 +112,14 @@ browserTest(
     await logIn(page, 'Token', 'Log in')
     status = 500
     await change(3)
+    await untilLogged(site, id, 1)
     await page.goto(`${site.url}/couplings/${id}/log`)
     await page.getByText('Pending: 1.').waitFor()
     await page.getByRole('link', { name: 'Resend all failed' }).click()
     await page.getByText('Events to resend: 1.').waitFor()
-    const before = site.receiver.arrivals.length
     await page.getByRole('button', { name: 'Resend now' }).click()
     await page.getByText('Resending events: 1.').waitFor()
-    await until(() => site.receiver.arrivals.length > before, { what: 'the event to be sent again' })
+    await untilLogged(site, id, 2)
     await page.getByRole('link', { name: 'Cancel pending' }).click()
     await page.getByText('Pending or in flight: 1.').waitFor()
     await page.getByRole('button', { name: 'Cancel these events' }).click()

@@ -2,6 +2,7 @@ import { createSampleTables } from '../../playground/sample-app.ts'
 import { connect } from './connect.ts'
 import { createTestDatabase } from './database.ts'
 import { startTestReceiver } from './test-receiver.ts'
+import { until } from './wait.ts'
 import { startWalhook } from './walhook-process.ts'
 
 export { adminToken } from './walhook-process.ts'
@@ -29,4 +30,14 @@ export async function startSampleSite(
     },
     [Symbol.asyncDispose]: () => resources.disposeAsync(),
   }
+}
+
+/** Waits until a webhook's log has so many attempts: a receiver has a request before its attempt is settled. */
+export async function untilLogged(
+  { walhook }: Pick<Awaited<ReturnType<typeof startSampleSite>>, 'walhook'>,
+  webhookId: unknown,
+  count: number,
+): Promise<void> {
+  const logged = async () => (await walhook.api('GET', `/api/webhooks/${webhookId}/log`)).data as unknown[]
+  await until(async () => (await logged()).length >= count, { what: `${count} attempts in the log` })
 }
