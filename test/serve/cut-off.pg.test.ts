@@ -94,6 +94,46 @@ test('a password that is rotated is an outage, and never a reason to skip change
   await walhook.ready()
 })
 
+/** Each: what an operator does to the role or the outbox, and how it is undone. */
+const setups = {
+  'a revoked INSERT': ['revoke insert on walhook.events from ROLE', 'grant insert on walhook.events to ROLE'],
+  'forced row-level security': [
+    'alter table walhook.events enable row level security, force row level security',
+    'alter table walhook.events disable row level security, no force row level security',
+  ],
+  'a renamed schema': ['alter schema walhook rename to moved', 'alter schema moved rename to walhook'],
+  'a revoked CONNECT': [
+    'revoke connect on database DATABASE from public',
+    'grant connect on database DATABASE to public',
+  ],
+  'a role without REPLICATION': ['alter role ROLE noreplication', 'alter role ROLE replication'],
+} as const
+
+test.for(Object.entries(setups))(
+  '%s stops capture, never skips a change, and ends by itself',
+  async ([, [refuse, permit]], { expect }) => {
+    await using at = await openLimitedRole(tables, 'users, companies')
+    const run = (sql: string) =>
+      at.admin.query(sql.replaceAll('ROLE', at.role).replaceAll('DATABASE', at.database.name))
+    await using walhook = startWalhook(at.database)
+    await walhook.ready()
+    await run(refuse)
+    await at.admin.query(endAll)
+    await at.admin.query(`insert into users values (1)`)
+    const states = () => walhook.log.filter(({ msg, code }) => msg === 'capture.state' && code !== undefined)
+    await until(() => states().length > 0, { what: 'a code', timeoutMs: 60_000 })
+    expect(
+      states()
+        .flatMap(({ code, reason }) => [code, reason])
+        .join(' '),
+    ).not.toMatch(/resync/)
+    await run(permit)
+    const events = async () => (await at.admin.query('select entity_id from walhook.events')).rows
+    await until(async () => (await events()).length === 1, { what: 'the event', timeoutMs: 60_000 })
+    await walhook.ready()
+  },
+)
+
 test('a command that the database cuts off says that it may be run again', async () => {
   await using at = await open()
   let isOver = false

@@ -46,7 +46,7 @@ export function createFailures({
   async function kindOf(error: unknown): Promise<FailureRow['kind']> {
     const { code, message } = error as { code?: unknown; message?: string }
     const kind = kindOfError({ code, ...(message !== undefined && { message }) })
-    if (kind === 'timeout') return kind
+    if (kind === 'timeout' || kind === 'setup') return kind
     if (kind === null && !(error instanceof PositionMoved)) return isOfStoring(error) ? 'store' : 'read'
     if (!(await isUp(source))) return 'source lost'
     if (!(await isUp(outbox))) return 'outbox lost'
@@ -79,6 +79,7 @@ const ofPositions: ReadonlySet<CaptureCode | undefined> = new Set<CaptureCode>([
   'capture.cannot_store',
   'capture.unasked_message',
   'capture.timed_out',
+  'capture.database_setup',
 ])
 
 /** Whether a state is about one position in the WAL, and ends once capture passes it. */

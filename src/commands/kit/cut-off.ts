@@ -5,7 +5,7 @@ import { describeError } from '../../runtime/log.ts'
 /** The problem of a database that ended a statement or connection; null: another error. */
 export function cutOffProblem(error: unknown): Problem | null {
   const kind = kindOfError(error as Error)
-  if (kind === null) return null
+  if (kind === null || kind === 'setup') return null
   const found = `cut off: ${describeError(error)}`
   return kind === 'timeout'
     ? {

@@ -4,9 +4,11 @@ import type { MailTexts } from './mail-facts.ts'
 const webhooks = (count: number) => (count === 1 ? '1 webhook' : `${count} webhooks`)
 const fixes: Record<CaptureCode, string> = {
   'capture.source_unavailable':
-    'controleer of de server van DATABASE_URL draait, bereikbaar is en verbindingen vrij heeft: walhook check',
+    'controleer of de server van DATABASE_URL draait, bereikbaar is, verbindingen vrij heeft en de rol en haar wachtwoord accepteert: walhook check',
   'capture.outbox_unavailable':
-    'controleer of de server van OUTBOX_DATABASE_URL (of anders DATABASE_URL) draait, bereikbaar is en verbindingen vrij heeft',
+    'controleer of de server van OUTBOX_DATABASE_URL (of anders DATABASE_URL) draait, bereikbaar is, verbindingen vrij heeft en de rol en haar wachtwoord accepteert',
+  'capture.database_setup':
+    'doe op de server wat op de pagina Status staat: walhook check toont wat ontbreekt. Daarna gaat walhook vanzelf verder waar het was, en slaat niets over',
   'capture.timed_out':
     'zoek de oorzaak: een time-out van de database of de rol, een pooler, of pg_terminate_backend',
   'capture.source_problem':
@@ -16,7 +18,7 @@ const fixes: Record<CaptureCode, string> = {
   'capture.cannot_read':
     'doe wat op de pagina Status staat. Helpt dat niet: stop walhook, voer “walhook resync --force --yes” uit en start het weer',
   'capture.cannot_store':
-    'doe wat op de pagina Status staat: schijf vol, rechten, een ontbrekende tabel (walhook migrate). Helpt dat niet: stop walhook, voer “walhook resync --force --yes” uit en start het weer',
+    'doe wat op de pagina Status staat: een trigger of constraint die aan de tabellen van walhook is toegevoegd. Helpt dat niet: stop walhook, voer “walhook resync --force --yes” uit en start het weer',
   'capture.changes_lost': 'stop walhook, voer “walhook resync” uit en start het weer',
   'capture.table_gap':
     'voer voor elk type entiteit dat op de pagina Status staat “walhook resync --entity TYPE” uit; walhook draait intussen door',

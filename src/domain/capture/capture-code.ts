@@ -8,8 +8,12 @@ export const captureCodes = {
     sees: 'The outbox database does not respond, refuses the connection or closes it.',
     mend: 'check that the server of OUTBOX_DATABASE_URL (or else DATABASE_URL) runs, can be reached, has free connections and accepts the role and its password',
   },
+  'capture.database_setup': {
+    sees: 'The setup of a database refuses the work of walhook: a privilege, row-level security, a missing table or schema, a damaged index or file.',
+    mend: 'do what the reason says on the server: walhook check shows what it lacks. Capture then continues by itself where it was, and skips nothing',
+  },
   'capture.timed_out': {
-    sees: 'A timeout or an operator keeps ending the work of walhook in a database.',
+    sees: 'A timeout, a deadlock or an operator keeps ending the work of walhook in a database.',
     mend: 'find the cause: a timeout of the database or the role (alter role … set transaction_timeout = 0, likewise statement_timeout, idle_in_transaction_session_timeout, idle_session_timeout, lock_timeout), a pooler, or pg_terminate_backend',
   },
   'capture.source_problem': {
@@ -26,7 +30,7 @@ export const captureCodes = {
   },
   'capture.cannot_store': {
     sees: 'The outbox rejects the same changes each time, and not because of a single change.',
-    mend: 'do what the reason says: disk full, privileges, a missing table (walhook migrate). If that does not help: stop walhook, run "walhook resync --force --yes", start it',
+    mend: 'do what the reason says: a trigger or a constraint that was added to the tables of walhook. If that does not help: stop walhook, run "walhook resync --force --yes", start it',
   },
   'capture.changes_lost': {
     sees: 'Changes are lost. walhook recorded a gap.',

@@ -2,7 +2,7 @@ import type { CaptureCode } from './capture-code.ts'
 
 /** What ended a capture session. `position`: the last stored transaction, which shows whether there was progress. */
 export type CaptureFailure = {
-  readonly kind: 'source lost' | 'outbox lost' | 'timeout' | 'read' | 'store'
+  readonly kind: 'source lost' | 'outbox lost' | 'setup' | 'timeout' | 'read' | 'store'
   readonly reason: string
   readonly position: string
 }
@@ -26,6 +26,7 @@ export function addFailure(row: FailureRow | null, failure: CaptureFailure, nowM
 const codes = {
   'source lost': 'capture.source_unavailable',
   'outbox lost': 'capture.outbox_unavailable',
+  setup: 'capture.database_setup',
   timeout: 'capture.timed_out',
   read: 'capture.cannot_read',
   store: 'capture.cannot_store',
@@ -39,30 +40,54 @@ export function classifyFailures(
   row: FailureRow,
   nowMs: number,
 ): { code: CaptureCode; isBlocked: boolean } | null {
-  const isOutage = row.kind === 'source lost' || row.kind === 'outbox lost'
+  const isOutage = row.kind === 'source lost' || row.kind === 'outbox lost' || row.kind === 'setup'
   const isAccident = row.count < maxTries && (!isOutage || nowMs - row.sinceMs < patienceMs)
   return isAccident ? null : { code: codes[row.kind], isBlocked: !isOutage }
 }
 
-const timeouts = new Set(['57014', '25P03', '25P04', '57P05', '55P03'])
-/** The server has become a standby: another one is the primary. */
-const readOnlyTransaction = '25006'
-/** A role's password is being rotated, or it may not log in: no change is the cause, and none may be skipped. */
-const noLogin = '28'
-const lostClasses = new Set(['08', '53', '57', '55', noLogin])
+/** What an error of a database says: it is lost, its setup refuses the work, or a timeout or conflict ended the work. */
+export type ErrorKind = 'lost' | 'setup' | 'timeout'
+
+/**
+ * The SQLSTATEs whose cause lies outside the changes: none may be skipped. A code comes before its class; every other one may
+ * be the fault of a change. https://www.postgresql.org/docs/current/errcodes-appendix.html
+ */
+const kindsOfStates: Readonly<Record<string, ErrorKind>> = {
+  '08': 'lost', // connection exception
+  '0P': 'setup', // invalid role
+  '25006': 'lost', // read-only transaction: another server is the primary
+  '25P03': 'timeout', // idle in transaction
+  '25P04': 'timeout', // transaction timeout
+  '26': 'setup', // a pooler shares sessions: prepared statements are missing
+  '28': 'lost', // the role may not log in, or its password is being rotated
+  '3D': 'lost', // the database is missing or renamed
+  '3F': 'setup', // a schema is missing
+  '40': 'timeout', // deadlock, serialization failure
+  '42501': 'setup', // privilege, row-level security
+  '42703': 'setup', // a column is missing
+  '42809': 'setup', // a view or another object in the place of a table
+  '42883': 'setup', // a function is missing
+  '42P01': 'setup', // a table is missing
+  '53': 'lost', // disk, memory, connections
+  '55': 'lost', // not in the state for it, in use
+  '55P03': 'timeout', // lock timeout
+  '57': 'lost', // shutdown, start
+  '57014': 'timeout', // statement timeout, cancel
+  '57P05': 'timeout', // idle session
+  '58000': 'setup', // system error
+  '58030': 'setup', // input or output error
+  F0: 'setup', // configuration file
+  XX002: 'setup', // damaged index
+}
 const lostCodes = /^(E(CONN|PIPE|TIMEDOUT|NOTFOUND|AI_AGAIN|HOST|NET)|CERT_|DEPTH_)/
 const lostMessages =
   /connection terminated|connection timeout|timeout exceeded when trying to connect|client was closed|socket|server has ended the stream|link is dead|not queryable/i
 
-/** Classifies a database error: connection lost, timeout, or neither. */
-export function kindOfError(error: {
-  readonly code?: unknown
-  readonly message?: string
-}): 'lost' | 'timeout' | null {
+/** Classifies a database error; null: a change may be its cause. */
+export function kindOfError(error: { readonly code?: unknown; readonly message?: string }): ErrorKind | null {
   const code = typeof error.code === 'string' ? error.code : ''
-  if (timeouts.has(code)) return 'timeout'
-  if (code === readOnlyTransaction) return 'lost'
-  if (lostCodes.test(code) || (code.length === 5 && lostClasses.has(code.slice(0, 2)))) return 'lost'
+  if (lostCodes.test(code)) return 'lost'
+  if (code.length === 5) return kindsOfStates[code] ?? kindsOfStates[code.slice(0, 2)] ?? null
   return code === '' && lostMessages.test(error.message ?? '') ? 'lost' : null
 }
 

@@ -1,4 +1,4 @@
-import type { kindOfError } from './capture-failures.ts'
+import type { ErrorKind } from './capture-failures.ts'
 
 /** Why a page of a backfill or resync failed, one code per fix: what one sees, and the fix. A code never changes its meaning. */
 export const pageCodes = {
@@ -46,7 +46,7 @@ export function describePageReason(reason: string, code: PageCode | null): strin
 export class Unfit extends Error {}
 
 /** A failure of a page. `unfit`: the tables need a change; null: none of the others. */
-export type PageFailureKind = ReturnType<typeof kindOfError> | 'unfit'
+export type PageFailureKind = ErrorKind | 'unfit' | null
 
 /** Failures of one kind at one position: the key that the page begins after. */
 export type PageFailures = {
@@ -78,6 +78,8 @@ export function classifyPageFailures({ kind, count }: PageFailures): {
   if (kind === 'unfit') return { code: 'page.source_problem', isFinal: false }
   if (count < maxTries) return { code: null, isFinal: false }
   switch (kind) {
+    case 'setup':
+      return { code: 'page.source_problem', isFinal: false }
     case 'lost':
       return { code: 'page.unavailable', isFinal: false }
     case 'timeout':

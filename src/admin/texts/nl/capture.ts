@@ -6,11 +6,13 @@ import type { ProblemCode } from '../../../domain/value/problem-codes.ts'
 /** The meaning and fix of each capture code, in Dutch. The English reason has the details. */
 export const captureCodesNl: Record<CaptureCode, string> = {
   'capture.source_unavailable':
-    'De brondatabase antwoordt niet, weigert de verbinding of verbreekt die. Controleer of de server van DATABASE_URL draait, bereikbaar is en verbindingen vrij heeft: walhook check.',
+    'De brondatabase antwoordt niet, weigert de verbinding of verbreekt die. Controleer of de server van DATABASE_URL draait, bereikbaar is en verbindingen vrij heeft, en de rol en haar wachtwoord accepteert: walhook check.',
   'capture.outbox_unavailable':
-    'De outboxdatabase antwoordt niet, weigert de verbinding of verbreekt die. Controleer of de server van OUTBOX_DATABASE_URL (of anders DATABASE_URL) draait, bereikbaar is en verbindingen vrij heeft.',
+    'De outboxdatabase antwoordt niet, weigert de verbinding of verbreekt die. Controleer of de server van OUTBOX_DATABASE_URL (of anders DATABASE_URL) draait, bereikbaar is en verbindingen vrij heeft, en de rol en haar wachtwoord accepteert.',
+  'capture.database_setup':
+    'De inrichting van een database weigert het werk van walhook: een recht, row level security, een ontbrekende tabel of schema, een beschadigde index of beschadigd bestand. Doe wat de tekst hieronder zegt: walhook check toont wat ontbreekt. Daarna gaat walhook vanzelf verder waar het was, en slaat niets over.',
   'capture.timed_out':
-    'Een time-out of een beheerder breekt het werk van walhook in een database steeds af. Zoek de oorzaak: een time-out van de database of de rol, een pooler, of pg_terminate_backend.',
+    'Een time-out, een deadlock of een beheerder breekt het werk van walhook in een database steeds af. Zoek de oorzaak: een time-out van de database of de rol, een pooler, of pg_terminate_backend.',
   'capture.source_problem':
     'Iets in de brondatabase past niet bij de mapping of zou schade doen. Doe wat de tekst hieronder zegt; walhook controleert het elke paar seconden opnieuw. “walhook check” toont alles in één keer.',
   'capture.unasked_message':
@@ -18,7 +20,7 @@ export const captureCodesNl: Record<CaptureCode, string> = {
   'capture.cannot_read':
     'walhook kan dezelfde plaats in de WAL steeds niet lezen. Doe wat de tekst hieronder zegt. Helpt dat niet: stop walhook, voer “walhook resync --force --yes” uit en start het weer.',
   'capture.cannot_store':
-    'De outbox weigert steeds dezelfde wijzigingen. Doe wat de tekst hieronder zegt: schijf vol, rechten, een ontbrekende tabel (walhook migrate). Helpt dat niet: stop walhook, voer “walhook resync --force --yes” uit en start het weer.',
+    'De outbox weigert steeds dezelfde wijzigingen. Doe wat de tekst hieronder zegt: een trigger of constraint die aan de tabellen van walhook is toegevoegd. Helpt dat niet: stop walhook, voer “walhook resync --force --yes” uit en start het weer.',
   'capture.changes_lost':
     'Er zijn wijzigingen verloren gegaan; walhook heeft dat vastgelegd. Stop walhook, voer “walhook resync” uit en start het weer.',
   'capture.mapping_lost':
