@@ -1,3 +1,6 @@
+import { mkdtempDisposable, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { expect, test } from 'vitest'
 import { connect } from '../support/connect.ts'
 import { createTestDatabase } from '../support/database.ts'
@@ -91,6 +94,30 @@ test('a password that is rotated is an outage, and never a reason to skip change
   })
   expect(await readyz.text()).not.toMatch(/blocked|resync/)
   await at.admin.query(`alter role ${at.role} password 'walhook'`)
+  await walhook.ready()
+})
+
+test('a password file that is rewritten while walhook runs is read at the next connection', async () => {
+  await using at = await openLimitedRole(tables, 'users, companies')
+  await using folder = await mkdtempDisposable(join(tmpdir(), 'walhook-passfile-'))
+  const path = join(folder.path, 'passwords')
+  const write = (password: string) => writeFile(path, `*:*:*:${at.role}:${password}\n`, { mode: 0o600 })
+  await write('walhook')
+  const url = new URL(at.database.url)
+  url.password = ''
+  url.searchParams.set('passfile', path)
+  await using walhook = startWalhook({ ...at.database, url: url.href })
+  await walhook.ready()
+  await at.admin.query(`alter role ${at.role} password 'another'`)
+  await at.admin.query(endAll)
+  await until(() => walhook.log.some(({ reason }) => String(reason).includes('28P01')), {
+    what: 'the old password to be refused',
+    timeoutMs: 60_000,
+  })
+  await at.admin.query('insert into users values (1)')
+  await write('another')
+  const events = async () => (await at.admin.query('select from walhook.events')).rowCount
+  await until(async () => (await events()) === 1, { what: 'the event', timeoutMs: 60_000 })
   await walhook.ready()
 })
 
