@@ -18,6 +18,6 @@ export function cutOffProblem(error: unknown): Problem | null {
         code: 'cut_off',
         what: 'database',
         found,
-        mend: 'make sure that the server stays up and has free connections (walhook check), then run the command again: nothing is done twice',
+        mend: 'make sure that the server stays up, has free connections and accepts the role and its password (walhook check), then run the command again: nothing is done twice',
       }
 }

@@ -20,7 +20,7 @@ export const pageCodes = {
   },
   'page.unavailable': {
     sees: 'A database does not respond, refuses the connection or closes it.',
-    mend: 'check that both databases run and can be reached: walhook check. walhook then continues by itself',
+    mend: 'check that both databases run, can be reached and accept the role and its password: walhook check. walhook then continues by itself',
   },
   'page.timed_out': {
     sees: 'Reading or storing a page takes longer than a lock or a timeout allows.',

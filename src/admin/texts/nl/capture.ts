@@ -40,7 +40,7 @@ export const pageCodesNl: Record<PageCode, string> = {
   'page.source_problem':
     'walhook kan de tabellen zo niet lezen. Doe wat de tekst hieronder zegt. Daarna gaat walhook vanzelf verder.',
   'page.unavailable':
-    'Een database antwoordt niet, weigert de verbinding of verbreekt die. Controleer of beide databases draaien en bereikbaar zijn: walhook check. Daarna gaat walhook vanzelf verder.',
+    'Een database antwoordt niet, weigert de verbinding of verbreekt die. Controleer of beide databases draaien, bereikbaar zijn en de rol en haar wachtwoord accepteren: walhook check. Daarna gaat walhook vanzelf verder.',
   'page.timed_out':
     'Een pagina lezen of opslaan duurt langer dan een lock of time-out toelaat. Beëindig de sessie die een lock op de tabel heeft (walhook check noemt die), of maak een index op de sleutel. Daarna gaat walhook vanzelf verder.',
   'page.failed':
