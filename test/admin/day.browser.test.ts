@@ -85,6 +85,7 @@ browserTest(
 
     // In the log the next change appears by itself.
     await row.getByRole('link', { name: 'Delivered (204)' }).click()
+    await page.waitForURL('**/log*')
     const lines = page.locator('.log tbody tr')
     expect(await lines.count()).toBe(1)
     await site.sql(`update users set company_role = 'Host' where id = 2`)
@@ -210,6 +211,7 @@ browserTest(
     await page.getByText('Token revoked.').waitFor()
 
     await page.getByRole('link', { name: 'Audit' }).click()
+    await page.waitForURL('**/audit')
     const actions = await page.locator('td:nth-child(3)').allTextContents()
     expect(actions.slice(0, 4)).toEqual([
       'Revoked a tokenBadge desk',

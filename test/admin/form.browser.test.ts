@@ -34,6 +34,8 @@ browserTest(
     await page.getByRole('button', { name: 'Create webhook' }).click()
     const errors = page.locator('#errors li')
     await errors.first().waitFor()
+    // The errors are there before the script of the page, which mends them.
+    await page.waitForLoadState()
     expect(await errors.count()).toBe(5)
     expect(await focused(page)).toBe('errors')
     expect(await findBarriers(page)).toEqual([])

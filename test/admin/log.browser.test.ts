@@ -60,6 +60,7 @@ browserTest(
     await page.getByLabel('Resultaat').selectOption({ label: 'Alles wat mislukte' })
     await page.getByLabel('Vanaf (UTC)').fill('2026-01-01T00:00')
     await page.getByRole('button', { name: 'Toepassen' }).click()
+    await page.waitForURL(/from=2026/)
     expect(await lines.count()).toBe(1)
     expect(await page.getByLabel('Vanaf (UTC)').inputValue()).toBe('2026-01-01T00:00')
     await page.getByLabel('Vanaf (UTC)').fill('2199-01-01T00:00')
