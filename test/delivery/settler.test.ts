@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { DatabaseError } from 'pg'
 import { expect, test } from 'vitest'
 import { createSettler } from '../../src/delivery/turn/settler.ts'
+import type { AsideRow } from '../../src/outbox/aside/aside.ts'
 import type { Settlement } from '../../src/outbox/settle/settle.ts'
 import { until } from '../support/wait.ts'
 
@@ -16,7 +17,7 @@ function openSettler() {
   let end: PromiseWithResolvers<void> | null = null
   const settler = createSettler({
     clockMs: () => nowMs,
-    takeRows: () => ({ rows: [], isAll: true }),
+    takeRows: () => ({ rows: [], left: [] }),
     async settle({ settlements }) {
       batches.push(settlements.length)
       end = Promise.withResolvers()
@@ -134,7 +135,7 @@ test('one unstorable result does not block others: it is found by halving, and s
   const done: number[] = []
   const settler = createSettler({
     clockMs: () => performance.now(),
-    takeRows: () => ({ rows: [], isAll: true }),
+    takeRows: () => ({ rows: [], left: [] }),
     async settle({ settlements }) {
       const attempts = settlements.map(each => each.attempt)
       if (attempts.some(({ response }) => response?.body === 'poison'))
@@ -155,4 +156,27 @@ test('one unstorable result does not block others: it is found by halving, and s
   expect(stored.find(({ eventId }) => eventId === 3)!.body).toBe(
     '(walhook could not store this answer: 22021)',
   )
+})
+
+test('while rows always wait to be written, only the settlements of these rows wait with them', async () => {
+  const result = (eventId: bigint) =>
+    ({ shipment: { webhookId: 1, deliveries: [{ eventId }] } }) as unknown as Settlement
+  const row = (eventId: bigint) => ({ webhookId: 1, eventId }) as AsideRow
+  let left = [row(5n), row(6n)]
+  const done: bigint[] = []
+  const settler = createSettler({
+    clockMs: () => performance.now(),
+    takeRows: () => ({ rows: [], left }),
+    settle: async () => nothing,
+    log: { error: () => {} } as never,
+    onSettled: ({ settlements }) =>
+      done.push(...settlements.map(({ shipment }) => shipment.deliveries[0].eventId)),
+  })
+  for (const eventId of [4n, 5n, 7n]) settler.push(result(eventId))
+  await until(() => done.length === 2, { what: 'the others to be settled' })
+  expect(done).toEqual([4n, 7n])
+  left = [row(6n)]
+  settler.wanted()
+  await until(() => done.length === 3, { what: 'the row to be settled once it is written' })
+  expect(done).toEqual([4n, 7n, 5n])
 })

@@ -9,7 +9,7 @@ import type { Serving } from './serving.ts'
 /** The retry delay of what could not be settled at all. */
 const unsettledAgainMs = 30_000
 
-export function takeRowsToWrite(serving: Serving, max: number): { rows: AsideRow[]; isAll: boolean } {
+export function takeRowsToWrite(serving: Serving, max: number): { rows: AsideRow[]; left: AsideRow[] } {
   const { toSetAside } = serving.machine
   // A new row may be sent as one: a takeover must know of it, like of sent events. After a takeover, the fence decides.
   const beyond = serving.isFenced
@@ -17,7 +17,7 @@ export function takeRowsToWrite(serving: Serving, max: number): { rows: AsideRow
     : toSetAside.findIndex(({ queue, task }) => !mayReach(serving, queue, task))
   const entries = toSetAside.splice(0, beyond < 0 ? max : Math.min(max, beyond))
   for (const entry of entries) serving.asideOf.set(entry.row, entry)
-  return { rows: entries.map(({ row }) => row), isAll: toSetAside.length === 0 }
+  return { rows: entries.map(({ row }) => row), left: toSetAside.map(({ row }) => row) }
 }
 
 /** A commit of the settler; null: it failed for good. */

@@ -1,3 +1,4 @@
+import type { TimeId } from '../../domain/value/time-id.ts'
 import type { Settled, ToSettle } from '../../outbox/settle/settle.ts'
 import { isOfData, withoutResponse } from '../../outbox/settle/unstorable.ts'
 import { describeError, type Log } from '../../runtime/log.ts'
@@ -10,8 +11,8 @@ const longestRestMs = 20
 const retryMs = 500
 
 type SettlerOptions = {
-  /** The rows to write with the next commit. */
-  takeRows: (max: number) => { readonly rows: ToSettle['aside']; readonly isAll: boolean }
+  /** The rows to write with the next commit, and those that must wait for a later one. */
+  takeRows: (max: number) => { readonly rows: ToSettle['aside']; readonly left: ToSettle['aside'] }
   settle: (what: ToSettle) => Promise<Settled>
   log: Log
   clockMs: () => number
@@ -45,10 +46,10 @@ export function createSettler(options: SettlerOptions) {
       if (attempts.length < enough) await rest(restsUntilMs - clockMs())
       isWanted = false
       // Rows come first: a settlement may be of one of them.
-      const { rows: aside, isAll } = options.takeRows(5 * max)
-      const settlements = isAll ? attempts.splice(0, max) : []
+      const { rows: aside, left } = options.takeRows(5 * max)
+      const settlements = takeWritten(attempts, left)
       if (settlements.length + aside.length === 0) break
-      if (attempts.length > 0 || !isAll) isWanted = true
+      if (attempts.length + left.length > 0) isWanted = true
       await settleSurely({ settlements, aside })
     }
     isRunning = false
@@ -85,6 +86,24 @@ export function createSettler(options: SettlerOptions) {
       wake()
     },
   }
+}
+
+/**
+ * Takes the oldest settlements, without those of rows that are not yet written. These alone wait: while rows come at a steady
+ * pace and commits are slow, there is always one.
+ */
+function takeWritten(attempts: ToSettle['settlements'][number][], left: ToSettle['aside']) {
+  if (left.length === 0) return attempts.splice(0, max)
+  const keyOf = (webhookId: number, eventId: TimeId) => `${webhookId} ${eventId}`
+  const unwritten = new Set(left.map(({ webhookId, eventId }) => keyOf(webhookId, eventId)))
+  const { written = [], waiting = [] } = Object.groupBy(attempts, ({ shipment }) =>
+    shipment.deliveries.some(({ eventId }) => unwritten.has(keyOf(shipment.webhookId, eventId)))
+      ? 'waiting'
+      : 'written',
+  )
+  const taken = written.splice(0, max)
+  attempts.splice(0, attempts.length, ...written, ...waiting)
+  return taken
 }
 
 /** Settles until it commits, or is given up. Data that the database refuses is settled separately. */
