@@ -1,4 +1,4 @@
-import { expect, test } from 'vitest'
+import { expect, inject, test } from 'vitest'
 import { checkLines } from '../../src/capture/check/check.ts'
 import { preflight, preflightAndTry } from '../../src/capture/source/preflight.ts'
 import { openSource } from '../../src/capture/source/source.ts'
@@ -248,5 +248,42 @@ test('an outbox that cannot store every text, or that the role may not create, i
     expect(rows).toEqual([{ schema: null }])
   } finally {
     await at.admin.query(`drop database ${latin} with (force)`)
+  }
+})
+
+test('rights that a role lacks on its own tables, and row level security, are found with a fix that mends them', async () => {
+  await using at = await openLimitedRole(
+    `${companies} create table users (id integer primary key)`,
+    'users, companies',
+  )
+  const own = `${at.slotName}_o`.slice(0, 63)
+  await at.admin.query(`create database ${own} encoding 'UTF8' template template0`)
+  try {
+    const url = new URL(at.database.url)
+    url.pathname = `/${own}`
+    const asAdmin = new URL(inject('postgres')!.url)
+    asAdmin.pathname = `/${own}`
+    await using admin = await connect(asAdmin.href)
+    await using outbox = openOutbox({ url: url.href, maxConnections: 1, onError() {} })
+    await admin.query(`create schema walhook authorization ${at.role}`)
+    await outbox.pool.query('create table walhook.events (id integer)')
+    const refused = async () =>
+      (await outboxLines(outbox)).find(({ code, level }) => code === 'outbox_rights' && level === 'error')
+    expect(await refused()).toBeUndefined()
+    for (const [change, found] of [
+      [`revoke insert on walhook.events from ${at.role}`, 'may not read and write the tables events'],
+      [
+        'alter table walhook.events enable row level security, force row level security',
+        'row level security hides rows of events',
+      ],
+    ] as const) {
+      await admin.query(change)
+      const line = await refused()
+      expect(line).toMatchObject({ found: expect.stringContaining(found) })
+      await admin.query(line!.mend!.replace(/^run as [^:]+: /, ''))
+      expect(await refused()).toBeUndefined()
+    }
+  } finally {
+    await at.admin.query(`drop database ${own} with (force)`)
   }
 })

@@ -81,11 +81,22 @@ async function schemaLines(outbox: Outbox, facts: Facts): Promise<CheckLine[]> {
   const mend = has_schema
     ? `run as a superuser: grant ${owner} to ${role};`
     : `run as a superuser: grant create on database ${database} to ${role};`
-  const denied = (found: string) => [failure({ code: 'outbox_rights', what: rights, found, mend })]
+  const denied = (found: string, fix = mend) => [
+    failure({ code: 'outbox_rights', what: rights, found, mend: fix }),
+  ]
   if (closed.length > 0)
-    return denied(`role ${role} may not read and write the tables ${closed.join(', ')} of schema walhook`)
+    return denied(
+      `role ${role} may not read and write the tables ${closed.join(', ')} of schema walhook`,
+      // An owner has every right that nobody has revoked.
+      owner === role
+        ? `run as ${role}: grant select, insert, update, delete on all tables in schema walhook to ${role};`
+        : mend,
+    )
   if (hidden.length > 0)
-    return denied(`row level security hides rows of ${hidden.join(', ')} from role ${role}`)
+    return denied(
+      `row level security hides rows of ${hidden.join(', ')} from role ${role}`,
+      `run as a superuser: ${hidden.map(table => `alter table walhook.${table} disable row level security;`).join(' ')}`,
+    )
   try {
     const unknown = await unknownMigrations(outbox)
     if (unknown.length > 0) {
