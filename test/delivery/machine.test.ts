@@ -124,6 +124,37 @@ test('a manual row is returned if the event before it is set aside', () => {
   expect(first!.state).toBe('setting aside')
 })
 
+test('a row is sent although newer events of its entity are always becoming rows, and these stay in order', () => {
+  const { machine, queue, ids } = open()
+  const key = { entityId: '3 10' }
+  const [first] = tasksOf(queue)
+  first!.state = 'checking'
+  queue.ready.length = 0
+  checked(machine, queue, first!, true)
+  // Read before the row of the first is committed.
+  takeMain(machine, { after: 100n, events: [{ ...event(110n, 3), ...key }], upTo: 200n }, 100)
+  takeRows(machine, queue, [{ ...first!.delivery, eventId: 5n }])
+  expect([...tasksOf(queue)].map(({ state }) => state)).toEqual(['ready', 'setting aside', 'setting aside'])
+  takeMain(machine, { after: 200n, events: [{ ...event(210n, 3), ...key }], upTo: 300n }, 100)
+  expect(ids()).toEqual([5n, 10n, 110n, 210n])
+  expect(machine.toSetAside.map(({ row }) => row.eventId)).toEqual([10n, 110n, 210n])
+  ended(machine, queue, first!, true)
+  const [row] = tasksOf(queue)
+  expect(queue.ready).toEqual([row])
+  expect(machine.toGiveBack).toEqual([])
+})
+
+test('a row waits for an older event of its entity that is becoming a row', () => {
+  const { machine, queue, ids } = open()
+  const [first] = tasksOf(queue)
+  first!.state = 'checking'
+  queue.ready.length = 0
+  checked(machine, queue, first!, true)
+  takeRows(machine, queue, [{ ...first!.delivery, eventId: 20n }])
+  expect(ids()).toEqual([10n, 20n])
+  expect(queue.ready).toEqual([])
+})
+
 test("an event of a stream queues behind its entity's rows if one of them is in memory", () => {
   const { machine, queue, ids } = open()
   const [first] = tasksOf(queue)

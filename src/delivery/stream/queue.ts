@@ -131,7 +131,10 @@ export function accept(
   return task
 }
 
-/** Adds a row taken by this process. State `checking` if it is its entity's first. */
+/**
+ * Adds a row taken by this process. State `checking` if it is its entity's first: newer events that wait to become rows do not
+ * precede it. Of an entity that changes faster than rows are written, there is always one.
+ */
 export function acceptRow(queue: Queue, delivery: Delivery, nowMs: number): Task {
   return putInChain(queue, { delivery, key: entityKey(delivery), window: null, sinceMs: nowMs })
 }
@@ -143,14 +146,22 @@ function putInChain(
   const task: Task = { delivery, key, window, state: 'behind', sinceMs, sentMs: 0, isRowComing: false }
   queue.bytes += task.delivery.body.length
   queue.tasks++
-  const chain = queue.entities.get(task.key)
-  if (chain) chain.push(task)
-  else {
-    queue.entities.set(task.key, [task])
+  const chain = queue.entities.get(task.key) ?? []
+  queue.entities.set(task.key, chain)
+  const isFirst = chain.every(each => followsRow(each, task))
+  if (isFirst) {
+    chain.unshift(task)
     task.state = 'checking'
-  }
+  } else chain.push(task)
   return task
 }
+
+/** Whether a task of the same entity comes after a taken row, although it was there before. */
+const followsRow = ({ window, state, delivery }: Task, row: Task) =>
+  row.window === null &&
+  window !== null &&
+  (state === 'setting aside' || state === 'behind') &&
+  delivery.eventId > row.delivery.eventId
 
 /** A task is finished, and its stream may pass it. Returns the next task of its entity, or null. */
 export function finish(queue: Queue, task: Task): Task | null {

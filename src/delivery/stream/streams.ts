@@ -9,7 +9,7 @@ import type { OwnPosition } from '../../outbox/holders/streams.ts'
 import type { LogEvent } from '../../outbox/log/log.ts'
 import type { Machine } from './machine.ts'
 import { advance, followers, type Page } from './page.ts'
-import { accept, acceptRow, isCancelled, leaveMain, type Queue, windowsOf } from './queue.ts'
+import { accept, acceptRow, isCancelled, leaveMain, type Queue, waitingIn, windowsOf } from './queue.ts'
 import { setAside, start } from './tasks.ts'
 
 export function acquire(
@@ -118,7 +118,11 @@ function hasRow(queue: Queue, key: string): boolean {
 export function takeRows(machine: Machine, queue: Queue, deliveries: readonly Delivery[]): void {
   for (const delivery of deliveries) {
     const task = acceptRow(queue, delivery, machine.patientMs())
-    if (task.state === 'checking') start(machine, queue, task)
+    if (task.state !== 'checking') continue
+    // Events that have waited become rows behind it, like those that are read from now on.
+    for (const each of waitingIn(queue, task.key))
+      if (each !== task) setAside(machine, queue, each, { dueInMs: null })
+    start(machine, queue, task)
   }
 }
 
