@@ -251,7 +251,7 @@ test('an outbox that cannot store every text, or that the role may not create, i
   }
 })
 
-test('rights that a role lacks on its own tables, and row level security, are found with a fix that mends them', async () => {
+test('check finds rights revoked from the owner and row level security, and its fix mends them', async () => {
   await using at = await openLimitedRole(
     `${companies} create table users (id integer primary key)`,
     'users, companies',
