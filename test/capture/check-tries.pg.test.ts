@@ -251,7 +251,7 @@ test('an outbox that cannot store every text, or that the role may not create, i
   }
 })
 
-test('check finds rights revoked from the owner and row level security, and its fix mends them', async () => {
+test('check finds revoked rights and row level security on its own tables, with a fix that works', async () => {
   await using at = await openLimitedRole(
     `${companies} create table users (id integer primary key)`,
     'users, companies',
